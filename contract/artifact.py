@@ -1,0 +1,188 @@
+"""Model export and worker: the metadata inside a model artifact and where an artifact lies.
+
+An artifact is a folder ``NAME/VERSION/`` with ``model.onnx`` and ``model.json``. The ONNX file
+carries all that a worker needs in its metadata; ``model.json`` repeats it for people and adds the
+file's own sha256, against which a copy is checked.
+
+The graph's interface (N batch, H, W pixels, S bandwidths = ``n_sigma``):
+
+- input ``images``: uint8 (N, H, W, 3), RGB; N is dynamic, H and W are fixed;
+- output ``offset``: float (N, 2, H, W), tanh of the offsets x and y, in grid units;
+- output ``bandwidth``: float (N, S, H, W), the raw channel: precision = exp(10 * bandwidth);
+- output ``seed``: float (N, H, W), sigmoid of the best class's seed map, 0..1;
+- output ``class_index``: uint8 (N, H, W), which class that is (index into ``classes``).
+
+Offsets, not embeddings, leave the graph: float16 near 1.0 has a step of one pixel.
+"""
+
+import hashlib
+from collections.abc import Mapping
+from pathlib import Path
+
+import msgspec
+
+from contract.errors import ConfigurationError
+
+SCHEMA = 1
+METADATA_KEY = "seedstream.artifact"
+MODEL_FILE = "model.onnx"
+CARD_FILE = "model.json"
+
+INPUT = "images"
+OFFSET = "offset"
+BANDWIDTH = "bandwidth"
+SEED = "seed"
+CLASS_INDEX = "class_index"
+OUTPUTS = (OFFSET, BANDWIDTH, SEED, CLASS_INDEX)
+
+
+class Artifact(msgspec.Struct, frozen=True, kw_only=True):
+    """All that a worker needs to know about a model.
+
+    Attributes:
+        schema: Version of this structure.
+        name: Name of the model, for instance ``street``.
+        version: Version of the weights under that name.
+        classes: Class names; ``class_index`` indexes them.
+        height: Input height in pixels, a multiple of 8.
+        width: Input width in pixels, a multiple of 8.
+        grid_step: One pixel in grid units, (x, y); the paper's grid is 2/2047 and 1/1023.
+        n_sigma: Number of bandwidth channels: 1 (circular) or 2 (elliptical).
+        seed_threshold: Lowest seed score that starts an instance, 0..1.
+        score_threshold: Lowest instance score reported by default, 0..1.
+        min_pixels: Smallest foreground and smallest instance, in input pixels.
+        precision: Precision of the stored weights: ``float32``, ``float16`` or ``int8``.
+        training_data: What the weights were trained on, with licences, for people.
+        accuracy: Measured figures by name, for instance ``{"recall": 0.93}``.
+        source_commit: Commit of the code that exported the file, ``unknown`` outside a checkout.
+        weights_sha256: sha256 over the initialisers (names sorted; name, dtype, shape, bytes).
+    """
+
+    name: str
+    version: str
+    classes: tuple[str, ...]
+    height: int
+    width: int
+    grid_step: tuple[float, float]
+    n_sigma: int
+    weights_sha256: str
+    schema: int = SCHEMA
+    seed_threshold: float = 0.9
+    score_threshold: float = 0.5
+    min_pixels: int = 128
+    precision: str = "float32"
+    training_data: str = ""
+    accuracy: dict[str, float] = {}
+    source_commit: str = "unknown"
+
+
+class _Card(Artifact, frozen=True, kw_only=True):
+    file_sha256: str = ""
+
+
+def to_metadata(artifact: Artifact) -> dict[str, str]:
+    """Return the ONNX metadata properties that carry ``artifact``."""
+    return {METADATA_KEY: msgspec.json.encode(artifact).decode()}
+
+
+def from_metadata(metadata: Mapping[str, str], where: str) -> Artifact:
+    """Read and check the metadata of an ONNX file.
+
+    Args:
+        metadata: The file's custom metadata properties.
+        where: The file's path, for messages.
+
+    Raises:
+        ConfigurationError: The file is not an artifact of this schema, or its values do not fit.
+    """
+    text = metadata.get(METADATA_KEY)
+    if text is None:
+        raise ConfigurationError(
+            f"{where}: a foreign ONNX file: expected the metadata property '{METADATA_KEY}', found "
+            f"{sorted(metadata) or 'none'}; export models with `seedstream export`"
+        )
+    try:
+        artifact = msgspec.json.decode(text, type=Artifact, strict=False)
+    except msgspec.MsgspecError as error:
+        raise ConfigurationError(
+            f"{where}: the metadata property '{METADATA_KEY}' does not fit schema {SCHEMA}: "
+            f"{error}; export the model again with this version of seedstream"
+        ) from error
+    faults = _faults(artifact, where)
+    if faults:
+        raise ConfigurationError(faults)
+    return artifact
+
+
+def _faults(artifact: Artifact, where: str) -> list[str]:
+    checks = [
+        (artifact.schema == SCHEMA, "schema", artifact.schema, f"{SCHEMA}"),
+        (bool(artifact.name), "name", artifact.name, "a name"),
+        (bool(artifact.version), "version", artifact.version, "a version"),
+        (0 < len(artifact.classes) <= 255, "classes", artifact.classes, "1..255 names"),
+        (artifact.height > 0 and artifact.height % 8 == 0, "height", artifact.height, "n * 8"),
+        (artifact.width > 0 and artifact.width % 8 == 0, "width", artifact.width, "n * 8"),
+        (min(artifact.grid_step) > 0, "grid_step", artifact.grid_step, "two positive steps"),
+        (artifact.n_sigma in (1, 2), "n_sigma", artifact.n_sigma, "1 or 2"),
+        (0 <= artifact.seed_threshold <= 1, "seed_threshold", artifact.seed_threshold, "0..1"),
+        (0 <= artifact.score_threshold <= 1, "score_threshold", artifact.score_threshold, "0..1"),
+        (artifact.min_pixels >= 1, "min_pixels", artifact.min_pixels, "at least 1"),
+    ]
+    return [
+        f"{where}: {field} is {seen!r}, expected {expected}"
+        for good, field, seen, expected in checks
+        if not good
+    ]
+
+
+def write_card(artifact: Artifact, folder: Path) -> Path:
+    """Write ``model.json`` beside ``folder/model.onnx`` and return its path."""
+    card = _Card(
+        **{field: getattr(artifact, field) for field in artifact.__struct_fields__},
+        file_sha256=_sha256(folder / MODEL_FILE),
+    )
+    path = folder / CARD_FILE
+    path.write_bytes(msgspec.json.format(msgspec.json.encode(card), indent=2) + b"\n")
+    return path
+
+
+def find_model(path: Path) -> Path:
+    """Return the ONNX file that ``path`` names, after checking it against its card.
+
+    Args:
+        path: A ``.onnx`` file, a folder ``NAME/VERSION`` that holds ``model.onnx``, or a folder
+            ``NAME`` with an entry ``current`` (a link or folder) that holds it.
+
+    Raises:
+        ConfigurationError: Nothing there, or the file is not the one that the card describes.
+    """
+    candidates = [path, path / MODEL_FILE, path / "current" / MODEL_FILE]
+    model = next((candidate for candidate in candidates if candidate.is_file()), None)
+    if model is None:
+        found = sorted(entry.name for entry in path.iterdir()) if path.is_dir() else "nothing"
+        raise ConfigurationError(
+            f"{path}: no model here: expected a .onnx file or a folder NAME/VERSION with "
+            f"{MODEL_FILE}, found {found}; export one with `seedstream export`"
+        )
+    card = model.with_name(CARD_FILE)
+    if model.name == MODEL_FILE and card.is_file():
+        _check_card(model, card)
+    return model
+
+
+def _check_card(model: Path, card: Path) -> None:
+    try:
+        expected = msgspec.json.decode(card.read_bytes(), type=_Card, strict=False).file_sha256
+    except msgspec.MsgspecError as error:
+        raise ConfigurationError(f"{card}: not a model card: {error}") from error
+    seen = _sha256(model)
+    if expected and expected != seen:
+        raise ConfigurationError(
+            f"{model}: sha256 is {seen}, the card beside it says {expected}: a broken or partial "
+            "copy; copy the folder again"
+        )
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
