@@ -1,0 +1,185 @@
+"""Processes and Kubernetes: signals, probes, /metrics and logs.
+
+Libraries: prometheus-client, python-json-logger.
+"""
+
+import http.server
+import logging
+import re
+import signal
+import sys
+import threading
+from collections.abc import Callable
+from types import FrameType
+from typing import Literal
+
+from prometheus_client import CollectorRegistry
+from prometheus_client.exposition import choose_encoder
+from pythonjsonlogger.json import JsonFormatter
+
+from contract.errors import ConfigurationError
+
+EXIT_OK = 0
+EXIT_FAILED = 1
+EXIT_CONFIGURATION = 2
+"""Exit codes of every process: fine, a server stayed away or work was lost, wrong settings."""
+
+_CREDENTIALS = re.compile(r"(?<=://)[^/@\s]*@")
+"""The user information of a URL (RFC 3986, section 3.2.1)."""
+
+
+def redact(text: str) -> str:
+    """Return ``text`` with the user name and password of every URL in it replaced."""
+    return _CREDENTIALS.sub("***@", text)
+
+
+class Shutdown:
+    """One event that SIGTERM and SIGINT set; a second signal ends the process at once."""
+
+    def __init__(self) -> None:
+        self._event = threading.Event()
+
+    def install(self) -> None:
+        """Take over SIGTERM and SIGINT. Call in the main thread."""
+        signal.signal(signal.SIGTERM, self._on_signal)
+        signal.signal(signal.SIGINT, self._on_signal)
+
+    def _on_signal(self, number: int, _frame: FrameType | None) -> None:
+        if self._event.is_set():
+            # The person insists. Default action, so that the exit status names the signal.
+            signal.signal(number, signal.SIG_DFL)
+            signal.raise_signal(number)
+        self._event.set()
+
+    def request(self) -> None:
+        """Ask for the end as a signal would."""
+        self._event.set()
+
+    @property
+    def requested(self) -> bool:
+        """Whether the process has been asked to end."""
+        return self._event.is_set()
+
+    def wait(self, timeout_seconds: float) -> bool:
+        """Wait at most ``timeout_seconds``; return whether the end is requested."""
+        return self._event.wait(timeout_seconds)
+
+
+Check = Callable[[], str | None]
+"""Returns None when all is well, else what is wrong in one line."""
+
+
+class ProbeServer:
+    """Serves ``/metrics``, ``/healthz`` (liveness) and ``/readyz`` (readiness) in a thread.
+
+    Args:
+        registry: What ``/metrics`` shows.
+        alive: Liveness: the loop turns and the device is healthy.
+        ready: Readiness: able to take work now.
+        host: Address to listen on.
+        port: Port to listen on; 0 takes a free one.
+
+    Raises:
+        ConfigurationError: The port is taken or the address is not this machine's.
+    """
+
+    def __init__(
+        self, registry: CollectorRegistry, alive: Check, ready: Check, host: str, port: int
+    ) -> None:
+        self._registry = registry
+        self._checks = {"/healthz": alive, "/readyz": ready}
+        try:
+            self._server = http.server.ThreadingHTTPServer((host, port), self._handler())
+        except OSError as error:
+            raise ConfigurationError(
+                f"cannot listen on {host}:{port} for /metrics and probes: {error.strerror}; "
+                "choose another port with HTTP_PORT (--http-port)"
+            ) from error
+        self._server.daemon_threads = True
+        self._thread = threading.Thread(
+            target=self._server.serve_forever, name="probes", daemon=True
+        )
+
+    @property
+    def port(self) -> int:
+        """The port that it listens on."""
+        return int(self._server.server_address[1])
+
+    def start(self) -> None:
+        """Begin to answer."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Stop answering and free the port."""
+        if self._thread.is_alive():
+            self._server.shutdown()
+            self._thread.join(timeout=5)
+        self._server.server_close()
+
+    def _answer(self, path: str, accept: str) -> tuple[int, str, bytes]:
+        path = path.partition("?")[0]
+        if path == "/metrics":
+            encode, content_type = choose_encoder(accept)
+            return 200, content_type, encode(self._registry)
+        check = self._checks.get(path)
+        if check is None:
+            return 404, "text/plain", b"try /metrics, /healthz or /readyz\n"
+        wrong = check()
+        text = "ok" if wrong is None else wrong
+        return (200 if wrong is None else 503), "text/plain", f"{text}\n".encode()
+
+    def _handler(self) -> type[http.server.BaseHTTPRequestHandler]:
+        answer = self._answer
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            timeout = 10  # seconds: a silent client must not hold a thread for ever
+
+            def do_GET(self) -> None:
+                status, content_type, body = answer(self.path, self.headers.get("Accept", ""))
+                self.send_response(status)
+                self.send_header("Content-Type", content_type)
+                self.send_header("Content-Length", str(len(body)))
+                self.end_headers()
+                self.wfile.write(body)
+
+            def log_message(self, format: str, *args: object) -> None:
+                logging.getLogger("seedstream.probes").debug(format, *args)
+
+        return Handler
+
+
+class _Redact(logging.Filter):
+    """Camera and server credentials never reach a log."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        record.msg, record.args = redact(record.getMessage()), None
+        return True
+
+
+def configure_logging(
+    process: str, level: str = "INFO", style: Literal["json", "text"] = "json"
+) -> None:
+    """Log to standard error, one JSON object a line (or text), credentials removed.
+
+    Args:
+        process: Name of the process, in every line.
+        level: Lowest level that is logged.
+        style: ``json`` or ``text``.
+    """
+    handler = logging.StreamHandler(sys.stderr)
+    handler.addFilter(_Redact())
+    if style == "json":
+        handler.setFormatter(
+            JsonFormatter(
+                "%(asctime)s %(levelname)s %(name)s %(message)s",
+                rename_fields={"asctime": "time", "levelname": "level", "name": "logger"},
+                static_fields={"process": process},
+                datefmt="%Y-%m-%dT%H:%M:%S%z",
+            )
+        )
+    else:
+        handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)-7s %(name)s %(message)s"))
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(level)
+    logging.getLogger("kafka").setLevel(max(logging.WARNING, root.level))

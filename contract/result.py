@@ -1,0 +1,126 @@
+"""Worker and every reader of results: the result document in Redis and the keys it lies under.
+
+Keys of one camera share a hash tag, so they stay in one slot of a Redis Cluster. Every key expires.
+"""
+
+from datetime import datetime
+from typing import Annotated
+
+import msgspec
+from msgspec import Meta
+
+from contract.errors import InvalidMessageError
+from contract.frame import Frame, session_start_ms
+from contract.mask import RunLengths
+
+SCHEMA = 1
+CAMERAS_KEY = "seedstream:cameras"
+"""Sorted set of camera ids, score = time last seen (seconds since 1970)."""
+
+DOCUMENT_FIELD = "result"
+"""The one field of a stream entry; its value is the JSON document."""
+
+
+class Instance(msgspec.Struct, frozen=True, rename={"class_name": "class"}):
+    """One object instance, in pixels of the captured frame.
+
+    Attributes:
+        id: Number within the frame, from 1, in order of discovery.
+        class_name: Class of the object (``class`` in the document).
+        score: Score of the instance's seed, 0..1.
+        box: [x, y, width, height] of the mask's tight box.
+        center: [x, y] of the mask's centroid.
+        area: Number of mask pixels.
+        mask: COCO run-length encoding; masks of one frame do not overlap.
+    """
+
+    id: int
+    class_name: str
+    score: Annotated[float, Meta(ge=0, le=1)]
+    box: tuple[int, int, int, int]
+    center: tuple[float, float]
+    area: int
+    mask: RunLengths
+
+
+class ModelReference(msgspec.Struct, frozen=True):
+    """Which weights made a result: artifact name, version and sha256 of the weights."""
+
+    name: str
+    version: str
+    sha256: str
+
+
+class Result(msgspec.Struct, frozen=True, kw_only=True):
+    """The result of one frame.
+
+    Attributes:
+        camera: Camera id.
+        session: Session id of the frame.
+        sequence: Number of the frame within its session.
+        captured_at: Capture time, UTC.
+        processed_at: When the instances were ready, UTC.
+        width: Width of the captured frame in pixels.
+        height: Height of the captured frame in pixels.
+        model: Which weights made it.
+        latency_seconds: ``processed_at`` - ``captured_at``; negative when clocks disagree.
+        instances: The objects, in order of discovery.
+        schema: Version of this document.
+    """
+
+    schema: int = SCHEMA
+    camera: str
+    session: str
+    sequence: int
+    captured_at: datetime
+    processed_at: datetime
+    width: int
+    height: int
+    model: ModelReference
+    latency_seconds: float
+    instances: list[Instance]
+
+
+_decoder = msgspec.json.Decoder(Result)
+_encoder = msgspec.json.Encoder()
+
+
+def encode_result(result: Result) -> bytes:
+    """Return the JSON document."""
+    return _encoder.encode(result)
+
+
+def decode_result(document: bytes | str) -> Result:
+    """Read a JSON document; unknown fields are ignored.
+
+    Raises:
+        InvalidMessageError: ``malformed_result`` or ``unknown_version``.
+    """
+    try:
+        result = _decoder.decode(document)
+    except msgspec.MsgspecError as error:
+        raise InvalidMessageError("malformed_result", f"not a result document: {error}") from error
+    if result.schema != SCHEMA:
+        raise InvalidMessageError(
+            "unknown_version", f"result schema is {result.schema}, expected {SCHEMA}"
+        )
+    return result
+
+
+def results_key(camera: str) -> str:
+    """Return the key of the camera's stream of results."""
+    return f"seedstream:{{{camera}}}:results"
+
+
+def latest_key(camera: str) -> str:
+    """Return the key of the camera's newest result."""
+    return f"seedstream:{{{camera}}}:latest"
+
+
+def stream_id(frame: Frame | Result) -> str:
+    """Return the explicit stream id of a frame's result: ``<session start ms>-<sequence>``.
+
+    Ids of one camera ascend in the order of capture, whatever its wall clock does during a session,
+    and a redelivered frame has the same id again, which Redis refuses to add twice.
+    """
+    return f"{session_start_ms(frame.session)}-{frame.sequence}"

@@ -1,0 +1,70 @@
+"""Every process and the person or manifest that configures it: how settings are read and refused.
+
+Library: pydantic-settings.
+"""
+
+from typing import Any, Literal, TypeVar
+
+from pydantic import Field, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from contract.errors import ConfigurationError
+
+
+class ProcessSettings(BaseSettings):
+    """Settings that every long-running process has.
+
+    A subclass sets ``env_prefix`` and documents each field, with its unit, in a docstring: the
+    command line's help and the README's table are made from those.
+    """
+
+    model_config = SettingsConfigDict(
+        frozen=True, use_attribute_docstrings=True, validate_default=True, extra="ignore"
+    )
+
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+    """Lowest level that is logged."""
+
+    log_format: Literal["json", "text"] = "json"
+    """One JSON object a line, or text for a person."""
+
+    http_host: str = "0.0.0.0"
+    """Address that /metrics, /healthz and /readyz listen on."""
+
+    http_port: int = Field(default=8080, ge=0, le=65535)
+    """Port of /metrics, /healthz and /readyz; 0 takes a free one and logs it."""
+
+    drain_seconds: float = Field(default=20.0, gt=0)
+    """How long work in flight may take to finish after SIGTERM, in seconds."""
+
+
+SettingsT = TypeVar("SettingsT", bound=BaseSettings)
+
+
+def load_settings(kind: type[SettingsT], **overrides: Any) -> SettingsT:
+    """Read the settings of a process from its environment.
+
+    Args:
+        kind: The settings class.
+        overrides: Values that win over the environment; None means not given.
+
+    Raises:
+        ConfigurationError: With one line for each wrong setting.
+    """
+    given = {name: value for name, value in overrides.items() if value is not None}
+    try:
+        return kind(**given)
+    except ValidationError as error:
+        prefix = kind.model_config.get("env_prefix", "")
+        faults = [_fault(dict(detail), prefix) for detail in error.errors()]
+        raise ConfigurationError(faults) from None  # the cause would repeat secret values
+
+
+def _fault(detail: dict[str, Any], prefix: str) -> str:
+    path = ".".join(str(part) for part in detail["loc"])
+    variable = f"{prefix}{path}".upper()
+    option = "--" + path.replace("_", "-")
+    message = str(detail["msg"]).removeprefix("Value error, ")
+    secret = any(word in path for word in ("password", "secret", "url"))
+    seen = "" if secret or detail["type"] == "missing" else f" is {detail['input']!r}"
+    return f"{variable} ({option}){seen}: {message}"
