@@ -1,0 +1,1 @@
+"""Workshop: network, loss, training, evaluation and export; never imported by the online side."""
