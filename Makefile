@@ -1,0 +1,55 @@
+# One place for every command. `make help` lists them.
+SHELL := /bin/bash
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+SHARED ?= ../shared
+CONSTRAINTS := requirements/constraints.txt
+.DEFAULT_GOAL := help
+.PHONY: help setup setup-online setup-system demo test test-unit check format bench demo-weights clean
+
+help:  ## List the targets
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 16
+
+# The stamp of each environment changes with what it is made from.
+$(VENV)/.online: pyproject.toml $(CONSTRAINTS)
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install -q --disable-pip-version-check -c $(CONSTRAINTS) -e '.[cpu,stack]'
+	touch $@
+
+$(VENV)/.all: $(VENV)/.online
+	$(BIN)/python -m pip install -q --disable-pip-version-check -c $(CONSTRAINTS) -e '.[cpu,train,dev]'
+	touch $@
+
+setup-online: $(VENV)/.online  ## Install what runs online (no torch) into .venv
+
+setup: $(VENV)/.all  ## Install everything, with torch and the tools, into .venv
+
+setup-system:  ## Install Debian's parts of the tests (Java, Maven, RTSP server); needs root
+	bash .ci/system-packages
+
+demo: setup-online  ## Run the whole path on real video for 60 s: Kafka, Redis, producer, worker
+	$(BIN)/seedstream demo $(DEMO)
+
+test: setup  ## Run the whole test suite
+	$(BIN)/python -m pytest $(PYTEST)
+
+test-unit: setup  ## Run the unit tests (seconds)
+	$(BIN)/python -m pytest tests/unit
+
+check: setup  ## Lint, types, architecture
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: setup  ## Format the code
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: setup  ## Run the benchmarks; results under benchmarks/results/
+	$(BIN)/python benchmarks/pipeline.py
+
+clean:  ## Remove the environment and caches
+	rm -rf $(VENV) build .mypy_cache .ruff_cache .pytest_cache .import_linter_cache demo-out
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,84 @@
+"""The console command. Subcommands import their package only when they are called."""
+
+import importlib
+import os
+import sys
+from importlib import metadata
+from typing import Annotated
+
+import typer
+
+from contract.errors import ConfigurationError, SeedstreamError
+from contract.process import EXIT_CONFIGURATION, EXIT_FAILED, redact
+
+COMMANDS = {
+    "demo": "Run the whole path on this machine: servers, producer, worker, live table, overlay.",
+    "produce": "Decode cameras into the Kafka topic of frames.",
+    "work": "Segment frames from Kafka and land the results in Redis.",
+    "segment": "Segment images or a video offline, with the worker's own engine.",
+    "render": "Read frames and results back and write an overlay video and a picture.",
+    "stack": "Start and stop a Kafka broker and a Redis-compatible server on this machine.",
+    "train": "Train a model from a recipe.",
+    "export": "Export a trained checkpoint as a model artifact.",
+    "evaluate": "Measure an exported artifact with the shipped clustering.",
+}
+"""Subcommand -> one line of help; module ``seedstream.commands.NAME`` registers it."""
+
+
+def build(arguments: list[str]) -> typer.Typer:
+    """Return the command-line application for these arguments.
+
+    Only the subcommand that is asked for is imported; of the others the help line is enough,
+    except while the shell completes.
+    """
+    app = typer.Typer(
+        name="seedstream",
+        no_args_is_help=True,
+        add_completion=True,
+        pretty_exceptions_enable=False,
+    )
+    asked = next((word for word in arguments if not word.startswith("-")), None)
+    completing = "_SEEDSTREAM_COMPLETE" in os.environ
+    for name, text in COMMANDS.items():
+        if name == asked or completing:
+            importlib.import_module(f"seedstream.commands.{name}").register(app, text)
+        else:
+            app.command(name, help=text)(_not_called)
+    app.callback()(_version)
+    return app
+
+
+def _not_called() -> None:
+    raise AssertionError("only the help of this command is registered")
+
+
+def _print_version(asked: bool) -> None:
+    if asked:
+        typer.echo(metadata.version("seedstream"))
+        raise typer.Exit
+
+
+def _version(
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", callback=_print_version, is_eager=True, help="Print the version and exit."
+        ),
+    ] = False,
+) -> None:
+    """Camera streams in, per-pixel object instances out."""
+
+
+def main() -> None:
+    """Run the console command; wrong settings exit with 2, other known failures with 1."""
+    arguments = sys.argv[1:]
+    app = build(arguments)
+    try:
+        app(arguments, prog_name="seedstream")
+    except ConfigurationError as error:
+        for fault in error.faults:
+            print(redact(f"seedstream: {fault}"), file=sys.stderr)
+        sys.exit(EXIT_CONFIGURATION)
+    except SeedstreamError as error:
+        print(redact(f"seedstream: {error}"), file=sys.stderr)
+        sys.exit(EXIT_FAILED)

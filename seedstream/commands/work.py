@@ -1,0 +1,17 @@
+"""``seedstream work``."""
+
+import typer
+
+from seedstream.options import with_settings
+from workers.settings import WorkerSettings
+
+
+def register(app: typer.Typer, text: str) -> None:
+    """Add the subcommand."""
+
+    @app.command("work", help=text)
+    @with_settings(WorkerSettings)
+    def work(settings: WorkerSettings) -> None:
+        from workers.app import run
+
+        raise typer.Exit(run(settings))

@@ -1,0 +1,146 @@
+"""Command-line options made from a settings class, so that help, environment and README agree.
+
+``python -m seedstream.options README.md`` writes the tables anew between their markers.
+"""
+
+import functools
+import importlib
+import inspect
+import re
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Annotated, Any, Literal, get_args, get_origin
+
+import typer
+from pydantic import SecretStr
+from pydantic.fields import FieldInfo
+from pydantic_core import PydanticUndefined
+from pydantic_settings import BaseSettings
+
+from contract.settings import load_settings
+
+
+def with_settings(
+    kind: type[BaseSettings],
+) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Give a Typer command one option for each setting.
+
+    The decorated function takes the validated settings as its first argument; its other parameters
+    stay Typer's. An option that is not given leaves the setting to the environment. Passwords have
+    no option: a command line is visible to every user of the machine.
+
+    Args:
+        kind: The settings class; each field's docstring is its option's help.
+    """
+
+    def decorate(command: Callable[..., None]) -> Callable[..., None]:
+        names = [name for name, _ in _optional_fields(kind)]
+
+        @functools.wraps(command)
+        def run(**given: Any) -> None:
+            settings = load_settings(kind, **{name: given.pop(name) for name in names})
+            command(settings, **given)
+
+        own = list(inspect.signature(command).parameters.values())[1:]
+        options = [_parameter(kind, name, field) for name, field in _optional_fields(kind)]
+        keyword_only = [
+            parameter
+            if parameter.kind is inspect.Parameter.POSITIONAL_OR_KEYWORD
+            else parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY)
+            for parameter in own
+        ]
+        run.__signature__ = inspect.Signature(keyword_only + options)  # type: ignore[attr-defined]
+        run.__annotations__ = {p.name: p.annotation for p in keyword_only + options}
+        return run
+
+    return decorate
+
+
+def variable(kind: type[BaseSettings], name: str) -> str:
+    """Return the environment variable of a setting."""
+    return f"{kind.model_config.get('env_prefix', '')}{name}".upper()
+
+
+def default_text(field: FieldInfo) -> str:
+    """Return a setting's default as help and README show it."""
+    if field.default is PydanticUndefined and field.default_factory is None:
+        return "required"
+    value = field.get_default(call_default_factory=True)
+    if isinstance(value, SecretStr):
+        value = value.get_secret_value()
+    if value is None or value == "":
+        return "none"
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def settings_table(kind: type[BaseSettings]) -> str:
+    """Return a Markdown table of a settings class: variable, default, meaning."""
+    lines = ["| variable | default | meaning |", "| --- | --- | --- |"]
+    for name, field in kind.model_fields.items():
+        meaning = " ".join((field.description or "").split())
+        lines.append(f"| `{variable(kind, name)}` | `{default_text(field)}` | {meaning} |")
+    return "\n".join(lines)
+
+
+SETTINGS = {
+    "producer": "producer.settings:ProducerSettings",
+    "worker": "workers.settings:WorkerSettings",
+    "viewer": "viewer.settings:ViewerSettings",
+    "train": "model.settings:TrainSettings",
+}
+"""Processes whose settings the README shows."""
+
+
+def fill_tables(text: str) -> str:
+    """Return a Markdown text with the table between each pair of settings markers made anew."""
+    for process, place in SETTINGS.items():
+        module, _, name = place.partition(":")
+        table = settings_table(getattr(importlib.import_module(module), name))
+        begin, end = f"<!-- settings: {process} -->", "<!-- end -->"
+        pattern = re.compile(f"({re.escape(begin)}).*?({re.escape(end)})", re.DOTALL)
+        # A function, since the table's backslashes must not be read as group references.
+        text = pattern.sub(lambda found, new=table: f"{found[1]}\n\n{new}\n\n{found[2]}", text)
+    return text
+
+
+def _optional_fields(kind: type[BaseSettings]) -> Iterator[tuple[str, FieldInfo]]:
+    for name, field in kind.model_fields.items():
+        if "password" not in name:
+            yield name, field
+
+
+def _parameter(kind: type[BaseSettings], name: str, field: FieldInfo) -> inspect.Parameter:
+    flag = "--" + name.replace("_", "-")
+    help_text = " ".join((field.description or "").split())
+    help_text += f" [default: {default_text(field)}; env: {variable(kind, name)}]"
+    if field.annotation is bool:
+        annotation: Any = Annotated[
+            bool | None,
+            typer.Option(f"{flag}/--no-{flag[2:]}", help=help_text, show_default=False),
+        ]
+    else:
+        # Text: the settings class parses it, so that all faults are found and said together.
+        option = typer.Option(
+            flag, help=help_text, show_default=False, metavar=_metavar(field.annotation)
+        )
+        annotation = Annotated[str | None, option]
+    return inspect.Parameter(
+        name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=annotation
+    )
+
+
+def _metavar(annotation: Any) -> str:
+    if get_origin(annotation) is Literal:
+        return "|".join(str(choice) for choice in get_args(annotation))
+    members = [member for member in get_args(annotation) if member is not type(None)]
+    if members:
+        return _metavar(members[0])
+    names = {"int": "INTEGER", "float": "NUMBER", "Path": "PATH"}
+    return names.get(getattr(annotation, "__name__", ""), "TEXT")
+
+
+if __name__ == "__main__":
+    for argument in sys.argv[1:]:
+        document = Path(argument)
+        document.write_text(fill_tables(document.read_text()))

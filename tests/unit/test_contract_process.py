@@ -1,0 +1,117 @@
+import json
+import logging
+import signal
+import socket
+import subprocess
+import sys
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+
+import pytest
+from prometheus_client import CollectorRegistry, Counter
+
+from contract.errors import ConfigurationError
+from contract.process import ProbeServer, Shutdown, configure_logging, redact
+
+
+def get(port: int, path: str) -> tuple[int, str]:
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=5) as reply:
+            return reply.status, reply.read().decode()
+    except urllib.error.HTTPError as error:
+        return error.code, error.read().decode()
+
+
+@pytest.fixture
+def state() -> dict[str, str | None]:
+    return {"alive": None, "ready": "the model is loading"}
+
+
+@pytest.fixture
+def server(state: dict[str, str | None]) -> Iterator[ProbeServer]:
+    registry = CollectorRegistry()
+    Counter("seen", "Seen", registry=registry).inc(3)
+    probes = ProbeServer(registry, lambda: state["alive"], lambda: state["ready"], "127.0.0.1", 0)
+    probes.start()
+    yield probes
+    probes.stop()
+
+
+def test_probes_answer_by_the_state_of_the_process(
+    server: ProbeServer, state: dict[str, str | None]
+) -> None:
+    assert get(server.port, "/healthz") == (200, "ok\n")
+    assert get(server.port, "/readyz") == (503, "the model is loading\n")
+    state.update(alive="the loop stands still", ready=None)
+    assert get(server.port, "/healthz") == (503, "the loop stands still\n")
+    assert get(server.port, "/readyz?verbose")[0] == 200
+    assert get(server.port, "/else")[0] == 404
+
+
+def test_metrics_are_those_of_the_registry(server: ProbeServer) -> None:
+    status, body = get(server.port, "/metrics")
+    assert status == 200
+    assert "seen_total 3.0" in body
+
+
+def test_a_taken_port_is_a_clear_fault() -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        with pytest.raises(ConfigurationError, match=f"cannot listen on 127.0.0.1:{port}"):
+            ProbeServer(CollectorRegistry(), lambda: None, lambda: None, "127.0.0.1", port)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("rtsp://user:p%40ss@cam/1 lost", "rtsp://***@cam/1 lost"),
+        ("redis://:secret@host:6379/0", "redis://***@host:6379/0"),
+        ("rtsp://cam/1?mail=a@b", "rtsp://cam/1?mail=a@b"),
+        ("two rtsp://a:b@c and http://d:e@f", "two rtsp://***@c and http://***@f"),
+    ],
+)
+def test_credentials_are_taken_out_of_urls(text: str, expected: str) -> None:
+    assert redact(text) == expected
+
+
+def test_logs_are_json_lines_without_credentials(capsys: pytest.CaptureFixture[str]) -> None:
+    root = logging.getLogger()
+    before = root.handlers[:], root.level
+    try:
+        configure_logging("worker")
+        logging.getLogger("seedstream.test").warning("lost %s", "rtsp://a:b@c/1")
+    finally:
+        root.handlers[:], root.level = before
+    line = json.loads(capsys.readouterr().err)
+    assert line["message"] == "lost rtsp://***@c/1"
+    assert line["level"] == "WARNING"
+    assert line["process"] == "worker"
+    assert line["logger"] == "seedstream.test"
+
+
+def test_the_first_sigterm_asks_and_the_second_insists() -> None:
+    program = (
+        "import os, signal\n"
+        "from contract.process import Shutdown\n"
+        "shutdown = Shutdown(); shutdown.install()\n"
+        "os.kill(os.getpid(), signal.SIGTERM)\n"
+        "assert shutdown.wait(5)\n"
+        "print('asked', flush=True)\n"
+        "os.kill(os.getpid(), signal.SIGTERM)\n"
+        "print('still here', flush=True)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, timeout=30)
+    assert done.stdout == b"asked\n"
+    assert done.returncode == -signal.SIGTERM
+
+
+def test_a_requested_shutdown_ends_every_wait() -> None:
+    shutdown = Shutdown()
+    assert not shutdown.requested
+    assert not shutdown.wait(0)
+    shutdown.request()
+    assert shutdown.requested
+    assert shutdown.wait(60)

@@ -1,0 +1,76 @@
+from pathlib import Path
+
+import pytest
+from pydantic import Field, SecretStr
+from pydantic_settings import SettingsConfigDict
+
+from contract.errors import ConfigurationError
+from contract.kafka import KafkaConnection
+from contract.settings import ProcessSettings, load_settings
+
+
+class ExampleSettings(KafkaConnection, ProcessSettings):
+    model_config = SettingsConfigDict(env_prefix="EXAMPLE_", frozen=True)
+
+    batch_size: int = Field(default=4, ge=1)
+    redis_url: SecretStr = SecretStr("redis://127.0.0.1")
+
+
+def test_options_win_over_the_environment_and_none_means_not_given(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("EXAMPLE_BATCH_SIZE", "7")
+    monkeypatch.setenv("EXAMPLE_LOG_LEVEL", "DEBUG")
+    assert load_settings(ExampleSettings, batch_size=None).batch_size == 7
+    assert load_settings(ExampleSettings, batch_size="9").batch_size == 9
+    assert load_settings(ExampleSettings).log_level == "DEBUG"
+
+
+def test_all_wrong_settings_are_listed_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("EXAMPLE_BATCH_SIZE", "many")
+    monkeypatch.setenv("EXAMPLE_BOOTSTRAP_SERVERS", "broker")
+    monkeypatch.setenv("EXAMPLE_SECURITY_PROTOCOL", "SASL_SSL")
+    monkeypatch.setenv("EXAMPLE_SSL_CAFILE", "/nowhere/ca.pem")
+    monkeypatch.setenv("EXAMPLE_SSL_KEYFILE", __file__)
+    monkeypatch.setenv("EXAMPLE_HTTP_PORT", "70000")
+    with pytest.raises(ConfigurationError) as error:
+        load_settings(ExampleSettings)
+    text = str(error.value)
+    assert "EXAMPLE_BATCH_SIZE (--batch-size) is 'many'" in text
+    assert "'broker' is not HOST:PORT" in text
+    assert "EXAMPLE_SASL_USERNAME (--sasl-username)" in text
+    assert "EXAMPLE_SASL_PASSWORD" in text
+    assert "no file at /nowhere/ca.pem" in text
+    assert "ssl_certfile and ssl_keyfile go together" in text
+    assert "EXAMPLE_HTTP_PORT (--http-port) is '70000'" in text
+    assert len(error.value.faults) == 7
+
+
+def test_a_secret_is_never_repeated_in_a_fault() -> None:
+    with pytest.raises(ConfigurationError) as error:
+        load_settings(ExampleSettings, redis_url=["redis://:hunter2@host"])
+    assert "hunter2" not in str(error.value)
+    assert "EXAMPLE_REDIS_URL" in str(error.value)
+
+
+def test_client_options_follow_the_security_protocol(tmp_path: Path) -> None:
+    authority = tmp_path / "ca.pem"
+    authority.write_text("")
+    plain = KafkaConnection(bootstrap_servers="a:1, b:2").client_options()
+    assert plain == {"bootstrap_servers": ["a:1", "b:2"], "security_protocol": "PLAINTEXT"}
+    secure = KafkaConnection(
+        security_protocol="SASL_SSL",
+        sasl_username="camera",
+        sasl_password=SecretStr("secret"),
+        ssl_cafile=authority,
+    ).client_options()
+    assert secure["sasl_mechanism"] == "SCRAM-SHA-512"
+    assert secure["sasl_plain_password"] == "secret"
+    assert secure["ssl_cafile"] == str(authority)
+    assert secure["ssl_check_hostname"] is True
+
+
+def test_settings_do_not_change_once_read() -> None:
+    settings = load_settings(ExampleSettings)
+    with pytest.raises(ValueError, match="frozen"):
+        settings.batch_size = 5
