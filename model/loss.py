@@ -4,8 +4,7 @@ Source: Neven et al., CVPR 2019, equations 5 to 11. The instances of all images 
 handled in one pass.
 
 Shape letters: B batch, C channels (2 + S + K), H, W, P pixels of one image (H * W), S bandwidths,
-K classes, I instances of the whole batch, M pixels that belong to an instance, Q pairs of an
-instance and a pixel near it.
+K classes, I instances of the whole batch, M pixels that belong to an instance.
 """
 
 from dataclasses import dataclass
@@ -13,18 +12,13 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from model.lovasz import lovasz_hinge
+from model.lovasz import InstanceHinge
 
 IGNORE_LABEL = 255
 """Label of pixels that take no part in any term."""
 
 PAPER_GRID_STEP = (2 / 2047, 1 / 1023)
 """One pixel in grid units (x, y): 2048x1024 pixels span 2x1 units."""
-
-# A pixel whose Gaussian is below exp(-18.5) = 1e-8 adds at most 2e-8 to a loss of order 1, less
-# than float32 resolves, so only nearer ones are sorted: some thousands per instance, not all P.
-_NEGLIGIBLE_EXPONENT = 18.5
-_CHUNK_ELEMENTS = 1 << 22  # bounds the (instances, P) scratch array to 16 MB per copy
 
 
 @dataclass(frozen=True)
@@ -127,7 +121,8 @@ class SpatialEmbeddingLoss(nn.Module):
 
         objects = _find_objects(instances, label)
         _check_labels(objects, n_classes)
-        instance_loss, membership = self._instance_term(embedding, bandwidth, grid, objects, label)
+        valid = (label != IGNORE_LABEL).view(n_batch, -1)
+        instance_loss, membership = self._instance_term(embedding, bandwidth, grid, objects, valid)
         return LossTerms(
             instance=instance_loss,
             variance=_variance_term(bandwidth, objects),
@@ -135,28 +130,21 @@ class SpatialEmbeddingLoss(nn.Module):
         )
 
     def _instance_term(
-        self, embedding: Tensor, bandwidth: Tensor, grid: Tensor, objects: _Objects, label: Tensor
+        self, embedding: Tensor, bandwidth: Tensor, grid: Tensor, objects: _Objects, valid: Tensor
     ) -> tuple[Tensor, Tensor]:
         """Lovász hinge of each instance's Gaussian; also the Gaussian at its own pixels (M,)."""
-        n_pixels = grid.shape[1]
         own = embedding[:, objects.pixel]
-        center = objects.mean(grid[:, objects.pixel % n_pixels] if self.to_center else own)
+        center = objects.mean(grid[:, objects.pixel % grid.shape[1]] if self.to_center else own)
         precision = torch.exp(10 * objects.mean(bandwidth[:, objects.pixel]))
-
+        instance_of = torch.full_like(valid, -1, dtype=torch.long).view(-1)
+        instance_of[objects.pixel] = objects.member
+        loss = InstanceHinge.apply(
+            embedding, center, precision, instance_of, objects.image, objects.weight, valid
+        )
         with torch.no_grad():
-            group, pixel = _pairs_worth_sorting(
-                embedding, center, precision, objects, label != IGNORE_LABEL, n_pixels
-            )
-            instance_of = torch.full_like(label, -1)
-            instance_of[objects.pixel] = objects.member
-            foreground = instance_of[pixel] == group
-        gaussian = _gaussian(embedding, center, precision, group, pixel)
-        logits = 2 * gaussian - 1
-        errors = 1 - torch.where(foreground, logits, -logits)
-        losses = lovasz_hinge(errors, foreground, group, len(objects.count))
-        with torch.no_grad():
-            membership = _gaussian(embedding, center, precision, objects.member, objects.pixel)
-        return (losses * objects.weight).sum(), membership
+            squares = (own - center[:, objects.member]).square() * precision[:, objects.member]
+            membership = torch.exp(-squares.sum(0))
+        return loss, membership
 
     def _seed_term(
         self, seed: Tensor, membership: Tensor, objects: _Objects, label: Tensor
@@ -186,14 +174,6 @@ class SpatialEmbeddingLoss(nn.Module):
             )
 
 
-def _gaussian(
-    embedding: Tensor, center: Tensor, precision: Tensor, group: Tensor, pixel: Tensor
-) -> Tensor:
-    """Membership of ``pixel`` (Q,) in instance ``group`` (Q,), 0..1 (equation 7)."""
-    squares = (embedding[:, pixel] - center[:, group]).square() * precision[:, group]
-    return torch.exp(-squares.sum(0))
-
-
 def _variance_term(bandwidth: Tensor, objects: _Objects) -> Tensor:
     """Keep an instance's bandwidths equal, so that one pixel's can stand for all (equation 11)."""
     own = bandwidth[:, objects.pixel]
@@ -208,9 +188,7 @@ def _find_objects(instances: Tensor, label: Tensor) -> _Objects:
     pixel = ((flat > 0) & (label != IGNORE_LABEL)).nonzero()[:, 0]
     image_of = pixel // (flat.numel() // n_batch)
     stride = int(flat.max()) + 1
-    keys, member = torch.unique(  # type: ignore[no-untyped-call]
-        flat[pixel] + image_of * stride, return_inverse=True
-    )
+    keys, member = torch.unique(flat[pixel] + image_of * stride, return_inverse=True)
     image = keys // stride
     per_image = torch.bincount(image, minlength=n_batch)
     lowest = torch.full_like(keys, IGNORE_LABEL).scatter_reduce(0, member, label[pixel], "amin")
@@ -230,31 +208,3 @@ def _check_labels(objects: _Objects, n_classes: int) -> None:
         raise ValueError(
             f"{len(bad)} instances have labels {sorted(set(bad.tolist()))}, expected 1..{n_classes}"
         )
-
-
-def _pairs_worth_sorting(
-    embedding: Tensor,
-    center: Tensor,
-    precision: Tensor,
-    objects: _Objects,
-    valid: Tensor,
-    n_pixels: int,
-) -> tuple[Tensor, Tensor]:
-    """Pairs (group, pixel), each (Q,): every instance with its own and with all near pixels."""
-    embedding = embedding.detach()
-    groups, pixels = [objects.member], [objects.pixel]
-    taken = torch.full_like(valid, -1, dtype=torch.long)
-    taken[objects.pixel] = objects.member
-    chunk = max(1, _CHUNK_ELEMENTS // n_pixels)
-    for image in objects.image.unique().tolist():
-        here = slice(image * n_pixels, (image + 1) * n_pixels)
-        x, y = embedding[:, here]
-        for numbers in (objects.image == image).nonzero()[:, 0].split(chunk):
-            exponent = (x - center[0, numbers, None]).square() * precision[0, numbers, None]
-            exponent += (y - center[1, numbers, None]).square() * precision[-1, numbers, None]
-            near = (exponent < _NEGLIGIBLE_EXPONENT) & valid[here]
-            near &= taken[here] != numbers[:, None]  # its own pixels are listed already
-            row, pixel = near.nonzero(as_tuple=True)
-            groups.append(numbers[row])
-            pixels.append(pixel + image * n_pixels)
-    return torch.cat(groups), torch.cat(pixels)
