@@ -1,0 +1,138 @@
+"""What every Kafka broker of the stack has: waiting until it answers, and topics."""
+
+import contextlib
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from kafka import KafkaAdminClient
+from kafka.errors import KafkaError, TopicAlreadyExistsError
+
+from contract.errors import UnavailableError
+from contract.kafka import MAX_RECORD_BYTES
+from stack.server import POLL_SECONDS, Server, StartError, died
+
+START_SECONDS = 60.0
+"""How long a broker may take until it answers; a real one takes 3 s on an idle machine."""
+
+RETENTION_BYTES = 512 * 1024 * 1024
+"""Default size of a partition's log, in bytes, beyond which its oldest segments go."""
+
+RETENTION_MS = 3_600_000
+"""Default age, in milliseconds, beyond which records go."""
+
+_SEGMENT_BYTES = 64 * 1024 * 1024
+"""Retention removes whole closed segments, so they must be smaller than what is kept."""
+
+
+@dataclass(kw_only=True)
+class Broker(Server):
+    """A running Kafka broker.
+
+    Attributes:
+        kind: ``kafka`` (Apache Kafka) or ``embedded``.
+    """
+
+    kind: str
+
+    @property
+    def bootstrap_servers(self) -> str:
+        """HOST:PORT for clients."""
+        return self.address
+
+    def create_topic(
+        self,
+        name: str,
+        partitions: int = 1,
+        *,
+        retention_bytes: int = RETENTION_BYTES,
+        retention_ms: int = RETENTION_MS,
+    ) -> None:
+        """Create a topic and wait until it can be used; an existing one is left as it is.
+
+        Args:
+            name: Name of the topic.
+            partitions: Number of partitions.
+            retention_bytes: Size of each partition's log that is kept, in bytes.
+            retention_ms: Age of records that is kept, in milliseconds.
+
+        Raises:
+            UnavailableError: The broker does not answer or refuses.
+        """
+        create_topic(
+            self.address,
+            name,
+            partitions,
+            retention_bytes=retention_bytes,
+            retention_ms=retention_ms,
+        )
+
+
+@contextlib.contextmanager
+def admin_client(bootstrap_servers: str, timeout_seconds: float) -> Iterator[KafkaAdminClient]:
+    """Connect an admin client; it is closed at the end.
+
+    Raises:
+        UnavailableError: Nothing answers there within ``timeout_seconds``, or a request failed.
+    """
+    timeout_ms = int(timeout_seconds * 1000)
+    try:
+        client = KafkaAdminClient(
+            bootstrap_servers=bootstrap_servers.split(","),
+            bootstrap_timeout_ms=timeout_ms,
+            request_timeout_ms=timeout_ms,
+        )
+        with contextlib.closing(client):
+            yield client
+    except KafkaError as error:
+        raise UnavailableError(
+            f"Kafka at {bootstrap_servers} does not do what was asked: {error}"
+        ) from error
+
+
+def create_topic(
+    bootstrap_servers: str,
+    name: str,
+    partitions: int,
+    *,
+    retention_bytes: int = RETENTION_BYTES,
+    retention_ms: int = RETENTION_MS,
+    timeout_seconds: float = 20.0,
+) -> None:
+    """Create a topic sized for frames, see ``Broker.create_topic``."""
+    configs = {
+        "max.message.bytes": str(MAX_RECORD_BYTES),
+        "retention.bytes": str(retention_bytes),
+        "retention.ms": str(retention_ms),
+        "segment.bytes": str(min(_SEGMENT_BYTES, max(retention_bytes, MAX_RECORD_BYTES * 2))),
+    }
+    topic = {"num_partitions": partitions, "replication_factor": 1, "configs": configs}
+    with (
+        admin_client(bootstrap_servers, timeout_seconds) as client,
+        contextlib.suppress(TopicAlreadyExistsError),
+    ):
+        client.create_topics({name: topic}, wait_for_metadata=True)
+
+
+def wait_until_answering(broker: Broker, timeout_seconds: float = START_SECONDS) -> None:
+    """Wait until the broker lists its topics.
+
+    Raises:
+        StartError: It died or did not answer in time; the message carries the end of its log.
+    """
+    deadline = time.monotonic() + timeout_seconds
+    while broker.alive():
+        try:
+            # Short attempts, so that a broker that died is noticed at once.
+            with admin_client(broker.address, timeout_seconds=1.0) as client:
+                client.list_topics()
+            return
+        except UnavailableError:
+            if time.monotonic() >= deadline:
+                raise StartError(
+                    f"{broker.name} did not answer at {broker.address} within "
+                    f"{timeout_seconds:.0f} s; the end of its log {broker.log_path}:\n"
+                    f"{broker.tail()}"
+                ) from None
+        time.sleep(POLL_SECONDS)
+    raise died(broker)

@@ -1,0 +1,145 @@
+"""A real Apache Kafka broker on this machine: one node, KRaft mode, no Docker."""
+
+import shutil
+import subprocess
+import uuid
+from base64 import urlsafe_b64encode
+from pathlib import Path
+
+from contract.errors import UnavailableError
+from contract.kafka import MAX_RECORD_BYTES
+from stack.broker import START_SECONDS, Broker, wait_until_answering
+from stack.jars import KAFKA_VERSION, fetch_jars
+from stack.launch import Home, launch
+from stack.ports import LOCALHOST, free_ports
+from stack.server import StartError, log_tail, spawn
+
+HEAP_MEGABYTES = 512
+FORMAT_SECONDS = 60.0
+_NAME = f"Apache Kafka {KAFKA_VERSION}"
+
+# C1 and the serial collector: a broker for one machine starts in a third of the time.
+_JAVA_OPTIONS = (
+    f"-Xmx{HEAP_MEGABYTES}m",
+    "-Xms128m",
+    "-XX:+UseSerialGC",
+    "-XX:TieredStopAtLevel=1",
+)
+
+_PROPERTIES = """\
+process.roles=broker,controller
+node.id=1
+controller.quorum.voters=1@{host}:{controller_port}
+listeners=PLAINTEXT://{host}:{port},CONTROLLER://{host}:{controller_port}
+advertised.listeners=PLAINTEXT://{host}:{port}
+listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT
+controller.listener.names=CONTROLLER
+inter.broker.listener.name=PLAINTEXT
+log.dirs={data}
+auto.create.topics.enable=false
+message.max.bytes={max_bytes}
+replica.fetch.max.bytes={max_bytes}
+socket.request.max.bytes=134217728
+offsets.topic.replication.factor=1
+offsets.topic.num.partitions=4
+transaction.state.log.replication.factor=1
+transaction.state.log.min.isr=1
+transaction.state.log.num.partitions=4
+share.coordinator.state.topic.replication.factor=1
+share.coordinator.state.topic.min.isr=1
+group.initial.rebalance.delay.ms=0
+group.min.session.timeout.ms=1000
+log.retention.check.interval.ms=10000
+log.segment.delete.delay.ms=1000
+num.network.threads=2
+num.io.threads=4
+"""
+
+
+def start_kafka(
+    port: int | None = None,
+    *,
+    folder: Path | None = None,
+    detached: bool = False,
+    timeout_seconds: float = START_SECONDS,
+) -> Broker:
+    """Start a broker and wait until it answers.
+
+    Args:
+        port: Port for clients on 127.0.0.1; None takes a free one.
+        folder: Where its data and log go; None makes a temporary one, removed after the stop.
+        detached: Whether it may outlive this process.
+        timeout_seconds: How long it may take to answer.
+
+    Returns:
+        The running broker, a context manager.
+
+    Raises:
+        ConfigurationError: ``port`` is taken.
+        UnavailableError: Java or Maven is missing, or the broker did not come up; the message
+            carries the end of its log.
+    """
+    if shutil.which("java") is None:
+        raise UnavailableError(
+            "Java (`java`) is missing: install Java 17 or newer, or use the embedded broker"
+        )
+    jars = fetch_jars()
+
+    def start(client_port: int, home: Home) -> Broker:
+        properties = _format(jars, home.path, client_port)
+        server = spawn(
+            _NAME,
+            [*_java(jars, "kafka.Kafka"), str(properties)],
+            log_path=home.path / "kafka.log",
+            address=f"{LOCALHOST}:{client_port}",
+            folder=home.to_remove,
+            detached=detached,
+        )
+        return Broker(**vars(server), kind="kafka")
+
+    return launch(
+        _NAME, port, folder, start, lambda broker: wait_until_answering(broker, timeout_seconds)
+    )
+
+
+def _format(jars: Path, home: Path, port: int) -> Path:
+    """Write the broker's configuration and format its data folder; return the configuration."""
+    data = home / "data"
+    properties = home / "server.properties"
+    home.mkdir(parents=True, exist_ok=True)
+    properties.write_text(
+        _PROPERTIES.format(
+            host=LOCALHOST,
+            port=port,
+            controller_port=free_ports(1)[0],
+            data=data,
+            max_bytes=MAX_RECORD_BYTES,
+        )
+    )
+    cluster = urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
+    command = _java(jars, "kafka.tools.StorageTool")
+    command += ["format", "--ignore-formatted", "-t", cluster, "-c", str(properties)]
+    log_path = home / "format.log"
+    with log_path.open("wb") as log:
+        try:
+            done = subprocess.run(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                timeout=FORMAT_SECONDS,
+                check=False,
+            )
+        except subprocess.TimeoutExpired as error:
+            raise StartError(
+                f"formatting Kafka's data folder took over {FORMAT_SECONDS} s"
+            ) from error
+    if done.returncode != 0:
+        raise StartError(f"cannot format Kafka's data folder {data}:\n{log_tail(log_path)}")
+    return properties
+
+
+def _java(jars: Path, main: str) -> list[str]:
+    logging = Path(__file__).with_name("log4j2.properties")
+    options = [*_JAVA_OPTIONS, f"-Dlog4j2.configurationFile={logging}"]
+    return ["java", *options, "-cp", f"{jars}/*", main]

