@@ -22,7 +22,7 @@ from contract.settings import load_settings
 
 
 def with_settings(
-    kind: type[BaseSettings],
+    kind: type[BaseSettings], *, positional: str | None = None
 ) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """Give a Typer command one option for each setting.
 
@@ -32,6 +32,7 @@ def with_settings(
 
     Args:
         kind: The settings class; each field's docstring is its option's help.
+        positional: Name of the one setting that is given without a flag.
     """
 
     def decorate(command: Callable[..., None]) -> Callable[..., None]:
@@ -43,7 +44,10 @@ def with_settings(
             command(settings, **given)
 
         own = list(inspect.signature(command).parameters.values())[1:]
-        options = [_parameter(kind, name, field) for name, field in _optional_fields(kind)]
+        options = [
+            _parameter(kind, name, field, flag=name != positional)
+            for name, field in _optional_fields(kind)
+        ]
         keyword_only = [
             parameter
             if parameter.kind is inspect.Parameter.POSITIONAL_OR_KEYWORD
@@ -110,19 +114,27 @@ def _optional_fields(kind: type[BaseSettings]) -> Iterator[tuple[str, FieldInfo]
             yield name, field
 
 
-def _parameter(kind: type[BaseSettings], name: str, field: FieldInfo) -> inspect.Parameter:
-    flag = "--" + name.replace("_", "-")
+def _parameter(
+    kind: type[BaseSettings], name: str, field: FieldInfo, *, flag: bool
+) -> inspect.Parameter:
+    option_name = "--" + name.replace("_", "-")
     help_text = " ".join((field.description or "").split())
-    help_text += f" [default: {default_text(field)}; env: {variable(kind, name)}]"
+    help_text += f" (default: {default_text(field)}; env: {variable(kind, name)})"
     if field.annotation is bool:
         annotation: Any = Annotated[
             bool | None,
-            typer.Option(f"{flag}/--no-{flag[2:]}", help=help_text, show_default=False),
+            typer.Option(
+                f"{option_name}/--no-{option_name[2:]}", help=help_text, show_default=False
+            ),
         ]
     else:
         # Text: the settings class parses it, so that all faults are found and said together.
-        option = typer.Option(
-            flag, help=help_text, show_default=False, metavar=_metavar(field.annotation)
+        shown: Any = {"help": help_text, "show_default": False}
+        metavar = _metavar(field.annotation)
+        option = (
+            typer.Option(option_name, metavar=metavar, **shown)
+            if flag
+            else typer.Argument(metavar=f"[{name.upper()}]", **shown)
         )
         annotation = Annotated[str | None, option]
     return inspect.Parameter(

@@ -1,0 +1,20 @@
+"""``seedstream train``."""
+
+import typer
+
+from model.settings import TrainSettings
+from seedstream.options import with_settings
+
+
+def register(app: typer.Typer, text: str) -> None:
+    """Add the subcommand."""
+
+    @app.command("train", help=text)
+    @with_settings(TrainSettings, positional="recipe")
+    def train(settings: TrainSettings) -> None:
+        from model.train import train
+
+        from contract.process import configure_logging
+
+        configure_logging("train", style="text")
+        print(f"wrote {train(settings)}")

@@ -1,0 +1,102 @@
+import subprocess
+import sys
+
+import pytest
+from pydantic import Field, SecretStr
+from pydantic_settings import SettingsConfigDict
+from typer.testing import CliRunner
+
+from contract.settings import ProcessSettings
+from seedstream.cli import COMMANDS, build
+from seedstream.options import settings_table, with_settings
+
+runner = CliRunner(env={"COLUMNS": "200", "TERM": "dumb"})
+
+
+class ExampleSettings(ProcessSettings):
+    model_config = SettingsConfigDict(env_prefix="EXAMPLE_", frozen=True)
+
+    max_age_seconds: float = Field(default=2.0, gt=0)
+    """Oldest frame that is still processed, in seconds."""
+
+    redis_cluster: bool = False
+    """Whether the server is a Redis Cluster."""
+
+    password: SecretStr | None = None
+    """A password."""
+
+
+def example_app(seen: list[ExampleSettings]):
+    import typer
+
+    app = typer.Typer()
+
+    @app.command()
+    @with_settings(ExampleSettings)
+    def example(settings: ExampleSettings, name: str = "x") -> None:
+        seen.append(settings)
+
+    return app
+
+
+def test_options_come_from_the_settings_class() -> None:
+    seen: list[ExampleSettings] = []
+    outcome = runner.invoke(
+        example_app(seen), ["--max-age-seconds", "0.5", "--redis-cluster", "--name", "y"]
+    )
+    assert outcome.exit_code == 0, outcome.output
+    assert seen[0].max_age_seconds == 0.5
+    assert seen[0].redis_cluster is True
+    assert seen[0].http_port == 8080
+
+
+def test_help_states_unit_default_and_variable_of_each_setting() -> None:
+    text = " ".join(runner.invoke(example_app([]), ["--help"]).output.split())
+    assert "Oldest frame that is still processed, in seconds." in text
+    assert "default: 2.0" in text
+    assert "EXAMPLE_MAX_AGE_SECONDS" in text
+
+
+def test_a_password_is_no_option() -> None:
+    assert "--password" not in runner.invoke(example_app([]), ["--help"]).output
+    assert "`EXAMPLE_PASSWORD` | `none`" in settings_table(ExampleSettings)
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_subcommand_has_help(name: str) -> None:
+    outcome = runner.invoke(build([name]), [name, "--help"])
+    assert outcome.exit_code == 0, outcome.output
+    assert "--help" in outcome.output
+
+
+def test_the_top_level_help_lists_every_subcommand_and_imports_no_heavy_package() -> None:
+    program = (
+        "import sys\n"
+        "from seedstream.cli import main\n"
+        "sys.argv = ['seedstream', '--help']\n"
+        "try:\n    main()\n"
+        "except SystemExit: pass\n"
+        "got = set(sys.modules) & {'torch', 'onnxruntime', 'kafka', 'redis', 'av', 'numba'}\n"
+        "assert not got, got\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, timeout=60
+    )
+    assert done.returncode == 0, done.stderr
+    for name in COMMANDS:
+        assert name in done.stdout
+
+
+@pytest.mark.parametrize("name", ["produce", "work", "segment", "render", "demo"])
+def test_the_online_subcommands_never_import_torch(name: str) -> None:
+    program = (
+        "import sys\n"
+        "from seedstream.cli import build\n"
+        f"build([{name!r}])\n"
+        "import producer.app, workers.app, viewer.render, stack.demo, seedstream.segment\n"
+        "assert 'torch' not in sys.modules\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, timeout=60
+    )
+    assert done.returncode == 0, done.stderr
