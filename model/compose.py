@@ -61,16 +61,14 @@ class Composer:
     def draw(self, rng: np.random.Generator) -> Labelled:
         """Return a crop: image (S, S, 3), instances and labels (S, S), after all augmentation."""
         weights = np.array([scene.weight for scene in self.scenes])
-        scene = self.scenes[rng.choice(len(weights), p=weights / weights.sum())]
+        scene = self.scenes[int(rng.choice(len(weights), p=weights / weights.sum()))]
         picture = scene.pictures[rng.integers(len(scene.pictures))]
         window, front, top = _window(scene, picture, self.crop, rng)
         placed = self._place(scene, len(front), top, rng)
         crop = _resize(_paste(window, front, placed), self.crop)
         return _jitter(_flip(crop, scene.upside_down, rng), rng)
 
-    def _place(
-        self, scene: Scene, side: int, top: int, rng: np.random.Generator
-    ) -> list[_Placed]:
+    def _place(self, scene: Scene, side: int, top: int, rng: np.random.Generator) -> list[_Placed]:
         """Choose objects, sizes and places in a window; returned farthest first."""
         free_height = rng.uniform(0.12, 0.45) * side
         placed: list[_Placed] = []
@@ -118,9 +116,7 @@ def _window(
     return window, front, top
 
 
-def _scale(
-    cut_out: CutOut, height: float, rng: np.random.Generator
-) -> tuple[Image, Image] | None:
+def _scale(cut_out: CutOut, height: float, rng: np.random.Generator) -> tuple[Image, Image] | None:
     """Resize, mirror and recolour a cut-out; None where it would have to change too much."""
     factor = height / len(cut_out.image)
     if not PATCH_SCALE[0] <= factor <= PATCH_SCALE[1] or height < 12:
@@ -188,12 +184,13 @@ def _resize(window: Labelled, crop: int) -> Labelled:
 
 
 def _flip(crop: Labelled, upside_down: bool, rng: np.random.Generator) -> Labelled:
-    arrays = [crop.image, crop.instances, crop.labels]
-    if rng.random() < 0.5:
-        arrays = [a[:, ::-1] for a in arrays]
-    if upside_down and rng.random() < 0.5:
-        arrays = [a[::-1] for a in arrays]
-    return Labelled(*(np.ascontiguousarray(a) for a in arrays))
+    columns = slice(None, None, -1 if rng.random() < 0.5 else 1)
+    rows = slice(None, None, -1 if upside_down and rng.random() < 0.5 else 1)
+    return Labelled(
+        np.ascontiguousarray(crop.image[rows, columns]),
+        np.ascontiguousarray(crop.instances[rows, columns]),
+        np.ascontiguousarray(crop.labels[rows, columns]),
+    )
 
 
 def _jitter(crop: Labelled, rng: np.random.Generator) -> Labelled:
@@ -210,5 +207,6 @@ def _jitter(crop: Labelled, rng: np.random.Generator) -> Labelled:
     pixels = np.clip(image * 255, 0, 255).astype(np.uint8)
     if rng.random() < 0.4:
         quality = [cv2.IMWRITE_JPEG_QUALITY, int(rng.integers(45, 95))]
-        pixels = cv2.imdecode(cv2.imencode(".jpg", pixels, quality)[1], cv2.IMREAD_COLOR)
+        coded = cv2.imencode(".jpg", pixels, quality)[1]
+        pixels = np.asarray(cv2.imdecode(coded, cv2.IMREAD_COLOR), np.uint8)
     return Labelled(pixels, crop.instances, crop.labels)

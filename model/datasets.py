@@ -10,6 +10,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset
 
@@ -146,5 +147,5 @@ def read_frames(path: Path, first: int, last: int | None, step: int) -> list[Ima
     return frames
 
 
-def _extent(xy: np.ndarray) -> float:  # type: ignore[type-arg]
+def _extent(xy: NDArray[np.float64]) -> float:
     return float(np.ptp(xy[0::2]) * np.ptp(xy[1::2]))

@@ -58,8 +58,8 @@ class Scene:
         scale: Smallest and largest pixels of a crop per pixel of a picture.
         perspective: (slope, intercept): a person whose feet stand in row ``y`` is ``slope * y +
             intercept`` pixels high; None where the place says nothing about size.
-        front: (H, W) int32: row of the foot of the thing (post, sign) that covers the pixel, 0 where
-            there is none. What stands above that row is behind it. None where unknown.
+        front: (H, W) int32: row of the foot of the thing (post, sign) that covers the pixel, 0
+            where there is none. What stands above that row is behind it. None where unknown.
         upside_down: Whether a picture may be flipped vertically (cameras that look straight down).
     """
 

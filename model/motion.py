@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from contract.errors import ConfigurationError
+from model.background import difference, fill_holes, median_background
 from model.labels import IGNORE, CutOut, Image, Labelled, Polygon, Scene, fill
 
 SPECK_PIXELS = 12  # smaller pieces of foreground are compression noise
@@ -143,7 +144,7 @@ class Camera:
         mask &= ~((ratio > self.motion.shadow) & (ratio < 1.0) & (colour < 9))
         opened = cv2.morphologyEx(mask.astype(np.uint8), cv2.MORPH_OPEN, np.ones((2, 2), np.uint8))
         gap = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, self.motion.gap)
-        return _fill_holes(cv2.morphologyEx(opened, cv2.MORPH_CLOSE, gap)).astype(bool)
+        return fill_holes(cv2.morphologyEx(opened, cv2.MORPH_CLOSE, gap)).astype(bool)
 
     def _has_shape(self, piece: _Piece) -> bool:
         m = self.motion
@@ -192,34 +193,6 @@ class Camera:
         return Labelled(frame, instances, labels)
 
 
-def median_background(frames: Sequence[Image], samples: int = 80) -> Image:
-    """Return the per-pixel median (H, W, 3) uint8 over at most ``samples`` evenly spaced frames."""
-    chosen = np.stack(frames[:: max(1, len(frames) // samples)])
-    background = np.empty_like(chosen[0])
-    for top in range(0, background.shape[0], 64):  # in strips: a median makes a float copy
-        background[top : top + 64] = np.median(chosen[:, top : top + 64], axis=0)
-    return background
-
-
-def difference(
-    frame: Image, background: Image
-) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
-    """Compare a frame with the background in L*a*b*.
-
-    Returns:
-        Distance (H, W), share of the background's lightness (H, W), colour difference (H, W).
-    """
-    ours, theirs = (
-        cv2.cvtColor(cv2.GaussianBlur(image, (3, 3), 0), cv2.COLOR_RGB2LAB).astype(np.float32)
-        for image in (frame, background)
-    )
-    shift = np.median((ours - theirs)[::8, ::8], axis=(0, 1))  # the camera's own exposure control
-    ours -= shift
-    delta = np.abs(ours - theirs)
-    colour = delta[..., 1] + delta[..., 2]
-    return delta[..., 0] + 2 * colour, ours[..., 0] / (theirs[..., 0] + 1), colour
-
-
 def fit_perspective(pieces: Sequence[_Piece]) -> tuple[float, float]:
     """Fit height = slope * bottom + intercept over pieces, dropping what is far off, five times."""
     if len(pieces) < 10:
@@ -254,13 +227,6 @@ def _piece(index: NDArray[np.int32], k: int, stats: NDArray[np.int32], hull: boo
 def _window(array: NDArray[np.generic], piece: _Piece) -> NDArray[np.generic]:
     rows = slice(piece.top, piece.top + piece.height)
     return array[rows, piece.left : piece.left + piece.width]
-
-
-def _fill_holes(mask: Image) -> Image:
-    contours, _ = cv2.findContours(mask, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
-    filled = np.zeros_like(mask)
-    cv2.drawContours(filled, contours, -1, 1, cv2.FILLED)
-    return filled
 
 
 def _cut(frame: Image, piece: _Piece, label: int) -> CutOut:

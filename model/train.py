@@ -124,7 +124,7 @@ class _Run:
         return terms
 
     def save(self, path: Path, step: int) -> None:
-        """Write the checkpoint beside ``path`` and rename it, so that no stop leaves half a file."""
+        """Write the checkpoint beside ``path``, then rename: no stop leaves half a file."""
         r = self._recipe
         state = {
             "model_state_dict": self._network.state_dict(),

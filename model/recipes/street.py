@@ -22,6 +22,7 @@ VEHICLES = Motion(
     hull=True,
 )
 
+# fmt: off
 SOURCES = (
     Clip(
         path="video/opencv_vtest_576p_80s.avi",
@@ -69,6 +70,7 @@ SOURCES = (
         scale=(0.4, 0.9),
     ),
 )
+# fmt: on
 
 RECIPE = Recipe(
     name="street",
@@ -78,8 +80,8 @@ RECIPE = Recipe(
     steps=3600,
     training_data=(
         "vtest.avi frames 1-300 (OpenCV samples, Apache-2.0/BSD-3), car-detection.mp4 (Intel IoT "
-        "DevKit sample videos, CC BY 4.0), traffic clip of opencv4nodejs (MIT), COCO128 (annotations "
-        "CC BY 4.0 COCO Consortium; photographs under Flickr terms); masks of the videos made by "
-        "background subtraction"
+        "DevKit sample videos, CC BY 4.0), traffic clip of opencv4nodejs (MIT), COCO128 "
+        "(annotations CC BY 4.0 COCO Consortium; photographs under Flickr terms); masks of the "
+        "videos made by background subtraction"
     ),
 )
