@@ -1,0 +1,193 @@
+"""Seed clustering against golden values of the published method, and what they do not cover."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from workers.cluster import PAPER_GRID_STEP, Clusters, cluster, cluster_maps
+from workers.cluster_kernels import measure
+
+DATA = Path(__file__).parents[1] / "data"
+SHARED = Path(__file__).parents[3] / "shared" / "reference"
+
+
+def golden_file(name: str) -> Path:
+    path = next((p for p in (DATA / name, SHARED / name) if p.is_file()), None)
+    if path is None:
+        pytest.skip(f"{name} is too large for tests/data and ../shared/reference is absent")
+    return path
+
+
+@pytest.mark.parametrize("name", [f"cluster_{i}.npz" for i in range(5)])
+def test_every_pixel_and_score_equals_the_golden_values(name: str) -> None:
+    golden = np.load(golden_file(name))
+    instance_map, scores = cluster_maps(
+        golden["prediction"].astype(np.float32),
+        n_sigma=int(golden["n_sigma"]),
+        seed_threshold=float(golden["seed_threshold"]),
+        min_pixels=128,
+    )
+    assert instance_map.dtype == np.int32
+    np.testing.assert_array_equal(instance_map, golden["instance_map"])
+    np.testing.assert_allclose(scores, golden["scores"], atol=1e-6)
+
+
+def squares(
+    n: int, side: int = 12, gap: int = 4, per_row: int = 20
+) -> tuple[dict[str, NDArray[Any]], NDArray[np.int32]]:
+    """Perfect maps of ``n`` squares: every offset points at the centre of its square."""
+    pitch = side + gap
+    shape = (-(-n // per_row) * pitch + 8, per_row * pitch + 8)
+    truth = np.zeros(shape, np.int32)
+    offset = np.zeros((2, *shape), np.float32)
+    for i in range(n):
+        row, column = divmod(i, per_row)
+        top, left = row * pitch + 4, column * pitch + 4
+        here = np.s_[top : top + side, left : left + side]
+        truth[here] = i + 1
+        y, x = np.mgrid[here]
+        offset[0][here] = (left + side / 2 - x) * PAPER_GRID_STEP[0]
+        offset[1][here] = (top + side / 2 - y) * PAPER_GRID_STEP[1]
+    maps = {
+        "offset": offset,
+        "bandwidth": np.ones((2, *shape), np.float32),
+        "seed": np.where(truth > 0, 0.95, 0.05).astype(np.float32),
+        "class_index": np.zeros(shape, np.uint8),
+    }
+    return maps, truth
+
+
+def run(maps: dict[str, NDArray[Any]], **changes: Any) -> Clusters:
+    settings: dict[str, Any] = {
+        "grid_step": PAPER_GRID_STEP,
+        "seed_threshold": 0.9,
+        "min_pixels": 100,
+        "n_classes": 1,
+    }
+    return cluster(**maps, **(settings | changes))
+
+
+def test_more_than_255_instances_keep_their_ids() -> None:
+    maps, truth = squares(400)
+    found = run(maps)
+    assert len(found.scores) == 400
+    np.testing.assert_array_equal(found.instance_map, truth)
+
+
+def test_instances_come_in_order_of_falling_score_and_ties_in_image_order() -> None:
+    maps, truth = squares(4)
+    maps["seed"][truth == 3] = 0.99
+    found = run(maps)
+    order = [int(found.instance_map[truth == i][0]) for i in (1, 2, 3, 4)]
+    assert order == [2, 3, 1, 4]
+    np.testing.assert_allclose(found.scores, [0.99, 0.95, 0.95, 0.95])
+
+
+def test_classes_are_clustered_apart_and_ids_run_on() -> None:
+    maps, truth = squares(6)
+    maps["class_index"] = np.where(truth % 2 == 0, 0, 2).astype(np.uint8)
+    # A second class inside one object stays apart although the embeddings meet.
+    maps["class_index"][4:16, 4:10] = 1
+    found = run(maps, n_classes=3, min_pixels=60)
+    assert found.classes.tolist() == [0, 0, 0, 1, 2, 2, 2]
+    assert sorted(np.unique(found.instance_map)) == list(range(8))
+    for number, index in enumerate(found.classes, start=1):
+        here = found.instance_map == number
+        assert set(maps["class_index"][here].tolist()) == {index}
+
+
+def test_an_instance_of_exactly_min_pixels_counts_and_a_smaller_one_does_not() -> None:
+    maps, _ = squares(2, side=10)
+    assert len(run(maps, min_pixels=100).scores) == 2
+    assert len(run(maps, min_pixels=101).scores) == 0
+
+
+def test_no_seed_above_the_threshold_gives_an_empty_map() -> None:
+    maps, _ = squares(3)
+    found = run(maps, seed_threshold=0.96)
+    assert len(found.scores) == 0
+    assert not found.instance_map.any()
+
+
+@pytest.mark.parametrize("name", ["offset", "bandwidth", "seed"])
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf, 3e38, -3e38])
+def test_maps_that_are_not_finite_end_and_leave_the_rest_alone(name: str, value: float) -> None:
+    maps, truth = squares(3)
+    broken = truth == 2
+    maps[name][..., broken] = value
+    found = run(maps)
+    np.testing.assert_array_equal(found.instance_map[truth == 1] > 0, True)
+    np.testing.assert_array_equal(found.instance_map[truth == 3] > 0, True)
+    maps[name][:] = value
+    run(maps)
+
+
+def test_scattered_embeddings_end_within_bounds() -> None:
+    rng = np.random.default_rng(0)
+    shape = (128, 256)
+    maps = {
+        "offset": np.tanh(rng.normal(0, 2, (2, *shape))).astype(np.float32),
+        "bandwidth": rng.normal(0, 2, (1, *shape)).astype(np.float32),
+        "seed": rng.random(shape, dtype=np.float32),
+        "class_index": rng.integers(0, 3, shape).astype(np.uint8),
+    }
+    found = run(maps, n_classes=3)
+    assert found.instance_map.max() == len(found.scores)
+
+
+def naive(maps: dict[str, NDArray[Any]], min_pixels: int) -> NDArray[np.int32]:
+    """The paper's loop over all pixels, without cells or sorting."""
+    height, width = maps["seed"].shape
+    x = np.arange(width, dtype=np.float32) * np.float32(PAPER_GRID_STEP[0])
+    y = np.arange(height, dtype=np.float32)[:, None] * np.float32(PAPER_GRID_STEP[1])
+    ex, ey = maps["offset"][0] + x, maps["offset"][1] + y
+    precision = np.exp(np.float32(10) * maps["bandwidth"])
+    free = maps["seed"] > 0.5
+    inside = free.copy()
+    result = np.zeros((height, width), np.int32)
+    count = 0
+    while free.sum() >= min_pixels:
+        masked = np.where(free, maps["seed"], -1)
+        at = np.unravel_index(int(masked.argmax()), masked.shape)
+        if masked[at] < 0.9:
+            break
+        free[at] = False
+        exponent = (ex - ex[at]) ** 2 * precision[0][at] + (ey - ey[at]) ** 2 * precision[-1][at]
+        proposal = inside & (np.exp(-exponent) > 0.5)
+        if proposal.sum() >= min_pixels and free[proposal].mean() > 0.5:
+            count += 1
+            result[proposal] = count
+        free &= ~proposal
+    return result
+
+
+@pytest.mark.parametrize("n_sigma", [1, 2])
+@pytest.mark.parametrize("number", range(4))
+def test_noisy_maps_give_what_the_plain_loop_gives(number: int, n_sigma: int) -> None:
+    rng = np.random.default_rng(number)
+    maps, truth = squares(30, per_row=6)
+    shape = truth.shape
+    maps["offset"] += rng.normal(0, 0.004, (2, *shape)).astype(np.float32)
+    maps["bandwidth"] = rng.normal(0.95, 0.15, (n_sigma, *shape)).astype(np.float32)
+    maps["seed"] = rng.random(shape, dtype=np.float32) * np.where(truth > 0, 1, 0.55).astype("f4")
+    expected = naive(maps, min_pixels=20)
+    assert expected.max() > 5
+    np.testing.assert_array_equal(run(maps, min_pixels=20).instance_map, expected)
+
+
+def test_maps_of_another_n_sigma_are_refused() -> None:
+    with pytest.raises(ValueError, match=r"expected \(5, H, W\)"):
+        cluster_maps(np.zeros((4, 8, 8), np.float32), n_sigma=2, seed_threshold=0.9)
+
+
+def test_boxes_areas_and_sums_are_measured_in_one_pass() -> None:
+    instance_map = np.zeros((6, 7), np.int32)
+    instance_map[1:3, 2:6] = 1
+    instance_map[5, 0] = 3
+    table = measure(instance_map, 3)
+    assert table[0].tolist() == [2, 1, 5, 2, 8, 2 * (2 + 3 + 4 + 5), 4 * (1 + 2)]
+    assert table[1, 4] == 0
+    assert table[2].tolist() == [0, 5, 0, 5, 1, 0, 5]

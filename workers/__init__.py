@@ -1,0 +1,1 @@
+"""Worker: frames in, object instances out."""

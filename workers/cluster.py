@@ -1,0 +1,143 @@
+"""Seed clustering: from the network's maps to an instance map.
+
+Source: Neven et al., CVPR 2019, section 3.3 (sequential clustering around the seeds). The pixel
+with the highest seed score starts an instance; all pixels whose embedding lies within its margin
+join. The kernels are in :mod:`workers.cluster_kernels`.
+
+Shape letters: H, W; S bandwidths per pixel; P foreground pixels of one class; I instances.
+Pure: no input or output.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from workers.cluster_kernels import Float32Map, Int32Map, foreground, grow, sort_into_cells
+
+PAPER_GRID_STEP = (2 / 2047, 1 / 1023)
+"""One pixel in grid units (x, y) in the published method: 2048x1024 pixels span 2x1 units."""
+
+FOREGROUND_THRESHOLD = 0.5
+
+
+@dataclass(frozen=True)
+class Clusters:
+    """Instances found in one image.
+
+    Attributes:
+        instance_map: int32 (H, W), 0 background, 1..I the instance. A later instance of the same
+            class overwrites an earlier one where they overlap, so an id may have no pixel left.
+        scores: float32 (I,), seed score of each instance's seed pixel, 0..1.
+        classes: int32 (I,), class index of each instance.
+    """
+
+    instance_map: Int32Map
+    scores: Float32Map
+    classes: Int32Map
+
+
+def cluster_maps(
+    prediction: Float32Map, n_sigma: int, seed_threshold: float, min_pixels: int = 128
+) -> tuple[Int32Map, Float32Map]:
+    """Cluster raw single-class maps as the published method does, on its grid.
+
+    Args:
+        prediction: float32 (2 + n_sigma + 1, H, W), raw network output: offset x, y, bandwidths,
+            seed.
+        n_sigma: Number of bandwidth channels, 1 or 2.
+        seed_threshold: Lowest seed score that starts an instance, 0..1.
+        min_pixels: Fewest pixels that the foreground and each instance must have.
+
+    Returns:
+        ``instance_map`` int32 (H, W), ids in order of discovery, and ``scores`` float32 (I,).
+
+    Raises:
+        ValueError: The number of channels does not fit.
+    """
+    if prediction.ndim != 3 or len(prediction) != 3 + n_sigma:
+        raise ValueError(
+            f"prediction has shape {prediction.shape}, expected ({3 + n_sigma}, H, W): offset x, "
+            f"offset y, {n_sigma} bandwidths, seed"
+        )
+    raw = np.ascontiguousarray(prediction, dtype=np.float32)
+    with np.errstate(over="ignore"):  # exp overflows to inf for very low seeds: a score of 0
+        seed = 1 / (1 + np.exp(-raw[-1]))
+    clusters = cluster(
+        np.tanh(raw[:2]),
+        raw[2:-1],
+        seed,
+        np.zeros(raw.shape[1:], np.uint8),
+        grid_step=PAPER_GRID_STEP,
+        seed_threshold=seed_threshold,
+        min_pixels=min_pixels,
+        n_classes=1,
+    )
+    return clusters.instance_map, clusters.scores
+
+
+def cluster(
+    offset: Float32Map,
+    bandwidth: Float32Map,
+    seed: Float32Map,
+    class_index: NDArray[np.uint8],
+    *,
+    grid_step: tuple[float, float],
+    seed_threshold: float,
+    min_pixels: int,
+    n_classes: int,
+    foreground_threshold: float = FOREGROUND_THRESHOLD,
+) -> Clusters:
+    """Cluster one image class by class.
+
+    Ends for any input: a pixel is tried as a seed at most once, and pixels whose maps are not all
+    finite are background.
+
+    Args:
+        offset: float32 (2, H, W), offsets x and y after tanh, grid units.
+        bandwidth: float32 (S, H, W), raw: precision = exp(10 * bandwidth); S is 1 or 2.
+        seed: float32 (H, W), score of the pixel's best class, 0..1.
+        class_index: uint8 (H, W), that class, 0..n_classes-1.
+        grid_step: One pixel in grid units, (x, y), as in training.
+        seed_threshold: Lowest seed score that starts an instance, 0..1.
+        min_pixels: Fewest pixels that a class's foreground and each instance must have.
+        n_classes: Number of classes.
+        foreground_threshold: Pixels with a higher seed score can belong to an instance.
+
+    Returns:
+        The instances, class by class, each class in order of falling seed score.
+    """
+    instance_map = np.zeros(seed.shape, np.int32)
+    step = np.array(grid_step, np.float32)
+    scores = [np.empty(0, np.float32)]
+    classes = [np.empty(0, np.int32)]
+    n_instances = 0
+    for index in range(n_classes):
+        points = foreground(
+            offset, bandwidth, seed, class_index, index, np.float32(foreground_threshold), step
+        )
+        if len(points.pixel) < min_pixels:
+            continue
+        found = grow(
+            _seeds_in_order(points.score, seed_threshold),
+            points,
+            sort_into_cells(points.embedding, step),
+            instance_map.reshape(-1),
+            n_instances,
+            min_pixels,
+        )
+        scores.append(found)
+        classes.append(np.full(len(found), index, np.int32))
+        n_instances += len(found)
+    return Clusters(instance_map, np.concatenate(scores), np.concatenate(classes))
+
+
+def _seeds_in_order(score: Float32Map, threshold: float) -> Int32Map:
+    """Positions of the scores at or above the threshold: highest first, ties in image order.
+
+    Score and position are packed into one integer: NumPy sorts integers several times faster than
+    it sorts floats indirectly, and the bits of floats that are not negative sort like the floats.
+    """
+    position = np.flatnonzero(score >= np.float32(threshold))
+    falling = 0x7FFFFFFF - score[position].view(np.int32).astype(np.int64)
+    return (np.sort(falling << 32 | position) & 0xFFFFFFFF).astype(np.int32)
