@@ -62,7 +62,7 @@ class Composer:
         """Return a crop: image (S, S, 3), instances and labels (S, S), after all augmentation."""
         weights = np.array([scene.weight for scene in self.scenes])
         scene = self.scenes[int(rng.choice(len(weights), p=weights / weights.sum()))]
-        picture = scene.pictures[rng.integers(len(scene.pictures))]
+        picture = scene.pictures[int(rng.integers(len(scene.pictures)))]
         window, front, top = _window(scene, picture, self.crop, rng)
         placed = self._place(scene, len(front), top, rng)
         crop = _resize(_paste(window, front, placed), self.crop)
