@@ -1,0 +1,218 @@
+"""What happened at a camera: its frames from Kafka joined with its results from Redis.
+
+Both are in the order of capture, so they are merged as they come: one page of results and one fetch
+of frames are in memory, however long the history is.
+"""
+
+import contextlib
+import time
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+import redis
+from kafka import KafkaConsumer, TopicPartition
+from kafka.errors import KafkaError
+
+from contract.errors import InvalidMessageError, UnavailableError
+from contract.frame import Frame, decode_frame, session_start_ms
+from contract.kafka import MAX_RECORD_BYTES
+from contract.result import CAMERAS_KEY, DOCUMENT_FIELD, Result, decode_result, results_key
+
+PAGE_RESULTS = 50
+_POLL_MS = 200
+_FETCH_BYTES = 8 * 1024 * 1024
+
+
+@dataclass
+class JoinCounts:
+    """What did not find its partner, counted while joining.
+
+    Attributes:
+        joined: Frames with their result.
+        frames_without_result: Frames in Kafka that have no result (skipped by the worker).
+        results_without_frame: Results whose frame has left Kafka.
+    """
+
+    joined: int = 0
+    frames_without_result: int = 0
+    results_without_frame: int = 0
+
+
+@dataclass(frozen=True)
+class ResultReader:
+    """Reads results of cameras from Redis.
+
+    Attributes:
+        client: The connection.
+        where: The server's address without credentials, for messages.
+    """
+
+    client: "redis.Redis"
+    where: str
+
+    def cameras(self) -> list[str]:
+        """Return the cameras with results, sorted.
+
+        Raises:
+            UnavailableError: Redis does not answer.
+        """
+        with self._reachable():
+            members: Any = self.client.zrange(CAMERAS_KEY, 0, -1)
+        return sorted(member.decode() for member in members)
+
+    def newest(self, camera: str) -> Result | None:
+        """Return the newest result of a camera, None where it has none.
+
+        Raises:
+            UnavailableError: Redis does not answer.
+        """
+        with self._reachable():
+            entries: Any = self.client.xrevrange(results_key(camera), count=1)
+        return decode_result(entries[0][1][DOCUMENT_FIELD.encode()]) if entries else None
+
+    def results(self, camera: str, since: datetime, until: Result) -> Iterator[Result]:
+        """Yield the results of a camera in order of capture.
+
+        Args:
+            camera: Camera id.
+            since: Results of frames captured before are left out.
+            until: The last one to yield.
+
+        Raises:
+            UnavailableError: Redis does not answer.
+        """
+        start, last = "-", frame_order(until)
+        while True:
+            with self._reachable():
+                page: Any = self.client.xrange(results_key(camera), start, "+", count=PAGE_RESULTS)
+            for entry_id, fields in page:
+                result = decode_result(fields[DOCUMENT_FIELD.encode()])
+                if frame_order(result) > last:
+                    return
+                if result.captured_at >= since:
+                    yield result
+                start = f"({entry_id.decode()}"
+            if len(page) < PAGE_RESULTS:
+                return
+
+    @contextlib.contextmanager
+    def _reachable(self) -> Iterator[None]:
+        try:
+            yield
+        except redis.RedisError as error:
+            raise UnavailableError(f"Redis at {self.where} does not answer: {error}") from error
+
+
+def frame_order(frame: Frame | Result) -> tuple[int, int]:
+    """Return a key that sorts frames of one camera by capture, whatever its wall clock did."""
+    return session_start_ms(frame.session), frame.sequence
+
+
+def read_frames(
+    client_options: dict[str, Any],
+    topic: str,
+    camera: str,
+    since: datetime,
+    idle_timeout_seconds: float,
+    clock: Callable[[], float] = time.monotonic,
+) -> Iterator[Frame]:
+    """Yield the frames of a camera from Kafka, in order, until none comes any more.
+
+    Records that are no frames of this camera are passed over; nothing is committed.
+
+    Args:
+        client_options: Connection, see ``KafkaConnection.client_options``.
+        topic: Topic of the frames.
+        camera: Camera id.
+        since: Begins at the first record that Kafka took at this time or later.
+        idle_timeout_seconds: Ends when no record came for so long, in seconds.
+        clock: Monotonic clock, in seconds.
+
+    Raises:
+        UnavailableError: Kafka does not answer or does not have the topic.
+    """
+    try:
+        consumer = KafkaConsumer(
+            **client_options,
+            group_id=None,
+            enable_auto_commit=False,
+            max_partition_fetch_bytes=_FETCH_BYTES,
+            fetch_max_bytes=_FETCH_BYTES,
+        )
+        with contextlib.closing(consumer):
+            _seek(consumer, topic, since)
+            last_record = clock()
+            while clock() - last_record < idle_timeout_seconds:
+                batches = consumer.poll(timeout_ms=_POLL_MS, max_records=64)
+                for record in (record for records in batches.values() for record in records):
+                    last_record = clock()
+                    if record.key == camera.encode():
+                        with contextlib.suppress(InvalidMessageError):  # the worker dead-letters it
+                            yield decode_frame(
+                                record.key, record.value, record.headers, max_bytes=MAX_RECORD_BYTES
+                            )
+    except KafkaError as error:
+        raise UnavailableError(
+            f"cannot read topic {topic!r} from Kafka at {client_options['bootstrap_servers']}: "
+            f"{error}"
+        ) from error
+
+
+def _seek(consumer: KafkaConsumer, topic: str, since: datetime) -> None:
+    found = consumer.partitions_for_topic(topic)
+    if not found:
+        raise UnavailableError(f"Kafka has no topic {topic!r}: expected the topic of the frames")
+    partitions = [TopicPartition(topic, number) for number in sorted(found)]
+    # Kafka's own time of a record is never before its capture, so nothing is missed.
+    moment = int(since.timestamp() * 1000)
+    positions = consumer.offsets_for_times(dict.fromkeys(partitions, moment))
+    consumer.assign([each for each in partitions if positions.get(each) is not None])
+    for partition, position in positions.items():
+        if position is not None:
+            consumer.seek(partition, position.offset)
+
+
+def join(
+    frames: Iterable[Frame], results: Iterable[Result], counts: JoinCounts
+) -> Iterator[tuple[Frame, Result]]:
+    """Merge frames and results of one camera by session and sequence.
+
+    Args:
+        frames: Frames in order of capture; a record that Kafka has twice is taken once.
+        results: Results in order of capture.
+        counts: Filled in.
+
+    Yields:
+        Each frame that has a result, with it, until the results are used up.
+    """
+    upcoming = iter(results)
+    result = next(upcoming, None)
+    before: tuple[int, int] | None = None
+    for frame in frames if result is not None else ():
+        order = frame_order(frame)
+        if before is not None and order <= before:
+            continue
+        before = order
+        while result is not None and frame_order(result) < order:
+            counts.results_without_frame += 1
+            result = next(upcoming, None)
+        if result is None:
+            return
+        if frame_order(result) > order:
+            counts.frames_without_result += 1
+            continue
+        counts.joined += 1
+        yield frame, result
+        result = next(upcoming, None)
+        if result is None:
+            return
+    counts.results_without_frame += sum(1 for _ in upcoming) + (result is not None)
+
+
+def window_start(newest: Result, last_seconds: float) -> datetime:
+    """Return when a window of ``last_seconds`` (0: all) that ends with ``newest`` begins."""
+    if last_seconds == 0:
+        return datetime.fromtimestamp(0, newest.captured_at.tzinfo)
+    return newest.captured_at - timedelta(seconds=last_seconds)

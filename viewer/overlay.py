@@ -1,0 +1,158 @@
+"""Instances drawn over their frame: translucent masks, crisp contours, labels, a header line."""
+
+import functools
+from collections.abc import Mapping
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+from PIL import Image, ImageDraw, ImageFont
+
+from contract.mask import decode_mask
+from contract.result import Instance, Result
+
+Color = tuple[int, int, int]
+"""Red, green, blue, 0..255."""
+
+RgbImage = npt.NDArray[np.uint8]
+"""(H, W, 3) uint8, RGB."""
+
+PALETTE: tuple[Color, ...] = (
+    (230, 60, 70),
+    (40, 190, 90),
+    (70, 130, 255),
+    (250, 190, 40),
+    (200, 80, 230),
+    (30, 200, 220),
+    (255, 130, 50),
+    (160, 210, 40),
+    (255, 110, 180),
+    (130, 110, 255),
+    (60, 220, 170),
+    (210, 150, 110),
+)
+"""Colours of neighbouring numbers differ most."""
+
+_OPACITY = 0.45
+_HEADER_OPACITY = 0.6
+_INK = (255, 255, 255)
+
+
+def draw_overlay(
+    image: RgbImage,
+    result: Result,
+    *,
+    min_score: float = 0.0,
+    fps: float | None = None,
+    colors: Mapping[int, Color] | None = None,
+    labels: bool = True,
+    header: bool = True,
+) -> RgbImage:
+    """Draw the instances of a result over its frame.
+
+    Args:
+        image: (H, W, 3) uint8 RGB, the captured frame; left as it is.
+        result: The frame's result.
+        min_score: Instances below this score (0..1) are left out.
+        fps: Frames per second, for the header line.
+        colors: Colour of each instance id; ids that are missing, or all, follow the palette.
+        labels: Whether class and score are written above each instance.
+        header: Whether camera, time and number of instances are written on top.
+
+    Returns:
+        (H, W, 3) uint8 RGB, a new array.
+
+    Raises:
+        ValueError: The result is of a frame of another size.
+        InvalidMessageError: ``malformed_mask``.
+    """
+    if image.shape != (result.height, result.width, 3):
+        raise ValueError(
+            f"the image has shape {image.shape}, the result is of a frame of shape "
+            f"{(result.height, result.width, 3)}"
+        )
+    drawn = image.copy()
+    shown = [instance for instance in result.instances if instance.score >= min_score]
+    palette = {instance.id: PALETTE[(instance.id - 1) % len(PALETTE)] for instance in shown}
+    palette |= colors or {}
+    for instance in shown:
+        _draw_mask(drawn, instance, palette[instance.id])
+    if not (labels or header):
+        return drawn
+    canvas = Image.fromarray(drawn)
+    font = _font(max(11, round(min(image.shape[:2]) / 42)))
+    if labels:
+        pen = ImageDraw.Draw(canvas)
+        for instance in shown:
+            _write_label(pen, font, instance, palette[instance.id])
+    if header:
+        _write_header(canvas, font, header_text(result, len(shown), fps))
+    return np.array(canvas)
+
+
+def header_text(result: Result, count: int, fps: float | None = None) -> str:
+    """Return the header line: camera, capture time (UTC), frame number, instances, fps."""
+    words = [
+        result.camera,
+        f"{result.captured_at:%Y-%m-%d %H:%M:%S}.{result.captured_at.microsecond // 100_000} UTC",
+        f"frame {result.sequence}",
+        f"{count} instance{'' if count == 1 else 's'}",
+    ]
+    if fps is not None:
+        words.append(f"{fps:.1f} fps")
+    return "   ".join(words)
+
+
+def _draw_mask(image: RgbImage, instance: Instance, color: Color) -> None:
+    # Only the box is looked at, so the cost follows the object, not the image.
+    x, y, width, height = instance.box
+    area = np.s_[max(y, 0) : y + height, max(x, 0) : x + width]
+    mask = decode_mask(instance.mask)[area]
+    if not mask.any():
+        return
+    crop = image[area]
+    thickness = max(1, round(min(image.shape[:2]) / 400))
+    kernel = np.ones((2 * thickness + 1, 2 * thickness + 1), np.uint8)
+    # The image's border ends an object as its background does: zero outside, not "more of it".
+    inside = cv2.erode(
+        mask.astype(np.uint8), kernel, borderType=cv2.BORDER_CONSTANT, borderValue=0
+    ).astype(np.bool_)
+    ink = np.asarray(color, np.float32)
+    crop[inside] = (crop[inside] * (1 - _OPACITY) + ink * _OPACITY).astype(np.uint8)
+    crop[mask & ~inside] = color
+
+
+def _write_label(
+    pen: ImageDraw.ImageDraw, font: ImageFont.FreeTypeFont, instance: Instance, color: Color
+) -> None:
+    text = f"{instance.class_name} {instance.score:.2f}"
+    _, _, right, bottom = pen.textbbox((0, 0), text, font=font)
+    x, y, width, _ = instance.box
+    # Above the box's middle, kept inside the picture.
+    x0 = min(max(0, x + width / 2 - (right + 6) / 2), pen.im.size[0] - right - 6)
+    y0 = max(0, y - bottom - 6)
+    pen.rectangle((x0, y0, x0 + right + 6, y0 + bottom + 3), fill=color)
+    pen.text((x0 + 3, y0 + 1), text, font=font, fill=_ink_on(color))
+
+
+def _write_header(canvas: Image.Image, font: ImageFont.FreeTypeFont, text: str) -> None:
+    height = round(font.size * 1.7)
+    strip = canvas.crop((0, 0, canvas.width, height))
+    black = Image.new("RGB", strip.size)
+    canvas.paste(Image.blend(strip, black, _HEADER_OPACITY), (0, 0))
+    pen = ImageDraw.Draw(canvas)
+    pen.text((height / 3, height / 2), text, font=font, fill=_INK, anchor="lm")
+
+
+def _ink_on(color: Color) -> Color:
+    red, green, blue = color
+    luma = 0.299 * red + 0.587 * green + 0.114 * blue  # ITU-R BT.601
+    return (0, 0, 0) if luma > 140 else _INK
+
+
+@functools.lru_cache(maxsize=8)
+def _font(size: int) -> ImageFont.FreeTypeFont:
+    font = ImageFont.load_default(size)
+    if not isinstance(font, ImageFont.FreeTypeFont):
+        raise RuntimeError("this build of Pillow lacks FreeType; install Pillow's own wheel")
+    return font
