@@ -1,0 +1,1 @@
+"""Cameras in, frames out: camera list, sources, pacing, reconnecting, encoding, publishing."""

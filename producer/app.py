@@ -1,0 +1,158 @@
+"""The producer process: puts the parts together and runs them to their end."""
+
+import threading
+import time
+from collections.abc import Sequence
+from logging import getLogger
+
+from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector
+
+from contract.errors import ConfigurationError, UnavailableError
+from contract.process import (
+    EXIT_CONFIGURATION,
+    EXIT_FAILED,
+    EXIT_OK,
+    ProbeServer,
+    Shutdown,
+    configure_logging,
+)
+from producer.cameras import Camera, load_cameras
+from producer.metrics import ProducerMetrics
+from producer.outbox import Outbox
+from producer.publisher import Publisher
+from producer.runner import CameraRunner
+from producer.sender import Sender, connect
+from producer.settings import ProducerSettings
+from producer.sources import check_support
+from producer.supervisor import Supervisor
+
+log = getLogger("seedstream.producer")
+
+_TICK_SECONDS = 0.1
+_STUCK_SECONDS = 30.0
+"""A thread that has not turned for this long, beyond what it may wait for, makes liveness fail."""
+
+_STOP_SECONDS = 2.0
+"""How long the cameras' threads may take to stop before the rest is published without them."""
+
+
+def run(settings: ProducerSettings, cameras: Sequence[str] = ()) -> int:
+    """Publish the frames of all cameras until they end or the process is asked to.
+
+    Args:
+        settings: The process's settings.
+        cameras: ``ID=URL`` strings, beside the list in ``settings.config``.
+
+    Returns:
+        The exit code: 0 when all cameras ended well or after SIGTERM with all frames flushed; 1
+        when Kafka stayed away, a camera was given up, or frames were lost at the end; 2 when the
+        configuration is wrong.
+    """
+    configure_logging("producer", settings.log_level, settings.log_format)
+    threading.excepthook = _log_dead_thread
+    shutdown = Shutdown()
+    shutdown.install()
+    try:
+        listed = load_cameras(settings, cameras)
+        check_support(listed)
+        return _Process(settings, listed, shutdown).run()
+    except ConfigurationError as error:
+        for fault in error.faults:
+            log.error("%s", fault)
+        return EXIT_CONFIGURATION
+    except UnavailableError as error:
+        log.error("%s", error)
+        return EXIT_FAILED
+
+
+class _Process:
+    """The composition root, and the two answers for Kubernetes."""
+
+    def __init__(
+        self, settings: ProducerSettings, cameras: list[Camera], shutdown: Shutdown
+    ) -> None:
+        self._settings = settings
+        self._shutdown = shutdown
+        registry = CollectorRegistry()
+        ProcessCollector(registry=registry)
+        PlatformCollector(registry=registry)
+        GCCollector(registry=registry)
+        self._metrics = metrics = ProducerMetrics(registry)
+        clock = time.monotonic
+        self._outbox = Outbox(lambda frame, reason: metrics.drop(frame.camera, reason))
+        self._publisher = Publisher(settings, self._outbox, self._reconnect, metrics, clock)
+        stop = threading.Event()
+        runners = [
+            CameraRunner(camera, settings, self._outbox, metrics, clock, stop) for camera in cameras
+        ]
+        self._supervisor = Supervisor(runners, metrics, clock, stop, settings.abandoned_threads)
+        self._connected = False
+        self._probes = ProbeServer(
+            registry, self._alive, self._ready, settings.http_host, settings.http_port
+        )
+
+    def run(self) -> int:
+        """Run to the end; return the exit code."""
+        self._probes.start()
+        log.info("probes and /metrics on port %d", self._probes.port)
+        try:
+            sender = connect(self._settings, lambda: self._shutdown.requested)
+            if sender is None:
+                return EXIT_OK
+            self._connected = True
+            self._publisher.start(sender)
+            self._supervisor.start()
+            self._watch()
+            return self._end()
+        finally:
+            self._probes.stop()
+
+    def _watch(self) -> None:
+        while not self._shutdown.wait(_TICK_SECONDS):
+            self._supervisor.tick()
+            if self._publisher.error is not None or self._supervisor.finished:
+                return
+
+    def _end(self) -> int:
+        """Stop the cameras, publish what waits, and say how it went."""
+        drain = self._settings.drain_seconds
+        began = time.monotonic()
+        self._supervisor.stop(min(_STOP_SECONDS, drain / 2))
+        flushed = self._publisher.stop(max(0.0, drain - (time.monotonic() - began)))
+        if self._publisher.error is not None:
+            raise self._publisher.error
+        if not flushed:
+            log.error("frames were not acknowledged within %g s and are lost", drain)
+            return EXIT_FAILED
+        if self._supervisor.failed and not self._shutdown.requested:
+            log.error("cameras given up: %s", ", ".join(self._supervisor.failed))
+            return EXIT_FAILED
+        log.info("all frames are published")
+        return EXIT_OK
+
+    def _reconnect(self) -> Sender:
+        sender = connect(self._settings)
+        assert sender is not None  # only a stop gives None
+        return sender
+
+    def _alive(self) -> str | None:
+        now, patience = time.monotonic(), _STUCK_SECONDS + self._settings.kafka_timeout_seconds
+        if not self._connected:
+            return None
+        if now - self._publisher.heartbeat > patience:
+            return f"the publisher has not turned for {now - self._publisher.heartbeat:.0f} s"
+        if now - self._supervisor.heartbeat > _STUCK_SECONDS:
+            return f"the watchdog has not turned for {now - self._supervisor.heartbeat:.0f} s"
+        return None
+
+    def _ready(self) -> str | None:
+        if not self._connected:
+            return "Kafka is not reached yet"
+        untried = self._supervisor.untried
+        return f"cameras not tried yet: {', '.join(untried)}" if untried else None
+
+
+def _log_dead_thread(arguments: threading.ExceptHookArgs) -> None:
+    """Log what ended a thread through our own log, which hides passwords."""
+    name = arguments.thread.name if arguments.thread else "unknown"
+    log.error("thread %s died: %s", name, arguments.exc_type.__name__)

@@ -1,0 +1,137 @@
+"""The producer's metrics: one catalogue.
+
+For every camera, at rest: captured = published + dropped (all reasons) + in flight.
+"""
+
+from typing import Literal
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+DropReason = Literal["fps_cap", "buffer_full", "too_large", "send_failed", "shutdown"]
+DROP_REASONS: tuple[DropReason, ...] = (
+    "fps_cap",
+    "buffer_full",
+    "too_large",
+    "send_failed",
+    "shutdown",
+)
+"""Why a captured frame was not published: above the camera's frame cap; pushed out by a newer one
+while Kafka was slower; larger than a record may be; refused by or never acknowledged by Kafka; not
+acknowledged within the drain time of a shutdown."""
+
+_KIB = 1024.0
+
+
+class ProducerMetrics:
+    """Every metric of the producer.
+
+    Args:
+        registry: Where they are registered; one instance per registry.
+    """
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self.captured = Counter(
+            "seedstream_frames_captured_total", "Frames decoded.", ["camera"], registry=registry
+        )
+        self.published = Counter(
+            "seedstream_frames_published_total",
+            "Frames acknowledged by Kafka.",
+            ["camera"],
+            registry=registry,
+        )
+        self.dropped = Counter(
+            "seedstream_frames_dropped_total",
+            "Frames captured and not published, by reason.",
+            ["camera", "reason"],
+            registry=registry,
+        )
+        self.in_flight = Gauge(
+            "seedstream_frames_in_flight",
+            "Frames captured and neither published nor dropped yet.",
+            ["camera"],
+            registry=registry,
+        )
+        self.decode_errors = Counter(
+            "seedstream_decode_errors_total",
+            "Packets that did not decode (they are no captured frames).",
+            ["camera"],
+            registry=registry,
+        )
+        self.up = Gauge(
+            "seedstream_camera_up",
+            "1 while frames of the camera arrive, else 0.",
+            ["camera"],
+            registry=registry,
+        )
+        self.reconnects = Counter(
+            "seedstream_camera_reconnects_total",
+            "Connections to the camera begun after the first one.",
+            ["camera"],
+            registry=registry,
+        )
+        self.abandoned = Counter(
+            "seedstream_camera_threads_abandoned_total",
+            "Decoding threads given up by the watchdog because they hung.",
+            ["camera"],
+            registry=registry,
+        )
+        self.abandoned_alive = Gauge(
+            "seedstream_camera_threads_abandoned",
+            "Decoding threads given up that still hang.",
+            registry=registry,
+        )
+        self.frame_bytes = Histogram(
+            "seedstream_frame_bytes",
+            "Size of the encoded frames, all cameras.",
+            buckets=[size * _KIB for size in (8, 16, 32, 64, 128, 256, 512, 1024, 4096, 16384)],
+            registry=registry,
+        )
+        self.publish_seconds = Histogram(
+            "seedstream_publish_seconds",
+            "From capture to Kafka's acknowledgement, all cameras, in seconds.",
+            buckets=[0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30],
+            registry=registry,
+        )
+        self.sends_in_flight = Gauge(
+            "seedstream_sends_in_flight", "Records given to the Kafka client.", registry=registry
+        )
+        self.sends_in_flight_bytes = Gauge(
+            "seedstream_sends_in_flight_bytes",
+            "Bytes of the records given to the Kafka client.",
+            registry=registry,
+        )
+        self.kafka_restarts = Counter(
+            "seedstream_kafka_client_restarts_total",
+            "Kafka clients replaced after an error from which they do not recover.",
+            registry=registry,
+        )
+
+    def add_camera(self, camera: str) -> None:
+        """Let every series of ``camera`` exist from the start, at 0, so that rates are right."""
+        for metric in (
+            self.captured,
+            self.published,
+            self.in_flight,
+            self.decode_errors,
+            self.up,
+            self.reconnects,
+            self.abandoned,
+        ):
+            metric.labels(camera)
+        for reason in DROP_REASONS:
+            self.dropped.labels(camera, reason)
+
+    def capture(self, camera: str) -> None:
+        """Count a decoded frame; ``publish`` or ``drop`` must follow exactly once."""
+        self.captured.labels(camera).inc()
+        self.in_flight.labels(camera).inc()
+
+    def publish(self, camera: str) -> None:
+        """Count a captured frame as published."""
+        self.in_flight.labels(camera).dec()
+        self.published.labels(camera).inc()
+
+    def drop(self, camera: str, reason: DropReason) -> None:
+        """Count a captured frame as dropped."""
+        self.in_flight.labels(camera).dec()
+        self.dropped.labels(camera, reason).inc()

@@ -1,0 +1,258 @@
+"""The one thread that hands frames to Kafka, and the account of what is under way."""
+
+import threading
+from collections.abc import Callable
+from datetime import UTC, datetime
+from logging import getLogger
+
+from contract.errors import UnavailableError
+from contract.frame import Frame, encode_frame
+from producer.metrics import DropReason, ProducerMetrics
+from producer.outbox import Outbox
+from producer.sender import Failure, Sender
+from producer.settings import ProducerSettings
+from producer.watch import Clock
+
+log = getLogger("seedstream.producer.publisher")
+
+_TICK_SECONDS = 0.1
+_OVERHEAD_BYTES = 1024
+"""What headers and framing add to a record, at most."""
+
+
+class _Send:
+    """One record given to the client."""
+
+    __slots__ = ("attempts", "frame", "record", "size")
+
+    def __init__(self, frame: Frame) -> None:
+        self.frame = frame
+        self.record = encode_frame(frame)
+        self.size = len(frame.data) + _OVERHEAD_BYTES
+        self.attempts = 0
+
+
+class Publisher:
+    """Takes frames from the outbox and sends them, a bounded number and amount at a time.
+
+    Every frame is settled exactly once: published or dropped with a reason. A fatal error of the
+    client replaces it and sends again what was under way, in order; a frame is sent twice at most.
+
+    Args:
+        settings: Bounds and timeouts.
+        outbox: Where frames come from.
+        connect: Makes a sender; called again after a fatal error.
+        metrics: Where the outcome is counted.
+        clock: Monotonic clock.
+    """
+
+    def __init__(
+        self,
+        settings: ProducerSettings,
+        outbox: Outbox,
+        connect: Callable[[], Sender],
+        metrics: ProducerMetrics,
+        clock: Clock,
+    ) -> None:
+        self._settings = settings
+        self._outbox = outbox
+        self._connect = connect
+        self._metrics = metrics
+        self._clock = clock
+        self._settled = threading.Condition()
+        self._under_way: dict[int, _Send] = {}
+        self._bytes = 0
+        self._client = 0  # number of the client; answers of earlier ones are void
+        self._broken: str | None = None
+        self._refused: str | None = None
+        self._restarts = 0
+        self._failing = False
+        self._ended = False
+        self._last_progress = clock()
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="publisher", daemon=True)
+        self._sender: Sender | None = None
+        self.heartbeat = clock()
+        """When the thread last turned, in seconds of the monotonic clock."""
+        self.error: UnavailableError | None = None
+        """Why the thread ended by itself."""
+
+    def start(self, sender: Sender) -> None:
+        """Begin to publish through ``sender``."""
+        self._sender = sender
+        self._last_progress = self._clock()
+        self._thread.start()
+
+    def stop(self, timeout_seconds: float) -> bool:
+        """Publish what is in the outbox, at most for ``timeout_seconds``, and end.
+
+        Frames that are then not acknowledged count as dropped by the shutdown.
+
+        Returns:
+            Whether all of them were acknowledged.
+        """
+        deadline = self._clock() + timeout_seconds
+        self._outbox.close()
+        self._stopping.set()
+        self._thread.join(timeout_seconds)
+        with self._settled:
+            self._settled.wait_for(
+                lambda: not self._under_way or self.error is not None,
+                max(0.0, deadline - self._clock()),
+            )
+            left = list(self._under_way)
+            self._ended = True
+        for number in left:
+            self._settle(number, "shutdown" if self.error is None else "send_failed")
+        lost = self._outbox.discard() + len(left)
+        if self._sender is not None:
+            self._sender.close(0.0 if lost else 1.0)
+        return lost == 0
+
+    def _run(self) -> None:
+        try:
+            while not (self._stopping.is_set() and self._outbox.empty):
+                self._turn()
+        except UnavailableError as error:
+            self.error = error
+            self._outbox.close()
+
+    def _turn(self) -> None:
+        self.heartbeat = self._clock()
+        self._check()
+        if not self._room(_TICK_SECONDS):
+            return
+        frame = self._outbox.take(_TICK_SECONDS)
+        if frame is not None:
+            self._publish(frame)
+
+    def _check(self) -> None:
+        """Replace a broken client; give up on one that is refused or gets nothing through."""
+        if self._refused is not None:
+            raise UnavailableError(f"Kafka does not accept our frames: {self._refused}")
+        if self._broken is not None:
+            self._replace(self._broken)
+        with self._settled:
+            waiting = self._clock() - self._last_progress if self._under_way else 0.0
+        if waiting > self._settings.delivery_timeout_seconds:
+            raise UnavailableError(
+                f"Kafka at {self._settings.bootstrap_servers} acknowledged nothing for "
+                f"{waiting:.0f} s"
+            )
+
+    def _room(self, timeout_seconds: float) -> bool:
+        """Wait until another record may be under way."""
+        settings = self._settings
+        with self._settled:
+            return self._settled.wait_for(
+                lambda: (
+                    len(self._under_way) < settings.sends_in_flight
+                    and (self._bytes < settings.sends_in_flight_bytes or not self._under_way)
+                    and self._broken is None
+                ),
+                timeout_seconds,
+            )
+
+    def _publish(self, frame: Frame) -> None:
+        send = _Send(frame)
+        if send.size > self._settings.max_record_bytes:
+            log.error(
+                "camera %s: a frame of %d bytes exceeds max_record_bytes = %d; dropped",
+                frame.camera,
+                len(frame.data),
+                self._settings.max_record_bytes,
+            )
+            self._metrics.drop(frame.camera, "too_large")
+            return
+        self._metrics.frame_bytes.observe(len(frame.data))
+        number = id(send)
+        with self._settled:
+            ended = self._ended
+            if not ended:
+                if not self._under_way and not self._failing:
+                    self._last_progress = self._clock()
+                self._under_way[number] = send
+                self._bytes += send.size
+        if ended:
+            self._metrics.drop(frame.camera, "shutdown")
+            return
+        self._update_gauges()
+        self._offer(number, send)
+
+    def _offer(self, number: int, send: _Send) -> None:
+        """Offer a record to the client until it is taken or Kafka is given up."""
+        send.attempts += 1
+        client = self._client
+
+        def on_done(failure: Failure | None, text: str) -> None:
+            if client == self._client:
+                self._on_done(number, send, failure, text)
+
+        assert self._sender is not None
+        while not self._sender.send(*send.record, on_done):
+            self.heartbeat = self._clock()
+            self._check()
+            if client != self._client:
+                return  # the client was replaced, and this record sent again with the others
+
+    def _on_done(self, number: int, send: _Send, failure: Failure | None, text: str) -> None:
+        if failure is None:
+            with self._settled:
+                self._last_progress = self._clock()
+                self._failing = False
+                self._restarts = 0
+            self._settle(number, None)
+            return
+        log.warning("camera %s: a frame was not sent: %s", send.frame.camera, text)
+        self._failing = failure == "timeout"
+        if failure == "refused":
+            self._refused = text
+        if failure == "fatal":
+            with self._settled:
+                self._broken = text
+                if send.attempts < 2:
+                    return  # sent again by the next client
+        self._settle(number, "too_large" if failure == "too_large" else "send_failed")
+
+    def _replace(self, reason: str) -> None:
+        """Replace the client and send again what is not settled, in order."""
+        if self._restarts >= self._settings.client_restarts:
+            raise UnavailableError(
+                f"the Kafka client failed {self._restarts + 1} times without a frame getting "
+                f"through: {reason}"
+            )
+        self._restarts += 1
+        self._metrics.kafka_restarts.inc()
+        log.error("replacing the Kafka client, it does not recover: %s", reason)
+        self._client += 1
+        assert self._sender is not None
+        self._sender.close(0.0)
+        self._sender = self._connect()
+        with self._settled:
+            self._broken = None
+            again = list(self._under_way.items())
+        client = self._client
+        for number, send in again:
+            if client != self._client:
+                return  # replaced once more meanwhile, which sent the rest
+            self._offer(number, send)
+
+    def _settle(self, number: int, reason: DropReason | None) -> None:
+        with self._settled:
+            send = self._under_way.pop(number, None)
+            if send is None:
+                return
+            self._bytes -= send.size
+            self._settled.notify_all()
+        self._update_gauges()
+        if reason is not None:
+            self._metrics.drop(send.frame.camera, reason)
+            return
+        self._metrics.publish(send.frame.camera)
+        age = datetime.now(UTC) - send.frame.captured_at
+        self._metrics.publish_seconds.observe(max(age.total_seconds(), 0.0))
+
+    def _update_gauges(self) -> None:
+        with self._settled:
+            self._metrics.sends_in_flight.set(len(self._under_way))
+            self._metrics.sends_in_flight_bytes.set(self._bytes)

@@ -1,0 +1,225 @@
+"""One camera's life: open, read, pace, encode, hand over; lose, wait, open again."""
+
+import random
+import threading
+from collections.abc import Callable
+from contextlib import closing, suppress
+from datetime import UTC, datetime
+from logging import getLogger
+from typing import Literal
+
+from contract.frame import Frame, new_session, session_start_ms
+from producer.cameras import Camera
+from producer.encoding import PictureEncoder
+from producer.metrics import ProducerMetrics
+from producer.outbox import Outbox
+from producer.pacing import FrameCap, MediaClock, Schedule, backoff_seconds
+from producer.settings import ProducerSettings
+from producer.sources import Picture, Source, SourceError, open_source
+from producer.watch import AbandonedError, Clock, Watch
+
+log = getLogger("seedstream.producer.camera")
+
+State = Literal["running", "done", "failed"]
+OpenSource = Callable[[Camera, Callable[[], None]], Source]
+
+_GRACE_SECONDS = 1.0
+"""FFmpeg gives up by itself at the limit; the watchdog takes over this much later."""
+
+_CLOSE_SECONDS = 5.0
+"""How long FFmpeg may take to say goodbye."""
+
+
+class _Enough(Exception):  # noqa: N818 - no error: the wanted number of frames is reached
+    """The camera has given all the frames that were asked for."""
+
+
+class CameraRunner:
+    """Reads one camera in a thread of its own until it is done, stopped or given up.
+
+    State is changed only by the thread whose watch is not abandoned, so a hung thread that comes
+    back after its replacement changes nothing.
+
+    Args:
+        camera: Which one.
+        settings: Backoff and limits.
+        outbox: Where frames go.
+        metrics: Where they are counted.
+        clock: Monotonic clock.
+        stop: Set when the process ends.
+        open_source: Opens sources.
+    """
+
+    def __init__(
+        self,
+        camera: Camera,
+        settings: ProducerSettings,
+        outbox: Outbox,
+        metrics: ProducerMetrics,
+        clock: Clock,
+        stop: threading.Event,
+        open_source: OpenSource = open_source,
+    ) -> None:
+        self.camera = camera
+        self.state: State = "running"
+        self.attempted = False
+        """Whether it has been tried to open the camera at least once."""
+        self._settings = settings
+        self._outbox = outbox
+        self._metrics = metrics
+        self._clock = clock
+        self._stop = stop
+        self._open_source = open_source
+        self._encoder = PictureEncoder(camera)
+        self._captured = 0
+        self._failures = 0
+        self._not_before_ms = 0
+        self._began: float | None = None
+        metrics.add_camera(camera.id)
+
+    def run(self, watch: Watch) -> None:
+        """Read the camera; the target of its thread."""
+        try:
+            while self.state == "running" and not self._stop.is_set():
+                watch.enter("wait")
+                if self._failures and self._stop.wait(self._backoff()):
+                    return
+                self._attempt(watch)
+        except AbandonedError:
+            log.info("camera %s: a thread that hung has come back and ends", self.camera.id)
+
+    def lose(self, what: str) -> None:
+        """Note that the camera is lost; the next attempt waits. Called by the thread in charge."""
+        self._metrics.up.labels(self.camera.id).set(0)
+        self.attempted = True
+        # A connection that held for a while was sound: begin with short waits again.
+        began, self._began = self._began, None
+        if began is not None and self._clock() - began > self._settings.backoff_max_seconds:
+            self._failures = 0
+        self._failures += 1
+        final = self.camera.kind == "file" and self._failures >= self._settings.file_attempts
+        if final:
+            self.state = "failed"
+        log.warning(
+            "camera %s: %s: %s; %s",
+            self.camera.id,
+            self.camera.address,
+            what,
+            "given up" if final else f"failure {self._failures}, trying again",
+        )
+
+    def _backoff(self) -> float:
+        return backoff_seconds(
+            self._failures,
+            self._settings.backoff_initial_seconds,
+            self._settings.backoff_max_seconds,
+            random.random(),
+        )
+
+    def _attempt(self, watch: Watch) -> None:
+        """Open the camera and read it to its end."""
+        if self._not_before_ms:
+            self._metrics.reconnects.labels(self.camera.id).inc()
+        session = new_session(self._not_before_ms)
+        self._not_before_ms = session_start_ms(session) + 1
+        try:
+            count = self._session(watch, session)
+        except SourceError as error:
+            watch.enter("wait")
+            self.lose(str(error))
+            return
+        except _Enough:
+            return
+        watch.enter("wait")
+        self._end(count)
+
+    def _end(self, count: int) -> None:
+        """Decide what the end of the stream means."""
+        if self._stop.is_set():
+            self._metrics.up.labels(self.camera.id).set(0)
+        elif self.camera.live:
+            self.lose(f"the stream ended after {count} frames")
+        elif count == 0:
+            self.lose("there is no frame in it")
+        elif self.camera.loop:
+            self._failures = 0
+        else:
+            self._finish(f"the end, after {count} frames")
+
+    def _finish(self, what: str) -> None:
+        self._metrics.up.labels(self.camera.id).set(0)
+        self.state = "done"
+        log.info("camera %s: %s", self.camera.id, what)
+
+    def _session(self, watch: Watch, session: str) -> int:
+        """Read one connection to its end; return how many frames it gave."""
+        watch.enter("open", self.camera.open_timeout_seconds + _GRACE_SECONDS)
+        source = self._open_source(self.camera, self._count_bad_packet)
+        try:
+            watch.enter("first frame", self.camera.first_frame_timeout_seconds + _GRACE_SECONDS)
+            self.attempted = True
+            return self._read(watch, session, source)
+        finally:
+            # Also after an error or when given up: a camera may allow only one connection.
+            with suppress(AbandonedError):
+                watch.enter("close", _CLOSE_SECONDS)
+            source.close()
+
+    def _read(self, watch: Watch, session: str, source: Source) -> int:
+        cap, media, schedule = FrameCap(self.camera.fps), MediaClock(source.fps), Schedule()
+        stall = self.camera.stall_timeout_seconds + _GRACE_SECONDS
+        sequence = 0
+        with closing(source.pictures()) as pictures:
+            for picture in pictures:
+                watch.enter("deliver")
+                if sequence == 0:
+                    self._connected(session)
+                time = media.time(picture.stamp_seconds)
+                if not self._await_turn(schedule, time):
+                    break
+                keep = cap.admit(self._clock() if self.camera.live else time)
+                self._deliver(picture, session, sequence, keep)
+                sequence += 1
+                watch.enter("next frame", stall)
+        return sequence
+
+    def _connected(self, session: str) -> None:
+        self._began = self._clock()
+        self._metrics.up.labels(self.camera.id).set(1)
+        log.info("camera %s: %s: session %s", self.camera.id, self.camera.address, session)
+
+    def _await_turn(self, schedule: Schedule, media_seconds: float) -> bool:
+        """Wait until a file's frame is due; return False if the process ends meanwhile."""
+        if self.camera.live or self.camera.pace == "fast":
+            return not self._stop.is_set()
+        return not self._stop.wait(schedule.wait_seconds(media_seconds, self._clock()))
+
+    def _deliver(self, picture: Picture, session: str, sequence: int, keep: bool) -> None:
+        """Count a frame and hand it over, unless it is above the frame cap."""
+        captured_at = datetime.now(UTC)
+        camera = self.camera.id
+        if keep:
+            data, width, height = self._encoder.encode(picture.image)
+        self._metrics.capture(camera)
+        self._captured += 1
+        if keep:
+            frame = Frame(
+                camera=camera,
+                session=session,
+                sequence=sequence,
+                captured_at=captured_at,
+                width=width,
+                height=height,
+                data=data,
+                content_type=self._encoder.content_type,
+            )
+            self._outbox.put(frame, self.camera.buffer_frames, wait=self.camera.waits)
+        else:
+            self._metrics.drop(camera, "fps_cap")
+        if self._captured == self._settings.max_frames:
+            # Here, where the watchdog cannot interfere: nobody must open the camera once more.
+            self._finish("all frames that were asked for are read")
+            raise _Enough
+
+    def _count_bad_packet(self) -> None:
+        self._metrics.decode_errors.labels(self.camera.id).inc()

@@ -1,0 +1,175 @@
+"""The Kafka client behind a narrow interface.
+
+Library: kafka-python 3.
+"""
+
+import time
+from collections.abc import Callable
+from typing import Any, Literal, Protocol
+
+from kafka import KafkaProducer
+from kafka.errors import (
+    AuthorizationError,
+    IllegalStateError,
+    KafkaConnectionError,
+    KafkaError,
+    KafkaTimeoutError,
+    MessageSizeTooLargeError,
+    RecordListTooLargeError,
+    SaslAuthenticationFailedError,
+    UnsupportedSaslMechanismError,
+)
+
+from contract.errors import UnavailableError
+from contract.frame import Header
+from producer.settings import ProducerSettings
+
+Failure = Literal["too_large", "timeout", "fatal", "refused"]
+"""What a failed send means: the record is too large; Kafka did not acknowledge it in time; the
+client will not recover and must be replaced; Kafka does not let us write."""
+
+OnDone = Callable[[Failure | None, str], None]
+"""Called once for each send, from the client's thread: None for success, and the error's text."""
+
+_CONNECT_SLICE_SECONDS = 3.0
+_METADATA_SECONDS = 2.0
+_CLOSE_SECONDS = 5.0
+
+
+class Sender(Protocol):
+    """Sends records, in order for each key."""
+
+    def send(self, key: bytes, value: bytes, headers: list[Header], on_done: OnDone) -> bool:
+        """Hand one record over.
+
+        Returns:
+            False if the server is away and the record was not taken: offer it again later. It may
+            block for some seconds to find that out.
+        """
+        ...
+
+    def close(self, timeout_seconds: float) -> None:
+        """Let go of the connection; what is not acknowledged may be lost."""
+        ...
+
+
+class KafkaSender:
+    """An idempotent producer that waits for all in-sync replicas.
+
+    Frames are not compressed again, and each is a batch by itself unless settings say otherwise.
+
+    Args:
+        settings: Connection, limits and timeouts.
+
+    Raises:
+        UnavailableError: No broker could be reached, or the topic could not be found, now.
+    """
+
+    def __init__(self, settings: ProducerSettings) -> None:
+        self._topic = settings.topic
+        try:
+            self._client = KafkaProducer(**client_options(settings))
+        except KafkaError as error:
+            raise UnavailableError(_unreachable(settings, error)) from error
+        try:
+            self._client.partitions_for(settings.topic)
+        except KafkaError as error:
+            self.close(0.0)
+            raise UnavailableError(
+                f"Kafka at {settings.bootstrap_servers} answers, but gives no topic "
+                f"'{settings.topic}': {error}; create the topic, or check PRODUCER_TOPIC and rights"
+            ) from error
+
+    def send(self, key: bytes, value: bytes, headers: list[Header], on_done: OnDone) -> bool:
+        """Hand one record over; see ``Sender.send``."""
+        try:
+            future = self._client.send(self._topic, key=key, value=value, headers=headers)
+        except KafkaTimeoutError:
+            return False
+        except KafkaError as error:
+            on_done(classify(error), str(error))
+            return True
+        future.add_callback(lambda _metadata: on_done(None, ""))
+        future.add_errback(lambda error: on_done(classify(error), str(error)))
+        return True
+
+    def close(self, timeout_seconds: float) -> None:
+        """Close the client within about ``timeout_seconds``."""
+        try:
+            self._client.close(timeout=timeout_seconds)
+        except KafkaError:
+            # close() flushes first and gives up when that takes too long; with nothing to
+            # wait for it only tells its thread to end.
+            self._client._sender.force_close()
+
+
+def connect(
+    settings: ProducerSettings,
+    stopping: Callable[[], bool] = lambda: False,
+    clock: Callable[[], float] = time.monotonic,
+) -> KafkaSender | None:
+    """Reach Kafka within ``kafka_timeout_seconds``.
+
+    Args:
+        settings: Connection and limits.
+        stopping: Asked between tries; True ends them.
+        clock: Monotonic clock.
+
+    Returns:
+        The sender, or None if the process is asked to end first.
+
+    Raises:
+        UnavailableError: Kafka stayed away.
+    """
+    deadline = clock() + settings.kafka_timeout_seconds
+    while not stopping():
+        try:
+            return KafkaSender(settings)
+        except UnavailableError:
+            if clock() >= deadline:
+                raise
+        time.sleep(min(0.2, settings.kafka_timeout_seconds))
+    return None
+
+
+def client_options(settings: ProducerSettings) -> dict[str, Any]:
+    """Return the keyword arguments of ``KafkaProducer``."""
+    slice_seconds = min(_CONNECT_SLICE_SECONDS, settings.kafka_timeout_seconds)
+    return settings.client_options() | {
+        "client_id": "seedstream-producer",
+        "enable_idempotence": True,
+        "acks": "all",
+        "compression_type": None,
+        "batch_size": settings.batch_bytes,
+        "linger_ms": round(settings.linger_seconds * 1000),
+        "max_request_size": settings.max_record_bytes,
+        "request_timeout_ms": round(settings.request_timeout_seconds * 1000),
+        # Later than the publisher's own bound, which ends the process before a frame is lost here.
+        "delivery_timeout_ms": round((settings.delivery_timeout_seconds + 5) * 1000),
+        "max_block_ms": round(_METADATA_SECONDS * 1000),
+        "bootstrap_timeout_ms": round(slice_seconds * 1000),
+        "reconnect_backoff_max_ms": 2000,
+    }
+
+
+def classify(error: Exception) -> Failure:
+    """Return what a failed send means for the publisher."""
+    if isinstance(error, MessageSizeTooLargeError | RecordListTooLargeError):
+        return "too_large"
+    if isinstance(
+        error, AuthorizationError | SaslAuthenticationFailedError | UnsupportedSaslMechanismError
+    ):
+        return "refused"
+    # A closed or failed client calls everything illegal; a connection that broke is tried again by
+    # the client itself until the delivery timeout.
+    retriable = isinstance(error, KafkaConnectionError) or getattr(error, "retriable", False)
+    if retriable and not isinstance(error, IllegalStateError):
+        return "timeout"
+    return "fatal"
+
+
+def _unreachable(settings: ProducerSettings, error: Exception) -> str:
+    return (
+        f"cannot reach Kafka at {settings.bootstrap_servers} ({settings.security_protocol}): "
+        f"{error}; start it, or set PRODUCER_BOOTSTRAP_SERVERS (--bootstrap-servers)"
+    )
