@@ -6,7 +6,6 @@
 import functools
 import importlib
 import inspect
-import re
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -101,10 +100,10 @@ def fill_tables(text: str) -> str:
     for process, place in SETTINGS.items():
         module, _, name = place.partition(":")
         table = settings_table(getattr(importlib.import_module(module), name))
-        begin, end = f"<!-- settings: {process} -->", "<!-- end -->"
-        pattern = re.compile(f"({re.escape(begin)}).*?({re.escape(end)})", re.DOTALL)
-        # A function, since the table's backslashes must not be read as group references.
-        text = pattern.sub(lambda found, new=table: f"{found[1]}\n\n{new}\n\n{found[2]}", text)
+        head, begin, rest = text.partition(f"<!-- settings: {process} -->")
+        if begin:
+            _, end, tail = rest.partition("<!-- end -->")
+            text = f"{head}{begin}\n\n{table}\n\n{end}{tail}"
     return text
 
 

@@ -12,9 +12,8 @@ def register(app: typer.Typer, text: str) -> None:
     @app.command("train", help=text)
     @with_settings(TrainSettings, positional="recipe")
     def train(settings: TrainSettings) -> None:
-        from model.train import train
-
         from contract.process import configure_logging
+        from model.train import train
 
         configure_logging("train", style="text")
         print(f"wrote {train(settings)}")

@@ -1,0 +1,17 @@
+"""``seedstream render``."""
+
+import typer
+
+from seedstream.options import with_settings
+from viewer.settings import ViewerSettings
+
+
+def register(app: typer.Typer, text: str) -> None:
+    """Add the subcommand."""
+
+    @app.command("render", help=text)
+    @with_settings(ViewerSettings)
+    def render(settings: ViewerSettings) -> None:
+        from viewer.render import run
+
+        raise typer.Exit(run(settings))
