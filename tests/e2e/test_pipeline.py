@@ -1,0 +1,205 @@
+"""File -> Kafka -> worker -> Redis, in processes as a user starts them."""
+
+import contextlib
+import signal
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import redis
+from kafka import KafkaConsumer, KafkaProducer
+
+from contract.kafka import DEAD_REASON_HEADER
+from stack.broker import Broker
+from stack.redis import RedisServer
+from tests.e2e.processes import Process, connect, results, wait_until
+
+FRAMES = 60
+
+
+@dataclass
+class Line:
+    """One topic, one group and the means to start processes on them."""
+
+    folder: Path
+    topic: str
+    group: str
+    dead_topic: str
+    broker: Broker
+    redis_url: str
+    model: Path
+    clip: Path
+
+    def producer(self, *cameras: str, frames: int = FRAMES, options: str = "") -> Process:
+        config = self.folder / f"cameras-{len(list(self.folder.iterdir()))}.yaml"
+        lines = "".join(
+            f"  - {{id: {camera}, url: '{self.clip}', pace: fast}}\n" for camera in cameras
+        )
+        config.write_text(f"cameras:\n{lines}")
+        return Process(
+            self.folder,
+            *("produce", "--config", str(config), "--max-frames", str(frames)),
+            *("--topic", self.topic, "--bootstrap-servers", self.broker.bootstrap_servers),
+            *("--http-port", "0", *options.split()),
+        )
+
+    def worker(self, *options: str) -> Process:
+        return Process(
+            self.folder,
+            *("work", "--model", str(self.model), "--provider", "cpu", "--mode", "complete"),
+            *("--topic", self.topic, "--dead-topic", self.dead_topic, "--group", self.group),
+            *("--bootstrap-servers", self.broker.bootstrap_servers),
+            *("--redis-url", self.redis_url, "--http-port", "0", "--intra-op-threads", "1"),
+            *("--session-timeout-seconds", "6", *options),
+        )
+
+
+@pytest.fixture
+def line(
+    tmp_path: Path,
+    kafka: Broker,
+    redis_server: RedisServer,
+    tiny_model: Path,
+    demo_clip: Path,
+    unique_name: Callable[[str], str],
+) -> Line:
+    topic = unique_name("frames")
+    kafka.create_topic(topic, 4)
+    kafka.create_topic(f"{topic}.dead", 1)
+    return Line(
+        tmp_path,
+        topic,
+        unique_name("workers"),
+        f"{topic}.dead",
+        kafka,
+        redis_server.url,
+        tiny_model,
+        demo_clip,
+    )
+
+
+@pytest.fixture
+def client(redis_server: RedisServer) -> Iterator["redis.Redis"]:
+    with connect(redis_server.url) as connected:
+        yield connected
+
+
+def sequences(client: "redis.Redis", camera: str) -> list[int]:
+    return [result.sequence for result in results(client, camera)]
+
+
+def test_every_frame_of_a_clip_has_exactly_one_result_in_order(
+    line: Line, client: "redis.Redis", unique_name: Callable[[str], str]
+) -> None:
+    camera = unique_name("gate")
+    with line.worker() as worker, line.producer(camera) as producer:
+        assert producer.wait() == 0
+        wait_until(lambda: len(sequences(client, camera)) >= FRAMES, 90, "a result for each frame")
+        assert sequences(client, camera) == list(range(FRAMES))
+        assert worker.metric("seedstream_frames_processed_total", camera=camera) == FRAMES
+        assert worker.metric("seedstream_frames_skipped_total", camera=camera) == 0
+        assert worker.stop() == 0
+    document = results(client, camera)[0]
+    assert (document.width, document.height) == (768, 576)
+    assert document.model.name == "tiny"
+
+
+def test_two_workers_share_the_cameras_and_lose_nothing(
+    line: Line, client: "redis.Redis", unique_name: Callable[[str], str]
+) -> None:
+    cameras = [unique_name("shared") for _ in range(8)]
+    with line.worker() as first, line.worker() as second:
+        first.wait_ready()
+        second.wait_ready()
+        with line.producer(*cameras, frames=30) as producer:
+            assert producer.wait() == 0
+        wait_until(
+            lambda: sum(len(sequences(client, camera)) for camera in cameras) >= 8 * 30,
+            120,
+            "a result for each frame of eight cameras",
+        )
+        shares = [worker.metric("seedstream_frames_processed_total") for worker in (first, second)]
+        assert first.stop() == 0
+        assert second.stop() == 0
+    assert all(sequences(client, camera) == list(range(30)) for camera in cameras)
+    assert sum(shares) == 8 * 30
+    assert min(shares) > 0, f"one worker did all the work: {shares}"
+
+
+@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL])
+def test_a_worker_that_ends_under_load_is_taken_over_without_loss_or_repetition(
+    line: Line,
+    client: "redis.Redis",
+    unique_name: Callable[[str], str],
+    how: signal.Signals,
+) -> None:
+    camera = unique_name("drain")
+    with line.producer(camera, frames=120) as producer:
+        assert producer.wait() == 0
+    with line.worker() as worker:
+        wait_until(lambda: len(sequences(client, camera)) >= 10, 60, "the first results")
+        worker.send(how)
+        code = worker.wait()
+        assert code == (0 if how is signal.SIGTERM else -signal.SIGKILL), worker.text()
+    done = len(sequences(client, camera))
+    assert done < 120, "the worker finished before it was ended: the test shows nothing"
+    with line.worker() as successor:
+        wait_until(lambda: len(sequences(client, camera)) >= 120, 90, "the remaining results")
+        repeated = successor.metric("seedstream_frames_processed_total", camera=camera)
+        assert successor.stop() == 0
+    assert sequences(client, camera) == list(range(120))
+    if how is signal.SIGTERM:  # it drained and committed what it had stored
+        assert repeated == 120 - done
+
+
+def test_a_poison_record_is_dead_lettered_while_the_rest_goes_on(
+    line: Line, client: "redis.Redis", unique_name: Callable[[str], str]
+) -> None:
+    camera = unique_name("poisoned")
+    servers = line.broker.bootstrap_servers
+    with line.worker() as worker:
+        with line.producer(camera, frames=10) as producer:
+            assert producer.wait() == 0
+        with contextlib.closing(KafkaProducer(bootstrap_servers=servers)) as poison:
+            for value in (b"no frame", b"\xff\xd8\xff no picture"):
+                poison.send(line.topic, key=camera.encode(), value=value).get(timeout=10)
+        with line.producer(camera, frames=10) as producer:
+            assert producer.wait() == 0
+        wait_until(lambda: len(sequences(client, camera)) >= 20, 60, "results around the poison")
+        assert worker.metric("seedstream_dead_letters_total") == 2
+        assert worker.stop() == 0
+    assert sequences(client, camera) == [*range(10), *range(10)]
+    dead = KafkaConsumer(
+        line.dead_topic,
+        bootstrap_servers=servers,
+        auto_offset_reset="earliest",
+        consumer_timeout_ms=5000,
+    )
+    with contextlib.closing(dead):
+        letters = list(dead)
+    assert Counter(letter.value for letter in letters) == Counter(
+        [b"no frame", b"\xff\xd8\xff no picture"]
+    )
+    assert all(dict(letter.headers)[DEAD_REASON_HEADER] == b"missing_header" for letter in letters)
+
+
+def test_live_mode_counts_what_it_skips_and_accounts_for_every_frame(
+    line: Line, client: "redis.Redis", unique_name: Callable[[str], str]
+) -> None:
+    camera = unique_name("late")
+    with line.producer(camera, frames=30) as producer:
+        assert producer.wait() == 0
+    with line.worker("--mode", "live", "--max-age-seconds", "0.001") as worker:
+
+        def seen() -> float:
+            return worker.metric(
+                "seedstream_frames_processed_total", camera=camera
+            ) + worker.metric("seedstream_frames_skipped_total", camera=camera)
+
+        wait_until(lambda: seen() >= 30, 60, "each frame processed or skipped")
+        skipped = worker.metric("seedstream_frames_skipped_total", camera=camera, reason="too_old")
+        assert worker.stop() == 0
+    assert skipped == 30
+    assert sequences(client, camera) == []
