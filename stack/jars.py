@@ -29,7 +29,7 @@ def missing_programs() -> list[str]:
     """Return what is missing on this machine to run Apache Kafka, for people."""
     if shutil.which("java") is None:
         return ["Java 17 or newer (`java`)"]
-    if (jars_folder() / _MAIN_JAR).is_file():
+    if jars_present():
         return []
     return [] if shutil.which("mvn") else ["Maven (`mvn`)"]
 
@@ -37,6 +37,11 @@ def missing_programs() -> list[str]:
 def jars_folder() -> Path:
     """Return the folder where the jars are, or will be."""
     return cache_folder() / f"kafka-{KAFKA_VERSION}"
+
+
+def jars_present() -> bool:
+    """Return whether the jars have been fetched."""
+    return (jars_folder() / _MAIN_JAR).is_file()
 
 
 def fetch_jars() -> Path:
@@ -49,11 +54,11 @@ def fetch_jars() -> Path:
         UnavailableError: Maven is missing, failed or took longer than ``FETCH_SECONDS``.
     """
     target = jars_folder()
-    if (target / _MAIN_JAR).is_file():
+    if jars_present():
         return target
     target.parent.mkdir(parents=True, exist_ok=True)
     with _lock(target.with_suffix(".lock")):
-        if not (target / _MAIN_JAR).is_file():
+        if not jars_present():
             _fetch_into(target)
     return target
 
