@@ -12,14 +12,14 @@ import av
 import numpy as np
 from numpy.typing import NDArray
 
+from contract.artifact import Artifact
 from contract.errors import ConfigurationError
-from contract.result import Instance
 from model.boxes import Boxes, match_boxes, read_boxes
-from workers.engine import OnnxEngine
-from workers.segmenter import Segmenter
+from workers.engine import OnnxEngine, Predictions, Provider
+from workers.segmenter import Engine, Segmenter
 
-SWEEP_STEP = 0.05
-"""Distance of the score thresholds that are tried."""
+SWEEP = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.75, 0.8, 0.85, 0.9, 0.925, 0.95, 0.975, 0.99)
+"""Score thresholds that are tried."""
 
 
 @dataclass(frozen=True)
@@ -94,7 +94,7 @@ def evaluate_boxes(
     *,
     class_name: str = "person",
     iou: float = 0.5,
-    provider: str = "auto",
+    provider: Provider = "auto",
 ) -> Report:
     """Run an artifact over a video and compare its instances with true boxes.
 
@@ -111,46 +111,88 @@ def evaluate_boxes(
 
     Raises:
         ConfigurationError: A file is missing or malformed, the video is shorter than ``last``, or
-            the artifact has no such class.
+            the artifact has no such class, or the true boxes do not cover the frames.
     """
     true = read_boxes(boxes_csv)
+    if first < 1 or last < first or max(true, default=0) < last:
+        raise ConfigurationError(
+            f"{boxes_csv}: expected true boxes of the frames {first}..{last}, found those of "
+            f"{min(true, default=0)}..{max(true, default=0)}"
+        )
     engine = OnnxEngine(artifact, provider=provider, batch_sizes=(1,))
     if class_name not in engine.artifact.classes:
         raise ConfigurationError(
             f"{artifact}: no class {class_name!r}, expected one of {list(engine.artifact.classes)}"
         )
-    segmenter = Segmenter(engine, score_threshold=0.0)
-    found: dict[int, list[Instance]] = {}
-    for number, image in read_frames(video, first, last):
-        (instances,) = segmenter.segment([image])
-        found[number] = [each for each in instances if each.class_name == class_name]
     chosen = engine.artifact.score_threshold if score is None else score
-    return compare(found, true, iou=iou, chosen=chosen)
+    lowest = engine.artifact.seed_threshold  # instances with lower scores do not exist
+    thresholds = sorted({chosen, lowest, *(t for t in SWEEP if t > lowest)})
+    frames = read_frames(video, first, last)
+    scores = tuple(sweep(engine, frames, true, thresholds, class_name, iou))
+    return Report(first, last, iou, scores[thresholds.index(chosen)], scores)
 
 
-def compare(
-    found: Mapping[int, Sequence[Instance]],
+def sweep(
+    engine: Engine,
+    frames: Iterable[tuple[int, NDArray[np.uint8]]],
     true: Mapping[int, Boxes],
-    *,
+    thresholds: Sequence[float],
+    class_name: str,
     iou: float,
-    chosen: float,
-) -> Report:
-    """Compare instances with true boxes at every threshold.
+) -> list[Scores]:
+    """Score frames at several thresholds; the network sees each frame once.
+
+    A threshold takes part in the clustering (an instance that is not reported does not cut into
+    its neighbours), so each is run as it ships instead of filtering the instances of the lowest.
 
     Args:
-        found: Instances of every evaluated frame (also of those that show none).
-        true: True boxes by frame; other frames are left out.
+        engine: Runs the network.
+        frames: Frame number and image, RGB uint8 (H, W, 3).
+        true: True boxes by frame; a frame without an entry shows none.
+        thresholds: Lowest instance scores that count, 0..1.
+        class_name: The class that the true boxes show.
         iou: Least intersection over union of a matched pair, 0..1.
-        chosen: The threshold that the report is about, 0..1.
 
-    Raises:
-        ConfigurationError: There is no frame to evaluate.
+    Returns:
+        The scores at each threshold, in their order.
     """
-    if not found:
-        raise ConfigurationError("no frame to evaluate: expected first <= last")
-    steps = np.arange(0, 1, SWEEP_STEP).round(4).tolist()
-    scores = {t: _scores(found, true, iou, t) for t in sorted({*steps, 0.98, chosen})}
-    return Report(min(found), max(found), iou, scores[chosen], tuple(scores.values()))
+    once = _Once(engine)
+    segmenters = [Segmenter(once, score_threshold=t) for t in thresholds]
+    counts = np.zeros((len(thresholds), 3), int)  # matched, predicted, true
+    for number, image in frames:
+        once.forget()
+        expected = true.get(number, np.zeros((0, 4)))
+        for row, segmenter in zip(counts, segmenters, strict=True):
+            (instances,) = segmenter.segment([image])
+            boxes = [each.box for each in instances if each.class_name == class_name]
+            predicted: Boxes = np.array(boxes, float).reshape(-1, 4)
+            row += len(match_boxes(predicted, expected, iou)), len(boxes), len(expected)
+    rows = counts.tolist()
+    return [Scores(t, *row) for t, row in zip(thresholds, rows, strict=True)]
+
+
+class _Once:
+    """An engine that runs the network once per frame, however many segmenters ask for it."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._predictions: Predictions | None = None
+
+    @property
+    def artifact(self) -> Artifact:
+        return self._engine.artifact
+
+    @property
+    def batch_sizes(self) -> tuple[int, ...]:
+        return (1,)
+
+    def forget(self) -> None:
+        self._predictions = None
+
+    def run(self, images: NDArray[np.uint8]) -> Predictions:
+        if self._predictions is None:
+            self._predictions = self._engine.run(images)
+        return self._predictions
 
 
 def read_frames(video: Path, first: int, last: int) -> Iterator[tuple[int, NDArray[np.uint8]]]:
@@ -170,17 +212,3 @@ def read_frames(video: Path, first: int, last: int) -> Iterator[tuple[int, NDArr
         raise ConfigurationError(f"{video}: cannot read the video: {error}") from error
     if number < last:
         raise ConfigurationError(f"{video}: expected at least {last} frames, found {number}")
-
-
-def _scores(
-    found: Mapping[int, Sequence[Instance]], true: Mapping[int, Boxes], iou: float, at: float
-) -> Scores:
-    none: Boxes = np.zeros((0, 4))
-    matched = predicted = total = 0
-    for frame, instances in found.items():
-        boxes = np.array([each.box for each in instances if each.score >= at], float)
-        expected = true.get(frame, none)
-        matched += len(match_boxes(boxes.reshape(-1, 4), expected, iou))
-        predicted += len(boxes)
-        total += len(expected)
-    return Scores(at, matched, predicted, total)

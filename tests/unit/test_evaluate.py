@@ -4,23 +4,19 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
+from contract.artifact import Artifact
 from contract.errors import ConfigurationError
-from contract.mask import encode_mask
-from contract.result import Instance
 from model.boxes import Boxes, box_iou, match_boxes, read_boxes
-from model.evaluate import compare, read_frames
+from model.evaluate import Report, Scores, evaluate_boxes, read_frames, sweep
+from workers.engine import Predictions
 
 EMPTY = np.zeros((0, 4))
 
 
 def boxes(*rows: tuple[float, float, float, float]) -> Boxes:
     return np.array(rows, float).reshape(-1, 4)
-
-
-def instance(box: tuple[int, int, int, int], score: float) -> Instance:
-    mask = encode_mask(np.ones((1, 1), bool), (1, 1))
-    return Instance(1, "person", score, box, (0.0, 0.0), 1, mask)
 
 
 def test_overlap_of_known_boxes() -> None:
@@ -57,26 +53,87 @@ def test_no_box_is_matched_twice(one: list[tuple[int, ...]], other: list[tuple[i
     assert len({p for p, _ in pairs}) == len({t for _, t in pairs}) == len(pairs)
 
 
+class PaintedEngine:
+    """Predicts what is painted: pixel value v > 0 is one object with the seed score v / 100."""
+
+    artifact = Artifact(
+        name="painted",
+        version="1",
+        classes=("person", "vehicle"),
+        height=64,
+        width=64,
+        grid_step=(2 / 2047, 1 / 1023),
+        n_sigma=1,
+        weights_sha256="",
+        seed_threshold=0.5,
+        min_pixels=8,
+    )
+    batch_sizes = (1,)
+
+    def __init__(self) -> None:
+        self.runs = 0
+
+    def run(self, images: NDArray[np.uint8]) -> Predictions:
+        self.runs += 1
+        painted = images[..., 0]
+        step_x, step_y = self.artifact.grid_step
+        y, x = np.indices(painted.shape[1:])
+        offset = np.zeros((len(images), 2, *painted.shape[1:]), np.float32)
+        for maps, picture in zip(offset, painted, strict=True):
+            for value in np.unique(picture[picture > 0]):
+                own = picture == value
+                maps[0, own] = (x[own].mean() - x[own]) * step_x
+                maps[1, own] = (y[own].mean() - y[own]) * step_y
+        bandwidth = np.full((len(images), 1, *painted.shape[1:]), 1.2, np.float32)
+        seed = (painted / 100).astype(np.float32)
+        return Predictions(offset, bandwidth, seed, (images[..., 1] > 0).astype(np.uint8))
+
+
+def picture(*objects: tuple[int, int, int], class_index: int = 0) -> NDArray[np.uint8]:
+    image = np.zeros((64, 64, 3), np.uint8)
+    for left, top, value in objects:
+        image[top : top + 10, left : left + 10] = value, class_index, 0
+    return image
+
+
 def test_recall_and_precision_count_over_all_frames_and_follow_the_threshold() -> None:
-    found = {
-        1: [instance((0, 0, 10, 10), 0.9), instance((50, 50, 10, 10), 0.6)],
-        2: [],
-    }
+    engine = PaintedEngine()
+    frames = [(1, picture((0, 0, 90), (40, 40, 70))), (2, picture())]
     true = {1: boxes((0, 0, 10, 10)), 2: boxes((0, 0, 10, 10)), 3: boxes((0, 0, 9, 9))}
-    low = compare(found, true, iou=0.5, chosen=0.5)
-    assert (low.chosen.matched, low.chosen.predicted, low.chosen.true) == (1, 2, 2)
-    assert (low.chosen.recall, low.chosen.precision, low.chosen.f1) == (0.5, 0.5, 0.5)
-    high = compare(found, true, iou=0.5, chosen=0.75)
-    assert (high.chosen.recall, high.chosen.precision) == (0.5, 1.0)
-    assert high.accuracy()["precision_at_iou_0.5"] == 1.0
-    thresholds = [scores.threshold for scores in high.sweep]
-    assert thresholds == sorted(thresholds)
-    assert 0.75 in thresholds
+    low, high, none = sweep(engine, frames, true, [0.5, 0.8, 0.95], "person", 0.5)
+    assert (low.matched, low.predicted, low.true) == (1, 2, 2)
+    assert (low.recall, low.precision, low.f1) == (0.5, 0.5, 0.5)
+    assert (high.recall, high.precision) == (0.5, 1.0)
+    assert (none.recall, none.precision, none.f1) == (0.0, 1.0, 0.0)
+    assert engine.runs == 2  # once a frame
 
 
-def test_an_empty_range_of_frames_is_refused() -> None:
-    with pytest.raises(ConfigurationError, match="first <= last"):
-        compare({}, {}, iou=0.5, chosen=0.5)
+def test_instances_of_other_classes_do_not_count() -> None:
+    frames = [(1, picture((0, 0, 90), class_index=1))]
+    true = {1: boxes((0, 0, 10, 10))}
+    (person,) = sweep(PaintedEngine(), frames, true, [0.5], "person", 0.5)
+    (vehicle,) = sweep(PaintedEngine(), frames, true, [0.5], "vehicle", 0.5)
+    assert (person.matched, person.predicted) == (0, 0)
+    assert (vehicle.matched, vehicle.predicted) == (1, 1)
+
+
+def test_the_figures_that_an_artifact_carries_name_the_overlap_and_the_frames() -> None:
+    chosen = Scores(0.9, matched=8, predicted=9, true=10)
+    assert Report(301, 400, 0.5, chosen, (chosen,)).accuracy() == {
+        "recall_at_iou_0.5": 0.8,
+        "precision_at_iou_0.5": 0.8889,
+        "score_threshold": 0.9,
+        "first_frame": 301.0,
+        "last_frame": 400.0,
+    }
+
+
+@pytest.mark.parametrize(("first", "last"), [(0, 2), (3, 2), (1, 5)])
+def test_frames_without_true_boxes_are_refused(tmp_path: Path, first: int, last: int) -> None:
+    file = tmp_path / "boxes.csv"
+    file.write_text("1,1,1,1,1,1\n4,1,1,1,1,1\n")
+    with pytest.raises(ConfigurationError, match=rf"{first}\.\.{last}, found those of 1\.\.4"):
+        evaluate_boxes(tmp_path, tmp_path, file, first, last)
 
 
 def test_true_boxes_count_pixels_from_one_in_the_file_and_from_zero_in_memory(
