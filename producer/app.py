@@ -2,21 +2,22 @@
 
 import threading
 import time
+import traceback
 from collections.abc import Sequence
 from logging import getLogger
 
 from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector
 
-from contract.errors import ConfigurationError, UnavailableError
+from contract.errors import UnavailableError
 from contract.process import (
-    EXIT_CONFIGURATION,
     EXIT_FAILED,
     EXIT_OK,
     ProbeServer,
     Shutdown,
     configure_logging,
 )
-from producer.cameras import Camera, load_cameras
+from producer.camera_list import load_cameras
+from producer.cameras import Camera
 from producer.metrics import ProducerMetrics
 from producer.outbox import Outbox
 from producer.publisher import Publisher
@@ -45,21 +46,19 @@ def run(settings: ProducerSettings, cameras: Sequence[str] = ()) -> int:
 
     Returns:
         The exit code: 0 when all cameras ended well or after SIGTERM with all frames flushed; 1
-        when Kafka stayed away, a camera was given up, or frames were lost at the end; 2 when the
-        configuration is wrong.
+        when Kafka stayed away, a camera was given up, or frames were lost at the end.
+
+    Raises:
+        ConfigurationError: With every fault of the camera list and the options.
     """
     configure_logging("producer", settings.log_level, settings.log_format)
     threading.excepthook = _log_dead_thread
+    listed = load_cameras(settings, cameras)
+    check_support(listed)
     shutdown = Shutdown()
     shutdown.install()
     try:
-        listed = load_cameras(settings, cameras)
-        check_support(listed)
         return _Process(settings, listed, shutdown).run()
-    except ConfigurationError as error:
-        for fault in error.faults:
-            log.error("%s", fault)
-        return EXIT_CONFIGURATION
     except UnavailableError as error:
         log.error("%s", error)
         return EXIT_FAILED
@@ -153,6 +152,7 @@ class _Process:
 
 
 def _log_dead_thread(arguments: threading.ExceptHookArgs) -> None:
-    """Log what ended a thread through our own log, which hides passwords."""
+    """Log where a thread died, without the error's text: FFmpeg's texts quote whole addresses."""
     name = arguments.thread.name if arguments.thread else "unknown"
-    log.error("thread %s died: %s", name, arguments.exc_type.__name__)
+    where = "".join(traceback.format_tb(arguments.exc_traceback))
+    log.error("thread %s died of %s\n%s", name, arguments.exc_type.__name__, where)

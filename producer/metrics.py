@@ -75,8 +75,8 @@ class ProducerMetrics:
             ["camera"],
             registry=registry,
         )
-        self.abandoned_alive = Gauge(
-            "seedstream_camera_threads_abandoned",
+        self.hung = Gauge(
+            "seedstream_camera_threads_hung",
             "Decoding threads given up that still hang.",
             registry=registry,
         )

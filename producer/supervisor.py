@@ -58,7 +58,7 @@ class Supervisor:
             seat.hung = [thread for thread in seat.hung if thread.is_alive()]
             if seat.runner.state == "running" and not self._stop.is_set():
                 self._look(seat)
-        self._metrics.abandoned_alive.set(sum(len(seat.hung) for seat in self._seats))
+        self._metrics.hung.set(sum(len(seat.hung) for seat in self._seats))
         self.heartbeat = self._clock()
 
     @property

@@ -1,0 +1,187 @@
+"""The list of cameras: a YAML file, ``ID=URL`` options, and all their faults at once.
+
+Library: PyYAML.
+"""
+
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import ValidationError
+
+from contract.errors import ConfigurationError
+from producer.address import expand
+from producer.cameras import Camera
+from producer.settings import MAX_CAMERAS, ProducerSettings
+
+_FROM_SETTINGS = (
+    "fps",
+    "buffer_frames",
+    "open_timeout_seconds",
+    "first_frame_timeout_seconds",
+    "stall_timeout_seconds",
+)
+
+
+def load_cameras(
+    settings: ProducerSettings,
+    options: Sequence[str] = (),
+    environment: Mapping[str, str] | None = None,
+) -> list[Camera]:
+    """Read the cameras of ``settings.config`` and of the command line.
+
+    A value comes from the camera itself, else from the file's ``defaults``, else from the settings.
+
+    Args:
+        settings: The process's settings; ``config`` is the YAML file, if any.
+        options: ``ID=URL`` strings.
+        environment: Variables for ``${NAME}``; the process's own where not given.
+
+    Raises:
+        ConfigurationError: With every fault of both, each naming its camera.
+    """
+    faults: list[str] = []
+    defaults: dict[str, Any] = {name: getattr(settings, name) for name in _FROM_SETTINGS}
+    entries: list[tuple[str, dict[str, Any]]] = []
+    if settings.config is not None:
+        document = _read(settings.config, faults)
+        defaults |= _defaults(document, str(settings.config), faults)
+        entries += _entries(document, str(settings.config), faults)
+    entries += _from_options(options, faults)
+    variables = dict(os.environ if environment is None else environment)
+    cameras = [
+        camera
+        for where, entry in entries
+        if (camera := _camera(where, defaults, entry, variables, faults)) is not None
+    ]
+    faults += _collective_faults(cameras, entries, faults)
+    if faults:
+        raise ConfigurationError(list(dict.fromkeys(faults)))
+    return cameras
+
+
+def _read(path: Path, faults: list[str]) -> dict[str, Any]:
+    try:
+        document = yaml.safe_load(path.read_text())
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "not UTF-8 text"
+        faults.append(f"{path}: cannot read the camera list: {reason}")
+        return {}
+    except yaml.YAMLError as error:
+        # The error's own text quotes the file, and with it a password.
+        mark = getattr(error, "problem_mark", None)
+        line = f", line {mark.line + 1}" if mark else ""
+        problem = getattr(error, "problem", None) or "no valid YAML"
+        faults.append(f"{path}{line}: not YAML: {problem}")
+        return {}
+    if not isinstance(document, dict):
+        faults.append(f"{path}: expected a mapping with 'cameras', found {_type(document)}")
+        return {}
+    unknown = sorted(str(key) for key in document.keys() - {"defaults", "cameras"})
+    if unknown:
+        faults.append(f"{path}: unknown keys {', '.join(unknown)}; expected defaults and cameras")
+    return document
+
+
+def _defaults(document: dict[str, Any], where: str, faults: list[str]) -> dict[str, Any]:
+    defaults = document.get("defaults") or {}
+    if not isinstance(defaults, dict):
+        faults.append(f"{where}: defaults: expected a mapping, found {_type(defaults)}")
+        return {}
+    allowed = Camera.model_fields.keys() - {"id", "url"}
+    for key in defaults.keys() - allowed:
+        faults.append(
+            f"{where}: defaults: unknown key {key!r}; known: {', '.join(sorted(allowed))}"
+        )
+    return {key: value for key, value in defaults.items() if key in allowed}
+
+
+def _entries(
+    document: dict[str, Any], where: str, faults: list[str]
+) -> list[tuple[str, dict[str, Any]]]:
+    cameras = document.get("cameras") or []
+    if not isinstance(cameras, list):
+        faults.append(f"{where}: cameras: expected a list, found {_type(cameras)}")
+        return []
+    entries = []
+    for number, entry in enumerate(cameras, start=1):
+        if not isinstance(entry, dict):
+            faults.append(f"{where}: camera {number}: expected a mapping, found {_type(entry)}")
+            continue
+        name = entry.get("id", f"number {number}, without an id")
+        entries.append((f"{where}: camera {name}", entry))
+    return entries
+
+
+def _from_options(options: Sequence[str], faults: list[str]) -> list[tuple[str, dict[str, Any]]]:
+    entries = []
+    for number, option in enumerate(options, start=1):
+        name, separator, url = option.partition("=")
+        if not separator or not name or not url or "://" in name:
+            faults.append(
+                f"--camera, number {number}: expected ID=URL, for instance "
+                "gate=rtsp://10.0.0.7/stream"
+            )
+            continue
+        entries.append((f"--camera {name}", {"id": name, "url": url}))
+    return entries
+
+
+def _camera(
+    where: str,
+    defaults: dict[str, Any],
+    entry: dict[str, Any],
+    variables: dict[str, str],
+    faults: list[str],
+) -> Camera | None:
+    missing: list[str] = []
+    merged = {key: _expand(value, variables, missing) for key, value in (defaults | entry).items()}
+    faults += [f"{where}: the variable {name} is not set" for name in dict.fromkeys(missing)]
+    try:
+        return Camera.model_validate(merged)
+    except ValidationError as error:
+        details = error.errors(include_input=False, include_url=False, include_context=False)
+        faults += [f"{where}: {_describe(detail, merged)}" for detail in details]
+        return None
+
+
+def _expand(value: Any, variables: dict[str, str], missing: list[str]) -> Any:
+    if isinstance(value, dict):
+        return {key: _expand(inner, variables, missing) for key, inner in value.items()}
+    if not isinstance(value, str):
+        return value
+    text, unset = expand(value, variables)
+    missing += unset
+    return text
+
+
+def _describe(detail: Any, merged: dict[str, Any]) -> str:
+    path = ".".join(str(part) for part in detail["loc"])
+    message = str(detail["msg"]).removeprefix("Value error, ")
+    # Only plain fields are shown: an address, an option or an unknown key may hold a password.
+    if path in Camera.model_fields.keys() - {"id", "url", "options"} & merged.keys():
+        message += f", found {merged[path]!r}"
+    return f"{path}: {message}" if path else message
+
+
+def _collective_faults(
+    cameras: list[Camera], entries: list[tuple[str, dict[str, Any]]], faults: list[str]
+) -> list[str]:
+    found = []
+    ids = [str(entry.get("id")) for _, entry in entries if "id" in entry]
+    for name in sorted({name for name in ids if ids.count(name) > 1}):
+        found.append(f"camera {name}: the id is given {ids.count(name)} times; ids must differ")
+    if len(entries) > MAX_CAMERAS:
+        found.append(
+            f"{len(entries)} cameras, one process carries at most {MAX_CAMERAS}: start more "
+            "processes, each with a part of the list"
+        )
+    if not entries and not faults:
+        found.append("no camera: give --camera ID=URL or --config FILE with a list of cameras")
+    return found
+
+
+def _type(value: object) -> str:
+    return "nothing" if value is None else type(value).__name__

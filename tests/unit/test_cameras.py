@@ -1,0 +1,186 @@
+"""The camera list: what it accepts, what it refuses, and that it never tells a secret."""
+
+from pathlib import Path
+
+import pytest
+
+from contract.errors import ConfigurationError
+from producer.address import public
+from producer.camera_list import load_cameras
+from producer.cameras import Camera
+from producer.settings import MAX_CAMERAS, ProducerSettings
+
+
+def load(
+    text: str, tmp_path: Path, options: list[str] | None = None, **variables: str
+) -> list[Camera]:
+    path = tmp_path / "cameras.yaml"
+    path.write_text(text)
+    return load_cameras(ProducerSettings(config=path), options or [], variables)
+
+
+def faults(
+    text: str, tmp_path: Path, options: list[str] | None = None, **variables: str
+) -> tuple[str, ...]:
+    with pytest.raises(ConfigurationError) as caught:
+        load(text, tmp_path, options, **variables)
+    return caught.value.faults
+
+
+def test_a_value_comes_from_the_camera_else_the_defaults_else_the_settings(tmp_path: Path) -> None:
+    path = tmp_path / "cameras.yaml"
+    path.write_text(
+        "defaults: {jpeg_quality: 80, fps: 5}\n"
+        "cameras:\n"
+        "  - {id: a, url: 'test:'}\n"
+        "  - {id: b, url: 'test:', jpeg_quality: 70, fps: null}\n"
+    )
+    settings = ProducerSettings(config=path, fps=3, stall_timeout_seconds=4)
+    first, second, third = load_cameras(settings, ["c=test:"], {})
+    assert (first.jpeg_quality, first.fps, first.stall_timeout_seconds) == (80, 5, 4)
+    assert (second.jpeg_quality, second.fps) == (70, None)
+    assert (third.id, third.jpeg_quality, third.fps) == ("c", 80, 5)
+
+
+@pytest.mark.parametrize(
+    ("url", "kind", "live", "waits"),
+    [
+        ("rtsp://h/s", "rtsp", True, False),
+        ("rtsps://h:322/s", "rtsp", True, False),
+        ("http://h/video.mjpg", "http", True, False),
+        ("udp://239.0.0.1:5000", "udp", True, False),
+        ("udp://@:5000", "udp", True, False),
+        ("srt://h:9000", "srt", True, False),
+        ("/dev/video0", "v4l2", True, False),
+        ("v4l2:/dev/video0", "v4l2", True, False),
+        ("clips/a.mp4", "file", False, True),
+        ("clips/a:b.mp4", "file", False, True),
+        ("file:///srv/a.mp4", "file", False, True),
+        ("test:", "test", False, False),
+    ],
+)
+def test_the_address_tells_the_kind_of_source(url: str, kind: str, live: bool, waits: bool) -> None:
+    camera = load_cameras(ProducerSettings(), [f"a={url}"], {})[0]
+    assert (camera.kind, camera.live, camera.waits) == (kind, live, waits)
+
+
+def test_all_faults_of_the_file_and_the_options_come_at_once_each_with_its_camera(
+    tmp_path: Path,
+) -> None:
+    found = faults(
+        "defaults: {colour: red}\n"
+        "cameras:\n"
+        "  - {id: gate, url: 'rtsp://h/s', fps: -1, tranport: udp}\n"
+        "  - {id: 'bad id', url: 'test:'}\n"
+        "  - {url: 'gopher://h/'}\n"
+        "  - {id: gate, url: 'test:?size=1x1'}\n"
+        "  - {id: yard, url: 'rtsp://h/s', loop: true}\n"
+        "  - just text\n"
+        "extra: 1\n",
+        tmp_path,
+        ["nourl", "door=rtsp://"],
+    )
+    text = "\n".join(found)
+    for expected in (
+        "unknown keys extra",
+        "defaults: unknown key 'colour'",
+        "camera gate: fps: Input should be greater than 0, found -1",
+        "camera gate: tranport: Extra inputs are not permitted",
+        "camera bad id: id: 'bad id' is no camera id",
+        "camera number 3, without an id: id: Field required",
+        "unknown kind of source 'gopher:'",
+        "size of test: is 1x1",
+        "loop is for files, this is rtsp",
+        "camera 6: expected a mapping, found str",
+        "camera gate: the id is given 2 times",
+        "--camera, number 1: expected ID=URL",
+        "--camera door: url: not a URL with a host",
+    ):
+        assert expected in text
+    assert len(found) == 13
+
+
+def test_no_camera_at_all_is_refused() -> None:
+    with pytest.raises(ConfigurationError, match="no camera"):
+        load_cameras(ProducerSettings(), [], {})
+
+
+def test_more_cameras_than_one_process_carries_are_refused() -> None:
+    options = [f"c{number}=test:" for number in range(MAX_CAMERAS + 1)]
+    with pytest.raises(ConfigurationError, match=f"at most {MAX_CAMERAS}"):
+        load_cameras(ProducerSettings(), options, {})
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("[1, 2]", "expected a mapping with 'cameras', found list"),
+        ("", "expected a mapping with 'cameras', found nothing"),
+        ("cameras: {a: 1}", "cameras: expected a list, found dict"),
+        ("defaults: 3\ncameras: []", "defaults: expected a mapping, found int"),
+        ("cameras: [\n  {id: a, url: 'rtsp://u:hunter2@h/'\n", "line 3: not YAML"),
+    ],
+)
+def test_a_file_that_is_no_camera_list_is_refused_without_quoting_it(
+    text: str, expected: str, tmp_path: Path
+) -> None:
+    found = "\n".join(faults(text, tmp_path))
+    assert expected in found
+    assert "hunter2" not in found
+
+
+def test_a_missing_file_is_refused_by_name(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match=r"none\.yaml: cannot read the camera list: No su"):
+        load_cameras(ProducerSettings(config=tmp_path / "none.yaml"), [], {})
+
+
+def test_variables_are_replaced_and_encoded_inside_credentials(tmp_path: Path) -> None:
+    camera = load(
+        "cameras: [{id: a, url: 'rtsp://${USER}:${PASS}@${HOST}/s'}]",
+        tmp_path,
+        USER="admin",
+        PASS="p@ss/w:rd",
+        HOST="10.0.0.7:554",
+    )[0]
+    assert camera.url.get_secret_value() == "rtsp://admin:p%40ss%2Fw%3Ard@10.0.0.7:554/s"
+
+
+def test_a_variable_that_is_not_set_is_a_fault(tmp_path: Path) -> None:
+    found = faults("cameras: [{id: a, url: 'rtsp://u:${PASS}@h/s'}]", tmp_path)
+    assert any("camera a: the variable PASS is not set" in fault for fault in found)
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("rtsp://10.0.0.7:554/s", "rtsp://10.0.0.7:554/s"),
+        ("rtsp://admin:hunter2@10.0.0.7/s", "rtsp://***@10.0.0.7/s"),
+        ("rtsp://admin:hun@ter2@10.0.0.7/s", "rtsp://***@10.0.0.7/s"),
+        ("rtsp://admin:hun/ter2@10.0.0.7/s", "rtsp://***@10.0.0.7/s"),
+        ("http://h/v.cgi?user=admin&pwd=hunter2", "http://h/v.cgi?***"),
+        ("http://h?pwd=hunter2", "http://h?***"),
+        ("rtsp://h/user=admin&password=hunter2&c=1.sdp", "rtsp://h/user=***&password=***&c=***"),
+        ("/srv/clip.mp4", "/srv/clip.mp4"),
+        ("test:?seed=2", "test:?seed=2"),
+    ],
+)
+def test_an_address_is_shown_without_its_secrets(url: str, shown: str) -> None:
+    assert public(url) == shown
+
+
+def test_a_raw_password_with_a_slash_is_refused_without_telling_it() -> None:
+    with pytest.raises(ConfigurationError, match="percent-encoded") as caught:
+        load_cameras(ProducerSettings(), ["a=rtsp://admin:hun/ter2@10.0.0.7/s"], {})
+    assert "ter2" not in str(caught.value)
+
+
+def test_no_text_about_a_camera_tells_its_password(tmp_path: Path) -> None:
+    camera = load("cameras: [{id: a, url: 'rtsp://u:hunter2@h/s'}]", tmp_path)[0]
+    assert "hunter2" not in f"{camera!r} {camera} {camera.address} {camera.model_dump_json()}"
+    found = faults(
+        "cameras: [{id: a, url: 'rtp://u:hunter2@h/s', pass: hunter2, options: [hunter2], fps: x}]",
+        tmp_path,
+        ["b=ftp://u:hunter2@h/", "u:hunter2@h"],
+    )
+    assert "hunter2" not in "\n".join(found)
+    assert len(found) == 6
