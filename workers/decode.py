@@ -1,0 +1,74 @@
+"""The encoded image of a frame -> pixels. Every fault is the record's own: a dead letter.
+
+Libraries: simplejpeg (libjpeg-turbo), OpenCV for the colour conversion of I420.
+"""
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+import simplejpeg
+
+from contract.errors import InvalidMessageError
+from contract.frame import I420, Frame
+
+Image = npt.NDArray[np.uint8]
+"""uint8 (H, W, 3), RGB."""
+
+
+def decode_image(frame: Frame, *, max_pixels: int) -> Image:
+    """Decode a frame; safe in threads, which run side by side (both libraries free the GIL).
+
+    The sizes are compared before any pixel is decoded, so a small file that claims a huge image
+    costs no memory.
+
+    Args:
+        frame: The frame; its width and height must be those of the image.
+        max_pixels: Largest accepted width x height.
+
+    Returns:
+        uint8 (H, W, 3), RGB, 0..255. I420 is read as BT.601 in limited range, what OpenCV and most
+        cameras mean by it.
+
+    Raises:
+        InvalidMessageError: With the reason ``too_many_pixels``, ``size_mismatch`` or
+            ``corrupt_image``.
+    """
+    if frame.width * frame.height > max_pixels:
+        raise InvalidMessageError(
+            "too_many_pixels",
+            f"the frame has {frame.width}x{frame.height} pixels, the limit is {max_pixels}",
+        )
+    return _decode_i420(frame) if frame.content_type == I420 else _decode_jpeg(frame)
+
+
+def _decode_jpeg(frame: Frame) -> Image:
+    try:
+        height, width, _, _ = simplejpeg.decode_jpeg_header(frame.data)
+    except ValueError as error:
+        raise InvalidMessageError("corrupt_image", f"not a JPEG image: {error}") from error
+    if (height, width) != (frame.height, frame.width):
+        raise InvalidMessageError(
+            "size_mismatch",
+            f"the JPEG has {width}x{height} pixels, the headers say {frame.width}x{frame.height}",
+        )
+    try:
+        image: Image = simplejpeg.decode_jpeg(frame.data, "RGB")
+    except ValueError as error:
+        raise InvalidMessageError("corrupt_image", f"the JPEG is broken: {error}") from error
+    return image
+
+
+def _decode_i420(frame: Frame) -> Image:
+    if frame.width % 2 or frame.height % 2:
+        raise InvalidMessageError(
+            "size_mismatch", f"I420 needs even sides, the headers say {frame.width}x{frame.height}"
+        )
+    expected = frame.width * frame.height * 3 // 2
+    if len(frame.data) != expected:
+        raise InvalidMessageError(
+            "size_mismatch",
+            f"the image has {len(frame.data)} bytes, I420 of {frame.width}x{frame.height} pixels "
+            f"has {expected}",
+        )
+    planes = np.frombuffer(frame.data, np.uint8).reshape(frame.height * 3 // 2, frame.width)
+    return np.asarray(cv2.cvtColor(planes, cv2.COLOR_YUV2RGB_I420), np.uint8)

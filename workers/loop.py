@@ -1,0 +1,248 @@
+"""The worker's loop: poll, admit, commit. It never blocks for long and never stops polling.
+
+One thread owns it. The pipeline works in threads of its own and tells, through ``Positions``, what
+may be committed.
+"""
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from contract.errors import InvalidMessageError
+from contract.frame import Frame, decode_frame
+from workers.metrics import WorkerMetrics
+from workers.ports import DeadLetterBox, Source, Work
+from workers.positions import Positions
+from workers.records import Job, Record
+from workers.source import Change, Event
+
+log = logging.getLogger(__name__)
+
+MAX_TRACKED = 20_000
+"""Most positions held in memory: in live mode, skipped ones behind a frame that still runs."""
+
+_IDLE_SECONDS = 0.005
+"""Pause after a poll that brought nothing: the latency it adds against the load of polling."""
+
+_BUSY_SECONDS = 0.02
+_HOUSEKEEPING_SECONDS = 1.0
+_WARN_SECONDS = 60.0
+_MAX_WARNED = 1000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rules:
+    """What the loop goes by; the meaning is that of the settings of the same name.
+
+    Attributes:
+        max_age_seconds: None in ``complete`` mode.
+    """
+
+    max_age_seconds: float | None
+    max_frame_bytes: int
+    max_poll_records: int
+    commit_interval_seconds: float
+    drain_seconds: float
+    camera_series_seconds: float
+
+
+class Loop:
+    """The loop.
+
+    Attributes:
+        turned_at: Monotonic time of the last sign of life, in seconds.
+        joined: Whether the group has been joined at least once.
+
+    Args:
+        source: Where records come from.
+        work: What processes the frames.
+        dead_letters: Where invalid records go.
+        positions: What is done, shared with ``work`` and ``dead_letters``.
+        metrics: Counts.
+        rules: Settings.
+        progress: Set by the others when positions are done.
+        clock: Monotonic clock, in seconds.
+        wall_clock: Seconds since 1970.
+    """
+
+    def __init__(
+        self,
+        source: Source,
+        work: Work,
+        dead_letters: DeadLetterBox,
+        positions: Positions,
+        metrics: WorkerMetrics,
+        rules: Rules,
+        progress: threading.Event,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        wall_clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._source = source
+        self._work = work
+        self._dead_letters = dead_letters
+        self._positions = positions
+        self._metrics = metrics
+        self._rules = rules
+        self._progress = progress
+        self._clock = clock
+        self._wall_clock = wall_clock
+        self._committed_at = self._swept_at = self.turned_at = clock()
+        self._warned: dict[str, float] = {}
+        self.joined = False
+
+    def run(self, end_requested: Callable[[], bool]) -> None:
+        """Turn until the end is requested, then drain.
+
+        Raises:
+            UnavailableError: Kafka or Redis stays away; nothing unfinished was committed.
+            ConfigurationError: Kafka or Redis refuses access.
+        """
+        while not end_requested():
+            self.turn()
+        self.drain()
+
+    def turn(self) -> None:
+        """Do one round."""
+        self._beat()
+        room = self._room()
+        records = self._source.poll(room)
+        for event in self._source.take_events():
+            self._follow(event)
+        for record in records:
+            self._admit(record)
+        if self._clock() - self._committed_at >= self._rules.commit_interval_seconds:
+            self._commit()
+        self._sweep()
+        if not records:
+            self._wait(_IDLE_SECONDS if room else _BUSY_SECONDS)
+
+    def drain(self) -> None:
+        """Take no new records, finish what is in flight within the bound, and commit it."""
+        self._finish(None)
+        left = self._positions.in_flight()
+        if left:
+            log.warning(
+                "%d frames not finished within %g s: not committed, another worker takes them",
+                left, self._rules.drain_seconds,
+            )  # fmt: skip
+        self._commit()
+
+    def _beat(self) -> None:
+        self.turned_at = self._clock()
+        self._work.check()
+        self._dead_letters.check()
+
+    def _wait(self, seconds: float) -> None:
+        self._progress.wait(seconds)
+        self._progress.clear()
+
+    def _room(self) -> int:
+        if self._dead_letters.full or self._positions.tracked >= MAX_TRACKED:
+            return 0
+        if self._rules.max_age_seconds is not None:
+            return self._rules.max_poll_records  # live: newcomers push out the oldest
+        return min(self._work.room, self._rules.max_poll_records)
+
+    def _admit(self, record: Record) -> None:
+        position = self._positions.begin(record.partition, record.number, record.timestamp_seconds)
+        if position is None:
+            return  # of a partition that is no longer owned
+        now = self._wall_clock()
+        self._metrics.stage_seconds.labels("fetch").observe(self._age(record.timestamp_seconds))
+        try:
+            frame = decode_frame(
+                record.key, record.value, record.headers, max_bytes=self._rules.max_frame_bytes
+            )
+        except InvalidMessageError as error:
+            self._dead_letters.put(record, position, error)
+            return
+        self._metrics.camera(frame.camera)
+        reference = reference_seconds(frame, record)
+        limit = self._rules.max_age_seconds
+        if limit is not None and now - reference > limit:
+            self._metrics.skipped(frame.camera, "too_old")
+            self._positions.finish(position)
+            self._warn_old(frame.camera, now - reference)
+            return
+        self._work.put(Job(record, position, frame, reference))
+
+    def _follow(self, event: Event) -> None:
+        self._metrics.rebalances.inc()
+        log.info("partitions %s: %s", event.change.value, sorted(event.partitions))
+        if event.change is Change.ASSIGNED:
+            self._positions.assign(event.partitions)
+            return
+        self._work.abandon_waiting(event.partitions)
+        if event.change is Change.REVOKED:
+            self._finish(event.partitions)
+            self._commit()
+        self._positions.drop(event.partitions)
+        self._metrics.forget_partitions(event.partitions)
+
+    def _finish(self, partitions: frozenset[int] | None) -> None:
+        """Wait until nothing of ``partitions`` (or of all) is in flight, within the bound.
+
+        While partitions go to another worker, polling stops: the next poll hands them over. At the
+        end it goes on, paused; what a new assignment brings then is left to others.
+        """
+        give_up_at = self._clock() + self._rules.drain_seconds
+        while self._positions.in_flight(partitions) and self._clock() < give_up_at:
+            self._beat()
+            if partitions is None:
+                self._source.poll(0)
+                for event in self._source.take_events():
+                    self._follow(event)
+            self._wait(_BUSY_SECONDS)
+
+    def _commit(self) -> None:
+        positions = self._positions.committable()
+        if positions and self._source.commit(positions):
+            self._positions.mark_committed(positions)
+        self._committed_at = self._clock()
+
+    def _sweep(self) -> None:
+        now = self._clock()
+        if now - self._swept_at < _HOUSEKEEPING_SECONDS:
+            return
+        self._swept_at = now
+        self.joined = self.joined or self._source.joined
+        for partition in self._positions.owned:
+            self._show_lag(partition)
+        for camera in self._metrics.forget_cameras(self._rules.camera_series_seconds):
+            self._warned.pop(camera, None)
+
+    def _show_lag(self, partition: int) -> None:
+        front, end = self._positions.front(partition), self._source.end(partition)
+        if front is None or end is None:
+            return
+        records = max(0, end - front[0])
+        self._metrics.lag(partition, records, self._age(front[1]) if records else 0.0)
+
+    def _age(self, timestamp_seconds: float) -> float:
+        return max(0.0, self._wall_clock() - timestamp_seconds)
+
+    def _warn_old(self, camera: str, age_seconds: float) -> None:
+        now = self._clock()
+        if now - self._warned.get(camera, -_WARN_SECONDS) < _WARN_SECONDS:
+            return
+        if len(self._warned) >= _MAX_WARNED:
+            self._warned.clear()
+        self._warned[camera] = now
+        log.warning(
+            "camera %s: frames arrive %.1f s after capture and are skipped: a backlog, or the "
+            "producer's clock is behind", camera, age_seconds,
+        )  # fmt: skip
+
+
+def reference_seconds(frame: Frame, record: Record) -> float:
+    """Return the time that a frame's age counts from, seconds since 1970.
+
+    It is the capture time; but a capture time after the record's own time stamp is a clock that
+    runs ahead (nothing is sent before it is captured), and such a frame would never grow old. One
+    that lies in the worker's future by both is as good as new.
+    """
+    captured = frame.captured_at.timestamp()
+    return min(captured, record.timestamp_seconds) if record.timestamp_seconds > 0 else captured

@@ -1,0 +1,174 @@
+"""Every metric of the worker, in one catalogue.
+
+Library: prometheus-client.
+"""
+
+import threading
+from collections.abc import Callable, Collection, Mapping
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client.metrics import MetricWrapperBase
+
+STAGES = ("fetch", "decode", "infer", "cluster", "store")
+"""Stages of ``seedstream_stage_seconds``: fetch, infer, cluster and store are of a batch, decode of
+a frame. ``fetch`` runs from the record's time stamp in Kafka to its arrival in the worker."""
+
+SKIP_REASONS = ("too_old", "superseded", "out_of_order")
+"""Reasons of ``seedstream_frames_skipped_total``: older than the set age; pushed out by newer
+frames under overload; older than what Redis already holds of this camera."""
+
+OTHER = "other"
+"""Label of cameras beyond the bound on series."""
+
+_LATENCIES = (0.025, 0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.75, 1, 1.5, 2, 3, 5, 10, 30, 120)
+_STAGES = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
+_SIZES = (1, 2, 4, 8, 16, 32, 64, 128, 256)
+
+
+class WorkerMetrics:
+    """The worker's metrics.
+
+    Args:
+        registry: Where they are registered.
+        max_cameras: Most cameras with series of their own.
+        clock: Monotonic clock, in seconds.
+    """
+
+    def __init__(
+        self, registry: CollectorRegistry, *, max_cameras: int, clock: Callable[[], float]
+    ) -> None:
+        self._max_cameras = max_cameras
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._last_seen: dict[str, float] = {}
+        self.frames_processed = Counter(
+            "seedstream_frames_processed",
+            "Frames whose result was stored.",
+            ["camera"],
+            registry=registry,
+        )
+        self.frames_skipped = Counter(
+            "seedstream_frames_skipped",
+            "Frames left out on purpose, by reason.",
+            ["camera", "reason"],
+            registry=registry,
+        )
+        self.frames_duplicate = Counter(
+            "seedstream_frames_duplicate",
+            "Redelivered frames whose result was already stored.",
+            ["camera"],
+            registry=registry,
+        )
+        self.instances = Counter(
+            "seedstream_instances",
+            "Instances in stored results.",
+            ["camera", "class"],
+            registry=registry,
+        )
+        self.end_to_end_latency = Histogram(
+            "seedstream_end_to_end_latency_seconds",
+            "Time from capture to stored result, in seconds.",
+            ["camera"],
+            registry=registry,
+            buckets=_LATENCIES,
+        )
+        self.dead_letters = Counter(
+            "seedstream_dead_letters",
+            "Invalid records put into the dead-letter topic, by reason.",
+            ["reason"],
+            registry=registry,
+        )
+        self.batch_size = Histogram(
+            "seedstream_batch_size",
+            "Frames run through the network together.",
+            registry=registry,
+            buckets=_SIZES,
+        )
+        self.stage_seconds = Histogram(
+            "seedstream_stage_seconds",
+            "Time that a stage took, in seconds.",
+            ["stage"],
+            registry=registry,
+            buckets=_STAGES,
+        )
+        self.lag_records = Gauge(
+            "seedstream_lag_records",
+            "Records of the partition that are not done yet.",
+            ["partition"],
+            registry=registry,
+        )
+        self.lag_seconds = Gauge(
+            "seedstream_lag_seconds",
+            "Age of the last record of the partition that is done; 0 without lag; in seconds.",
+            ["partition"],
+            registry=registry,
+        )
+        self.rebalances = Counter(
+            "seedstream_rebalances",
+            "Changes of the partitions that this worker owns.",
+            registry=registry,
+        )
+        self.model_info = Gauge(
+            "seedstream_model_info",
+            "Always 1; the model that runs, and where.",
+            ["name", "version", "provider"],
+            registry=registry,
+        )
+        self._of_camera: tuple[MetricWrapperBase, ...] = (
+            self.frames_processed,
+            self.frames_skipped,
+            self.frames_duplicate,
+            self.instances,
+            self.end_to_end_latency,
+        )
+        for stage in STAGES:
+            self.stage_seconds.labels(stage)
+
+    def camera(self, camera: str) -> str:
+        """Return the label for a camera and note that it was seen."""
+        with self._lock:
+            if camera not in self._last_seen and len(self._last_seen) >= self._max_cameras:
+                return OTHER
+            self._last_seen[camera] = self._clock()
+            return camera
+
+    def skipped(self, camera: str, reason: str) -> None:
+        """Count a frame that was left out."""
+        self.frames_skipped.labels(self.camera(camera), reason).inc()
+
+    def stored(self, camera: str, latency_seconds: float, classes: Mapping[str, int]) -> None:
+        """Count a stored result.
+
+        Args:
+            camera: Camera id.
+            latency_seconds: Time from capture to stored; negative when clocks disagree.
+            classes: Instances by class name.
+        """
+        label = self.camera(camera)
+        self.frames_processed.labels(label).inc()
+        self.end_to_end_latency.labels(label).observe(max(0.0, latency_seconds))
+        for name, count in classes.items():
+            self.instances.labels(label, name).inc(count)
+
+    def lag(self, partition: int, records: int, seconds: float) -> None:
+        """Show how far a partition is behind."""
+        self.lag_records.labels(str(partition)).set(records)
+        self.lag_seconds.labels(str(partition)).set(seconds)
+
+    def forget_partitions(self, partitions: Collection[int]) -> None:
+        """Remove the series of partitions that are no longer owned."""
+        for partition in partitions:
+            for gauge in (self.lag_records, self.lag_seconds):
+                gauge.remove_by_labels({"partition": str(partition)})
+
+    def forget_cameras(self, not_seen_for_seconds: float) -> list[str]:
+        """Remove the series of cameras that have gone, and return which they were."""
+        with self._lock:
+            limit = self._clock() - not_seen_for_seconds
+            gone = [camera for camera, seen in self._last_seen.items() if seen < limit]
+            for camera in gone:
+                del self._last_seen[camera]
+        for camera in gone:
+            for metric in self._of_camera:
+                metric.remove_by_labels({"camera": camera})
+        return gone

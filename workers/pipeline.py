@@ -1,0 +1,273 @@
+"""Frames to stored results: wait, decode, batch, segment, store; each position done at the end.
+
+The loop's thread only puts frames in. Decoding runs in a small pool, ahead of the network by a
+bounded number of frames; one thread runs batch -> segment -> store, so a camera's frames stay in
+order.
+"""
+
+import threading
+import time
+from collections import Counter, deque
+from collections.abc import Callable, Collection, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import NamedTuple
+
+from contract.errors import InvalidMessageError
+from contract.result import Instance, Result
+from workers.batcher import Batcher
+from workers.decode import Image, decode_image
+from workers.metrics import WorkerMetrics
+from workers.ports import DeadLetterBox, Segmenter, Sink
+from workers.positions import Positions
+from workers.records import Job
+from workers.sink import Outcome
+from workers.waiting import WaitingRoom
+
+_IDLE_WAIT_SECONDS = 1.0
+_MAX_DECODE_SECONDS = 60.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """The bounds of the pipeline; their meaning is that of the settings of the same name.
+
+    Attributes:
+        max_age_seconds: None in ``complete`` mode.
+    """
+
+    max_waiting_frames: int
+    max_decoded_frames: int
+    max_batch_size: int
+    max_batch_age_seconds: float
+    max_frame_pixels: int
+    decode_threads: int
+    max_age_seconds: float | None
+
+
+class _Decoding(NamedTuple):
+    job: Job
+    image: Future[Image]
+
+
+class _Ready(NamedTuple):
+    job: Job
+    image: Image
+
+
+class Pipeline:
+    """Owns the threads between the loop and Redis.
+
+    Args:
+        segmenter: Finds the instances.
+        sink: Stores the results.
+        dead_letters: Takes records whose image does not decode.
+        positions: Told which positions are done.
+        metrics: Told everything else.
+        limits: Bounds.
+        on_progress: Called, from any thread, when positions are done or a thread ended.
+        clock: Monotonic clock, in seconds.
+        wall_clock: Seconds since 1970.
+    """
+
+    def __init__(
+        self,
+        segmenter: Segmenter,
+        sink: Sink,
+        dead_letters: DeadLetterBox,
+        positions: Positions,
+        metrics: WorkerMetrics,
+        limits: Limits,
+        *,
+        on_progress: Callable[[], None],
+        clock: Callable[[], float] = time.monotonic,
+        wall_clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._segmenter = segmenter
+        self._sink = sink
+        self._dead_letters = dead_letters
+        self._positions = positions
+        self._metrics = metrics
+        self._limits = limits
+        self._on_progress = on_progress
+        self._clock = clock
+        self._wall_clock = wall_clock
+        self._changed = threading.Condition()
+        self._waiting: WaitingRoom[Job] = WaitingRoom(limits.max_waiting_frames)
+        self._decoding: deque[_Decoding] = deque()
+        self._batcher: Batcher[_Ready] = Batcher(
+            limits.max_batch_size, limits.max_batch_age_seconds
+        )
+        self._decoders = ThreadPoolExecutor(limits.decode_threads, thread_name_prefix="decode")
+        self._inference = ThreadPoolExecutor(1, thread_name_prefix="inference")
+        self._running: Future[None] | None = None
+        self._stopping = False
+        self._busy_since: float | None = None
+
+    def start(self) -> None:
+        """Begin to process."""
+        self._running = self._inference.submit(self._run)
+        self._running.add_done_callback(lambda _: self._on_progress())
+
+    @property
+    def room(self) -> int:
+        """How many frames may be put in now."""
+        with self._changed:
+            return max(0, self._limits.max_waiting_frames - len(self._waiting))
+
+    def put(self, job: Job) -> None:
+        """Take a frame.
+
+        In ``live`` mode a frame for which there is no room pushes out the oldest of the camera that
+        holds the most places; in ``complete`` mode the caller looks at ``room`` first.
+        """
+        with self._changed:
+            pushed_out = self._waiting.put(job.frame.camera, job)
+            self._decode_ahead()
+            self._changed.notify_all()
+        if pushed_out is not None:
+            self._skip(pushed_out, "superseded")
+
+    def abandon_waiting(self, partitions: Collection[int]) -> None:
+        """Forget the undecoded frames of ``partitions``; they are not committed past."""
+        with self._changed:
+            removed = self._waiting.remove(lambda job: job.position.partition in partitions)
+        for job in removed:
+            self._positions.abandon(job.position)
+
+    @property
+    def busy_seconds(self) -> float:
+        """How long the network has been at the present batch, in seconds; 0 when idle."""
+        since = self._busy_since
+        return 0.0 if since is None else self._clock() - since
+
+    def check(self) -> None:
+        """Raise what ended the inference thread.
+
+        Raises:
+            UnavailableError: Redis stays away.
+            DeviceError: The accelerator failed.
+        """
+        if self._running is not None and self._running.done():
+            self._running.result()
+
+    def stop(self) -> None:
+        """End the threads after the batch in hand; frames not yet segmented stay undone."""
+        with self._changed:
+            self._stopping = True
+            self._changed.notify_all()
+        self._sink.give_up()
+        self._decoders.shutdown(wait=False, cancel_futures=True)
+        self._inference.shutdown(wait=False)
+
+    def _run(self) -> None:
+        while (batch := self._gather()) is not None:
+            if batch:
+                self._process(batch)
+
+    def _gather(self) -> list[_Ready] | None:
+        """Return the next batch, an empty list after a while without one, None at the end."""
+        while not self._batcher.ready(self._clock()):
+            due = self._batcher.seconds_until_due(self._clock())
+            decoding = self._next(_IDLE_WAIT_SECONDS if due is None else due)
+            if self._stopping:
+                return None
+            ready = self._finish_decoding(decoding) if decoding is not None else None
+            if ready is not None:
+                self._batcher.add(ready, self._clock())
+        return self._batcher.take()
+
+    def _next(self, timeout_seconds: float) -> _Decoding | None:
+        with self._changed:
+            self._decode_ahead()
+            if not self._decoding and not self._stopping:
+                self._changed.wait(timeout_seconds)
+                self._decode_ahead()
+            return self._decoding.popleft() if self._decoding else None
+
+    def _decode_ahead(self) -> None:
+        """Keep the decoders busy; the caller holds the lock."""
+        while not self._stopping and len(self._decoding) < self._limits.max_decoded_frames:
+            job = self._waiting.take()
+            if job is None:
+                return
+            if self._wanted(job):
+                self._decoding.append(_Decoding(job, self._decoders.submit(self._decode, job)))
+
+    def _decode(self, job: Job) -> Image:
+        began = self._clock()
+        image = decode_image(job.frame, max_pixels=self._limits.max_frame_pixels)
+        self._metrics.stage_seconds.labels("decode").observe(self._clock() - began)
+        return image
+
+    def _finish_decoding(self, decoding: _Decoding) -> _Ready | None:
+        job = decoding.job
+        try:
+            image = decoding.image.result(timeout=_MAX_DECODE_SECONDS)
+        except InvalidMessageError as error:
+            self._dead_letters.put(job.record, job.position, error)
+            return None
+        # Looked at again: the batch before may have taken long, or the partition may be gone.
+        return _Ready(job, image) if self._wanted(job) else None
+
+    def _wanted(self, job: Job) -> bool:
+        if not self._positions.is_current(job.position):
+            return False
+        limit = self._limits.max_age_seconds
+        if limit is not None and self._wall_clock() - job.reference_seconds > limit:
+            self._skip(job, "too_old")
+            return False
+        return True
+
+    def _skip(self, job: Job, reason: str) -> None:
+        self._metrics.skipped(job.frame.camera, reason)
+        self._positions.finish(job.position)
+        self._on_progress()
+
+    def _process(self, batch: Sequence[_Ready]) -> None:
+        self._metrics.batch_size.observe(len(batch))
+        self._busy_since = self._clock()
+        found = self._segmenter.segment([ready.image for ready in batch], self._observe)
+        self._busy_since = None
+        results = [
+            self._result(ready.job, instances)
+            for ready, instances in zip(batch, found, strict=True)
+        ]
+        began = self._clock()
+        outcomes = self._sink.store(results)
+        self._observe("store", self._clock() - began)
+        for ready, result, outcome in zip(batch, results, outcomes, strict=True):
+            self._count(result, outcome)
+            self._positions.finish(ready.job.position)
+        self._on_progress()
+
+    def _observe(self, stage: str, seconds: float) -> None:
+        self._metrics.stage_seconds.labels(stage).observe(seconds)
+
+    def _result(self, job: Job, instances: list[Instance]) -> Result:
+        frame = job.frame
+        processed_at = datetime.fromtimestamp(self._wall_clock(), UTC)
+        return Result(
+            camera=frame.camera,
+            session=frame.session,
+            sequence=frame.sequence,
+            captured_at=frame.captured_at,
+            processed_at=processed_at,
+            width=frame.width,
+            height=frame.height,
+            model=self._segmenter.reference,
+            latency_seconds=(processed_at - frame.captured_at).total_seconds(),
+            instances=instances,
+        )
+
+    def _count(self, result: Result, outcome: Outcome) -> None:
+        if outcome is Outcome.STORED:
+            latency = self._wall_clock() - result.captured_at.timestamp()
+            classes = Counter(instance.class_name for instance in result.instances)
+            self._metrics.stored(result.camera, latency, classes)
+        elif outcome is Outcome.DUPLICATE:
+            camera = self._metrics.camera(result.camera)
+            self._metrics.frames_duplicate.labels(camera).inc()
+        else:
+            self._metrics.skipped(result.camera, outcome.value)

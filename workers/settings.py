@@ -1,0 +1,149 @@
+"""Settings of the worker process (prefix ``WORKER_``)."""
+
+from pathlib import Path
+from typing import Literal
+from urllib.parse import urlsplit
+
+from pydantic import Field, SecretStr, ValidationInfo, field_validator
+from pydantic_settings import SettingsConfigDict
+
+from contract.artifact import find_model
+from contract.errors import ConfigurationError
+from contract.kafka import DEAD_TOPIC, FRAMES_TOPIC, MAX_RECORD_BYTES, KafkaConnection
+from contract.settings import ProcessSettings
+
+_REDIS_SCHEMES = ("redis", "rediss", "unix")
+
+
+class WorkerSettings(KafkaConnection, ProcessSettings):
+    """How one worker reads frames, segments them and lands the results."""
+
+    model_config = SettingsConfigDict(env_prefix="WORKER_")
+
+    model: Path
+    """Model artifact: a folder NAME/VERSION with model.onnx, or the file itself."""
+
+    provider: Literal["auto", "cpu", "cuda"] = "auto"
+    """What runs the network; `auto` takes CUDA where it really works, else the CPU."""
+
+    intra_op_threads: int = Field(default=0, ge=0)
+    """Threads of the network on the CPU; 0 leaves the choice to ONNX Runtime."""
+
+    resize: Literal["letterbox", "stretch"] = "letterbox"
+    """How a frame is fitted into the model's input: aspect kept and padded, or stretched."""
+
+    score_threshold: float | None = Field(default=None, ge=0, le=1)
+    """Lowest instance score that is reported, 0..1; the artifact's own where not given."""
+
+    mode: Literal["live", "complete"] = "live"
+    """`complete` processes every frame; `live` skips and counts frames that come too late."""
+
+    max_age_seconds: float = Field(default=2.0, gt=0)
+    """Live mode: frames captured longer ago than this are skipped before decoding, in seconds."""
+
+    topic: str = FRAMES_TOPIC
+    """Kafka topic of the frames."""
+
+    dead_topic: str = DEAD_TOPIC
+    """Kafka topic that invalid records go to."""
+
+    group: str = "seedstream-workers"
+    """Kafka consumer group; workers of one group share the cameras."""
+
+    auto_offset_reset: Literal["earliest", "latest"] = "earliest"
+    """Where a group without committed positions begins."""
+
+    session_timeout_seconds: float = Field(default=15.0, ge=6, le=1800)
+    """After this long without a heartbeat the group takes a worker's cameras away, in seconds."""
+
+    commit_interval_seconds: float = Field(default=0.5, ge=0)
+    """Shortest time between two commits of positions, in seconds."""
+
+    max_poll_records: int = Field(default=64, ge=1)
+    """Most records taken from Kafka's client at once."""
+
+    max_partition_fetch_bytes: int = Field(default=4 * 1024 * 1024, ge=1024)
+    """Most bytes of one partition in one fetch; a larger record still comes, alone."""
+
+    fetch_max_bytes: int = Field(default=16 * 1024 * 1024, ge=1024)
+    """Most bytes of one fetch; a larger record still comes, alone."""
+
+    max_frame_bytes: int = Field(default=MAX_RECORD_BYTES, ge=1024)
+    """Largest encoded frame, in bytes; larger ones are dead letters."""
+
+    max_frame_pixels: int = Field(default=4096 * 2304, ge=64)
+    """Largest frame, in pixels (width x height); larger ones are dead letters."""
+
+    max_waiting_frames: int = Field(default=32, ge=1)
+    """Most frames that wait undecoded; when full, `live` drops the oldest, `complete` pauses."""
+
+    max_decoded_frames: int | None = Field(default=None, ge=1)
+    """Most frames decoded ahead of the network; one batch where not given."""
+
+    decode_threads: int = Field(default=2, ge=1, le=64)
+    """Threads that decode images."""
+
+    cluster_threads: int = Field(default=2, ge=1, le=64)
+    """Frames of a batch that are clustered side by side."""
+
+    max_batch_size: int | None = Field(default=None, ge=1, le=256)
+    """Most frames that run through the network together; 8 on CUDA and 1 on the CPU, where larger
+    batches cost latency and gain nothing, where not given."""
+
+    max_batch_age_seconds: float = Field(default=0.02, ge=0)
+    """How long the first frame of a batch waits for others, in seconds."""
+
+    redis_url: SecretStr = SecretStr("redis://127.0.0.1:6379/0")
+    """Redis that the results go to: redis://, rediss:// (TLS) or unix://; may hold a password."""
+
+    redis_cluster: bool = False
+    """Whether redis_url is a node of a Redis Cluster."""
+
+    redis_timeout_seconds: float = Field(default=30.0, gt=0)
+    """How long to try to reach Redis before giving up, in seconds."""
+
+    result_ttl_seconds: int = Field(default=3600, ge=1)
+    """Results of a camera vanish this long after its last one, in seconds."""
+
+    max_results_per_camera: int = Field(default=1000, ge=1)
+    """About how many results of a camera are kept."""
+
+    liveness_seconds: float = Field(default=60.0, gt=0)
+    """/healthz fails when the loop or the network stands still for this long, in seconds."""
+
+    camera_series_seconds: float = Field(default=300.0, gt=0)
+    """Metrics of a camera vanish this long after its last frame, in seconds."""
+
+    max_camera_series: int = Field(default=1000, ge=1)
+    """Most cameras with metrics of their own; further ones share the label `other`."""
+
+    @field_validator("model")
+    @classmethod
+    def _check_model(cls, value: Path) -> Path:
+        try:
+            find_model(value)
+        except ConfigurationError as error:
+            raise ValueError(str(error)) from error
+        return value
+
+    @field_validator("redis_url")
+    @classmethod
+    def _check_redis_url(cls, value: SecretStr) -> SecretStr:
+        try:
+            url = urlsplit(value.get_secret_value())
+            _ = url.port  # parsed on demand: raises when it is not a number in 1..65535
+        except ValueError:
+            raise ValueError("not a URL: expected redis://HOST:PORT/DATABASE") from None
+        if url.scheme not in _REDIS_SCHEMES or not (url.hostname or url.path):
+            raise ValueError(
+                f"its scheme is {url.scheme!r}: expected redis://HOST:PORT/DATABASE, rediss:// "
+                "or unix://"
+            )
+        return value
+
+    @field_validator("dead_topic")
+    @classmethod
+    def _check_dead_topic(cls, value: str, info: ValidationInfo) -> str:
+        if value == info.data.get("topic"):
+            raise ValueError("is the topic of the frames: dead letters would be read again")
+        return value
