@@ -114,6 +114,16 @@ def create_topic(
         client.create_topics({name: topic}, wait_for_metadata=True)
 
 
+def delete_topics(bootstrap_servers: str, names: list[str], timeout_seconds: float = 20.0) -> None:
+    """Delete topics.
+
+    Raises:
+        UnavailableError: Nothing answers there, or it refuses.
+    """
+    with admin_client(bootstrap_servers, timeout_seconds) as client:
+        client.delete_topics(names)
+
+
 def wait_until_answering(broker: Broker, timeout_seconds: float = START_SECONDS) -> None:
     """Wait until the broker lists its topics.
 

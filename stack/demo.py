@@ -1,0 +1,235 @@
+"""``seedstream demo``: the whole path on this machine, from cameras to results, and its sums."""
+
+import contextlib
+import shutil
+import signal
+import tempfile
+import time
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+from rich.console import Console
+
+from contract.errors import UnavailableError
+from contract.kafka import DEAD_TOPIC, FRAMES_TOPIC
+from contract.process import EXIT_FAILED, EXIT_OK, redact
+from stack.accounts import Accounts
+from stack.broker import create_topic, delete_topics
+from stack.children import (
+    CAMERAS,
+    PRODUCER_DRAIN_SECONDS,
+    STREET,
+    WORKER_DRAIN_SECONDS,
+    Child,
+    Places,
+    render,
+    start_producer,
+    start_worker,
+    write_cameras,
+)
+from stack.choice import start_broker
+from stack.metrics import NOTHING, is_ready, last_values, scrape
+from stack.options import DemoOptions, check
+from stack.redis import start_redis
+from stack.server import POLL_SECONDS, died
+from stack.watch import Watch
+
+EXIT_INTERRUPTED = 130
+"""Ended by Ctrl-C or SIGTERM before there was anything to sum up."""
+
+READY_SECONDS = 180.0
+"""How long the worker may take until it is ready: the model is read and every batch size warmed."""
+
+FIRST_FRAME_SECONDS = 60.0
+"""How long the producer may take until its first frame."""
+
+FINISH_SECONDS = 30.0
+"""How long the worker may take for what is left after the producer has ended."""
+
+EMBEDDED_MAX_SECONDS = 600.0
+"""The embedded broker keeps every frame in memory, so a demo with it ends after this."""
+
+VIDEO_SECONDS = 60.0
+PARTITIONS = 4
+_INTERRUPTS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+def run_demo(options: DemoOptions) -> int:
+    """Run the demo; no process is left of it, however it ends.
+
+    Returns:
+        Exit code: 0 when every captured frame is accounted for and the overlay is written; 1 when
+        a server or process failed or the accounts do not close; 130 when interrupted early.
+
+    Raises:
+        ConfigurationError: An option cannot be used.
+    """
+    console = Console(highlight=False, markup=False, soft_wrap=True)
+    check(options)
+    try:
+        with _interruptible(), contextlib.ExitStack() as cleanup:
+            try:
+                return _Demo(options, console, cleanup).run()
+            finally:
+                _ignore_interrupts()
+    except UnavailableError as error:
+        console.print(redact(f"seedstream demo: {error}"))
+        return EXIT_FAILED
+    except KeyboardInterrupt:
+        console.print("interrupted; everything that was started is stopped")
+        return EXIT_INTERRUPTED
+
+
+class _Demo:
+    """One run: each step starts, watches or ends something."""
+
+    def __init__(
+        self, options: DemoOptions, console: Console, cleanup: contextlib.ExitStack
+    ) -> None:
+        self._options = options
+        self._console = console
+        self._cleanup = cleanup
+        self._seconds = options.seconds
+
+    def run(self) -> int:
+        places = self._servers()
+        cameras = write_cameras(
+            places.work / "cameras.yaml", self._options.video, self._options.fps
+        )
+        worker = self._start_worker(places)
+        producer = start_producer(places, cameras)
+        self._cleanup.callback(producer.server.stop, PRODUCER_DRAIN_SECONDS)
+        watch = Watch(self._console, producer, worker, places.redis_url)
+        self._cleanup.callback(watch.close)
+        watch.wait_for_frames(FIRST_FRAME_SECONDS)
+        began = time.monotonic()
+        with contextlib.suppress(KeyboardInterrupt):  # Ctrl-C ends the show, not the summary
+            watch.show(self._seconds)
+        self._say("stopping: the cameras first, then the worker when it is through")
+        accounts = self._drain(producer, worker)
+        return self._summary(places, accounts, time.monotonic() - began, watch.summary())
+
+    def _servers(self) -> Places:
+        options = self._options
+        work = Path(tempfile.mkdtemp(prefix="seedstream-demo-"))
+        self._cleanup.callback(shutil.rmtree, work, ignore_errors=True)
+        servers, topic, dead_topic = options.bootstrap_servers, FRAMES_TOPIC, DEAD_TOPIC
+        if servers is None:
+            broker = start_broker(options.broker, self._say)
+            self._cleanup.callback(broker.stop)
+            servers = broker.bootstrap_servers
+            self._say(f"{broker.name} at {servers}")
+            if broker.kind == "embedded":
+                self._limit_embedded()
+        else:
+            # Workers of the real `frames` must not get the demo's frames.
+            topic = f"seedstream-demo-{uuid.uuid4().hex[:8]}"
+            dead_topic = f"{topic}.dead"
+            self._cleanup.callback(_forget_topics, servers, [topic, dead_topic])
+        create_topic(servers, topic, PARTITIONS)
+        create_topic(servers, dead_topic, 1)
+        url = options.redis_url
+        if url is None:
+            redis = start_redis()
+            self._cleanup.callback(redis.stop)
+            url = redis.url
+            self._say(f"{redis.name} at {redis.address}")
+        return Places(servers, url, topic, dead_topic, work, options.out / "logs")
+
+    def _limit_embedded(self) -> None:
+        if not 0 < self._seconds <= EMBEDDED_MAX_SECONDS:
+            self._seconds = EMBEDDED_MAX_SECONDS
+            self._say(
+                f"the embedded broker keeps all frames in memory: ends after {self._seconds:.0f} s"
+            )
+
+    def _start_worker(self, places: Places) -> Child:
+        self._say(f"starting the worker with {self._options.model}")
+        worker = start_worker(places, self._options.model, f"{places.topic}-workers")
+        self._cleanup.callback(worker.server.stop, WORKER_DRAIN_SECONDS)
+        deadline = time.monotonic() + READY_SECONDS
+        while not is_ready(worker.port):
+            if not worker.server.alive():
+                raise died(worker.server)
+            if time.monotonic() >= deadline:
+                raise UnavailableError(
+                    f"the worker was not ready within {READY_SECONDS:.0f} s; the end of its log "
+                    f"{worker.server.log_path}:\n{worker.server.tail()}"
+                )
+            time.sleep(POLL_SECONDS * 2)
+        self._say(f"worker ready, metrics at http://{worker.server.address}/metrics")
+        return worker
+
+    def _drain(self, producer: Child, worker: Child) -> Accounts:
+        """End the producer, let the worker finish, end it; return where every frame went."""
+        _end(producer, PRODUCER_DRAIN_SECONDS)
+        published = last_values(producer.values)
+        deadline = time.monotonic() + FINISH_SECONDS
+        while time.monotonic() < deadline:
+            if not worker.server.alive():
+                raise died(worker.server)
+            if Accounts.of(CAMERAS, published, scrape(worker.port) or NOTHING).done:
+                break
+            time.sleep(POLL_SECONDS * 2)
+        _end(worker, WORKER_DRAIN_SECONDS)
+        return Accounts.of(CAMERAS, published, last_values(worker.values))
+
+    def _summary(
+        self, places: Places, accounts: Accounts, ran_seconds: float, lines: list[str]
+    ) -> int:
+        video_seconds = min(VIDEO_SECONDS, ran_seconds + 5)
+        self._say("reading frames and results back for the overlay")
+        written = [
+            render(places, camera, self._options.out, video_seconds)
+            for camera in CAMERAS
+            if camera == STREET or accounts.processed(camera)
+        ]
+        for line in [*lines, *accounts.lines(), *written]:
+            self._say(line)
+        faults = accounts.faults()
+        for fault in faults:
+            self._say(f"NOT ACCOUNTED FOR: {fault}")
+        if not faults:
+            self._say("every captured frame is accounted for")
+        return EXIT_FAILED if faults else EXIT_OK
+
+    def _say(self, text: str) -> None:
+        self._console.print(text)
+
+
+def _end(child: Child, drain_seconds: float) -> None:
+    """End a process and see that it ended well.
+
+    Raises:
+        StartError: It had died, had to be killed, or reported a failure.
+    """
+    if not child.server.alive():
+        raise died(child.server)
+    by_itself = child.server.stop(drain_seconds + 5)
+    if not by_itself or child.server.exit_code != EXIT_OK:
+        raise died(child.server)
+
+
+def _forget_topics(bootstrap_servers: str, topics: list[str]) -> None:
+    with contextlib.suppress(UnavailableError):  # that it is away was said where it mattered
+        delete_topics(bootstrap_servers, topics)
+
+
+@contextlib.contextmanager
+def _interruptible() -> Iterator[None]:
+    """Let SIGTERM and a closed terminal end the demo as Ctrl-C does."""
+    before = {number: signal.getsignal(number) for number in _INTERRUPTS}
+    for number in _INTERRUPTS:
+        signal.signal(number, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _ignore_interrupts() -> None:
+    """Let the clean-up, whose waits are bounded, come to its end."""
+    for number in _INTERRUPTS:
+        signal.signal(number, signal.SIG_IGN)

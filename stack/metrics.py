@@ -1,0 +1,140 @@
+"""The metrics of a child process: live over HTTP, and as they were when it ended.
+
+A scrape never sees the last values, since who would answer has ended. prometheus-client can keep
+its values in files instead (its multi-process mode), and those stay: that is how the demo's
+accounts close to the frame.
+"""
+
+import http.client
+import os
+import urllib.error
+import urllib.request
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from prometheus_client import CollectorRegistry
+from prometheus_client.metrics_core import Metric
+from prometheus_client.multiprocess import MultiProcessCollector
+from prometheus_client.parser import text_string_to_metric_families
+
+FILES_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
+
+Labels = frozenset[tuple[str, str]]
+
+
+@dataclass(frozen=True)
+class Samples:
+    """Values of metrics at one moment.
+
+    Attributes:
+        values: (name, labels) -> value.
+    """
+
+    values: Mapping[tuple[str, Labels], float]
+
+    @classmethod
+    def of(cls, metrics: Iterable[Metric]) -> "Samples":
+        """Collect the samples of parsed metrics."""
+        return cls(
+            {
+                (sample.name, frozenset(sample.labels.items())): sample.value
+                for metric in metrics
+                for sample in metric.samples
+            }
+        )
+
+    def total(self, name: str, **labels: str) -> float:
+        """Return the sum over the series of a metric that have these labels; 0 without one."""
+        wanted = set(labels.items())
+        return sum(
+            value
+            for (each, series), value in self.values.items()
+            if each == name and wanted <= series
+        )
+
+    def by(self, label: str, name: str, **labels: str) -> dict[str, float]:
+        """Return the sums of a metric by the values of one label."""
+        wanted, sums = set(labels.items()), dict[str, float]()
+        for (each, series), value in self.values.items():
+            if each == name and wanted <= series and (key := dict(series).get(label)) is not None:
+                sums[key] = sums.get(key, 0.0) + value
+        return sums
+
+    def counts(self, label: str, name: str, **labels: str) -> dict[str, int]:
+        """Return the sums of a counter by the values of one label, sorted, without the zeros."""
+        found = self.by(label, name, **labels)
+        return {key: int(found[key]) for key in sorted(found) if found[key]}
+
+    def buckets(self, name: str, **labels: str) -> dict[float, float]:
+        """Return a histogram's cumulative counts by upper bound."""
+        found = self.by("le", f"{name}_bucket", **labels)
+        return {float(bound): found[bound] for bound in found}
+
+
+NOTHING = Samples({})
+
+
+def scrape(port: int, timeout_seconds: float = 2.0) -> Samples | None:
+    """Return what ``/metrics`` of a process on this machine says, None where nothing answers."""
+    text = _get(port, "/metrics", timeout_seconds)
+    return None if text is None else Samples.of(text_string_to_metric_families(text))
+
+
+def is_ready(port: int, timeout_seconds: float = 2.0) -> bool:
+    """Return whether ``/readyz`` of a process on this machine says yes."""
+    return _get(port, "/readyz", timeout_seconds) is not None
+
+
+def last_values(folder: Path) -> Samples:
+    """Return the values of a process that has ended.
+
+    Args:
+        folder: What ``FILES_VARIABLE`` named in its environment.
+    """
+    collector = MultiProcessCollector(CollectorRegistry(), str(folder))  # type: ignore[no-untyped-call]
+    return Samples.of(collector.collect())  # type: ignore[no-untyped-call]
+
+
+def quantile(before: Mapping[float, float], after: Mapping[float, float], q: float) -> float | None:
+    """Estimate a quantile of what a histogram observed between two moments.
+
+    As Prometheus' ``histogram_quantile``: linear within the bucket.
+
+    Args:
+        before: Cumulative counts by upper bound at the first moment; bounds may be missing.
+        after: Cumulative counts at the second moment.
+        q: Which quantile, 0..1.
+
+    Returns:
+        The estimate, None without observations; the highest finite bound where it lies beyond.
+    """
+    bounds = sorted(after)
+    counts = [max(0.0, after[bound] - before.get(bound, 0.0)) for bound in bounds]
+    if not counts or counts[-1] <= 0:
+        return None
+    rank, lower_bound, lower_count = q * counts[-1], 0.0, 0.0
+    for bound, count in zip(bounds, counts, strict=True):
+        if count >= rank and count > lower_count:
+            if bound == float("inf"):
+                return lower_bound
+            share = (rank - lower_count) / (count - lower_count)
+            return lower_bound + (bound - lower_bound) * share
+        lower_bound, lower_count = bound, count
+    return lower_bound
+
+
+def environment(folder: Path) -> dict[str, str]:
+    """Return this process's environment with the values of a child's metrics kept in ``folder``."""
+    folder.mkdir(parents=True, exist_ok=True)
+    return {**os.environ, FILES_VARIABLE: str(folder)}
+
+
+def _get(port: int, path: str, timeout_seconds: float) -> str | None:
+    try:
+        # No proxy: this machine's own address is meant, whatever the environment says.
+        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+        with opener.open(f"http://127.0.0.1:{port}{path}", timeout=timeout_seconds) as answer:
+            return str(answer.read().decode())
+    except (urllib.error.URLError, http.client.HTTPException, OSError):
+        return None
