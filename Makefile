@@ -48,7 +48,7 @@ format: setup  ## Format the code
 	$(BIN)/ruff format .
 
 bench: setup  ## Run the benchmarks; results under benchmarks/results/
-	$(BIN)/python benchmarks/pipeline.py
+	$(BIN)/python -m benchmarks.pipeline
 
 clean:  ## Remove the environment and caches
 	rm -rf $(VENV) build .mypy_cache .ruff_cache .pytest_cache .import_linter_cache demo-out

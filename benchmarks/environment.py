@@ -1,0 +1,50 @@
+"""What a result must say about where it was measured."""
+
+import os
+import platform
+import subprocess
+import sys
+from datetime import UTC, datetime
+from importlib import metadata
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+RESULTS = ROOT / "benchmarks" / "results"
+_PACKAGES = ("av", "kafka-python", "numba", "numpy", "onnxruntime", "redis", "simplejpeg")
+
+
+def describe() -> dict[str, object]:
+    """Return command, commit, versions, hardware and time of a measurement."""
+    return {
+        "command": " ".join(["python", *map(_relative, sys.orig_argv[1:])]),
+        "commit": _git("describe", "--always", "--dirty", "--abbrev=10"),
+        "measured_at": datetime.now(UTC).isoformat(timespec="seconds"),
+        "python": platform.python_version(),
+        "packages": {name: _version(name) for name in _PACKAGES},
+        "processor": _processor(),
+        "cores": os.cpu_count(),
+        "load_before": round(os.getloadavg()[0], 2),
+    }
+
+
+def _relative(argument: str) -> str:
+    path = Path(argument)
+    inside = path.is_absolute() and path.is_relative_to(ROOT)
+    return str(path.relative_to(ROOT)) if inside else argument
+
+
+def _git(*arguments: str) -> str:
+    done = subprocess.run(["git", *arguments], cwd=ROOT, capture_output=True, text=True)
+    return done.stdout.strip() or "unknown"
+
+
+def _version(package: str) -> str:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return "absent"
+
+
+def _processor() -> str:
+    lines = Path("/proc/cpuinfo").read_text().splitlines()
+    return next((line.partition(":")[2].strip() for line in lines if "model name" in line), "?")

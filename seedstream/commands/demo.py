@@ -1,0 +1,57 @@
+"""``seedstream demo``."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from stack.choice import BrokerKind
+from stack.demo import DemoOptions
+
+_DEFAULTS = DemoOptions()
+
+
+def register(app: typer.Typer, text: str) -> None:
+    """Add the subcommand."""
+
+    @app.command("demo", help=text)
+    def demo(
+        seconds: Annotated[
+            float, typer.Option(min=0, help="How long frames flow, in seconds; 0: until Ctrl-C.")
+        ] = _DEFAULTS.seconds,
+        broker: Annotated[
+            BrokerKind,
+            typer.Option(help="Apache Kafka, the embedded broker, or Kafka where Java is there."),
+        ] = _DEFAULTS.broker,
+        bootstrap_servers: Annotated[
+            str | None, typer.Option(help="Use this running Kafka (HOST:PORT) and start none.")
+        ] = None,
+        redis_url: Annotated[
+            str | None, typer.Option(help="Use this running Redis (redis://...) and start none.")
+        ] = None,
+        out: Annotated[
+            Path, typer.Option(help="Folder for the overlay video, the picture and the logs.")
+        ] = _DEFAULTS.out,
+        model: Annotated[
+            Path, typer.Option(help="Model artifact: a folder NAME/VERSION.")
+        ] = _DEFAULTS.model,
+        video: Annotated[
+            Path, typer.Option(help="Video that the camera `street` plays in a loop.")
+        ] = _DEFAULTS.video,
+        fps: Annotated[
+            float, typer.Option(min=0.1, help="Frames per second of each camera.")
+        ] = _DEFAULTS.fps,
+    ) -> None:
+        from stack.demo import run_demo
+
+        options = DemoOptions(
+            seconds=seconds,
+            broker=broker,
+            bootstrap_servers=bootstrap_servers,
+            redis_url=redis_url,
+            out=out,
+            model=model,
+            video=video,
+            fps=fps,
+        )
+        raise typer.Exit(run_demo(options))

@@ -1,0 +1,43 @@
+"""``seedstream stack up | down | status``."""
+
+from typing import Annotated
+
+import typer
+
+from stack.app import KAFKA_PORT, PARTITIONS, REDIS_PORT
+from stack.choice import BrokerKind
+
+
+def register(app: typer.Typer, text: str) -> None:
+    """Add the subcommands."""
+    group = typer.Typer(name="stack", help=text, no_args_is_help=True)
+
+    @group.command(help="Start both servers and create the topics; they stay.")
+    def up(
+        broker: Annotated[
+            BrokerKind,
+            typer.Option(help="Apache Kafka, the embedded broker, or Kafka where Java is there."),
+        ] = "auto",
+        kafka_port: Annotated[int, typer.Option(help="Port of Kafka on 127.0.0.1.")] = KAFKA_PORT,
+        redis_port: Annotated[int, typer.Option(help="Port of Redis on 127.0.0.1.")] = REDIS_PORT,
+        partitions: Annotated[
+            int, typer.Option(min=1, help="Partitions of `frames`: most workers that share it.")
+        ] = PARTITIONS,
+    ) -> None:
+        from stack.app import up
+
+        raise typer.Exit(up(broker, kafka_port, redis_port, partitions))
+
+    @group.command(help="Stop both servers and remove their data.")
+    def down() -> None:
+        from stack.app import down
+
+        raise typer.Exit(down())
+
+    @group.command(help="Say what runs; exits with 0 where both do.")
+    def status() -> None:
+        from stack.app import status
+
+        raise typer.Exit(status())
+
+    app.add_typer(group)
