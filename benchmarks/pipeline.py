@@ -21,6 +21,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import redis
@@ -63,11 +64,10 @@ class Bench:
 
     def results(self) -> list[Result]:
         """Return every stored result of the cameras."""
-        return [
-            decode_result(fields[DOCUMENT_FIELD.encode()])
-            for camera in CAMERAS
-            for _, fields in self.client.xrange(results_key(camera))
-        ]
+        entries: list[Any] = []
+        for camera in CAMERAS:
+            entries += self.client.xrange(results_key(camera)) or []
+        return [decode_result(fields[DOCUMENT_FIELD.encode()]) for _, fields in entries]
 
     def stored(self) -> int:
         """Return how many results there are."""
@@ -162,10 +162,6 @@ def _wait_for(bench: Bench, count: int, *processes: Server) -> None:
             raise SystemExit(f"not within {PATIENCE_SECONDS:.0f} s: {count} results")
         time.sleep(0.1)
 
-    import os
-
-    return dict(os.environ)
-
 
 @contextlib.contextmanager
 def _servers() -> Iterator[Bench]:
@@ -197,7 +193,6 @@ def main() -> None:
         }
     card = json.loads((MODEL / "model.json").read_text())
     about["model"] = {k: card[k] for k in ("name", "version", "height", "width", "precision")}
-    print(json.dumps({**about, **measured}, indent=2))
     RESULTS.mkdir(exist_ok=True)
     stamp = str(about["measured_at"])[:19].replace(":", "")
     (RESULTS / f"pipeline-{stamp}.json").write_text(
