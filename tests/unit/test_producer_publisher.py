@@ -1,0 +1,266 @@
+"""The publisher: every frame settled once, bounds kept, a broken client replaced."""
+
+import threading
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+import pytest
+from kafka import errors
+from prometheus_client import CollectorRegistry
+
+from contract.errors import UnavailableError
+from contract.frame import Frame, Header, decode_frame, new_session
+from producer.metrics import DROP_REASONS, ProducerMetrics
+from producer.outbox import Outbox
+from producer.publisher import Publisher
+from producer.sender import Failure, OnDone, classify, client_options
+from producer.settings import ProducerSettings
+
+SESSION = new_session()
+WAIT_SECONDS = 10.0
+
+
+def frame(sequence: int, size: int = 100) -> Frame:
+    return Frame("cam", SESSION, sequence, datetime.now(UTC), 2, 2, b"x" * size)
+
+
+class FakeSender:
+    """Takes records and answers when told to; ``answer`` decides at once where given."""
+
+    def __init__(self, answer: Callable[[int], Failure | str | None] | None = None) -> None:
+        self.taken: list[tuple[int, OnDone]] = []
+        self.closed = False
+        self.away = threading.Event()
+        self._answer = answer
+
+    def send(self, key: bytes, value: bytes, headers: list[Header], on_done: OnDone) -> bool:
+        if self.away.is_set():
+            time.sleep(0.01)  # as the real one, which blocks for metadata
+            return False
+        sequence = decode_frame(key, value, headers, max_bytes=1 << 30).sequence
+        self.taken.append((sequence, on_done))
+        outcome = "later" if self._answer is None else self._answer(sequence)
+        if outcome != "later":
+            on_done(outcome, "made up")  # type: ignore[arg-type]
+        return True
+
+    def close(self, timeout_seconds: float) -> None:
+        self.closed = True
+
+    @property
+    def sequences(self) -> list[int]:
+        return [sequence for sequence, _ in self.taken]
+
+
+class Bench:
+    """A publisher with fakes around it."""
+
+    def __init__(self, *senders: FakeSender, **settings: object) -> None:
+        self.registry = CollectorRegistry()
+        self.metrics = ProducerMetrics(self.registry)
+        self.metrics.add_camera("cam")
+        self.outbox = Outbox(lambda lost, reason: self.metrics.drop(lost.camera, reason))
+        self.senders = list(senders)
+        self.publisher = Publisher(
+            ProducerSettings(**settings),  # type: ignore[arg-type]
+            self.outbox,
+            lambda: self.senders.pop(0),
+            self.metrics,
+            time.monotonic,
+        )
+        self.publisher.start(self.senders.pop(0))
+
+    def put(self, *sequences: int, size: int = 100) -> None:
+        for sequence in sequences:
+            self.metrics.capture("cam")
+            self.outbox.put(frame(sequence, size), 1000, wait=False)
+
+    def value(self, name: str, **labels: str) -> float:
+        labels = labels or {"camera": "cam"}
+        return self.registry.get_sample_value(f"seedstream_{name}", labels) or 0.0
+
+    def dropped(self, reason: str) -> float:
+        return self.value("frames_dropped_total", camera="cam", reason=reason)
+
+    def check_account(self) -> None:
+        settled = self.value("frames_published_total") + sum(map(self.dropped, DROP_REASONS))
+        in_flight = self.value("frames_in_flight")
+        assert self.value("frames_captured_total") == settled + in_flight
+
+
+def until(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + WAIT_SECONDS
+    while not condition():
+        assert time.monotonic() < deadline, "waited in vain"
+        time.sleep(0.002)
+
+
+def test_frames_are_sent_in_order_and_counted_when_acknowledged() -> None:
+    sender = FakeSender()
+    bench = Bench(sender)
+    bench.put(0, 1, 2)
+    until(lambda: len(sender.taken) == 3)
+    assert bench.value("frames_in_flight") == 3
+    for _, on_done in sender.taken:
+        on_done(None, "")
+    assert bench.value("frames_published_total") == 3
+    assert bench.publisher.stop(1.0)
+    assert sender.sequences == [0, 1, 2]
+    bench.check_account()
+
+
+def test_sends_in_flight_are_bounded_by_number() -> None:
+    sender = FakeSender()
+    bench = Bench(sender, sends_in_flight=2)
+    bench.put(*range(5))
+    until(lambda: len(sender.taken) == 2)
+    sender.taken[0][1](None, "")
+    until(lambda: len(sender.taken) == 3)
+    assert bench.registry.get_sample_value("seedstream_sends_in_flight") == 2
+    bench.publisher.stop(0.0)
+    bench.check_account()
+
+
+def test_sends_in_flight_are_bounded_by_bytes_but_one_always_fits() -> None:
+    sender = FakeSender()
+    bench = Bench(sender, sends_in_flight_bytes=10)
+    bench.put(0, 1, size=5000)
+    until(lambda: len(sender.taken) == 1)
+    sender.taken[0][1](None, "")
+    until(lambda: len(sender.taken) == 2)
+    sender.taken[1][1](None, "")
+    assert bench.publisher.stop(1.0)
+
+
+def test_a_frame_above_the_record_limit_is_dropped_and_the_rest_goes_on() -> None:
+    sender = FakeSender(lambda _: None)
+    bench = Bench(sender, max_record_bytes=65_536)
+    bench.put(0)
+    bench.put(1, size=70_000)
+    bench.put(2)
+    assert bench.publisher.stop(5.0)
+    assert sender.sequences == [0, 2]
+    assert bench.dropped("too_large") == 1
+    bench.check_account()
+
+
+@pytest.mark.parametrize(
+    ("failure", "reason"), [("too_large", "too_large"), ("timeout", "send_failed")]
+)
+def test_a_failed_send_is_dropped_with_its_reason_and_the_rest_goes_on(
+    failure: Failure, reason: str
+) -> None:
+    sender = FakeSender(lambda sequence: failure if sequence == 1 else None)
+    bench = Bench(sender)
+    bench.put(0, 1, 2)
+    assert bench.publisher.stop(5.0)
+    assert bench.value("frames_published_total") == 2
+    assert bench.dropped(reason) == 1
+    bench.check_account()
+
+
+def test_a_broken_client_is_replaced_and_unsettled_frames_are_sent_again_in_order() -> None:
+    first, second = FakeSender(), FakeSender(lambda _: None)
+    bench = Bench(first, second)
+    bench.put(0, 1, 2)
+    until(lambda: len(first.taken) == 3)
+    first.taken[0][1](None, "")
+    first.taken[1][1]("fatal", "UnknownProducerIdError")
+    bench.put(3)
+    until(lambda: bench.value("frames_published_total") == 4)
+    assert first.closed
+    assert second.sequences == [1, 2, 3]
+    first.taken[2][1]("fatal", "an answer of the client before")  # void
+    assert bench.publisher.stop(5.0)
+    assert bench.registry.get_sample_value("seedstream_kafka_client_restarts_total") == 1
+    bench.check_account()
+
+
+def test_a_client_that_never_recovers_ends_the_process_after_bounded_restarts() -> None:
+    senders = [FakeSender(lambda _: "fatal") for _ in range(4)]
+    bench = Bench(*senders, client_restarts=3)
+    bench.put(*range(10))
+    until(lambda: bench.publisher.error is not None)
+    assert "failed 4 times" in str(bench.publisher.error)
+    assert not bench.publisher.stop(0.5)
+    bench.check_account()
+    assert bench.value("frames_in_flight") == 0
+
+
+def test_refused_rights_end_the_process_at_once() -> None:
+    bench = Bench(FakeSender(lambda _: "refused"))
+    bench.put(0)
+    until(lambda: isinstance(bench.publisher.error, UnavailableError))
+    assert "does not accept our frames" in str(bench.publisher.error)
+    bench.publisher.stop(0.0)
+    bench.check_account()
+
+
+@pytest.mark.parametrize("silent", [True, False], ids=["takes and is silent", "takes nothing"])
+def test_a_server_that_stays_away_ends_the_process_after_the_bound(silent: bool) -> None:
+    sender = FakeSender()
+    if not silent:
+        sender.away.set()
+    bench = Bench(
+        sender, delivery_timeout_seconds=0.3, request_timeout_seconds=0.1, linger_seconds=0
+    )
+    bench.put(0, 1)
+    until(lambda: bench.publisher.error is not None)
+    assert "acknowledged nothing" in str(bench.publisher.error)
+    assert not bench.publisher.stop(0.0)
+    bench.check_account()
+    assert bench.value("frames_in_flight") == 0
+
+
+def test_a_server_that_comes_back_in_time_gets_every_frame() -> None:
+    sender = FakeSender(lambda _: None)
+    sender.away.set()
+    bench = Bench(sender)
+    bench.put(0, 1, 2)
+    until(lambda: bench.value("frames_in_flight") == 3)
+    sender.away.clear()
+    assert bench.publisher.stop(5.0)
+    assert sender.sequences == [0, 1, 2]
+    assert bench.value("frames_published_total") == 3
+
+
+def test_stopping_publishes_what_waits_and_counts_what_it_must_leave() -> None:
+    sender = FakeSender(lambda sequence: None if sequence < 3 else "later")
+    bench = Bench(sender, sends_in_flight=2)
+    bench.put(*range(8))
+    assert not bench.publisher.stop(0.3)
+    assert bench.value("frames_published_total") == 3
+    assert bench.dropped("shutdown") == 5
+    bench.check_account()
+
+
+@pytest.mark.parametrize(
+    ("error", "failure"),
+    [
+        (errors.MessageSizeTooLargeError("x"), "too_large"),
+        (errors.RecordListTooLargeError("x"), "too_large"),
+        (errors.KafkaTimeoutError("x"), "timeout"),
+        (errors.NotLeaderForPartitionError("x"), "timeout"),
+        (errors.KafkaConnectionError("x"), "timeout"),
+        (errors.TopicAuthorizationFailedError("x"), "refused"),
+        (errors.UnknownProducerIdError("x"), "fatal"),
+        (errors.OutOfOrderSequenceNumberError("x"), "fatal"),
+        (errors.ProducerFencedError("x"), "fatal"),
+        (errors.IllegalStateError("x"), "fatal"),
+    ],
+)
+def test_kafka_errors_are_told_apart_by_what_to_do(
+    error: errors.KafkaError, failure: Failure
+) -> None:
+    assert classify(error) == failure
+
+
+def test_the_kafka_client_gets_options_that_it_accepts() -> None:
+    from kafka import KafkaProducer
+
+    options = client_options(ProducerSettings())
+    assert options.keys() <= KafkaProducer.DEFAULT_CONFIG.keys()
+    assert options["delivery_timeout_ms"] > options["linger_ms"] + options["request_timeout_ms"]
+    assert options["acks"] == "all"
+    assert options["enable_idempotence"]

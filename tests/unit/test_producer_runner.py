@@ -1,0 +1,274 @@
+"""A camera's life, and the watchdog over it, with sources that do as they are told."""
+
+import threading
+import time
+from collections.abc import Callable, Generator
+
+import av
+import numpy as np
+import pytest
+from prometheus_client import CollectorRegistry
+
+from contract.frame import Frame, session_start_ms
+from producer.camera_list import load_cameras
+from producer.cameras import Camera
+from producer.metrics import DROP_REASONS, ProducerMetrics
+from producer.outbox import Outbox
+from producer.runner import CameraRunner
+from producer.settings import ProducerSettings
+from producer.sources import Picture, SourceError
+from producer.supervisor import Supervisor
+from producer.watch import AbandonedError, Watch
+
+WAIT_SECONDS = 10.0
+PICTURE = av.VideoFrame.from_ndarray(np.zeros((16, 16, 3), np.uint8), format="rgb24")
+Script = list[float | Exception | threading.Event | None]
+
+
+def until(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + WAIT_SECONDS
+    while not condition():
+        assert time.monotonic() < deadline, "waited in vain"
+        time.sleep(0.002)
+
+
+class FakeSource:
+    """Plays a script: a time stamp gives a frame, an error is raised, an event is waited for."""
+
+    fps = 10.0
+
+    def __init__(self, script: Script) -> None:
+        self._script = script
+        self.closed = False
+
+    def pictures(self) -> Generator[Picture, None, None]:
+        for step in self._script:
+            if isinstance(step, Exception):
+                raise step
+            if isinstance(step, threading.Event):
+                step.wait(WAIT_SECONDS)
+            else:
+                yield Picture(PICTURE, step)
+
+    def close(self) -> None:
+        self.closed = True
+
+
+class Bench:
+    """One camera with a script for each connection; the last one repeats."""
+
+    def __init__(self, url: str, *scripts: Script | Exception, **values: object) -> None:
+        settings = ProducerSettings(
+            backoff_initial_seconds=1e-6, max_frames=values.pop("max_frames", None)
+        )
+        self.camera: Camera = load_cameras(settings, [f"cam={url}"], {})[0].model_copy(
+            update={"pace": "fast"} | values
+        )
+        self.now = 0.0
+        self.scripts = list(scripts)
+        self.sources: list[FakeSource] = []
+        self.frames: list[Frame] = []
+        self.registry = CollectorRegistry()
+        self.metrics = ProducerMetrics(self.registry)
+        self.outbox = Outbox(lambda lost, reason: self.metrics.drop(lost.camera, reason))
+        self.stop = threading.Event()
+        self.runner = CameraRunner(
+            self.camera, settings, self.outbox, self.metrics, lambda: self.now, self.stop, self.open
+        )
+        self.supervisor = Supervisor([self.runner], self.metrics, lambda: self.now, self.stop, 2)
+
+    def open(self, camera: Camera, on_bad_packet: Callable[[], None]) -> FakeSource:
+        script = self.scripts.pop(0) if len(self.scripts) > 1 else self.scripts[0]
+        if isinstance(script, Exception):
+            raise script
+        self.sources.append(FakeSource(script))
+        return self.sources[-1]
+
+    def tick(self) -> None:
+        self.supervisor.tick()
+        while (frame := self.outbox.take(0)) is not None:
+            self.frames.append(frame)
+            self.metrics.publish(frame.camera)
+
+    def until(self, condition: Callable[[], bool]) -> None:
+        def turned() -> bool:
+            self.tick()
+            return condition()
+
+        until(turned)
+
+    def value(self, name: str, **labels: str) -> float:
+        return self.registry.get_sample_value(f"seedstream_{name}", {"camera": "cam"} | labels) or 0
+
+    def check_account(self) -> None:
+        settled = self.value("frames_published_total") + sum(
+            self.value("frames_dropped_total", reason=reason) for reason in DROP_REASONS
+        )
+        assert self.value("frames_captured_total") == settled + self.value("frames_in_flight")
+
+
+@pytest.fixture
+def bench() -> Generator[Callable[..., Bench], None, None]:
+    benches: list[Bench] = []
+
+    def make(url: str, *scripts: Script | Exception, **values: object) -> Bench:
+        benches.append(Bench(url, *scripts, **values))
+        benches[-1].supervisor.start()
+        return benches[-1]
+
+    yield make
+    for each in benches:
+        each.outbox.close()
+        each.supervisor.stop(WAIT_SECONDS)
+
+
+MakeBench = Callable[..., Bench]
+
+
+def test_a_file_gives_all_its_frames_in_order_in_one_session_and_is_done(bench: MakeBench) -> None:
+    file = bench("clip.mp4", [number / 10 for number in range(20)])
+    file.until(lambda: file.supervisor.finished)
+    file.tick()
+    assert [frame.sequence for frame in file.frames] == list(range(20))
+    assert len({frame.session for frame in file.frames}) == 1
+    assert file.runner.state == "done"
+    assert all(source.closed for source in file.sources)
+    assert file.value("camera_up") == 0
+    file.check_account()
+
+
+def test_a_looping_file_begins_a_later_session_each_round(bench: MakeBench) -> None:
+    file = bench("clip.mp4", [0.0, 0.1], loop=True)
+    file.until(lambda: len(file.frames) >= 6)
+    sessions = [frame.session for frame in file.frames[:6:2]]
+    assert [frame.sequence for frame in file.frames[:6]] == [0, 1] * 3
+    starts = [session_start_ms(session) for session in sessions]
+    assert starts == sorted(set(starts))
+
+
+def test_a_lost_camera_is_opened_again_as_a_new_session(bench: MakeBench) -> None:
+    hold = threading.Event()
+    live = bench(
+        "rtsp://h/s",
+        SourceError("refused"),
+        [None, None, SourceError("lost")],
+        [None],
+        [None, hold],
+    )
+    live.until(lambda: len(live.frames) == 4)
+    assert [frame.sequence for frame in live.frames] == [0, 1, 0, 0]
+    assert len({frame.session for frame in live.frames}) == 3
+    assert live.value("camera_reconnects_total") == 3
+    assert live.value("camera_up") == 1
+    live.check_account()
+    hold.set()
+
+
+def test_frames_above_the_cap_leave_gaps_and_are_counted(bench: MakeBench) -> None:
+    file = bench("clip.mp4", [number / 30 for number in range(90)], fps=10)
+    file.until(lambda: file.supervisor.finished)
+    file.tick()
+    assert 28 <= len(file.frames) <= 31
+    assert file.value("frames_captured_total") == 90
+    assert file.value("frames_dropped_total", reason="fps_cap") == 90 - len(file.frames)
+    assert file.frames[1].sequence > 1
+    file.check_account()
+
+
+def test_a_wanted_number_of_frames_ends_a_camera(bench: MakeBench) -> None:
+    live = bench("rtsp://h/s", [None, None, SourceError("lost")], max_frames=5)
+    live.until(lambda: live.supervisor.finished)
+    live.tick()
+    assert live.runner.state == "done"
+    assert len(live.frames) == 5
+
+
+def test_a_file_that_cannot_be_read_fails_after_bounded_attempts(bench: MakeBench) -> None:
+    file = bench("clip.mp4", SourceError("No such file or directory"))
+    file.until(lambda: file.supervisor.finished)
+    assert file.supervisor.failed == ["cam"]
+    assert file.value("camera_reconnects_total") == 2
+
+
+def test_a_camera_that_hangs_is_given_up_and_a_new_thread_takes_over(bench: MakeBench) -> None:
+    hung, quiet = threading.Event(), threading.Event()
+    live = bench("rtsp://h/s", [None, hung, None, None], [None, quiet])
+    live.until(lambda: len(live.frames) == 1)
+    live.now += live.camera.stall_timeout_seconds - 1
+    live.tick()
+    assert live.value("camera_threads_abandoned_total") == 0
+    live.now += 3
+    live.until(lambda: len(live.frames) == 2)
+    assert live.value("camera_threads_abandoned_total") == 1
+    assert live.registry.get_sample_value("seedstream_camera_threads_hung") == 1
+    hung.set()  # it comes back with more frames, of which none may count
+    live.until(lambda: live.registry.get_sample_value("seedstream_camera_threads_hung") == 0)
+    assert [frame.sequence for frame in live.frames] == [0, 0]
+    assert live.frames[0].session < live.frames[1].session
+    assert live.sources[0].closed
+    live.check_account()
+    quiet.set()
+
+
+def test_hung_threads_are_bounded_and_the_camera_comes_back_when_one_ends(
+    bench: MakeBench,
+) -> None:
+    hung, quiet = threading.Event(), threading.Event()
+    live = bench("rtsp://h/s", [hung], [hung], [None, quiet])
+    for count in (1, 2):
+        live.until(lambda count=count: len(live.sources) == count)
+        until(lambda: live.supervisor._seats[0].watch._phase == "first frame")  # type: ignore[union-attr]
+        live.now += 20
+        live.tick()
+    for _ in range(5):
+        live.tick()
+    assert len(live.sources) == 2
+    hung.set()
+    live.until(lambda: len(live.frames) == 1)
+    quiet.set()
+
+
+def test_a_reader_that_waits_for_kafka_is_not_taken_for_hung(bench: MakeBench) -> None:
+    file = bench("clip.mp4", [number / 10 for number in range(10)], buffer_frames=2)
+    until(lambda: file.value("frames_captured_total") == 3)
+    file.now += 1000
+    file.supervisor.tick()
+    assert file.value("camera_threads_abandoned_total") == 0
+    file.until(lambda: file.supervisor.finished)
+    file.tick()
+    assert len(file.frames) == 10
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_a_thread_that_dies_of_an_unforeseen_error_is_replaced(bench: MakeBench) -> None:
+    live = bench("rtsp://h/s", [None, RuntimeError("a bug")], [None, threading.Event()])
+    live.until(lambda: len(live.frames) == 2)
+    live.scripts[-1][-1].set()  # type: ignore[index,union-attr]
+
+
+def test_a_stop_ends_a_paced_file_without_waiting_for_its_next_frame(bench: MakeBench) -> None:
+    file = bench("clip.mp4", [0.0, 3600.0], pace="realtime")
+    file.until(lambda: len(file.frames) == 1)
+    began = time.monotonic()
+    file.supervisor.stop(WAIT_SECONDS)
+    assert time.monotonic() - began < 2
+    file.check_account()
+
+
+def test_a_thread_that_is_given_up_may_begin_nothing_more() -> None:
+    now = 0.0
+    watch = Watch(lambda: now)
+    watch.enter("open", 5)
+    assert watch.overdue() is None
+    now = 5.0
+    assert watch.overdue() == "open"
+    assert watch.overdue() is None  # given up once
+    with pytest.raises(AbandonedError):
+        watch.enter("deliver")
+
+
+def test_a_thread_that_delivers_is_never_given_up() -> None:
+    watch = Watch(lambda: 0.0)
+    watch.enter("deliver")
+    watch.abandon()
+    assert not watch.abandoned
