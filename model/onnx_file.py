@@ -1,0 +1,86 @@
+"""From a PyTorch network to an ONNX model: tracing, float16 storage, checksum.
+
+Libraries: torch.onnx, onnx.
+"""
+
+import hashlib
+import tempfile
+import warnings
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import torch
+from onnx import helper, numpy_helper
+
+from contract import artifact as contract
+from contract.artifact import Artifact
+from model.deploy import DeployedNetwork
+
+_OPSET = 17
+
+
+def to_onnx(network: DeployedNetwork, artifact: Artifact) -> Any:
+    """Trace a network into an ONNX model with the interface of `contract.artifact`.
+
+    Args:
+        network: In eval mode; with ``float16`` its weights are rounded already.
+        artifact: Its input size and precision are used.
+
+    Returns:
+        An ``onnx.ModelProto`` without metadata, checked by onnx.
+    """
+    example = torch.zeros(2, artifact.height, artifact.width, 3, dtype=torch.uint8)
+    names = [contract.INPUT, *contract.OUTPUTS]
+    with tempfile.TemporaryDirectory() as scratch, warnings.catch_warnings():
+        path = Path(scratch) / contract.MODEL_FILE
+        # The tracing exporter is deprecated, but the newer one needs another package and gains
+        # nothing for a graph of convolutions without control flow.
+        warnings.simplefilter("ignore", DeprecationWarning)
+        # Traced sizes become constants: H and W are fixed by design, N is not looked at.
+        warnings.filterwarnings("ignore", "Converting a tensor to a Python boolean", UserWarning)
+        torch.onnx.export(
+            network,
+            (example,),
+            str(path),
+            input_names=names[:1],
+            output_names=names[1:],
+            dynamic_axes={name: {0: "N"} for name in names},
+            opset_version=_OPSET,
+            dynamo=False,
+        )
+        model = onnx.load(path)
+    if artifact.precision == "float16":
+        _store_float16(model)
+    onnx.checker.check_model(model)
+    return model
+
+
+def _store_float16(model: Any) -> None:
+    """Store float32 initialisers as float16, each behind a Cast back to float32.
+
+    ONNX Runtime folds the Casts when it loads the file: half the bytes, the same speed.
+    """
+    casts = []
+    for tensor in model.graph.initializer:
+        values = numpy_helper.to_array(tensor)
+        if values.dtype != np.float32:
+            continue
+        name = tensor.name
+        half = numpy_helper.from_array(values.astype(np.float16), f"{name}.float16")
+        tensor.CopyFrom(half)
+        casts.append(helper.make_node("Cast", [half.name], [name], to=onnx.TensorProto.FLOAT))
+    nodes = [*casts, *model.graph.node]
+    del model.graph.node[:]
+    model.graph.node.extend(nodes)
+
+
+def weights_sha256(model: Any) -> str:
+    """Return the sha256 over a model's initialisers: name, dtype, shape and bytes, by name."""
+    digest = hashlib.sha256()
+    for tensor in sorted(model.graph.initializer, key=lambda tensor: str(tensor.name)):
+        values = numpy_helper.to_array(tensor)
+        digest.update(f"{tensor.name} {values.dtype} {values.shape}\n".encode())
+        digest.update(np.ascontiguousarray(values).tobytes())
+    return digest.hexdigest()

@@ -1,0 +1,232 @@
+"""The network in ONNX Runtime: images in, maps out.
+
+Library: onnxruntime (or onnxruntime-gpu; they install the same module).
+
+Shape letters: N batch, H, W the model's input, S bandwidths.
+"""
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import onnxruntime
+from numpy.typing import NDArray
+from onnxruntime.capi import onnxruntime_pybind11_state as ort_errors
+
+from contract import artifact as contract
+from contract.artifact import Artifact
+from contract.errors import ConfigurationError, DeviceError
+
+Provider = Literal["auto", "cpu", "cuda"]
+
+_CPU = "CPUExecutionProvider"
+_CUDA = "CUDAExecutionProvider"
+
+# ONNX Runtime's errors have no common base of their own.
+_LOAD_ERRORS = (
+    ort_errors.EPFail,
+    ort_errors.Fail,
+    ort_errors.InvalidArgument,
+    ort_errors.InvalidGraph,
+    ort_errors.InvalidProtobuf,
+    ort_errors.NoSuchFile,
+    ort_errors.NotImplemented,
+    ort_errors.RuntimeException,
+)
+_RUN_ERRORS = (
+    ort_errors.EPFail,
+    ort_errors.EngineError,
+    ort_errors.Fail,
+    ort_errors.InvalidArgument,
+    ort_errors.RuntimeException,
+    RuntimeError,
+)
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """Maps of a batch, as `contract.artifact` describes the graph's outputs.
+
+    Attributes:
+        offset: float32 (N, 2, H, W), x and y after tanh, grid units.
+        bandwidth: float32 (N, S, H, W), raw.
+        seed: float32 (N, H, W), 0..1, of the best class.
+        class_index: uint8 (N, H, W), that class.
+    """
+
+    offset: NDArray[np.float32]
+    bandwidth: NDArray[np.float32]
+    seed: NDArray[np.float32]
+    class_index: NDArray[np.uint8]
+
+    def __len__(self) -> int:
+        return len(self.seed)
+
+
+class OnnxEngine:
+    """Runs a model artifact on the CPU or on CUDA.
+
+    With CUDA only the given batch sizes are ever run (a smaller batch is padded up), because each
+    new shape costs a search for convolution algorithms; :meth:`warm_up` pays for them before the
+    first frame. On the CPU a new shape costs nothing and padding would cost time: every batch runs
+    as it is.
+
+    Args:
+        model: The artifact's folder or file.
+        provider: ``cuda`` refuses to run elsewhere; ``auto`` takes CUDA where it works, else the
+            CPU, and logs which.
+        intra_op_threads: Threads of one operator on the CPU; 0 leaves it to ONNX Runtime.
+        batch_sizes: Batch sizes to run; the largest bounds :meth:`run`.
+
+    Raises:
+        ConfigurationError: No model there, a foreign or corrupt file, a graph that does not fit its
+            metadata, or CUDA asked for and not to be had.
+    """
+
+    def __init__(
+        self,
+        model: Path | str,
+        provider: Provider = "auto",
+        intra_op_threads: int = 0,
+        batch_sizes: Sequence[int] = (1,),
+    ) -> None:
+        if not batch_sizes or min(batch_sizes) < 1:
+            raise ValueError(f"batch_sizes is {list(batch_sizes)}, expected numbers from 1 on")
+        self.path = contract.find_model(Path(model))
+        self._session = _open(self.path, provider, intra_op_threads)
+        self.provider: Literal["cpu", "cuda"] = (
+            "cuda" if self._session.get_providers()[0] == _CUDA else "cpu"
+        )
+        metadata = self._session.get_modelmeta().custom_metadata_map
+        self.artifact: Artifact = contract.from_metadata(metadata, str(self.path))
+        _check_graph(self._session, self.artifact, self.path)
+        self.batch_sizes = tuple(sorted(set(batch_sizes)))
+        log.info(
+            "model %s/%s on %s, batches of %s",
+            *(self.artifact.name, self.artifact.version, self.provider, self.batch_sizes),
+        )
+
+    @property
+    def input_size(self) -> tuple[int, int]:
+        """(height, width) of the input in pixels."""
+        return self.artifact.height, self.artifact.width
+
+    def warm_up(self) -> None:
+        """Run every batch size once on a black image, so that no frame waits for a search.
+
+        Raises:
+            DeviceError: The device failed, for instance out of memory: use smaller batches.
+        """
+        sizes = self.batch_sizes if self.provider == "cuda" else self.batch_sizes[-1:]
+        for size in sizes:
+            self.run(np.zeros((size, *self.input_size, 3), np.uint8))
+
+    def run(self, images: NDArray[np.uint8]) -> Predictions:
+        """Run a batch.
+
+        Args:
+            images: uint8 (N, H, W, 3) RGB, N from 1 to the largest batch size.
+
+        Raises:
+            ValueError: The shape or type is not that.
+            DeviceError: The device failed; the engine is of no further use.
+        """
+        n = len(images)
+        expected = (n, *self.input_size, 3)
+        if images.shape != expected or images.dtype != np.uint8:
+            raise ValueError(
+                f"images are {images.dtype} {images.shape}, expected uint8 (N, *{expected[1:]})"
+            )
+        if not 1 <= n <= self.batch_sizes[-1]:
+            raise ValueError(f"a batch of {n}, expected 1..{self.batch_sizes[-1]}")
+        size = n if self.provider == "cpu" else padded_size(n, self.batch_sizes)
+        if size > n:
+            padding = np.zeros((size - n, *images.shape[1:]), np.uint8)
+            images = np.concatenate([images, padding])
+        try:
+            outputs = self._session.run(list(contract.OUTPUTS), {contract.INPUT: images})
+        except _RUN_ERRORS as error:
+            raise DeviceError(f"{self.provider} failed on a batch of {size}: {error}") from error
+        offset, bandwidth, seed, class_index = (output[:n] for output in outputs)
+        return Predictions(_float32(offset), _float32(bandwidth), _float32(seed), class_index)
+
+
+def padded_size(n: int, sizes: Sequence[int]) -> int:
+    """Return the smallest of the ascending ``sizes`` that holds ``n`` images."""
+    return next(size for size in sizes if size >= n)
+
+
+def _float32(values: NDArray[Any]) -> NDArray[np.float32]:
+    return values.astype(np.float32, copy=False)
+
+
+def _open(path: Path, provider: Provider, intra_op_threads: int) -> Any:
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = intra_op_threads
+    options.log_severity_level = 3  # errors; a fallback is told here, in words
+    wanted = _providers(provider)
+    try:
+        session = onnxruntime.InferenceSession(str(path), options, providers=wanted)
+    except _LOAD_ERRORS as error:
+        raise ConfigurationError(
+            f"{path}: not a model that ONNX Runtime {onnxruntime.__version__} can load: {error}; "
+            "copy it again or export it again with `seedstream export`"
+        ) from error
+    # ONNX Runtime goes on with the CPU without a word when CUDA does not start.
+    if wanted[0] == _CUDA and session.get_providers()[0] != _CUDA:
+        reason = "ONNX Runtime could not start CUDA (driver or CUDA libraries)"
+        if provider == "cuda":
+            raise ConfigurationError(_no_cuda(reason))
+        log.warning("running on the CPU: %s", reason)
+    return session
+
+
+def _providers(provider: Provider) -> list[str]:
+    if provider == "cpu":
+        return [_CPU]
+    if _CUDA not in onnxruntime.get_available_providers():
+        reason = "the installed ONNX Runtime has no CUDA provider"
+        if provider == "cuda":
+            raise ConfigurationError(
+                _no_cuda(f"{reason}; install seedstream[gpu] instead of [cpu]")
+            )
+        log.info("running on the CPU: %s", reason)
+        return [_CPU]
+    if hasattr(onnxruntime, "preload_dlls"):
+        onnxruntime.preload_dlls()  # finds the CUDA libraries of pip packages
+    return [_CUDA, _CPU]
+
+
+def _no_cuda(reason: str) -> str:
+    return f"provider is 'cuda', but {reason}; set the provider to 'auto' or 'cpu' to go without"
+
+
+def _check_graph(session: Any, artifact: Artifact, path: Path) -> None:
+    """Compare the graph's inputs and outputs with what its metadata promise."""
+    size = [artifact.height, artifact.width]
+    expected = {
+        contract.INPUT: (("tensor(uint8)",), [*size, 3]),
+        contract.OFFSET: (("tensor(float)", "tensor(float16)"), [2, *size]),
+        contract.BANDWIDTH: (("tensor(float)", "tensor(float16)"), [artifact.n_sigma, *size]),
+        contract.SEED: (("tensor(float)", "tensor(float16)"), size),
+        contract.CLASS_INDEX: (("tensor(uint8)",), size),
+    }
+    found = {each.name: each for each in (*session.get_inputs(), *session.get_outputs())}
+    faults = []
+    for name, (types, shape) in expected.items():
+        if name not in found:
+            faults.append(f"{path}: no input or output '{name}', found {sorted(found)}")
+            continue
+        seen = found[name]
+        if seen.type not in types or seen.shape[1:] != shape or isinstance(seen.shape[0], int):
+            faults.append(
+                f"{path}: '{name}' is {seen.type} {seen.shape}, expected {types[0]} "
+                f"{['N', *shape]} with N dynamic"
+            )
+    if faults:
+        raise ConfigurationError([*faults, f"{path}: export it again with `seedstream export`"])
