@@ -1,0 +1,120 @@
+"""From images of any size to instances, over an engine that sees bright squares as objects."""
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from pycocotools import mask as coco
+
+from contract.artifact import Artifact
+from workers.engine import Predictions, padded_size
+from workers.segmenter import Segmenter
+
+STEP = (2 / 2047, 1 / 1023)
+
+
+class SquareEngine:
+    """Perfect predictions: each colour's pixels point at their middle; red = class 0, green = 1."""
+
+    def __init__(self, largest: int = 2) -> None:
+        self.artifact = Artifact(
+            name="squares",
+            version="1",
+            classes=("person", "vehicle"),
+            height=64,
+            width=96,
+            grid_step=STEP,
+            n_sigma=2,
+            weights_sha256="0" * 64,
+            min_pixels=30,
+            score_threshold=0.5,
+            seed_threshold=0.5,
+        )
+        self.batch_sizes = (1, largest)
+        self.batches: list[int] = []
+
+    def run(self, images: NDArray[np.uint8]) -> Predictions:
+        self.batches.append(len(images))
+        n, height, width, _ = images.shape
+        offset = np.zeros((n, 2, height, width), np.float32)
+        seed = np.zeros((n, height, width), np.float32)
+        class_index = (images[..., 1] > images[..., 0]).astype(np.uint8)
+        for image, shift, score in zip(images, offset, seed, strict=True):
+            color = image[..., :2].max(-1)
+            for value in np.unique(color[color > 140]):
+                here = np.abs(color.astype(int) - value) <= 2
+                y, x = np.nonzero(here)
+                shift[0][here] = (x.mean() - x) * STEP[0]
+                shift[1][here] = (y.mean() - y) * STEP[1]
+                score[here] = value / 255
+        bandwidth = np.full((n, 2, height, width), 1.1, np.float32)
+        return Predictions(offset, bandwidth, seed, class_index)
+
+
+def picture(height: int, width: int) -> NDArray[np.uint8]:
+    """A red person of score 0.78 and a green vehicle of score 0.98, at fixed shares of the size."""
+    image = np.zeros((height, width, 3), np.uint8)
+    image[height // 8 : height // 2, width // 8 : width // 4, 0] = 200
+    image[height // 2 : height, width // 2 : width * 3 // 4, 1] = 250
+    return image
+
+
+@pytest.mark.parametrize("size", [(64, 96), (128, 192), (640, 960)])
+def test_instances_are_in_pixels_of_the_captured_frame(size: tuple[int, int]) -> None:
+    height, width = size
+    (found,) = Segmenter(SquareEngine()).segment([picture(height, width)])
+    assert [(each.id, each.class_name) for each in found] == [(1, "person"), (2, "vehicle")]
+    person, vehicle = found
+    assert person.score == pytest.approx(200 / 255, abs=1e-4)
+    pixel = max(1, height // 64)
+    expected = (width // 8, height // 8, width // 8, height * 3 // 8)
+    assert np.abs(np.subtract(person.box, expected)).max() <= pixel
+    assert vehicle.center[0] == pytest.approx(width * 5 / 8, abs=pixel)
+    assert vehicle.center[1] == pytest.approx(height * 3 / 4, abs=pixel)
+
+
+def test_masks_areas_boxes_and_centres_agree_with_each_other() -> None:
+    (found,) = Segmenter(SquareEngine()).segment([picture(128, 200)])
+    assert len(found) == 2
+    for each in found:
+        mask = coco.decode({"size": each.mask["size"], "counts": each.mask["counts"].encode()})
+        assert mask.shape == (128, 200)
+        rows, columns = np.nonzero(mask)
+        assert each.area == len(rows)
+        assert each.box[:2] == (columns.min(), rows.min())
+        assert each.box[2:] == (np.ptp(columns) + 1, np.ptp(rows) + 1)
+        assert each.center == pytest.approx((columns.mean(), rows.mean()), abs=0.01)
+
+
+def test_instances_below_the_score_threshold_are_left_out_and_ids_stay_dense() -> None:
+    (found,) = Segmenter(SquareEngine(), score_threshold=0.9).segment([picture(64, 96)])
+    assert [(each.id, each.class_name) for each in found] == [(1, "vehicle")]
+
+
+def test_more_images_than_a_batch_holds_run_in_several_batches_and_are_observed() -> None:
+    engine = SquareEngine(largest=2)
+    stages: list[str] = []
+    clock = iter(range(100))
+    segmenter = Segmenter(engine, clock=lambda: float(next(clock)), threads=2)
+    images = [picture(64, 96), picture(128, 96), np.zeros((50, 50, 3), np.uint8)]
+    found = segmenter.segment(images, lambda stage, seconds: stages.append(f"{stage} {seconds:g}"))
+    assert [len(each) for each in found] == [2, 2, 0]
+    assert engine.batches == [2, 1]
+    assert stages == ["infer 1", "cluster 1"] * 2
+
+
+def test_threads_change_nothing() -> None:
+    images = [picture(64, 96), picture(100, 160), picture(64, 64), picture(200, 96)]
+    one = Segmenter(SquareEngine(4)).segment(images)
+    assert one == Segmenter(SquareEngine(4), threads=4).segment(images)
+    assert all(one)
+
+
+def test_the_reference_names_the_weights() -> None:
+    segmenter = Segmenter(SquareEngine())
+    segmenter.warm_up()
+    reference = segmenter.reference
+    assert (reference.name, reference.version, reference.sha256) == ("squares", "1", "0" * 64)
+
+
+def test_a_batch_is_padded_to_the_next_fixed_size() -> None:
+    assert [padded_size(n, (1, 4, 8)) for n in (1, 2, 4, 5, 8)] == [1, 4, 4, 8, 8]
