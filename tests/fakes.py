@@ -1,0 +1,227 @@
+"""Fakes for Kafka, Redis, the network and clocks; makers of frames and records."""
+
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
+
+import numpy as np
+import simplejpeg
+
+from contract.errors import DeviceError, InvalidMessageError, UnavailableError
+from contract.frame import Frame, encode_frame, new_session
+from contract.mask import encode_mask
+from contract.result import Instance, ModelReference, Result, stream_id
+from workers.decode import Image
+from workers.inference import Inference
+from workers.records import Job, Position, Record
+from workers.settings import WorkerSettings
+from workers.sink import Outcome
+from workers.source import Change, Event
+
+HEIGHT, WIDTH = 48, 64
+SESSION = new_session()
+
+
+class FakeClock:
+    """A clock that moves only when told."""
+
+    def __init__(self, now: float = 1_000.0) -> None:
+        self.now = now
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def jpeg(brightness: int = 128, height: int = HEIGHT, width: int = WIDTH) -> bytes:
+    """Return a grey JPEG image."""
+    return simplejpeg.encode_jpeg(np.full((height, width, 3), brightness, np.uint8))
+
+
+def make_frame(
+    camera: str = "gate",
+    sequence: int = 0,
+    *,
+    session: str = SESSION,
+    captured_at: datetime | float | None = None,
+    data: bytes | None = None,
+    width: int = WIDTH,
+    height: int = HEIGHT,
+    content_type: str = "image/jpeg",
+) -> Frame:
+    """Return a frame; its brightness is its sequence, modulo 256."""
+    if isinstance(captured_at, float | int):
+        captured_at = datetime.fromtimestamp(captured_at, UTC)
+    return Frame(
+        camera=camera,
+        session=session,
+        sequence=sequence,
+        captured_at=captured_at or datetime.now(UTC),
+        width=width,
+        height=height,
+        data=jpeg(sequence % 256, height, width) if data is None else data,
+        content_type=content_type,
+    )
+
+
+def make_record(
+    frame: Frame, number: int, *, partition: int = 0, timestamp_seconds: float | None = None
+) -> Record:
+    """Return the record of a frame; it was sent when it was captured, unless given."""
+    key, value, headers = encode_frame(frame)
+    sent = frame.captured_at.timestamp() if timestamp_seconds is None else timestamp_seconds
+    return Record(partition, number, key, value, headers, sent)
+
+
+def make_job(frame: Frame, position: Position) -> Job:
+    """Return the job of a frame."""
+    record = make_record(frame, position.number, partition=position.partition)
+    return Job(record, position, frame, frame.captured_at.timestamp())
+
+
+class FakeSegmenter:
+    """Finds one instance in the top left quarter, whose score tells the image's brightness.
+
+    Args:
+        seconds: How long a batch takes.
+        gate: Each batch waits for it.
+        failure: Raised by every batch.
+    """
+
+    def __init__(
+        self,
+        seconds: float = 0.0,
+        gate: threading.Event | None = None,
+        failure: DeviceError | None = None,
+    ) -> None:
+        self._seconds = seconds
+        self._gate = gate
+        self._failure = failure
+        self.batches: list[int] = []
+        self.entered = threading.Event()
+
+    @property
+    def reference(self) -> ModelReference:
+        return ModelReference(name="fake", version="1", sha256="0" * 64)
+
+    def segment(
+        self, images: Sequence[Image], observe: Callable[[str, float], None]
+    ) -> list[list[Instance]]:
+        self.batches.append(len(images))
+        self.entered.set()
+        if self._failure is not None:
+            raise self._failure
+        if self._gate is not None and not self._gate.wait(10):
+            raise AssertionError("the test never opened the gate")
+        if self._seconds:
+            time.sleep(self._seconds)
+        observe("infer", self._seconds)
+        observe("cluster", 0.0)
+        return [[_instance(image)] for image in images]
+
+
+def _instance(image: Image) -> Instance:
+    height, width = image.shape[:2]
+    mask = np.ones((height // 2, width // 2), np.bool_)
+    return Instance(
+        id=1,
+        class_name="person",
+        score=round(float(image[0, 0, 0]) / 255, 3),
+        box=(0, 0, width // 2, height // 2),
+        center=(width / 4, height / 4),
+        area=int(mask.sum()),
+        mask=encode_mask(mask, (height, width), (0, 0)),
+    )
+
+
+def build_fake(settings: WorkerSettings, seconds: float = 0.0) -> Inference:
+    """Take the place of ``workers.inference.build_inference``."""
+    segmenter = FakeSegmenter(seconds)
+    return Inference(segmenter, "cpu", settings.max_batch_size or 4, lambda: None)
+
+
+class FakeSink:
+    """Results in memory, with the rules of Redis."""
+
+    def __init__(self) -> None:
+        self.results: dict[str, list[Result]] = {}
+        self.away = False
+        self.given_up = False
+
+    def store(self, results: Sequence[Result]) -> list[Outcome]:
+        if self.away:
+            raise UnavailableError("Redis is away")
+        return [self._store(result) for result in results]
+
+    def give_up(self) -> None:
+        self.given_up = True
+
+    def _store(self, result: Result) -> Outcome:
+        stored = self.results.setdefault(result.camera, [])
+        ids = [_order(stream_id(each)) for each in stored]
+        new = _order(stream_id(result))
+        if ids and new <= ids[-1]:
+            return Outcome.DUPLICATE if new in ids else Outcome.OUT_OF_ORDER
+        stored.append(result)
+        return Outcome.STORED
+
+
+def _order(text: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in text.split("-"))
+
+
+class FakeDeadLetters:
+    """Dead letters in memory; they are acknowledged when the test says so."""
+
+    def __init__(self) -> None:
+        self.letters: list[tuple[Record, Position, InvalidMessageError]] = []
+        self.full = False
+
+    def put(self, record: Record, position: Position, error: InvalidMessageError) -> None:
+        self.letters.append((record, position, error))
+
+    def check(self) -> None:
+        """Nothing ends this."""
+
+    @property
+    def reasons(self) -> list[str]:
+        return [error.reason for _, _, error in self.letters]
+
+
+class FakeSource:
+    """A topic in memory: what is fed comes out of the next polls."""
+
+    def __init__(self, partitions: Sequence[int] = (0,)) -> None:
+        self.joined = True
+        self.fed: list[Record] = []
+        self.events = [Event(Change.ASSIGNED, frozenset(partitions))]
+        self.commits: list[dict[int, int]] = []
+        self.asked: list[int] = []
+        self.refuse_commits = False
+
+    def poll(self, max_records: int) -> list[Record]:
+        self.asked.append(max_records)
+        polled, self.fed = self.fed[:max_records], self.fed[max_records:]
+        return polled
+
+    def take_events(self) -> list[Event]:
+        events, self.events = self.events, []
+        return events
+
+    def commit(self, positions: Mapping[int, int]) -> bool:
+        if self.refuse_commits:
+            return False
+        self.commits.append(dict(positions))
+        return True
+
+    def end(self, partition: int) -> int | None:
+        return 100
+
+
+def wait_until(condition: Callable[[], object], seconds: float = 10.0, what: str = "it") -> None:
+    """Wait until ``condition`` holds; fail after ``seconds``."""
+    give_up_at = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > give_up_at:
+            raise AssertionError(f"{what} did not happen within {seconds} s")
+        time.sleep(0.01)

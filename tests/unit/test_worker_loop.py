@@ -1,0 +1,262 @@
+import threading
+
+import pytest
+from prometheus_client import CollectorRegistry
+
+from contract.errors import UnavailableError
+from tests.fakes import FakeClock, FakeDeadLetters, FakeSource, make_frame, make_record
+from workers import loop as loop_module
+from workers.loop import Loop, Rules, reference_seconds
+from workers.metrics import WorkerMetrics
+from workers.positions import Positions
+from workers.records import Job, Record
+from workers.source import Change, Event
+
+
+class FakeWork:
+    """Keeps jobs until the test finishes them."""
+
+    def __init__(self, positions: Positions, room: int = 8) -> None:
+        self._positions = positions
+        self.room = room
+        self.jobs: list[Job] = []
+        self.abandoned: list[int] = []
+        self.failure: Exception | None = None
+        self.on_check = lambda: None
+
+    def put(self, job: Job) -> None:
+        self.jobs.append(job)
+
+    def abandon_waiting(self, partitions: frozenset[int]) -> None:
+        self.abandoned += partitions
+
+    def check(self) -> None:
+        self.on_check()
+        if self.failure is not None:
+            raise self.failure
+
+    def finish(self, *indices: int) -> None:
+        for index in indices:
+            self._positions.finish(self.jobs[index].position)
+
+
+class Bench:
+    """A loop with fakes around it; both clocks stand still."""
+
+    def __init__(self, max_age_seconds: float | None = None) -> None:
+        self.clock, self.wall = FakeClock(), FakeClock(1_800_000_000.0)
+        self.source, self.dead = FakeSource(partitions=(0, 1)), FakeDeadLetters()
+        self.positions = Positions()
+        self.work = FakeWork(self.positions)
+        self.registry = CollectorRegistry()
+        self.progress = threading.Event()
+        rules = Rules(
+            max_age_seconds=max_age_seconds,
+            max_frame_bytes=100_000,
+            max_poll_records=64,
+            commit_interval_seconds=0,
+            drain_seconds=5,
+            camera_series_seconds=60,
+        )
+        metrics = WorkerMetrics(self.registry, max_cameras=10, clock=self.clock)
+        self.loop = Loop(
+            self.source, self.work, self.dead, self.positions, metrics, rules, self.progress,
+            clock=self.clock, wall_clock=self.wall,
+        )  # fmt: skip
+
+    def record(self, number: int, age: float = 0.0, camera: str = "gate") -> Record:
+        return make_record(make_frame(camera, number, captured_at=self.wall.now - age), number)
+
+    def feed(self, *records: Record) -> None:
+        self.source.fed += records
+        self.loop.turn()
+
+    def skipped(self, reason: str = "too_old") -> float | None:
+        labels = {"camera": "gate", "reason": reason}
+        return self.registry.get_sample_value("seedstream_frames_skipped_total", labels)
+
+
+@pytest.fixture
+def bench() -> Bench:
+    return Bench()
+
+
+@pytest.fixture
+def live() -> Bench:
+    return Bench(max_age_seconds=2.0)
+
+
+def test_a_frame_is_committed_only_after_its_work_is_done(bench: Bench) -> None:
+    bench.feed(bench.record(0), bench.record(1))
+    bench.loop.turn()
+    assert bench.source.commits == []
+    bench.work.finish(1)
+    bench.loop.turn()
+    assert bench.source.commits == []
+    bench.work.finish(0)
+    bench.loop.turn()
+    assert bench.source.commits == [{0: 2}]
+
+
+def test_a_refused_commit_is_tried_again(bench: Bench) -> None:
+    bench.feed(bench.record(0))
+    bench.work.finish(0)
+    bench.source.refuse_commits = True
+    bench.loop.turn()
+    bench.source.refuse_commits = False
+    bench.loop.turn()
+    assert bench.source.commits == [{0: 1}]
+
+
+def test_live_mode_skips_and_counts_old_frames_and_commits_past_them(live: Bench) -> None:
+    live.feed(live.record(0, age=2.1), live.record(1, age=1.9))
+    assert [job.frame.sequence for job in live.work.jobs] == [1]
+    assert live.skipped() == 1
+    assert live.source.commits == [{0: 1}]
+
+
+def test_complete_mode_skips_nothing_however_old(bench: Bench) -> None:
+    bench.feed(bench.record(0, age=86_400))
+    assert len(bench.work.jobs) == 1
+
+
+def test_a_capture_clock_that_runs_ahead_does_not_keep_frames_fresh_for_ever(live: Bench) -> None:
+    frame = make_frame(captured_at=live.wall.now + 3600)
+    live.feed(make_record(frame, 0, timestamp_seconds=live.wall.now - 3))
+    assert live.work.jobs == []
+    assert live.skipped() == 1
+
+
+def test_a_frame_from_the_future_by_both_clocks_is_as_good_as_new(live: Bench) -> None:
+    live.feed(make_record(make_frame(captured_at=live.wall.now + 3600), 0))
+    assert len(live.work.jobs) == 1
+
+
+def test_a_record_without_time_stamp_counts_from_its_capture() -> None:
+    frame = make_frame(captured_at=1_700_000_000)
+    assert reference_seconds(frame, make_record(frame, 0, timestamp_seconds=-0.001)) == 1.7e9
+
+
+def test_an_invalid_record_is_dead_lettered_and_the_rest_goes_on(bench: Bench) -> None:
+    poison = Record(0, 0, b"gate", b"?", [], 0.0)
+    bench.feed(poison, bench.record(1))
+    assert bench.dead.reasons == ["missing_header"]
+    assert [job.position.number for job in bench.work.jobs] == [1]
+    bench.work.finish(0)
+    bench.loop.turn()
+    assert bench.source.commits == []
+    bench.positions.finish(bench.dead.letters[0][1])
+    bench.loop.turn()
+    assert bench.source.commits == [{0: 2}]
+
+
+def test_an_oversized_value_is_dead_lettered(bench: Bench) -> None:
+    bench.feed(make_record(make_frame(data=b"x" * 100_001), 0))
+    assert bench.dead.reasons == ["oversized"]
+
+
+def test_polling_goes_on_without_taking_records_while_there_is_no_room(bench: Bench) -> None:
+    bench.work.room = 0
+    bench.feed(bench.record(0))
+    assert bench.source.asked[-1] == 0
+    assert bench.work.jobs == []
+
+
+def test_no_more_is_taken_than_there_is_room_for(bench: Bench) -> None:
+    bench.work.room = 3
+    bench.feed(*(bench.record(number) for number in range(9)))
+    assert len(bench.work.jobs) == 3
+
+
+def test_live_mode_takes_records_even_without_room(live: Bench) -> None:
+    live.work.room = 0
+    live.feed(live.record(0))
+    assert len(live.work.jobs) == 1
+
+
+def test_a_full_dead_letter_box_stops_the_taking(live: Bench) -> None:
+    live.dead.full = True
+    live.feed(live.record(0))
+    assert live.work.jobs == []
+
+
+def test_skipped_positions_in_memory_are_bounded(
+    live: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(loop_module, "MAX_TRACKED", 3)
+    live.feed(live.record(0), live.record(1, age=9), live.record(2, age=9))
+    live.feed(live.record(3))
+    assert live.source.asked[-1] == 0
+    live.work.finish(0)
+    live.loop.turn()
+    assert live.source.asked[-1] > 0
+
+
+def test_on_revoke_what_is_in_flight_is_finished_and_committed(bench: Bench) -> None:
+    bench.feed(bench.record(0), bench.record(1))
+    bench.source.events = [Event(Change.REVOKED, frozenset({0}))]
+    checks = iter(range(3))
+
+    def finish_after_a_while() -> None:
+        if next(checks, None) == 2:
+            bench.work.finish(0, 1)
+
+    bench.work.on_check = finish_after_a_while
+    bench.loop.turn()
+    assert bench.source.commits == [{0: 2}]
+    assert bench.work.abandoned == [0]
+    assert bench.positions.owned == {1}
+
+
+def test_on_revoke_what_does_not_finish_in_time_is_not_committed(bench: Bench) -> None:
+    bench.feed(bench.record(0), bench.record(1))
+    bench.work.finish(0)
+    bench.source.events = [Event(Change.REVOKED, frozenset({0}))]
+    bench.work.on_check = lambda: setattr(bench.clock, "now", bench.clock.now + 1)
+    bench.loop.turn()
+    assert bench.source.commits == [{0: 1}]
+    bench.work.finish(1)
+    bench.loop.turn()
+    assert bench.source.commits == [{0: 1}]
+
+
+def test_lost_partitions_are_dropped_without_a_commit(bench: Bench) -> None:
+    bench.feed(bench.record(0))
+    bench.work.finish(0)
+    bench.source.events = [Event(Change.LOST, frozenset({0}))]
+    bench.loop.turn()
+    bench.loop.turn()
+    assert bench.source.commits == []
+
+
+def test_the_end_drains_and_commits_what_is_in_flight(bench: Bench) -> None:
+    bench.feed(bench.record(0))
+    bench.work.on_check = lambda: bench.work.finish(0)
+    bench.loop.run(lambda: True)
+    assert bench.source.commits == [{0: 1}]
+    assert bench.source.asked[-1] == 0
+
+
+def test_the_drain_is_bounded_and_leaves_unfinished_work_uncommitted(bench: Bench) -> None:
+    bench.feed(bench.record(0))
+    bench.work.on_check = lambda: setattr(bench.clock, "now", bench.clock.now + 1)
+    bench.loop.run(lambda: True)
+    assert bench.source.commits == []
+
+
+def test_when_the_work_has_ended_the_loop_ends_with_nothing_committed(bench: Bench) -> None:
+    bench.feed(bench.record(0))
+    bench.work.failure = UnavailableError("Redis is away")
+    with pytest.raises(UnavailableError, match="Redis is away"):
+        bench.loop.run(lambda: False)
+    assert bench.source.commits == []
+
+
+def test_the_lag_is_shown_in_records_and_seconds(bench: Bench) -> None:
+    bench.feed(bench.record(90, age=4))
+    bench.clock.now += 2
+    bench.loop.turn()
+    labels = {"partition": "0"}
+    assert bench.registry.get_sample_value("seedstream_lag_records", labels) == 10
+    seconds = bench.registry.get_sample_value("seedstream_lag_seconds", labels)
+    assert seconds == pytest.approx(4)

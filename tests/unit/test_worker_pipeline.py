@@ -1,0 +1,209 @@
+import threading
+import time
+from collections.abc import Callable, Iterator
+
+import pytest
+from prometheus_client import CollectorRegistry
+
+from contract.errors import DeviceError, UnavailableError
+from tests.fakes import FakeDeadLetters, FakeSegmenter, FakeSink, make_frame, make_job, wait_until
+from workers.metrics import WorkerMetrics
+from workers.pipeline import Limits, Pipeline
+from workers.positions import Positions
+
+
+class Bench:
+    """A running pipeline with fakes around it."""
+
+    def __init__(self, segmenter: FakeSegmenter, **limits: float | None) -> None:
+        self.segmenter, self.sink, self.dead = segmenter, FakeSink(), FakeDeadLetters()
+        self.positions = Positions()
+        self.positions.assign([0])
+        self.registry = CollectorRegistry()
+        given = {
+            "max_waiting_frames": 4, "max_decoded_frames": 2, "max_batch_size": 2,
+            "max_batch_age_seconds": 0.01, "max_frame_pixels": 10_000, "decode_threads": 2,
+            "max_age_seconds": None,
+        }  # fmt: skip
+        self.pipeline = Pipeline(
+            segmenter,
+            self.sink,
+            self.dead,
+            self.positions,
+            WorkerMetrics(self.registry, max_cameras=10, clock=time.monotonic),
+            Limits(**(given | limits)),  # type: ignore[arg-type]
+            on_progress=lambda: None,
+        )
+        self.pipeline.start()
+
+    def put(self, number: int, camera: str = "gate", **frame: object) -> None:
+        position = self.positions.begin(0, number)
+        assert position is not None
+        self.pipeline.put(make_job(make_frame(camera, number, **frame), position))  # type: ignore[arg-type]
+
+    def wait_done(self) -> None:
+        wait_until(lambda: self.positions.in_flight() == 0, what="all frames done")
+
+    def stored(self, camera: str = "gate") -> list[int]:
+        return [result.sequence for result in self.sink.results.get(camera, [])]
+
+    def skipped(self, reason: str) -> float | None:
+        labels = {"camera": "gate", "reason": reason}
+        return self.registry.get_sample_value("seedstream_frames_skipped_total", labels)
+
+
+Start = Callable[..., Bench]
+
+
+@pytest.fixture
+def start() -> Iterator[Start]:
+    benches: list[Bench] = []
+
+    def begin(segmenter: FakeSegmenter | None = None, **limits: float | None) -> Bench:
+        benches.append(Bench(segmenter or FakeSegmenter(), **limits))
+        return benches[-1]
+
+    yield begin
+    for bench in benches:
+        bench.pipeline.stop()
+
+
+def test_frames_are_stored_in_order_and_their_positions_done(start: Start) -> None:
+    bench = start(max_waiting_frames=50)
+    for number in range(20):
+        bench.put(number)
+    bench.wait_done()
+    assert bench.stored() == list(range(20))
+    assert bench.positions.committable() == {0: 20}
+    assert max(bench.segmenter.batches) <= 2
+
+
+def test_a_result_tells_frame_model_and_instances(start: Start) -> None:
+    bench = start()
+    bench.put(51)
+    bench.wait_done()
+    (result,) = bench.sink.results["gate"]
+    assert (result.sequence, result.width, result.height) == (51, 64, 48)
+    assert result.model.name == "fake"
+    assert result.instances[0].score == pytest.approx(51 / 255, abs=0.01)
+    assert 0 <= result.latency_seconds < 10
+
+
+def test_an_image_that_does_not_decode_is_a_dead_letter_and_its_neighbours_go_on(
+    start: Start,
+) -> None:
+    bench = start()
+    bench.put(0)
+    bench.put(1, data=b"no image")
+    bench.put(2)
+    wait_until(lambda: bench.stored() == [0, 2], what="the neighbours")
+    wait_until(lambda: bench.dead.reasons == ["corrupt_image"], what="the dead letter")
+    assert bench.positions.committable() == {0: 1}
+
+
+def test_under_overload_in_live_mode_the_newest_frames_win(start: Start) -> None:
+    gate = threading.Event()
+    bench = start(
+        FakeSegmenter(gate=gate),
+        max_age_seconds=60.0, max_batch_size=1, max_decoded_frames=1, max_waiting_frames=2,
+    )  # fmt: skip
+    bench.put(0)
+    assert bench.segmenter.entered.wait(5)
+    for number in range(1, 10):
+        bench.put(number)
+    gate.set()
+    bench.wait_done()
+    assert bench.stored() == [0, 1, 8, 9]
+    assert bench.skipped("superseded") == 6
+    assert bench.positions.committable() == {0: 10}
+
+
+def test_in_live_mode_a_frame_that_grew_old_while_waiting_is_skipped(start: Start) -> None:
+    bench = start(max_age_seconds=2.0)
+    bench.put(0, captured_at=time.time() - 5)
+    bench.wait_done()
+    assert bench.stored() == []
+    assert bench.skipped("too_old") == 1
+
+
+def test_frames_of_a_partition_that_has_gone_are_not_processed(start: Start) -> None:
+    gate = threading.Event()
+    bench = start(FakeSegmenter(gate=gate), max_batch_size=1)
+    bench.put(0)
+    assert bench.segmenter.entered.wait(5)
+    bench.put(1)
+    bench.put(2)
+    bench.positions.drop([0])
+    gate.set()
+    time.sleep(0.1)
+    assert bench.stored() == [0]
+    assert bench.positions.committable() == {}
+
+
+def test_abandoned_frames_are_left_to_others(start: Start) -> None:
+    gate = threading.Event()
+    bench = start(FakeSegmenter(gate=gate), max_batch_size=1, max_decoded_frames=1)
+    bench.put(0)
+    assert bench.segmenter.entered.wait(5)
+    for number in range(1, 5):
+        bench.put(number)
+    bench.pipeline.abandon_waiting([0])
+    gate.set()
+    bench.wait_done()
+    assert bench.stored() == [0, 1]
+    assert bench.positions.committable() == {0: 2}
+
+
+def test_the_room_shrinks_as_frames_wait(start: Start) -> None:
+    gate = threading.Event()
+    bench = start(FakeSegmenter(gate=gate), max_batch_size=1, max_decoded_frames=1)
+    bench.put(0)
+    assert bench.segmenter.entered.wait(5)
+    bench.put(1)
+    assert bench.pipeline.room == 4
+    bench.put(2)
+    assert bench.pipeline.room == 3
+    gate.set()
+
+
+def test_a_redelivered_frame_is_done_without_a_second_result(
+    start: Start,
+) -> None:
+    bench = start()
+    bench.put(7)
+    bench.wait_done()
+    bench.put(7)
+    bench.wait_done()
+    assert bench.stored() == [7]
+    labels = {"camera": "gate"}
+    assert bench.registry.get_sample_value("seedstream_frames_duplicate_total", labels) == 1
+    assert bench.registry.get_sample_value("seedstream_frames_processed_total", labels) == 1
+
+
+def test_when_redis_stays_away_the_check_says_so_and_nothing_is_done(start: Start) -> None:
+    bench = start()
+    bench.sink.away = True
+    bench.put(0)
+    with pytest.raises(UnavailableError, match="Redis is away"):
+        wait_until(bench.pipeline.check)
+    assert bench.positions.committable() == {}
+
+
+def test_when_the_device_fails_the_check_says_so_and_nothing_is_done(start: Start) -> None:
+    bench = start(FakeSegmenter(failure=DeviceError("out of memory")))
+    bench.put(0)
+    with pytest.raises(DeviceError, match="out of memory"):
+        wait_until(bench.pipeline.check)
+    assert bench.positions.committable() == {}
+
+
+def test_a_network_that_hangs_is_seen(start: Start) -> None:
+    gate = threading.Event()
+    bench = start(FakeSegmenter(gate=gate))
+    assert bench.pipeline.busy_seconds == 0
+    bench.put(0)
+    assert bench.segmenter.entered.wait(5)
+    wait_until(lambda: bench.pipeline.busy_seconds > 0.02)
+    gate.set()
+    bench.wait_done()
+    wait_until(lambda: bench.pipeline.busy_seconds == 0)

@@ -1,0 +1,64 @@
+from pathlib import Path
+
+import pytest
+from pydantic import SecretStr
+
+from contract.errors import ConfigurationError
+from contract.settings import load_settings
+from workers.inference import batch_sizes_up_to
+from workers.settings import WorkerSettings
+
+
+@pytest.fixture
+def model(tmp_path: Path) -> Path:
+    (tmp_path / "model.onnx").write_bytes(b"opaque to the settings")
+    return tmp_path
+
+
+def test_defaults_are_those_of_live_cameras(model: Path) -> None:
+    settings = load_settings(WorkerSettings, model=model)
+    assert settings.mode == "live"
+    assert settings.group == "seedstream-workers"
+
+
+def test_all_wrong_settings_are_listed_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WORKER_MODE", "fast")
+    monkeypatch.setenv("WORKER_MAX_AGE_SECONDS", "-1")
+    monkeypatch.setenv("WORKER_REDIS_URL", "http://user:hunter2@host")
+    monkeypatch.setenv("WORKER_BOOTSTRAP_SERVERS", "nowhere")
+    monkeypatch.setenv("WORKER_DEAD_TOPIC", "frames")
+    with pytest.raises(ConfigurationError) as caught:
+        load_settings(WorkerSettings, model=tmp_path / "absent")
+    text = "\n".join(caught.value.faults)
+    for variable in ("MODE", "MAX_AGE_SECONDS", "REDIS_URL", "BOOTSTRAP_SERVERS", "DEAD_TOPIC"):
+        assert f"WORKER_{variable}" in text
+    assert "no model here" in text
+    assert "hunter2" not in text
+
+
+def test_without_a_model_the_fault_names_the_setting() -> None:
+    with pytest.raises(ConfigurationError, match="WORKER_MODEL"):
+        load_settings(WorkerSettings)
+
+
+@pytest.mark.parametrize("url", ["redis://:p@host:6379/0", "rediss://host", "unix:///run/redis"])
+def test_redis_urls_are_taken_and_their_password_is_not_shown(model: Path, url: str) -> None:
+    settings = load_settings(WorkerSettings, model=model, redis_url=url)
+    assert settings.redis_url == SecretStr(url)
+    assert url not in repr(settings)
+
+
+@pytest.mark.parametrize("url", ["host:6379", "redis://", "redis://host:port", "redis://h:99999"])
+def test_what_is_no_redis_url_is_refused(model: Path, url: str) -> None:
+    with pytest.raises(ConfigurationError, match="WORKER_REDIS_URL"):
+        load_settings(WorkerSettings, model=model, redis_url=url)
+
+
+@pytest.mark.parametrize(
+    ("largest", "sizes"),
+    [(1, (1,)), (2, (1, 2)), (6, (1, 2, 4, 6)), (8, (1, 2, 4, 8))],
+)
+def test_batch_sizes_double_up_to_the_largest(largest: int, sizes: tuple[int, ...]) -> None:
+    assert batch_sizes_up_to(largest) == sizes
