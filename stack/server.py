@@ -40,14 +40,16 @@ class ProcessIdentity(msgspec.Struct, frozen=True):
 
     @classmethod
     def of(cls, pid: int) -> "ProcessIdentity | None":
-        """Return the identity of a process, None where there is none or only its exit status."""
+        """Return the identity of a process; None where nothing of it runs any more."""
         try:
             stat = Path(f"/proc/{pid}/stat").read_text()
         except (FileNotFoundError, ProcessLookupError):
             return None
         # The program's name, in brackets, may hold blanks and brackets: fields begin after it.
         fields = stat.rpartition(")")[2].split()
-        return None if fields[0] in "ZX" else cls(pid, int(fields[19]))
+        # "Z" is an exit status that nobody fetched, unless other threads outlive the main one.
+        ended = fields[0] in "ZX" and int(fields[17]) <= 1
+        return None if ended else cls(pid, int(fields[19]))
 
     def alive(self) -> bool:
         """Return whether this very process still runs."""
@@ -91,7 +93,8 @@ class Server:
 
     def alive(self) -> bool:
         """Return whether the process still runs."""
-        return self.exit_code is None and self.identity.alive()
+        # Of an own child only its exit status is certain: its threads may outlive the main one.
+        return self.identity.alive() if self._process is None else self._process.poll() is None
 
     def tail(self) -> str:
         """Return the last lines of its log."""

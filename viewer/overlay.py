@@ -80,7 +80,7 @@ def draw_overlay(
     if not (labels or header):
         return drawn
     canvas = Image.fromarray(drawn)
-    font = _font(max(11, round(min(image.shape[:2]) / 42)))
+    font = _font(max(10, round(min(image.shape[:2]) / 50)))
     if labels:
         pen = ImageDraw.Draw(canvas)
         for instance in shown:
