@@ -1,0 +1,252 @@
+"""The engine over real files in the real ONNX Runtime, and all that it must refuse."""
+
+import logging
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+import onnxruntime
+import pytest
+
+onnx = pytest.importorskip("onnx", reason="the workshop's extra `train` is not installed")
+from onnx import TensorProto, helper  # noqa: E402  (after the skip)
+
+from contract import artifact as contract  # noqa: E402
+from contract.artifact import Artifact  # noqa: E402
+from contract.errors import ConfigurationError, DeviceError  # noqa: E402
+from workers import engine as engine_module  # noqa: E402
+from workers.engine import OnnxEngine  # noqa: E402
+from workers.segmenter import Segmenter  # noqa: E402
+
+HEIGHT, WIDTH = 32, 48
+CARD = Artifact(
+    name="tiny",
+    version="1",
+    classes=("person",),
+    height=HEIGHT,
+    width=WIDTH,
+    grid_step=(2 / 2047, 1 / 1023),
+    n_sigma=1,
+    weights_sha256="0" * 64,
+)
+
+HAS_CUDA = "CUDAExecutionProvider" in onnxruntime.get_available_providers()
+
+
+def tiny_model(
+    *, width: int = WIDTH, n_sigma: int = 1, drop: str = "", static: bool = False
+) -> Any:
+    """A network without weights: every map is the mean of the colours, scaled."""
+    n: int | str = 2 if static else "N"
+    shape = [n, HEIGHT, width]
+    nodes = [
+        helper.make_node("Cast", ["images"], ["float"], to=TensorProto.FLOAT),
+        helper.make_node("ReduceMean", ["float"], ["mean"], axes=[3], keepdims=0),
+        helper.make_node("Constant", [], ["scale"], value_float=1 / 255),
+        helper.make_node("Mul", ["mean", "scale"], ["seed"]),
+        helper.make_node("Constant", [], ["axis"], value_ints=[1]),
+        helper.make_node("Unsqueeze", ["seed", "axis"], ["one"]),
+        helper.make_node("Concat", ["one", "one"], ["offset"], axis=1),
+        helper.make_node("Concat", ["one"] * n_sigma, ["bandwidth"], axis=1),
+        helper.make_node("Cast", ["seed"], ["class_index"], to=TensorProto.UINT8),
+    ]
+    value = helper.make_tensor_value_info
+    outputs = [
+        value("offset", TensorProto.FLOAT, [n, 2, HEIGHT, width]),
+        value("bandwidth", TensorProto.FLOAT, [n, n_sigma, HEIGHT, width]),
+        value("seed", TensorProto.FLOAT, shape),
+        value("class_index", TensorProto.UINT8, shape),
+    ]
+    graph = helper.make_graph(
+        nodes,
+        "tiny",
+        [value("images", TensorProto.UINT8, [*shape, 3])],
+        [output for output in outputs if output.name != drop],
+    )
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+
+
+Write = Callable[..., Path]
+
+
+@pytest.fixture
+def write(tmp_path: Path) -> Write:
+    """Write a tiny model as an artifact folder and return it."""
+
+    def write(model: Any = None, artifact: Artifact | None = CARD) -> Path:
+        model = model or tiny_model()
+        if artifact is not None:
+            helper.set_model_props(model, contract.to_metadata(artifact))
+        folder = tmp_path / "tiny" / "1"
+        folder.mkdir(parents=True)
+        onnx.save(model, folder / "model.onnx")
+        if artifact is not None:
+            contract.write_card(artifact, folder)
+        return folder
+
+    return write
+
+
+def test_maps_come_out_by_name_and_type(write: Write) -> None:
+    engine = OnnxEngine(write(), provider="cpu", batch_sizes=(1, 4))
+    engine.warm_up()
+    images = np.zeros((3, HEIGHT, WIDTH, 3), np.uint8)
+    images[1] = 255
+    maps = engine.run(images)
+    assert engine.provider == "cpu"
+    assert len(maps) == 3
+    assert maps.seed.max((1, 2)).tolist() == [0, pytest.approx(1), 0]
+    assert maps.offset.shape == (3, 2, HEIGHT, WIDTH)
+    assert maps.bandwidth.shape == (3, 1, HEIGHT, WIDTH)
+    assert (maps.seed.dtype, maps.class_index.dtype) == (np.float32, np.uint8)
+
+
+def test_a_folder_with_a_current_version_is_found(write: Write) -> None:
+    folder = write()
+    (folder.parent / "current").symlink_to(folder)
+    assert OnnxEngine(folder.parent, provider="cpu").artifact == CARD
+
+
+def test_batches_beyond_the_largest_and_other_shapes_are_refused(write: Write) -> None:
+    engine = OnnxEngine(write(), provider="cpu", batch_sizes=(2,))
+    with pytest.raises(ValueError, match=r"a batch of 3, expected 1\.\.2"):
+        engine.run(np.zeros((3, HEIGHT, WIDTH, 3), np.uint8))
+    with pytest.raises(ValueError, match="expected uint8"):
+        engine.run(np.zeros((1, HEIGHT, WIDTH + 8, 3), np.uint8))
+    with pytest.raises(ValueError, match="expected uint8"):
+        engine.run(np.zeros((1, HEIGHT, WIDTH, 3), np.float32))  # type: ignore[arg-type]
+
+
+def test_on_cuda_a_batch_is_padded_to_a_fixed_size_and_the_padding_is_cut_off(
+    write: Write, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The padding itself needs no accelerator: the CPU's session stands in for CUDA's."""
+    engine = OnnxEngine(write(), provider="cpu", batch_sizes=(4, 1))
+    ran: list[int] = []
+    session = engine._session
+
+    class Recorder:
+        def run(self, names: list[str], inputs: dict[str, Any]) -> Any:
+            ran.append(len(inputs["images"]))
+            return session.run(names, inputs)
+
+    monkeypatch.setattr(engine, "_session", Recorder())
+    monkeypatch.setattr(engine, "provider", "cuda")
+    images = np.full((2, HEIGHT, WIDTH, 3), 51, np.uint8)
+    maps = engine.run(images)
+    assert ran == [4]
+    assert len(maps) == len(maps.offset) == 2
+    assert maps.seed.min() == pytest.approx(0.2)
+    engine.warm_up()
+    assert ran == [4, 1, 4]
+
+
+def test_a_failure_while_running_is_a_device_error(
+    write: Write, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine = OnnxEngine(write(), provider="cpu")
+
+    class Broken:
+        def run(self, names: list[str], inputs: dict[str, Any]) -> Any:
+            raise engine_module.ort_errors.Fail("CUDA failure 700: illegal memory access")
+
+    monkeypatch.setattr(engine, "_session", Broken())
+    with pytest.raises(DeviceError, match="failure 700"):
+        engine.run(np.zeros((1, HEIGHT, WIDTH, 3), np.uint8))
+
+
+def test_a_missing_model_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match="no model here"):
+        OnnxEngine(tmp_path / "nowhere", provider="cpu")
+
+
+def test_a_foreign_onnx_file_is_refused(write: Write) -> None:
+    with pytest.raises(ConfigurationError, match="a foreign ONNX file"):
+        OnnxEngine(write(artifact=None), provider="cpu")
+
+
+@pytest.mark.parametrize("content", [b"", b"no protobuf at all", None])
+def test_a_corrupt_file_is_refused(write: Write, content: bytes | None) -> None:
+    path = write() / "model.onnx"
+    path.with_name("model.json").unlink()
+    path.write_bytes(path.read_bytes()[:-100] if content is None else content)
+    with pytest.raises(ConfigurationError, match=r"not a model that ONNX Runtime|foreign|not fit"):
+        OnnxEngine(path, provider="cpu")
+
+
+def test_a_file_that_is_not_the_one_on_its_card_is_refused(write: Write) -> None:
+    path = write() / "model.onnx"
+    path.write_bytes(path.read_bytes()[:-10])
+    with pytest.raises(ConfigurationError, match="a broken or partial copy"):
+        OnnxEngine(path.parent, provider="cpu")
+
+
+@pytest.mark.parametrize(
+    ("model", "changes", "words"),
+    [
+        ({"width": WIDTH + 8}, {}, ["'images'", "'seed'", "32, 56", "32, 48"]),
+        ({"n_sigma": 2}, {}, ["'bandwidth'", "['N', 2, 32, 48]", "['N', 1, 32, 48]"]),
+        ({}, {"n_sigma": 2}, ["'bandwidth'", "['N', 2, 32, 48]"]),
+        ({"drop": "class_index"}, {}, ["no input or output 'class_index'", "'seed'"]),
+        ({"static": True}, {}, ["'images'", "with N dynamic"]),
+        ({}, {"schema": 2}, ["schema is 2, expected 1"]),
+        ({}, {"classes": ()}, ["classes"]),
+    ],
+)
+def test_a_graph_that_does_not_fit_its_metadata_is_refused_with_both(
+    write: Write, model: dict[str, Any], changes: dict[str, Any], words: list[str]
+) -> None:
+    folder = write(tiny_model(**model), msgspec.structs.replace(CARD, **changes))
+    with pytest.raises(ConfigurationError) as caught:
+        OnnxEngine(folder, provider="cpu")
+    for word in words:
+        assert word in str(caught.value)
+
+
+@pytest.mark.skipif(HAS_CUDA, reason="this ONNX Runtime has CUDA")
+def test_cuda_that_is_not_installed_is_refused_and_auto_says_why_it_goes_without(
+    write: Write, caplog: pytest.LogCaptureFixture
+) -> None:
+    folder = write()
+    with pytest.raises(ConfigurationError, match=r"no CUDA provider; install seedstream\[gpu\]"):
+        OnnxEngine(folder, provider="cuda")
+    with caplog.at_level(logging.INFO):
+        assert OnnxEngine(folder, provider="auto").provider == "cpu"
+    assert "running on the CPU: the installed ONNX Runtime has no CUDA provider" in caplog.text
+
+
+def test_a_silent_fallback_to_the_cpu_is_refused(
+    write: Write, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """ONNX Runtime with CUDA built in but no driver: it lists the provider and uses the CPU."""
+    folder = write()
+    real = onnxruntime.InferenceSession
+    monkeypatch.setattr(
+        onnxruntime, "get_available_providers", lambda: [engine_module._CUDA, engine_module._CPU]
+    )
+    monkeypatch.setattr(
+        onnxruntime,
+        "InferenceSession",
+        lambda path, options, providers: real(path, options, providers=[engine_module._CPU]),
+    )
+    monkeypatch.setattr(onnxruntime, "preload_dlls", lambda: None, raising=False)
+    with pytest.raises(ConfigurationError, match="could not start CUDA"):
+        OnnxEngine(folder, provider="cuda")
+    assert OnnxEngine(folder, provider="auto").provider == "cpu"
+    assert "could not start CUDA" in caplog.text
+
+
+def test_the_shipped_model_runs_on_pictures_of_any_size(street_model: Path) -> None:
+    engine = OnnxEngine(street_model, provider="cpu", batch_sizes=(2,))
+    segmenter = Segmenter(engine)
+    found = segmenter.segment([np.zeros((480, 640, 3), np.uint8), np.zeros((90, 50, 3), np.uint8)])
+    assert len(found) == 2
+
+
+def test_a_copy_elsewhere_is_the_same_model(write: Write, tmp_path: Path) -> None:
+    folder = write()
+    copy = Path(shutil.copytree(folder, tmp_path / "elsewhere"))
+    assert OnnxEngine(copy, provider="cpu").artifact == OnnxEngine(folder, "cpu").artifact

@@ -1,0 +1,230 @@
+"""Export with random weights through PyTorch, onnx and ONNX Runtime."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch", reason="the workshop's extra `train` is not installed")
+onnx = pytest.importorskip("onnx", reason="the workshop's extra `train` is not installed")
+
+from contract.artifact import Artifact, from_metadata  # noqa: E402  (after the skips)
+from contract.errors import ConfigurationError  # noqa: E402
+from model import export as export_module  # noqa: E402
+from model.checkpoint import load_checkpoint  # noqa: E402
+from model.deploy import DeployedNetwork, fuse_batch_norm  # noqa: E402
+from model.erfnet import BranchedERFNet  # noqa: E402
+from model.export import ExportError, export, export_checkpoint  # noqa: E402
+from model.onnx_file import weights_sha256  # noqa: E402
+from model.verify import make_pictures, matched_ious  # noqa: E402
+from workers.cluster import Clusters  # noqa: E402
+from workers.engine import OnnxEngine  # noqa: E402
+
+HEIGHT, WIDTH = 96, 160
+
+
+def random_network(n_sigma: int, n_classes: int, seed: int = 0) -> BranchedERFNet:
+    """A network whose batch norms have seen something, so that fusing them has to be right."""
+    torch.manual_seed(seed)
+    network = BranchedERFNet([2 + n_sigma, n_classes])
+    for module in network.modules():
+        if isinstance(module, torch.nn.BatchNorm2d):
+            module.running_mean.normal_(0, 0.1)
+            module.running_var.uniform_(0.5, 1.5)
+            torch.nn.init.normal_(module.weight, 1, 0.1)
+            torch.nn.init.normal_(module.bias, 0, 0.1)
+    return network.eval()
+
+
+def card(**changes: Any) -> Artifact:
+    artifact = Artifact(
+        name="random",
+        version="1",
+        classes=("person", "vehicle"),
+        height=HEIGHT,
+        width=WIDTH,
+        grid_step=(2 / 2047, 1 / 1023),
+        n_sigma=2,
+        weights_sha256="",
+    )
+    return msgspec.structs.replace(artifact, **changes)
+
+
+@pytest.mark.parametrize("precision", ["float32", "float16"])
+@pytest.mark.parametrize(("n_sigma", "classes"), [(1, ("person",)), (2, ("person", "vehicle"))])
+def test_the_file_gives_what_the_network_gives(
+    tmp_path: Path, precision: str, n_sigma: int, classes: tuple[str, ...]
+) -> None:
+    network = random_network(n_sigma, len(classes))
+    done = export(network, card(precision=precision, n_sigma=n_sigma, classes=classes), tmp_path)
+    assert done.folder == tmp_path / "random" / "1"
+    assert sorted(path.name for path in done.folder.iterdir()) == ["model.json", "model.onnx"]
+    assert [path.name for path in tmp_path.iterdir()] == ["random"]
+    pictures = make_pictures(HEIGHT, WIDTH, 3)
+    maps = OnnxEngine(done.folder, provider="cpu", batch_sizes=(3,)).run(pictures)
+    with torch.inference_mode():
+        offset, bandwidth, seed, _ = DeployedNetwork(network, n_sigma)(torch.from_numpy(pictures))
+    tolerance = 1e-5 if precision == "float32" else 2e-3
+    assert offset.abs().max() > 0.01  # there is something to compare
+    np.testing.assert_allclose(maps.offset, offset, atol=tolerance)
+    np.testing.assert_allclose(maps.bandwidth, bandwidth, atol=tolerance)
+    np.testing.assert_allclose(maps.seed, seed, atol=tolerance)
+    assert maps.class_index.max() < len(classes)
+
+
+def test_float16_weights_halve_the_file(tmp_path: Path) -> None:
+    network = random_network(2, 2)
+    sizes = [
+        (export(network, card(precision=p, version=p), tmp_path).folder / "model.onnx").stat()
+        for p in ("float32", "float16")
+    ]
+    assert sizes[1].st_size < 0.55 * sizes[0].st_size
+    assert sizes[1].st_size < 5_000_000
+
+
+def test_the_metadata_and_the_card_say_the_same_and_the_checksum_is_of_the_weights(
+    tmp_path: Path,
+) -> None:
+    done = export(random_network(2, 2), card(accuracy={"recall": 0.9}), tmp_path)
+    model = onnx.load(done.folder / "model.onnx")
+    properties = {each.key: each.value for each in model.metadata_props}
+    artifact = from_metadata(properties, "model.onnx")
+    assert artifact == done.artifact
+    assert artifact.weights_sha256 == weights_sha256(model)
+    written = json.loads((done.folder / "model.json").read_text())
+    assert written.pop("file_sha256")
+    assert written == json.loads(msgspec.json.encode(artifact))
+    other = export(random_network(2, 2, seed=1), card(version="2"), tmp_path)
+    assert other.artifact.weights_sha256 != artifact.weights_sha256
+
+
+def test_fusing_batch_norm_changes_no_output_and_not_the_network() -> None:
+    network = random_network(2, 2)
+    before = {name: value.clone() for name, value in network.state_dict().items()}
+    images = torch.rand(1, 3, 32, 48)
+    with torch.inference_mode():
+        torch.testing.assert_close(
+            fuse_batch_norm(network)(images), network(images), atol=1e-5, rtol=1e-5
+        )
+    assert all(torch.equal(value, before[name]) for name, value in network.state_dict().items())
+
+
+def test_a_file_that_differs_is_not_exported_and_nothing_is_left(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As if the exporter had mistaken one weight."""
+    honest = export_module.to_onnx
+
+    def mistaken(network: DeployedNetwork, artifact: Artifact) -> Any:
+        model = honest(network, artifact)
+        for tensor in model.graph.initializer:
+            if tensor.name.endswith("decoders.0.output_conv.bias"):
+                values = onnx.numpy_helper.to_array(tensor) + np.float32(0.05)
+                tensor.CopyFrom(onnx.numpy_helper.from_array(values, tensor.name))
+                return model
+        raise AssertionError("no such weight")
+
+    monkeypatch.setattr(export_module, "to_onnx", mistaken)
+    with pytest.raises(
+        ExportError, match=r"offset differs from PyTorch by up to 0\.0\d+, expected"
+    ):
+        export(random_network(2, 2), card(), tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_existing_artifact_is_only_replaced_when_told_so(tmp_path: Path) -> None:
+    first = export(random_network(2, 2), card(), tmp_path)
+    with pytest.raises(ConfigurationError, match="exists: choose another version"):
+        export(random_network(2, 2, seed=1), card(), tmp_path)
+    second = export(random_network(2, 2, seed=1), card(), tmp_path, overwrite=True)
+    assert second.folder == first.folder
+    assert OnnxEngine(second.folder, provider="cpu").artifact == second.artifact
+    assert [path.name for path in tmp_path.rglob("*")].count("model.onnx") == 1
+
+
+def test_all_misfits_are_named_at_once(tmp_path: Path) -> None:
+    artifact = card(n_sigma=1, width=150, precision="int8", name="a/b")
+    with pytest.raises(ConfigurationError) as caught:
+        export(random_network(2, 2), artifact, tmp_path)
+    text = "\n".join(caught.value.faults)
+    for words in ("heads (4, 2), expected (3, 2)", "96x150", "'int8'", "'a/b'"):
+        assert words in text
+    assert len(caught.value.faults) == 4
+
+
+def test_weights_too_large_for_float16_are_refused_by_name(tmp_path: Path) -> None:
+    network = random_network(2, 2)
+    with torch.no_grad():
+        network.decoders[1].output_conv.bias[0] = 1e6
+    with pytest.raises(ConfigurationError, match=r"decoders\.1\.output_conv\.bias holds 1e\+06"):
+        export(network, card(precision="float16"), tmp_path)
+
+
+def checkpoint(path: Path, **changes: Any) -> Path:
+    state = {
+        "model_state_dict": random_network(2, 2).state_dict(),
+        "classes": ["person", "vehicle"],
+        "n_sigma": 2,
+        "input_size": [HEIGHT, WIDTH],
+        "training_data": "none",
+        "accuracy": {"recall": 0.5},
+        "score_threshold": 0.7,
+        "optimizer_state_dict": {"step": 3},
+    }
+    torch.save({k: v for k, v in (state | changes).items() if v is not None}, path)
+    return path
+
+
+def test_a_checkpoint_becomes_an_artifact_with_its_settings(tmp_path: Path) -> None:
+    path = checkpoint(tmp_path / "checkpoint.pt")
+    done = export_checkpoint(path, tmp_path / "out", "street", "7", accuracy={"recall": 0.9})
+    artifact = OnnxEngine(done.folder, provider="cpu").artifact
+    assert (artifact.name, artifact.version, artifact.precision) == ("street", "7", "float16")
+    assert (artifact.height, artifact.width) == (HEIGHT, WIDTH)
+    assert artifact.score_threshold == 0.7
+    assert artifact.accuracy == {"recall": 0.9}
+    assert artifact.training_data == "none"
+    assert len(artifact.source_commit) == 40 or artifact.source_commit == "unknown"
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"classes": None}, "missing 1 required"),
+        ({"n_sigma": 1}, "do not fit heads \\(3, 2\\)"),
+    ],
+)
+def test_a_checkpoint_that_does_not_fit_is_refused(
+    tmp_path: Path, changes: dict[str, Any], words: str
+) -> None:
+    path = checkpoint(tmp_path / "checkpoint.pt", **changes)
+    with pytest.raises(ConfigurationError, match=words):
+        load_checkpoint(path).network()
+
+
+@pytest.mark.parametrize("content", [None, b"", b"not a checkpoint", b"PK\x03\x04 broken"])
+def test_a_file_that_is_no_checkpoint_is_refused(tmp_path: Path, content: bytes | None) -> None:
+    path = tmp_path / "checkpoint.pt"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(ConfigurationError, match=r"no such|not a PyTorch"):
+        load_checkpoint(path)
+
+
+def clusters(*boxes: tuple[int, int, int, int], classes: tuple[int, ...] = (0, 0)) -> Clusters:
+    instance_map = np.zeros((20, 20), np.int32)
+    for number, (top, bottom, left, right) in enumerate(boxes, start=1):
+        instance_map[top:bottom, left:right] = number
+    n = len(boxes)
+    return Clusters(instance_map, np.ones(n, np.float32), np.array(classes[:n], np.int32))
+
+
+def test_instances_are_matched_by_overlap_and_class() -> None:
+    two = clusters((0, 10, 0, 10), (10, 20, 10, 20))
+    assert matched_ious(two, two) == [1, 1, 1, 1]
+    assert matched_ious(two, clusters((0, 10, 0, 5))) == [0.5, 0, 0.5]
+    assert matched_ious(two, clusters((0, 10, 0, 10), classes=(1,))) == [0, 0, 0]
+    assert matched_ious(clusters(), clusters()) == []
