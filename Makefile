@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 SHARED ?= ../shared
 CONSTRAINTS := requirements/constraints.txt
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-online setup-system demo test test-unit check format bench demo-weights clean
+.PHONY: help setup setup-online setup-system demo test test-unit check format bench demo-weights constraints docs clean
 
 help:  ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 16
@@ -49,6 +49,21 @@ format: setup  ## Format the code
 
 bench: setup  ## Run the benchmarks; results under benchmarks/results/
 	$(BIN)/python -m benchmarks.pipeline
+
+demo-weights: setup  ## Train, export and evaluate the demo weights from $(SHARED)/data (CPU: about an hour)
+	$(BIN)/seedstream train street --data $(SHARED)/data --out runs/street
+	$(BIN)/seedstream export runs/street/checkpoint.pt --name street --version 1 --out runs/models --overwrite
+	$(BIN)/seedstream evaluate --model runs/models/street/1 --first 301 --last 400 \
+	  --video $(SHARED)/data/video/opencv_vtest_576p_80s.avi \
+	  --boxes $(SHARED)/data/pets/vtest_frames_1-400_boxes.csv
+
+constraints: setup  ## Pin the versions that are installed now
+	( echo "# Versions that the tests pass with (pip -c); written by \`make constraints\`."; \
+	  $(BIN)/python -m pip freeze --exclude-editable --exclude pip --exclude setuptools \
+	  | grep -E '^[A-Za-z0-9._-]+==' | LC_ALL=C sort -f ) > $(CONSTRAINTS)
+
+docs: setup  ## Write the README's settings tables anew
+	$(BIN)/python -m seedstream.options README.md
 
 clean:  ## Remove the environment and caches
 	rm -rf $(VENV) build .mypy_cache .ruff_cache .pytest_cache .import_linter_cache demo-out

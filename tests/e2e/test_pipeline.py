@@ -1,10 +1,12 @@
 """File -> Kafka -> worker -> Redis, in processes as a user starts them."""
 
 import contextlib
+import re
 import signal
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -86,6 +88,10 @@ def client(redis_server: RedisServer) -> Iterator["redis.Redis"]:
         yield connected
 
 
+def owns_partitions(worker: Process) -> bool:
+    return re.search(r"partitions assigned: \[\d", worker.text()) is not None
+
+
 def sequences(client: "redis.Redis", camera: str) -> list[int]:
     return [result.sequence for result in results(client, camera)]
 
@@ -111,8 +117,9 @@ def test_two_workers_share_the_cameras_and_lose_nothing(
 ) -> None:
     cameras = [unique_name("shared") for _ in range(8)]
     with line.worker() as first, line.worker() as second:
-        first.wait_ready()
-        second.wait_ready()
+        for worker in (first, second):
+            # Ready is not yet sharing: the first one hands partitions over in a second round.
+            wait_until(partial(owns_partitions, worker), 60, "partitions of each worker")
         with line.producer(*cameras, frames=30) as producer:
             assert producer.wait() == 0
         wait_until(
