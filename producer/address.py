@@ -95,12 +95,9 @@ def public(url: str) -> str:
     scheme, separator, rest = url.partition("://")
     if not separator:
         return url.partition("?")[0] if not url.startswith("test:") else url
-    authority, slash, path = rest.partition("/")
     # The last '@' of the whole: also a password that was not percent-encoded stays hidden.
-    if "@" in rest:
-        hidden, _, after = rest.rpartition("@")
-        del hidden
-        authority, slash, path = after.partition("/")
-        authority = f"***@{authority}"
+    _, at, rest = rest.rpartition("@")
+    authority, slash, path = rest.partition("/")
     path = re.sub(r"=[^/&;?#]*", "=***", path.partition("?")[0].partition("#")[0])
-    return f"{scheme}://{authority.partition('?')[0]}{slash}{path}" + ("?***" if "?" in url else "")
+    shown = ("***@" if at else "") + authority.partition("?")[0] + slash + path
+    return f"{scheme}://{shown}" + ("?***" if "?" in url else "")

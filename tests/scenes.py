@@ -13,9 +13,10 @@ Box = tuple[int, int, int, int]
 
 def write_video(path: Path, scene: Scene, frames: int, codec: str = "mpeg4") -> Path:
     """Write ``frames`` frames of ``scene`` to ``path`` and return it."""
+    pixels = "yuvj420p" if codec == "mjpeg" else "yuv420p"
     with av.open(str(path), "w") as container:
         stream = container.add_stream(codec, rate=round(scene.fps))
-        stream.width, stream.height, stream.pix_fmt = scene.width, scene.height, "yuv420p"
+        stream.width, stream.height, stream.pix_fmt = scene.width, scene.height, pixels
         stream.bit_rate = 4_000_000
         for number in range(frames):
             image, _ = scene.render(number)

@@ -184,3 +184,12 @@ def test_no_text_about_a_camera_tells_its_password(tmp_path: Path) -> None:
     )
     assert "hunter2" not in "\n".join(found)
     assert len(found) == 6
+
+
+def test_the_example_is_a_list_that_loads() -> None:
+    path = Path(__file__).parents[2] / "producer" / "cameras.example.yaml"
+    cameras = load_cameras(ProducerSettings(config=path), [], {"GATE_PASSWORD": "a/b"})
+    assert [camera.kind for camera in cameras] == [
+        "rtsp", "http", "udp", "v4l2", "file", "file", "test",
+    ]  # fmt: skip
+    assert cameras[0].url.get_secret_value() == "rtsp://viewer:a%2Fb@10.0.0.7:554/stream"

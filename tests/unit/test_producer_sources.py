@@ -1,0 +1,123 @@
+"""Files that FFmpeg reads, whole, damaged and foreign; and the synthetic scene as a source."""
+
+import re
+import wave
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from contract.errors import ConfigurationError
+from producer import sources
+from producer.camera_list import load_cameras
+from producer.cameras import Camera
+from producer.scene import Scene
+from producer.settings import ProducerSettings
+from producer.sources import AvSource, SourceError, check_support, open_source
+from tests.scenes import write_video
+
+SCENE = Scene(width=128, height=96, fps=12, seed=1)
+
+
+def camera(url: Path | str) -> Camera:
+    return load_cameras(ProducerSettings(), [f"a={url}"], {})[0]
+
+
+def no_bad_packet() -> None:
+    pytest.fail("a packet did not decode")
+
+
+def blank(path: Path, numbers: list[int]) -> None:
+    """Overwrite the pictures of these numbers of a file of JPEG pictures."""
+    data = path.read_bytes()
+    starts = [match.start() for match in re.finditer(b"\xff\xd8\xff", data)]
+    for number in numbers:
+        end = data.index(b"\xff\xd9", starts[number])
+        data = data[: starts[number]] + bytes(end - starts[number]) + data[end:]
+    path.write_bytes(data)
+
+
+def test_a_file_gives_its_frames_with_ascending_stamps_and_its_rate(tmp_path: Path) -> None:
+    source = open_source(camera(write_video(tmp_path / "a.mp4", SCENE, 30)), no_bad_packet)
+    pictures = list(source.pictures())
+    source.close()
+    assert source.fps == pytest.approx(12)
+    stamps = [picture.stamp_seconds for picture in pictures]
+    assert stamps == pytest.approx([number / 12 for number in range(30)], abs=1e-3)
+    seen = pictures[20].image.to_ndarray(format="rgb24").astype(int)
+    assert np.abs(seen - SCENE.render(20)[0]).mean() < 12
+
+
+def test_a_damaged_file_gives_what_can_be_read_and_counts_the_rest(tmp_path: Path) -> None:
+    path = write_video(tmp_path / "a.mkv", SCENE, 40, codec="mjpeg")
+    blank(path, [10, 11, 25])
+    bad: list[int] = []
+    source = open_source(camera(path), lambda: bad.append(1))
+    assert len(list(source.pictures())) == 40 - len(bad)
+    assert len(bad) == 3
+
+
+def test_a_stream_of_nothing_but_damage_counts_as_lost(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sources, "_BAD_PACKETS", 5)
+    path = write_video(tmp_path / "a.mkv", SCENE, 20, codec="mjpeg")
+    blank(path, list(range(1, 20)))
+    bad: list[int] = []
+    with pytest.raises(SourceError, match="5 packets in a row do not decode"):
+        list(open_source(camera(path), lambda: bad.append(1)).pictures())
+    assert len(bad) == 5
+
+
+@pytest.mark.parametrize("content", [b"", b"no video at all" * 100], ids=["empty", "text"])
+def test_a_file_that_is_no_video_is_refused(content: bytes, tmp_path: Path) -> None:
+    path = tmp_path / "a.mp4"
+    path.write_bytes(content)
+    with pytest.raises(SourceError, match="cannot open: "):
+        open_source(camera(path), no_bad_packet)
+
+
+def test_a_file_without_a_video_stream_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "a.wav"
+    with wave.open(str(path), "wb") as sound:
+        sound.setparams((1, 2, 8000, 0, "NONE", ""))
+        sound.writeframes(bytes(16_000))
+    with pytest.raises(SourceError, match="no video stream"):
+        open_source(camera(path), no_bad_packet)
+
+
+def test_a_playlist_that_poses_as_a_file_fetches_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "a.m3u8"
+    path.write_text(
+        "#EXTM3U\n#EXT-X-TARGETDURATION:1\n#EXTINF:1,\nhttp://127.0.0.1:1/x.ts\n#EXT-X-ENDLIST\n"
+    )
+    with pytest.raises(SourceError):
+        list(open_source(camera(path), no_bad_packet).pictures())
+
+
+def test_an_error_never_quotes_the_address(tmp_path: Path) -> None:
+    with pytest.raises(SourceError) as caught:
+        AvSource(camera(tmp_path / "hunter2.mp4"), no_bad_packet)
+    assert str(caught.value) == "cannot open: No such file or directory"
+    assert caught.value.__cause__ is None
+    assert caught.value.__suppress_context__
+
+
+def test_the_scene_gives_its_frames_and_ends() -> None:
+    source = open_source(camera("test:?size=128x96&fps=12&seed=1&frames=3"), no_bad_packet)
+    pictures = list(source.pictures())
+    assert [picture.stamp_seconds for picture in pictures] == pytest.approx([0, 1 / 12, 2 / 12])
+    np.testing.assert_array_equal(pictures[2].image.to_ndarray(format="rgb24"), SCENE.render(2)[0])
+
+
+def test_what_the_ffmpeg_build_lacks_is_told_for_each_camera(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(sources, "_PROBES", {"srt": ("nosuchthing://h", None)})
+    urls = ["a=srt://h:1", "b=test:", "c=srt://h:2"]
+    with pytest.raises(ConfigurationError) as caught:
+        check_support(load_cameras(ProducerSettings(), urls, {}))
+    assert [fault.partition(":")[0] for fault in caught.value.faults] == ["camera a", "camera c"]
+    monkeypatch.setattr(sources, "_PROBES", {"v4l2": ("/dev/null", "nosuchdevice")})
+    with pytest.raises(ConfigurationError, match="no support for v4l2"):
+        check_support([camera("/dev/video0")])
