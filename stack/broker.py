@@ -1,6 +1,7 @@
 """What every Kafka broker of the stack has: waiting until it answers, and topics."""
 
 import contextlib
+import socket
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -132,17 +133,25 @@ def wait_until_answering(broker: Broker, timeout_seconds: float = START_SECONDS)
     """
     deadline = time.monotonic() + timeout_seconds
     while broker.alive():
-        try:
-            # Short attempts, so that a broker that died is noticed at once.
-            with admin_client(broker.address, timeout_seconds=1.0) as client:
-                client.list_topics()
+        if _answers(broker.address):
             return
-        except UnavailableError:
-            if time.monotonic() >= deadline:
-                raise StartError(
-                    f"{broker.name} did not answer at {broker.address} within "
-                    f"{timeout_seconds:.0f} s; the end of its log {broker.log_path}:\n"
-                    f"{broker.tail()}"
-                ) from None
+        if time.monotonic() >= deadline:
+            raise StartError(
+                f"{broker.name} did not answer at {broker.address} within {timeout_seconds:.0f} s; "
+                f"the end of its log {broker.log_path}:\n{broker.tail()}"
+            )
         time.sleep(POLL_SECONDS)
     raise died(broker)
+
+
+def _answers(address: str) -> bool:
+    host, _, port = address.rpartition(":")
+    try:
+        # First whether it listens at all: that is cheaper than a client, and fills no log.
+        socket.create_connection((host, int(port)), timeout=1).close()
+        # A short attempt, so that a broker that died is noticed at once.
+        with admin_client(address, timeout_seconds=1.0) as client:
+            client.list_topics()
+    except (OSError, UnavailableError):
+        return False
+    return True

@@ -2,7 +2,6 @@
 
 import shutil
 import subprocess
-import uuid
 from base64 import urlsafe_b64encode
 from pathlib import Path
 
@@ -16,6 +15,9 @@ from stack.server import StartError, log_tail, spawn
 
 HEAP_MEGABYTES = 512
 FORMAT_SECONDS = 60.0
+_CLUSTER_ID = urlsafe_b64encode(b"seedstream-local").decode().rstrip("=")
+"""Always the same, so that a broker can be started again on the data of the one before."""
+
 _NAME = f"Apache Kafka {KAFKA_VERSION}"
 
 # C1 and the serial collector: a broker for one machine starts in a third of the time.
@@ -116,9 +118,8 @@ def _format(jars: Path, home: Path, port: int) -> Path:
             max_bytes=MAX_RECORD_BYTES,
         )
     )
-    cluster = urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
     command = _java(jars, "kafka.tools.StorageTool")
-    command += ["format", "--ignore-formatted", "-t", cluster, "-c", str(properties)]
+    command += ["format", "--ignore-formatted", "-t", _CLUSTER_ID, "-c", str(properties)]
     log_path = home / "format.log"
     with log_path.open("wb") as log:
         try:
