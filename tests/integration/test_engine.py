@@ -12,61 +12,14 @@ import onnxruntime
 import pytest
 
 onnx = pytest.importorskip("onnx", reason="the workshop's extra `train` is not installed")
-from onnx import TensorProto, helper  # noqa: E402  (after the skip)
-
-from contract import artifact as contract  # noqa: E402
-from contract.artifact import Artifact  # noqa: E402
+from contract.artifact import Artifact  # noqa: E402  (after the skip)
 from contract.errors import ConfigurationError, DeviceError  # noqa: E402
+from tests.tiny_model import CARD, HEIGHT, WIDTH, tiny_model, write_artifact  # noqa: E402
 from workers import engine as engine_module  # noqa: E402
 from workers.engine import OnnxEngine  # noqa: E402
 from workers.segmenter import Segmenter  # noqa: E402
 
-HEIGHT, WIDTH = 32, 48
-CARD = Artifact(
-    name="tiny",
-    version="1",
-    classes=("person",),
-    height=HEIGHT,
-    width=WIDTH,
-    grid_step=(2 / 2047, 1 / 1023),
-    n_sigma=1,
-    weights_sha256="0" * 64,
-)
-
 HAS_CUDA = "CUDAExecutionProvider" in onnxruntime.get_available_providers()
-
-
-def tiny_model(
-    *, width: int = WIDTH, n_sigma: int = 1, drop: str = "", static: bool = False
-) -> Any:
-    """A network without weights: every map is the mean of the colours, scaled."""
-    n: int | str = 2 if static else "N"
-    shape = [n, HEIGHT, width]
-    nodes = [
-        helper.make_node("Cast", ["images"], ["float"], to=TensorProto.FLOAT),
-        helper.make_node("ReduceMean", ["float"], ["mean"], axes=[3], keepdims=0),
-        helper.make_node("Constant", [], ["scale"], value_float=1 / 255),
-        helper.make_node("Mul", ["mean", "scale"], ["seed"]),
-        helper.make_node("Constant", [], ["axis"], value_ints=[1]),
-        helper.make_node("Unsqueeze", ["seed", "axis"], ["one"]),
-        helper.make_node("Concat", ["one", "one"], ["offset"], axis=1),
-        helper.make_node("Concat", ["one"] * n_sigma, ["bandwidth"], axis=1),
-        helper.make_node("Cast", ["seed"], ["class_index"], to=TensorProto.UINT8),
-    ]
-    value = helper.make_tensor_value_info
-    outputs = [
-        value("offset", TensorProto.FLOAT, [n, 2, HEIGHT, width]),
-        value("bandwidth", TensorProto.FLOAT, [n, n_sigma, HEIGHT, width]),
-        value("seed", TensorProto.FLOAT, shape),
-        value("class_index", TensorProto.UINT8, shape),
-    ]
-    graph = helper.make_graph(
-        nodes,
-        "tiny",
-        [value("images", TensorProto.UINT8, [*shape, 3])],
-        [output for output in outputs if output.name != drop],
-    )
-    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
 
 
 Write = Callable[..., Path]
@@ -77,15 +30,7 @@ def write(tmp_path: Path) -> Write:
     """Write a tiny model as an artifact folder and return it."""
 
     def write(model: Any = None, artifact: Artifact | None = CARD) -> Path:
-        model = model or tiny_model()
-        if artifact is not None:
-            helper.set_model_props(model, contract.to_metadata(artifact))
-        folder = tmp_path / "tiny" / "1"
-        folder.mkdir(parents=True)
-        onnx.save(model, folder / "model.onnx")
-        if artifact is not None:
-            contract.write_card(artifact, folder)
-        return folder
+        return write_artifact(tmp_path / "tiny" / "1", model or tiny_model(), artifact)
 
     return write
 
