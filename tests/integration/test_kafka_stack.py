@@ -142,7 +142,7 @@ def _with_foreign_data(folder: Path) -> Path:
     return folder
 
 
-def test_a_broker_that_died_says_so(kafka: Broker) -> None:
+def test_a_killed_broker_is_noticed(kafka: Broker) -> None:
     with start_kafka() as broker:
         os.kill(broker.pid, 9)
         assert broker.wait(10)

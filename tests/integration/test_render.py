@@ -1,0 +1,169 @@
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+import redis
+import simplejpeg
+from kafka import KafkaProducer
+from PIL import Image
+
+from contract.frame import Frame, encode_frame, new_session
+from contract.mask import encode_mask
+from contract.result import (
+    CAMERAS_KEY,
+    DOCUMENT_FIELD,
+    Instance,
+    ModelReference,
+    Result,
+    encode_result,
+    results_key,
+    stream_id,
+)
+from stack.broker import Broker
+from stack.redis import RedisServer
+from viewer.history import JoinCounts, join
+from viewer.render import run
+from viewer.settings import ViewerSettings
+
+HEIGHT, WIDTH = 90, 121  # odd, so that the video must pad
+
+
+def make_frame(camera: str, sequence: int, session: str) -> Frame:
+    image = np.full((HEIGHT, WIDTH, 3), 10 * sequence, np.uint8)
+    return Frame(
+        camera=camera,
+        session=session,
+        sequence=sequence,
+        captured_at=datetime.now(UTC) + timedelta(seconds=sequence / 10),
+        width=WIDTH,
+        height=HEIGHT,
+        data=simplejpeg.encode_jpeg(image, quality=95),
+    )
+
+
+def make_result(frame: Frame, count: int) -> Result:
+    mask = encode_mask(np.ones((20, 20), np.bool_), (HEIGHT, WIDTH), (30, 40))
+    one = Instance(1, "person", 0.9, (30, 40, 20, 20), (40.0, 50.0), 400, mask)
+    return Result(
+        camera=frame.camera,
+        session=frame.session,
+        sequence=frame.sequence,
+        captured_at=frame.captured_at,
+        processed_at=frame.captured_at,
+        width=WIDTH,
+        height=HEIGHT,
+        model=ModelReference("street", "1", "0"),
+        latency_seconds=0.0,
+        instances=[one] * count,
+    )
+
+
+@pytest.fixture
+def settings(
+    kafka: Broker, redis_server: RedisServer, unique_name: Callable[[str], str], tmp_path: Path
+) -> ViewerSettings:
+    topic, camera = unique_name("frames"), unique_name("camera")
+    kafka.create_topic(topic, 3)
+    return ViewerSettings(
+        bootstrap_servers=kafka.bootstrap_servers,
+        redis_url=redis_server.url,
+        topic=topic,
+        camera=camera,
+        out=tmp_path / "out",
+        idle_timeout_seconds=1.0,
+    )
+
+
+def publish(settings: ViewerSettings, frames: list[Frame]) -> None:
+    producer = KafkaProducer(bootstrap_servers=settings.bootstrap_servers)
+    for frame in frames:
+        key, value, headers = encode_frame(frame)
+        producer.send(settings.topic, key=key, value=value, headers=headers)
+    producer.flush(timeout=20)
+    producer.close()
+
+
+def store(settings: ViewerSettings, results: list[Result]) -> None:
+    with redis.Redis.from_url(settings.redis_url.get_secret_value()) as client:
+        for result in results:
+            fields = {DOCUMENT_FIELD: encode_result(result)}
+            client.xadd(results_key(result.camera), fields, id=stream_id(result))
+            client.expire(results_key(result.camera), 60)
+            client.zadd(CAMERAS_KEY, {result.camera: 1.0})
+
+
+def test_a_camera_is_read_back_as_video_and_picture(
+    settings: ViewerSettings, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert settings.camera is not None
+    session = new_session()
+    frames = [make_frame(settings.camera, number, session) for number in range(12)]
+    others = [replace(frame, camera=f"other-{settings.camera}") for frame in frames]
+    publish(settings, [frame for pair in zip(frames, others, strict=True) for frame in pair])
+    # Frame 3 was skipped by the worker; frame 7 has the most instances.
+    store(
+        settings, [make_result(f, 2 if f.sequence == 7 else 1) for f in frames if f.sequence != 3]
+    )
+
+    assert run(settings) == 0
+    assert "11 frames" in capsys.readouterr().out
+    with av.open(str(settings.out / f"{settings.camera}.mp4")) as video:
+        stream = video.streams.video[0]
+        assert (stream.codec_context.name, stream.pix_fmt) == ("h264", "yuv420p")
+        shown = [frame.to_ndarray(format="rgb24") for frame in video.decode(stream)]
+        assert len(shown) == 11
+        assert shown[0].shape == (HEIGHT, WIDTH + 1, 3)
+    picture = np.asarray(Image.open(settings.out / f"{settings.camera}.png"))
+    assert picture.shape == (HEIGHT, WIDTH, 3)
+    assert abs(int(picture[80, 10, 0]) - 70) <= 3  # the background of frame 7
+    assert tuple(picture[50, 40]) != tuple(picture[80, 10])
+    left_over = {each.name for each in settings.out.iterdir()}
+    assert left_over == {f"{settings.camera}.mp4", f"{settings.camera}.png"}
+
+
+def test_a_camera_without_results_is_said_and_fails(
+    settings: ViewerSettings, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(settings) == 1
+    assert "nothing to show" in capsys.readouterr().out
+    assert not settings.out.exists()
+
+
+def test_results_whose_frames_have_gone_leave_no_file(settings: ViewerSettings) -> None:
+    assert settings.camera is not None
+    store(settings, [make_result(make_frame(settings.camera, 1, new_session()), 1)])
+    assert run(settings) == 1
+    assert list(settings.out.iterdir()) == []
+
+
+def sequence_of(session: str, *numbers: int) -> list[Frame]:
+    return [make_frame("a", number, session) for number in numbers]
+
+
+def test_frames_and_results_are_joined_by_session_and_sequence() -> None:
+    first, second = new_session(), new_session(not_before_ms=2_000_000_000_000)
+    frames = [*sequence_of(first, 0, 1, 2, 5), *sequence_of(second, 0, 1)]
+    results = [make_result(f, 0) for f in [frames[1], *sequence_of(first, 3), frames[3], frames[5]]]
+    counts = JoinCounts()
+    pairs = list(join(frames, results, counts))
+    assert [frame for frame, _ in pairs] == [frames[1], frames[3], frames[5]]
+    assert all(frame.sequence == result.sequence for frame, result in pairs)
+    assert counts == JoinCounts(joined=3, frames_without_result=3, results_without_frame=1)
+
+
+def test_a_frame_that_kafka_has_twice_is_shown_once() -> None:
+    frames = sequence_of(new_session(), 0, 0, 1)
+    results = [make_result(frame, 0) for frame in frames[1:]]
+    assert len(list(join(frames, results, JoinCounts()))) == 2
+
+
+def test_the_join_reads_no_further_than_the_last_result() -> None:
+    frames = iter(sequence_of(new_session(), 0, 1, 2))
+    one = next(frames)
+    pairs = list(join([one], [make_result(one, 0)], JoinCounts()))
+    assert len(pairs) == 1
+    assert len(list(frames)) == 2
