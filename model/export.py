@@ -26,7 +26,7 @@ from model.deploy import DeployedNetwork, fuse_batch_norm
 from model.erfnet import STRIDE, BranchedERFNet
 from model.loss import PAPER_GRID_STEP
 from model.onnx_file import to_onnx, weights_sha256
-from model.verify import Comparison, compare_with_pytorch, make_pictures
+from model.verify import Comparison, compare_with_pytorch, make_pictures, read_pictures
 from workers.engine import OnnxEngine
 
 Precision = Literal["float32", "float16"]
@@ -59,7 +59,7 @@ def export_checkpoint(
     input_size: tuple[int, int] | None = None,
     accuracy: Mapping[str, float] | None = None,
     score_threshold: float | None = None,
-    pictures: NDArray[np.uint8] | None = None,
+    pictures: Path | None = None,
     overwrite: bool = False,
 ) -> Exported:
     """Export a checkpoint of `seedstream train`, see `model.checkpoint` for its format.
@@ -73,7 +73,8 @@ def export_checkpoint(
         input_size: (height, width) in pixels, multiples of 8; None takes the checkpoint's.
         accuracy: Measured figures; None takes the checkpoint's.
         score_threshold: Lowest instance score reported by default; None takes the checkpoint's.
-        pictures: As in :func:`export`.
+        pictures: Image or video to compare the file with PyTorch on; None makes pictures up,
+            which proves the graph but says little about instances.
         overwrite: Whether an artifact of that name and version may be replaced.
 
     Raises:
@@ -99,7 +100,8 @@ def export_checkpoint(
         accuracy=dict(state.accuracy if accuracy is None else accuracy),
         source_commit=_source_commit(),
     )
-    return export(state.network(), artifact, out, pictures=pictures, overwrite=overwrite)
+    real = None if pictures is None else read_pictures(pictures, height, width)
+    return export(state.network(), artifact, out, pictures=real, overwrite=overwrite)
 
 
 def export(

@@ -39,7 +39,7 @@ def to_onnx(network: DeployedNetwork, artifact: Artifact) -> Any:
         # nothing for a graph of convolutions without control flow.
         warnings.simplefilter("ignore", DeprecationWarning)
         # Traced sizes become constants: H and W are fixed by design, N is not looked at.
-        warnings.filterwarnings("ignore", "Converting a tensor to a Python boolean", UserWarning)
+        warnings.filterwarnings("ignore", "Converting a tensor to a Python boolean")
         torch.onnx.export(
             network,
             (example,),

@@ -4,16 +4,21 @@ Shape letters: N pictures, H, W, I and J instances.
 """
 
 from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
 
+import av
 import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from contract.artifact import Artifact
+from contract.errors import ConfigurationError
 from model.deploy import DeployedNetwork
 from workers.cluster import Clusters, cluster
 from workers.engine import OnnxEngine, Predictions
+from workers.letterbox import Fit
 
 MAX_OFFSET_DIFFERENCE = 2e-4
 """Grid units: a fifth of a pixel on the paper's grid."""
@@ -135,6 +140,33 @@ def make_pictures(height: int, width: int, count: int = 2) -> NDArray[np.uint8]:
         noise = rng.normal(0, 4, picture.shape)
         picture[:] = np.clip(picture + noise, 0, 255).astype(np.uint8)
     return pictures
+
+
+def read_pictures(path: Path, height: int, width: int, count: int = 4) -> NDArray[np.uint8]:
+    """Read real pictures to compare on, fitted into the model's input.
+
+    Args:
+        path: An image or a video; of a video every tenth frame is taken.
+        height: Height of the model's input in pixels.
+        width: Width of the model's input in pixels.
+        count: Most pictures to take.
+
+    Returns:
+        uint8 (N, height, width, 3) RGB, N from 1 to ``count``.
+
+    Raises:
+        ConfigurationError: The file cannot be read or holds no picture.
+    """
+    try:
+        with av.open(str(path)) as container:
+            frames = islice(container.decode(video=0), 0, 10 * count, 10)
+            images = [frame.to_ndarray(format="rgb24") for frame in frames]
+    except (av.error.FFmpegError, OSError, IndexError) as error:  # IndexError: no video stream
+        raise ConfigurationError(f"{path}: cannot read pictures: {error}") from error
+    if not images:
+        raise ConfigurationError(f"{path}: holds no picture")
+    size = (height, width)
+    return np.stack([Fit.of(image.shape[:2], size).apply(image) for image in images])
 
 
 def _run(network: DeployedNetwork, pictures: NDArray[np.uint8]) -> Predictions:

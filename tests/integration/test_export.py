@@ -19,7 +19,7 @@ from model.deploy import DeployedNetwork, fuse_batch_norm  # noqa: E402
 from model.erfnet import BranchedERFNet  # noqa: E402
 from model.export import ExportError, export, export_checkpoint  # noqa: E402
 from model.onnx_file import weights_sha256  # noqa: E402
-from model.verify import make_pictures, matched_ious  # noqa: E402
+from model.verify import make_pictures, matched_ious, read_pictures  # noqa: E402
 from workers.cluster import Clusters  # noqa: E402
 from workers.engine import OnnxEngine  # noqa: E402
 
@@ -228,3 +228,10 @@ def test_instances_are_matched_by_overlap_and_class() -> None:
     assert matched_ious(two, clusters((0, 10, 0, 5))) == [0.5, 0, 0.5]
     assert matched_ious(two, clusters((0, 10, 0, 10), classes=(1,))) == [0, 0, 0]
     assert matched_ious(clusters(), clusters()) == []
+
+
+def test_real_pictures_come_fitted_from_images_and_videos(tmp_path: Path) -> None:
+    clip = Path(__file__).parents[2] / "assets" / "vtest_clip.mp4"
+    assert read_pictures(clip, HEIGHT, WIDTH).shape == (4, HEIGHT, WIDTH, 3)
+    with pytest.raises(ConfigurationError, match="cannot read pictures"):
+        read_pictures(tmp_path / "none.mp4", HEIGHT, WIDTH)
