@@ -24,13 +24,23 @@ EXIT_FAILED = 1
 EXIT_CONFIGURATION = 2
 """Exit codes of every process: fine, a server stayed away or work was lost, wrong settings."""
 
-_CREDENTIALS = re.compile(r"(?<=://)[^/@\s]*@")
-"""The user information of a URL (RFC 3986, section 3.2.1)."""
+# The user information of a URL (RFC 3986, section 3.2.1), up to the last '@' of the authority; and,
+# where the password holds an unescaped '/', up to the last '@' of the word, unless what follows the
+# colon is a port.
+_USER_INFORMATION = re.compile(
+    r"(?<=://)(?:[^/\s:@]+:(?!\d{1,5}(?:[/?#\s]|$))\S*|[^/\s]*)@", re.ASCII
+)
+_SECRET_PARAMETER = re.compile(
+    r"([?&][^=&\s]*(?:passw|pwd|token|secret|auth|key|sig)[^=&\s]*=)[^&\s'\"]+", re.IGNORECASE
+)
 
 
 def redact(text: str) -> str:
-    """Return ``text`` with the user name and password of every URL in it replaced."""
-    return _CREDENTIALS.sub("***@", text)
+    """Return ``text`` with the credentials of every URL in it replaced.
+
+    That is its user name and password, and the query's parameters whose names say secret.
+    """
+    return _SECRET_PARAMETER.sub(r"\1***", _USER_INFORMATION.sub("***@", text))
 
 
 class Shutdown:
@@ -183,3 +193,5 @@ def configure_logging(
     root.handlers[:] = [handler]
     root.setLevel(level)
     logging.getLogger("kafka").setLevel(max(logging.WARNING, root.level))
+    # Says several times a second that no broker is there; the adapters say it once, with a bound.
+    logging.getLogger("kafka.cluster").setLevel(logging.ERROR)

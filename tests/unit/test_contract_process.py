@@ -70,6 +70,10 @@ def test_a_taken_port_is_a_clear_fault() -> None:
         ("rtsp://user:p%40ss@cam/1 lost", "rtsp://***@cam/1 lost"),
         ("redis://:secret@host:6379/0", "redis://***@host:6379/0"),
         ("rtsp://cam/1?mail=a@b", "rtsp://cam/1?mail=a@b"),
+        ("rtsp://user:p@ss@cam/1", "rtsp://***@cam/1"),
+        ("rtsp://user:p/a@s/s@cam/1", "rtsp://***@cam/1"),
+        ("rtsp://cam:554/1?mail=a@b", "rtsp://cam:554/1?mail=a@b"),
+        ("http://cam/v?user=me&Password=x%20y&n=1", "http://cam/v?user=me&Password=***&n=1"),
         ("two rtsp://a:b@c and http://d:e@f", "two rtsp://***@c and http://***@f"),
     ],
 )

@@ -1,0 +1,54 @@
+"""``seedstream segment``."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+
+def register(app: typer.Typer, text: str) -> None:
+    """Add the subcommand."""
+
+    @app.command("segment", help=text)
+    def segment(
+        inputs: Annotated[
+            list[Path], typer.Argument(metavar="INPUT...", help="Images and videos.")
+        ],
+        model: Annotated[Path, typer.Option(help="Model artifact: a folder NAME/VERSION.")],
+        out: Annotated[Path, typer.Option(help="Folder for the outputs.")] = Path("masks"),
+        score: Annotated[
+            float | None,
+            typer.Option(
+                min=0, max=1, help="Lowest instance score reported, 0..1; default: the artifact's."
+            ),
+        ] = None,
+        provider: Annotated[
+            Literal["auto", "cpu", "cuda"], typer.Option(help="What runs the network.")
+        ] = "auto",
+        resize: Annotated[
+            Literal["letterbox", "stretch"],
+            typer.Option(help="Fit into the model's input: aspect kept and padded, or stretched."),
+        ] = "letterbox",
+        batch_size: Annotated[
+            int, typer.Option(min=1, max=256, help="Video frames run through the network together.")
+        ] = 1,
+        threads: Annotated[
+            int, typer.Option(min=0, help="CPU threads of the network; 0: ONNX Runtime's choice.")
+        ] = 0,
+    ) -> None:
+        from contract.process import configure_logging
+        from seedstream.segment import segment
+
+        configure_logging("segment", "WARNING", "text")
+        raise typer.Exit(
+            segment(
+                inputs,
+                model,
+                out,
+                score,
+                provider,
+                resize=resize,
+                batch_size=batch_size,
+                intra_op_threads=threads,
+            )
+        )
