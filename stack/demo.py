@@ -31,9 +31,11 @@ from stack.children import (
 from stack.choice import start_broker
 from stack.metrics import NOTHING, is_ready, last_values, scrape
 from stack.options import DemoOptions, check
-from stack.redis import start_redis
-from stack.server import POLL_SECONDS, died
+from stack.redis import check_redis, start_redis
+from stack.server import POLL_SECONDS, Server, check_alive, died
 from stack.watch import Watch
+
+__all__ = ["DemoOptions", "run_demo"]
 
 EXIT_INTERRUPTED = 130
 """Ended by Ctrl-C or SIGTERM before there was anything to sum up."""
@@ -91,6 +93,7 @@ class _Demo:
         self._console = console
         self._cleanup = cleanup
         self._seconds = options.seconds
+        self._running: list[Server] = []
 
     def run(self) -> int:
         places = self._servers()
@@ -99,8 +102,8 @@ class _Demo:
         )
         worker = self._start_worker(places)
         producer = start_producer(places, cameras)
-        self._cleanup.callback(producer.server.stop, PRODUCER_DRAIN_SECONDS)
-        watch = Watch(self._console, producer, worker, places.redis_url)
+        self._keep(producer.server, PRODUCER_DRAIN_SECONDS)
+        watch = Watch(self._console, producer, worker, self._running, places.redis_url)
         self._cleanup.callback(watch.close)
         watch.wait_for_frames(FIRST_FRAME_SECONDS)
         began = time.monotonic()
@@ -117,7 +120,7 @@ class _Demo:
         servers, topic, dead_topic = options.bootstrap_servers, FRAMES_TOPIC, DEAD_TOPIC
         if servers is None:
             broker = start_broker(options.broker, self._say)
-            self._cleanup.callback(broker.stop)
+            self._keep(broker)
             servers = broker.bootstrap_servers
             self._say(f"{broker.name} at {servers}")
             if broker.kind == "embedded":
@@ -132,9 +135,11 @@ class _Demo:
         url = options.redis_url
         if url is None:
             redis = start_redis()
-            self._cleanup.callback(redis.stop)
+            self._keep(redis)
             url = redis.url
             self._say(f"{redis.name} at {redis.address}")
+        else:
+            check_redis(url)
         return Places(servers, url, topic, dead_topic, work, options.out / "logs")
 
     def _limit_embedded(self) -> None:
@@ -147,11 +152,10 @@ class _Demo:
     def _start_worker(self, places: Places) -> Child:
         self._say(f"starting the worker with {self._options.model}")
         worker = start_worker(places, self._options.model, f"{places.topic}-workers")
-        self._cleanup.callback(worker.server.stop, WORKER_DRAIN_SECONDS)
+        self._keep(worker.server, WORKER_DRAIN_SECONDS)
         deadline = time.monotonic() + READY_SECONDS
         while not is_ready(worker.port):
-            if not worker.server.alive():
-                raise died(worker.server)
+            check_alive(self._running)
             if time.monotonic() >= deadline:
                 raise UnavailableError(
                     f"the worker was not ready within {READY_SECONDS:.0f} s; the end of its log "
@@ -163,16 +167,15 @@ class _Demo:
 
     def _drain(self, producer: Child, worker: Child) -> Accounts:
         """End the producer, let the worker finish, end it; return where every frame went."""
-        _end(producer, PRODUCER_DRAIN_SECONDS)
+        self._end(producer, PRODUCER_DRAIN_SECONDS)
         published = last_values(producer.values)
         deadline = time.monotonic() + FINISH_SECONDS
         while time.monotonic() < deadline:
-            if not worker.server.alive():
-                raise died(worker.server)
+            check_alive(self._running)
             if Accounts.of(CAMERAS, published, scrape(worker.port) or NOTHING).done:
                 break
             time.sleep(POLL_SECONDS * 2)
-        _end(worker, WORKER_DRAIN_SECONDS)
+        self._end(worker, WORKER_DRAIN_SECONDS)
         return Accounts.of(CAMERAS, published, last_values(worker.values))
 
     def _summary(
@@ -194,21 +197,25 @@ class _Demo:
             self._say("every captured frame is accounted for")
         return EXIT_FAILED if faults else EXIT_OK
 
+    def _keep(self, server: Server, drain_seconds: float = 10.0) -> None:
+        """Watch a process from now on, and stop it at the end whatever happens."""
+        self._cleanup.callback(server.stop, drain_seconds)
+        self._running.append(server)
+
+    def _end(self, child: Child, drain_seconds: float) -> None:
+        """End a process and see that it ended well.
+
+        Raises:
+            StartError: It had died, had to be killed, or reported a failure.
+        """
+        check_alive([child.server])
+        self._running.remove(child.server)
+        by_itself = child.server.stop(drain_seconds + 5)
+        if not by_itself or child.server.exit_code != EXIT_OK:
+            raise died(child.server)
+
     def _say(self, text: str) -> None:
         self._console.print(text)
-
-
-def _end(child: Child, drain_seconds: float) -> None:
-    """End a process and see that it ended well.
-
-    Raises:
-        StartError: It had died, had to be killed, or reported a failure.
-    """
-    if not child.server.alive():
-        raise died(child.server)
-    by_itself = child.server.stop(drain_seconds + 5)
-    if not by_itself or child.server.exit_code != EXIT_OK:
-        raise died(child.server)
 
 
 def _forget_topics(bootstrap_servers: str, topics: list[str]) -> None:

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import redis
 
-from contract.errors import UnavailableError
+from contract.errors import ConfigurationError, UnavailableError
+from contract.process import redact
 from stack.launch import Home, launch
 from stack.ports import LOCALHOST
 from stack.server import POLL_SECONDS, Server, StartError, died, spawn
@@ -68,6 +69,28 @@ def start_redis(
         return RedisServer(**vars(server))
 
     return launch(_NAME, port, folder, start, _wait_until_answering)
+
+
+def check_redis(url: str, timeout_seconds: float = 5.0) -> None:
+    """See that a server that was given answers.
+
+    Raises:
+        ConfigurationError: ``url`` is no URL of a Redis.
+        UnavailableError: Nothing answers there, or it refuses the credentials.
+    """
+    try:
+        client = redis.Redis.from_url(
+            url, socket_timeout=timeout_seconds, socket_connect_timeout=timeout_seconds
+        )
+    except ValueError as error:
+        raise ConfigurationError(
+            f"--redis-url: {error}; expected redis://HOST:PORT/DATABASE"
+        ) from error
+    try:
+        with client:
+            client.ping()
+    except redis.RedisError as error:
+        raise UnavailableError(f"Redis at {redact(url)} does not answer: {error}") from error
 
 
 def _binary() -> str:

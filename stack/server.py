@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -219,6 +219,17 @@ def died(server: Server) -> StartError:
         f"{server.name} ended unexpectedly{how}; the end of its log {server.log_path}:\n"
         f"{server.tail()}"
     )
+
+
+def check_alive(servers: Iterable[Server]) -> None:
+    """See that all of them still run.
+
+    Raises:
+        StartError: One has ended; the message carries the end of its log.
+    """
+    for server in servers:
+        if not server.alive():
+            raise died(server)
 
 
 def _exit_text(code: int) -> str:

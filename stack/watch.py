@@ -2,6 +2,7 @@
 
 import contextlib
 import time
+from collections.abc import Sequence
 
 import redis
 from rich.console import Console
@@ -11,7 +12,7 @@ from contract.errors import InvalidMessageError, UnavailableError
 from contract.result import decode_result, latest_key
 from stack.children import CAMERAS, Child
 from stack.metrics import NOTHING, scrape
-from stack.server import POLL_SECONDS, died
+from stack.server import POLL_SECONDS, Server, check_alive
 from stack.table import History, Moment, plain, row, summary_line, table
 
 REFRESH_SECONDS = 1.0
@@ -26,11 +27,20 @@ class Watch:
         console: Where the table is shown.
         producer: The producer.
         worker: The worker.
+        servers: Every process that must go on running, these two among them.
         redis_url: Where the results are.
     """
 
-    def __init__(self, console: Console, producer: Child, worker: Child, redis_url: str) -> None:
+    def __init__(
+        self,
+        console: Console,
+        producer: Child,
+        worker: Child,
+        servers: Sequence[Server],
+        redis_url: str,
+    ) -> None:
         self._console = console
+        self._servers = servers
         self._producer = producer
         self._worker = worker
         self._redis = redis.Redis.from_url(redis_url, socket_timeout=2, socket_connect_timeout=2)
@@ -96,9 +106,7 @@ class Watch:
         self._redis.close()
 
     def _look(self) -> Moment:
-        for child in (self._producer, self._worker):
-            if not child.server.alive():
-                raise died(child.server)
+        check_alive(self._servers)
         moment = Moment(
             time.monotonic(),
             scrape(self._producer.port) or NOTHING,
