@@ -24,12 +24,14 @@ SESSION = new_session()
 
 
 class FakeClock:
-    """A clock that moves only when told."""
+    """A clock that moves only when told, or by ``step`` seconds whenever it is read."""
 
-    def __init__(self, now: float = 1_000.0) -> None:
+    def __init__(self, now: float = 1_000.0, step: float = 0.0) -> None:
         self.now = now
+        self.step = step
 
     def __call__(self) -> float:
+        self.now += self.step
         return self.now
 
 

@@ -174,6 +174,7 @@ def _work(
     )
     stack.callback(pipeline.stop)
     loop = Loop(source, pipeline, dead_letters, positions, metrics, _rules(settings), progress)
+    source.subscribe(loop.hand_over)
     dead_letters.start()
     pipeline.start()
     health.watch(loop, pipeline)

@@ -113,7 +113,7 @@ class KafkaClients:
         """
         settings = self._settings
         session_ms = math.ceil(settings.session_timeout_seconds * 1000)
-        return self._open(
+        consumer = self._open(
             KafkaConsumer,
             group_id=settings.group,
             enable_auto_commit=False,
@@ -126,6 +126,9 @@ class KafkaClients:
             max_partition_fetch_bytes=settings.max_partition_fetch_bytes,
             fetch_max_bytes=settings.fetch_max_bytes,
         )
+        # A leader of the group that does not know the partitions yet assigns none, and again.
+        consumer.partitions_for_topic(settings.topic)
+        return consumer
 
     def check_topics(self, producer: KafkaProducer) -> bool:
         """Wait until both topics exist; False when the end was requested meanwhile.

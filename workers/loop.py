@@ -7,7 +7,7 @@ may be committed.
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from contract.errors import InvalidMessageError
@@ -121,7 +121,13 @@ class Loop:
 
     def drain(self) -> None:
         """Take no new records, finish what is in flight within the bound, and commit it."""
-        self._finish(None)
+        give_up_at = self._clock() + self._rules.drain_seconds
+        while self._positions.in_flight() and self._clock() < give_up_at:
+            self._beat()
+            self._source.poll(0)
+            for event in self._source.take_events():
+                self._follow(event)
+            self._wait(_BUSY_SECONDS)
         left = self._positions.in_flight()
         if left:
             log.warning(
@@ -129,6 +135,27 @@ class Loop:
                 left, self._rules.drain_seconds,
             )  # fmt: skip
         self._commit()
+
+    def hand_over(self, partitions: frozenset[int]) -> Mapping[int, int]:
+        """Prepare for another worker to take partitions over, from another thread.
+
+        Frames that no work has gone into are left to it; the others are finished within the bound.
+        The loop's own thread waits in ``poll`` meanwhile.
+
+        Returns:
+            What may be committed of the partitions.
+        """
+        self._work.abandon_waiting(partitions)
+        give_up_at = self._clock() + self._rules.drain_seconds
+        while (
+            self._positions.in_flight(partitions)
+            and self._clock() < give_up_at
+            and not self._work.ended
+        ):
+            self.turned_at = self._clock()
+            self._wait(_BUSY_SECONDS)
+        ready = self._positions.committable()
+        return {partition: ready[partition] for partition in partitions & ready.keys()}
 
     def _beat(self) -> None:
         self.turned_at = self._clock()
@@ -176,26 +203,8 @@ class Loop:
             self._positions.assign(event.partitions)
             return
         self._work.abandon_waiting(event.partitions)
-        if event.change is Change.REVOKED:
-            self._finish(event.partitions)
-            self._commit()
         self._positions.drop(event.partitions)
         self._metrics.forget_partitions(event.partitions)
-
-    def _finish(self, partitions: frozenset[int] | None) -> None:
-        """Wait until nothing of ``partitions`` (or of all) is in flight, within the bound.
-
-        While partitions go to another worker, polling stops: the next poll hands them over. At the
-        end it goes on, paused; what a new assignment brings then is left to others.
-        """
-        give_up_at = self._clock() + self._rules.drain_seconds
-        while self._positions.in_flight(partitions) and self._clock() < give_up_at:
-            self._beat()
-            if partitions is None:
-                self._source.poll(0)
-                for event in self._source.take_events():
-                    self._follow(event)
-            self._wait(_BUSY_SECONDS)
 
     def _commit(self) -> None:
         positions = self._positions.committable()

@@ -149,8 +149,13 @@ class Pipeline:
             UnavailableError: Redis stays away.
             DeviceError: The accelerator failed.
         """
-        if self._running is not None and self._running.done():
+        if self._running is not None and self.ended:
             self._running.result()
+
+    @property
+    def ended(self) -> bool:
+        """Whether the inference thread has ended, for whatever reason."""
+        return self._running is not None and self._running.done()
 
     def stop(self) -> None:
         """End the threads after the batch in hand; frames not yet segmented stay undone."""

@@ -55,6 +55,11 @@ class Work(Protocol):
         """Forget the frames of ``partitions`` that no work has gone into yet."""
         ...
 
+    @property
+    def ended(self) -> bool:
+        """Whether the work has ended, for whatever reason."""
+        ...
+
     def check(self) -> None:
         """Raise what ended the work."""
         ...

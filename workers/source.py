@@ -1,17 +1,19 @@
 """Frames out of Kafka: one consumer of a group, polled by one thread.
 
 Library: kafka-python 3. Its network runs in a thread of its own, so heartbeats go on whatever the
-polling thread does; listeners are called in that network thread and only leave a note here.
+polling thread does, and listeners are called there, while the polling thread waits in ``poll``.
 """
 
 import enum
 import logging
+import threading
 import time
 from collections import deque
 from collections.abc import Callable, Collection, Mapping
 from typing import Any, NamedTuple
 
-from kafka import ConsumerRebalanceListener, KafkaConsumer, OffsetAndMetadata, TopicPartition
+from kafka import KafkaConsumer, OffsetAndMetadata, TopicPartition
+from kafka.consumer.subscription_state import AsyncConsumerRebalanceListener
 from kafka.errors import (
     AuthorizationError,
     CommitFailedError,
@@ -21,6 +23,8 @@ from kafka.errors import (
     RetriableError,
     UnknownMemberIdError,
 )
+from kafka.future import Future
+from kafka.structs import MemberState
 
 from contract.errors import ConfigurationError, UnavailableError
 from workers.records import Record
@@ -29,6 +33,11 @@ log = logging.getLogger(__name__)
 
 _CALL_MS = 5_000
 """Longest single call that blocks the loop."""
+
+_JOIN_MS = 1_000
+"""How long a poll waits for a rebalance to complete. Waiting is a must: when the answer to a join
+comes between two polls, kafka-python throws it away and joins again, which delays the whole group;
+until then it delivers no records anyway."""
 
 _SILENCE_SECONDS = 10.0
 """After this long without a word from Kafka, it is asked whether it is there."""
@@ -46,7 +55,7 @@ class Change(enum.Enum):
 
     ASSIGNED = "assigned"
     REVOKED = "revoked"
-    """They go to another worker, which waits until this one polls again: commit now or never."""
+    """They went to another worker, after what was done here had been committed."""
     LOST = "lost"
     """The group has given them away already: nothing may be committed."""
 
@@ -58,17 +67,35 @@ class Event(NamedTuple):
     partitions: frozenset[int]
 
 
-class _Listener(ConsumerRebalanceListener):  # type: ignore[misc]  # kafka-python ships no types
-    def __init__(self, note: Callable[[Change, Collection[Any]], None]) -> None:
-        self._note = note
+HandOver = Callable[[frozenset[int]], Mapping[int, int]]
+"""Finishes what is in flight of partitions that go to another worker, within a bound, and returns
+what may be committed of them. Called in a thread of its own."""
 
-    def on_partitions_assigned(self, assigned: Collection[Any]) -> None:
+
+class _Listener(AsyncConsumerRebalanceListener):  # type: ignore[misc]  # kafka-python has no types
+    """Called on kafka-python's own event loop, which must not be blocked: it sends heartbeats."""
+
+    def __init__(
+        self,
+        note: Callable[[Change, Collection[Any]], None],
+        hand_over: Callable[[Collection[Any], Future], None],
+    ) -> None:
+        self._note = note
+        self._hand_over = hand_over
+
+    async def on_partitions_assigned(self, assigned: Collection[Any]) -> None:
         self._note(Change.ASSIGNED, assigned)
 
-    def on_partitions_revoked(self, revoked: Collection[Any]) -> None:
+    async def on_partitions_revoked(self, revoked: Collection[Any]) -> None:
+        # The group waits for this worker to join again, and it joins when this returns.
+        done = Future()
+        threading.Thread(
+            target=self._hand_over, args=(revoked, done), name="hand-over", daemon=True
+        ).start()
+        await done
         self._note(Change.REVOKED, revoked)
 
-    def on_partitions_lost(self, lost: Collection[Any]) -> None:
+    async def on_partitions_lost(self, lost: Collection[Any]) -> None:
         self._note(Change.LOST, lost)
 
 
@@ -101,7 +128,24 @@ class KafkaSource:
         self._paused = False
         self._silent_since = clock()
         self._asked_at = clock()
-        consumer.subscribe([topic], listener=_Listener(self._note))
+
+    def subscribe(self, hand_over: HandOver) -> None:
+        """Ask for partitions; ``poll`` joins the group.
+
+        Args:
+            hand_over: Called when partitions go to another worker.
+        """
+
+        def hand_over_and_commit(partitions: Collection[Any], done: Future) -> None:
+            ready = hand_over(frozenset(p.partition for p in partitions))
+            # On the same connection before the join, so it comes first.
+            commit = self._consumer.commit_async(self._offsets(ready))
+            # Completed on the event loop, which the result wakes up.
+            commit.add_both(lambda _: done.success(None))
+
+        self._consumer.subscribe(
+            [self._topic], listener=_Listener(self._note, hand_over_and_commit)
+        )
 
     @property
     def joined(self) -> bool:
@@ -109,11 +153,10 @@ class KafkaSource:
         return bool(self._consumer.group_metadata().generation_id >= 0)
 
     def poll(self, max_records: int) -> list[Record]:
-        """Return records that have arrived, at most ``max_records``; does not wait for them.
+        """Return records that have arrived, at most ``max_records``.
 
-        With ``max_records`` 0 the partitions are paused, and polling only keeps the membership. One
-        call does at most one step of a rebalance: after a revocation the group waits for the next
-        call, so what is in flight can be committed in between (see ``take_events``).
+        It waits neither for records nor, with ``max_records`` 0, takes any (partitions are paused
+        and polling only keeps the membership); during a rebalance it waits a while for its end.
 
         Raises:
             ConfigurationError: Kafka refuses access.
@@ -121,7 +164,8 @@ class KafkaSource:
         """
         self._pause(max_records == 0)
         try:
-            polled = self._consumer.poll(timeout_ms=0, max_records=max(1, max_records))
+            stable = self._consumer.group_metadata().state == MemberState.STABLE
+            polled = self._consumer.poll(0 if stable else _JOIN_MS, max(1, max_records))
         except RetriableError as error:
             self._not_heard(error)
             return []
@@ -166,12 +210,8 @@ class KafkaSource:
             ConfigurationError: Kafka refuses access.
             UnavailableError: Kafka stays away.
         """
-        offsets = {
-            TopicPartition(self._topic, partition): OffsetAndMetadata(number, "", -1)
-            for partition, number in positions.items()
-        }
         try:
-            self._consumer.commit(offsets, timeout_ms=_CALL_MS)
+            self._consumer.commit(self._offsets(positions), timeout_ms=_CALL_MS)
         except _NOT_OURS as error:
             log.info("positions not committed, the group is changing: %r", error)
             return False
@@ -197,6 +237,12 @@ class KafkaSource:
             self._consumer.close(autocommit=False, timeout_ms=timeout_seconds * 1000)
         except KafkaError as error:
             log.warning("could not leave the group: %r; it will notice by itself", error)
+
+    def _offsets(self, positions: Mapping[int, int]) -> dict[Any, Any]:
+        return {
+            TopicPartition(self._topic, partition): OffsetAndMetadata(number, "", -1)
+            for partition, number in positions.items()
+        }
 
     def _note(self, change: Change, partitions: Collection[Any]) -> None:
         self._events.append(Event(change, frozenset(p.partition for p in partitions)))

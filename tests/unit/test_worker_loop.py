@@ -21,6 +21,7 @@ class FakeWork:
         self.room = room
         self.jobs: list[Job] = []
         self.abandoned: list[int] = []
+        self.ended = False
         self.failure: Exception | None = None
         self.on_check = lambda: None
 
@@ -192,32 +193,42 @@ def test_skipped_positions_in_memory_are_bounded(
     assert live.source.asked[-1] > 0
 
 
-def test_on_revoke_what_is_in_flight_is_finished_and_committed(bench: Bench) -> None:
+def test_before_partitions_go_what_is_in_flight_is_finished(bench: Bench) -> None:
     bench.feed(bench.record(0), bench.record(1))
-    bench.source.events = [Event(Change.REVOKED, frozenset({0}))]
-    checks = iter(range(3))
-
-    def finish_after_a_while() -> None:
-        if next(checks, None) == 2:
-            bench.work.finish(0, 1)
-
-    bench.work.on_check = finish_after_a_while
-    bench.loop.turn()
-    assert bench.source.commits == [{0: 2}]
+    finisher = threading.Timer(0.05, bench.work.finish, (0, 1))
+    finisher.start()
+    assert bench.loop.hand_over(frozenset({0})) == {0: 2}
     assert bench.work.abandoned == [0]
-    assert bench.positions.owned == {1}
 
 
-def test_on_revoke_what_does_not_finish_in_time_is_not_committed(bench: Bench) -> None:
+def test_what_does_not_finish_in_time_is_not_handed_over_as_done(bench: Bench) -> None:
     bench.feed(bench.record(0), bench.record(1))
     bench.work.finish(0)
+    bench.clock.step = 1.0
+    assert bench.loop.hand_over(frozenset({0})) == {0: 1}
+
+
+def test_the_hand_over_does_not_wait_for_work_that_has_ended(bench: Bench) -> None:
+    bench.feed(bench.record(0))
+    bench.work.ended = True
+    assert bench.loop.hand_over(frozenset({0})) == {}
+
+
+def test_the_hand_over_tells_only_of_the_partitions_that_go(bench: Bench) -> None:
+    bench.source.refuse_commits = True
+    bench.feed(bench.record(0), make_record(make_frame("yard"), 5, partition=1))
+    bench.work.finish(0, 1)
+    assert bench.loop.hand_over(frozenset({1})) == {1: 6}
+
+
+def test_revoked_partitions_are_not_committed_any_more(bench: Bench) -> None:
+    bench.feed(bench.record(0))
     bench.source.events = [Event(Change.REVOKED, frozenset({0}))]
-    bench.work.on_check = lambda: setattr(bench.clock, "now", bench.clock.now + 1)
     bench.loop.turn()
-    assert bench.source.commits == [{0: 1}]
-    bench.work.finish(1)
+    bench.work.finish(0)
     bench.loop.turn()
-    assert bench.source.commits == [{0: 1}]
+    assert bench.source.commits == []
+    assert bench.positions.owned == {1}
 
 
 def test_lost_partitions_are_dropped_without_a_commit(bench: Bench) -> None:
