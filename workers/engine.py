@@ -117,12 +117,14 @@ class OnnxEngine:
         return self.artifact.height, self.artifact.width
 
     def warm_up(self) -> None:
-        """Run every batch size once on a black image, so that no frame waits for a search.
+        """Run every batch size once on black images, so that no frame waits for a search.
+
+        On the CPU, where only the first run is slower, the smallest one is enough.
 
         Raises:
             DeviceError: The device failed, for instance out of memory: use smaller batches.
         """
-        sizes = self.batch_sizes if self.provider == "cuda" else self.batch_sizes[-1:]
+        sizes = self.batch_sizes if self.provider == "cuda" else self.batch_sizes[:1]
         for size in sizes:
             self.run(np.zeros((size, *self.input_size, 3), np.uint8))
 

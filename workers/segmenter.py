@@ -49,7 +49,8 @@ class Segmenter:
 
     Args:
         engine: Runs the network.
-        score_threshold: Lowest score that is reported, 0..1; None takes the artifact's.
+        score_threshold: Lowest score that is reported, 0..1; None takes the artifact's. Below the
+            artifact's seed threshold it changes nothing: no instance has such a score.
         resize: How images are fitted into the model's input.
         threads: Images that are clustered side by side.
         clock: Monotonic clock, in seconds.
