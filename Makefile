@@ -52,7 +52,8 @@ bench: setup  ## Run the benchmarks; results under benchmarks/results/
 
 demo-weights: setup  ## Train, export and evaluate the demo weights from $(SHARED)/data (CPU: about an hour)
 	$(BIN)/seedstream train street --data $(SHARED)/data --out runs/street
-	$(BIN)/seedstream export runs/street/checkpoint.pt --name street --version 1 --out runs/models --overwrite
+	$(BIN)/seedstream export runs/street/checkpoint.pt --name street --version 1 --out runs/models --overwrite \
+	  --pictures assets/vtest_clip.mp4
 	$(BIN)/seedstream evaluate --model runs/models/street/1 --first 301 --last 400 \
 	  --video $(SHARED)/data/video/opencv_vtest_576p_80s.avi \
 	  --boxes $(SHARED)/data/pets/vtest_frames_1-400_boxes.csv

@@ -32,6 +32,10 @@ def register(app: typer.Typer, text: str) -> None:
             float | None,
             typer.Option(help="Lowest instance score reported, 0..1; default: checkpoint's."),
         ] = None,
+        pictures: Annotated[
+            Path | None,
+            typer.Option(help="Image or video to compare file and PyTorch on; default: made up."),
+        ] = None,
         overwrite: Annotated[
             bool, typer.Option(help="Replace an artifact of that name and version.")
         ] = False,
@@ -50,6 +54,7 @@ def register(app: typer.Typer, text: str) -> None:
             precision,
             input_size=size,
             score_threshold=score,
+            pictures=pictures,
             overwrite=overwrite,
         )
         print(f"wrote {exported.folder}")
