@@ -11,8 +11,8 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from contract.errors import ConfigurationError
 
 
-class ProcessSettings(BaseSettings):
-    """Settings that every long-running process has.
+class CommandSettings(BaseSettings):
+    """Settings that every command has.
 
     A subclass sets ``env_prefix`` and documents each field, with its unit, in a docstring: the
     command line's help and the README's table are made from those.
@@ -27,6 +27,10 @@ class ProcessSettings(BaseSettings):
 
     log_format: Literal["json", "text"] = "json"
     """One JSON object a line, or text for a person."""
+
+
+class ProcessSettings(CommandSettings):
+    """Settings that every long-running process has besides."""
 
     http_host: str = "0.0.0.0"
     """Address that /metrics, /healthz and /readyz listen on."""

@@ -17,6 +17,9 @@ class ProducerSettings(KafkaConnection, ProcessSettings):
 
     model_config = SettingsConfigDict(env_prefix="PRODUCER_")
 
+    http_port: int = Field(default=8081, ge=0, le=65535)
+    """Port of /metrics, /healthz and /readyz; 0 takes a free one and logs it."""
+
     config: Path | None = None
     """YAML file with the list of cameras."""
 

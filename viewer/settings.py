@@ -6,10 +6,10 @@ from pydantic import Field, SecretStr
 from pydantic_settings import SettingsConfigDict
 
 from contract.kafka import FRAMES_TOPIC, KafkaConnection
-from contract.settings import ProcessSettings
+from contract.settings import CommandSettings
 
 
-class ViewerSettings(KafkaConnection, ProcessSettings):
+class ViewerSettings(KafkaConnection, CommandSettings):
     """Settings of ``seedstream render``."""
 
     model_config = SettingsConfigDict(env_prefix="VIEWER_")
