@@ -14,10 +14,10 @@ from contract.mask import encode_mask
 from contract.result import Instance, ModelReference, Result, stream_id
 from workers.decode import Image
 from workers.inference import Inference
+from workers.membership import Change, Event
 from workers.records import Job, Position, Record
 from workers.settings import WorkerSettings
 from workers.sink import Outcome
-from workers.source import Change, Event
 
 HEIGHT, WIDTH = 48, 64
 SESSION = new_session()

@@ -96,7 +96,10 @@ class KafkaClients:
         return self._open(
             KafkaProducer,
             acks="all",
-            enable_idempotence=True,
+            # Not idempotent: a record that the broker finds too large ends an idempotent producer
+            # of kafka-python for good. A dead letter may so come twice.
+            enable_idempotence=False,
+            max_in_flight_requests_per_connection=1,
             linger_ms=5,
             max_request_size=largest,
             max_block_ms=math.ceil(_STEP_SECONDS * 1000),

@@ -12,19 +12,16 @@ from dataclasses import dataclass
 
 from contract.errors import InvalidMessageError
 from contract.frame import Frame, decode_frame
+from workers.membership import Change, Event
 from workers.metrics import WorkerMetrics
 from workers.ports import DeadLetterBox, Source, Work
 from workers.positions import Positions
 from workers.records import Job, Record
-from workers.source import Change, Event
 
 log = logging.getLogger(__name__)
 
 MAX_TRACKED = 20_000
 """Most positions held in memory: in live mode, skipped ones behind a frame that still runs."""
-
-_IDLE_SECONDS = 0.005
-"""Pause after a poll that brought nothing: the latency it adds against the load of polling."""
 
 _BUSY_SECONDS = 0.02
 _HOUSEKEEPING_SECONDS = 1.0
@@ -116,8 +113,8 @@ class Loop:
         if self._clock() - self._committed_at >= self._rules.commit_interval_seconds:
             self._commit()
         self._sweep()
-        if not records:
-            self._wait(_IDLE_SECONDS if room else _BUSY_SECONDS)
+        if not room:
+            self._wait(_BUSY_SECONDS)
 
     def drain(self) -> None:
         """Take no new records, finish what is in flight within the bound, and commit it."""

@@ -9,9 +9,9 @@ from typing import Protocol
 from contract.errors import InvalidMessageError
 from contract.result import Instance, ModelReference, Result
 from workers.decode import Image
+from workers.membership import Event
 from workers.records import Job, Position, Record
 from workers.sink import Outcome
-from workers.source import Event
 
 
 class Source(Protocol):
@@ -23,7 +23,7 @@ class Source(Protocol):
         ...
 
     def poll(self, max_records: int) -> list[Record]:
-        """Return at most ``max_records`` that have arrived; 0 keeps up the membership only."""
+        """Return at most ``max_records``, waiting a moment; 0 only keeps up the membership."""
         ...
 
     def take_events(self) -> list[Event]:

@@ -4,16 +4,13 @@ Library: kafka-python 3. Its network runs in a thread of its own, so heartbeats 
 polling thread does, and listeners are called there, while the polling thread waits in ``poll``.
 """
 
-import enum
 import logging
-import threading
 import time
 from collections import deque
-from collections.abc import Callable, Collection, Mapping
-from typing import Any, NamedTuple
+from collections.abc import Callable, Mapping
+from typing import Any
 
 from kafka import KafkaConsumer, OffsetAndMetadata, TopicPartition
-from kafka.consumer.subscription_state import AsyncConsumerRebalanceListener
 from kafka.errors import (
     AuthorizationError,
     CommitFailedError,
@@ -23,16 +20,19 @@ from kafka.errors import (
     RetriableError,
     UnknownMemberIdError,
 )
-from kafka.future import Future
 from kafka.structs import MemberState
 
 from contract.errors import ConfigurationError, UnavailableError
+from workers.membership import Event, HandOver, RebalanceListener
 from workers.records import Record
 
 log = logging.getLogger(__name__)
 
 _CALL_MS = 5_000
 """Longest single call that blocks the loop."""
+
+_IDLE_MS = 50
+"""How long a poll waits for a record; it returns as soon as one comes."""
 
 _JOIN_MS = 1_000
 """How long a poll waits for a rebalance to complete. Waiting is a must: when the answer to a join
@@ -42,61 +42,15 @@ until then it delivers no records anyway."""
 _SILENCE_SECONDS = 10.0
 """After this long without a word from Kafka, it is asked whether it is there."""
 
+_ASK_SECONDS = 1.0
+"""Pause between two such questions."""
+
 _NOT_OURS = (
     CommitFailedError,
     IllegalGenerationError,
     RebalanceInProgressError,
     UnknownMemberIdError,
 )
-
-
-class Change(enum.Enum):
-    """What happened to partitions."""
-
-    ASSIGNED = "assigned"
-    REVOKED = "revoked"
-    """They went to another worker, after what was done here had been committed."""
-    LOST = "lost"
-    """The group has given them away already: nothing may be committed."""
-
-
-class Event(NamedTuple):
-    """A change of the partitions that this worker owns."""
-
-    change: Change
-    partitions: frozenset[int]
-
-
-HandOver = Callable[[frozenset[int]], Mapping[int, int]]
-"""Finishes what is in flight of partitions that go to another worker, within a bound, and returns
-what may be committed of them. Called in a thread of its own."""
-
-
-class _Listener(AsyncConsumerRebalanceListener):  # type: ignore[misc]  # kafka-python has no types
-    """Called on kafka-python's own event loop, which must not be blocked: it sends heartbeats."""
-
-    def __init__(
-        self,
-        note: Callable[[Change, Collection[Any]], None],
-        hand_over: Callable[[Collection[Any], Future], None],
-    ) -> None:
-        self._note = note
-        self._hand_over = hand_over
-
-    async def on_partitions_assigned(self, assigned: Collection[Any]) -> None:
-        self._note(Change.ASSIGNED, assigned)
-
-    async def on_partitions_revoked(self, revoked: Collection[Any]) -> None:
-        # The group waits for this worker to join again, and it joins when this returns.
-        done = Future()
-        threading.Thread(
-            target=self._hand_over, args=(revoked, done), name="hand-over", daemon=True
-        ).start()
-        await done
-        self._note(Change.REVOKED, revoked)
-
-    async def on_partitions_lost(self, lost: Collection[Any]) -> None:
-        self._note(Change.LOST, lost)
 
 
 class KafkaSource:
@@ -135,17 +89,12 @@ class KafkaSource:
         Args:
             hand_over: Called when partitions go to another worker.
         """
-
-        def hand_over_and_commit(partitions: Collection[Any], done: Future) -> None:
-            ready = hand_over(frozenset(p.partition for p in partitions))
-            # On the same connection before the join, so it comes first.
-            commit = self._consumer.commit_async(self._offsets(ready))
-            # Completed on the event loop, which the result wakes up.
-            commit.add_both(lambda _: done.success(None))
-
-        self._consumer.subscribe(
-            [self._topic], listener=_Listener(self._note, hand_over_and_commit)
+        listener = RebalanceListener(
+            self._events.append,
+            hand_over,
+            lambda positions: self._consumer.commit_async(self._offsets(positions)),
         )
+        self._consumer.subscribe([self._topic], listener=listener)
 
     @property
     def joined(self) -> bool:
@@ -155,8 +104,8 @@ class KafkaSource:
     def poll(self, max_records: int) -> list[Record]:
         """Return records that have arrived, at most ``max_records``.
 
-        It waits neither for records nor, with ``max_records`` 0, takes any (partitions are paused
-        and polling only keeps the membership); during a rebalance it waits a while for its end.
+        It waits 50 ms for the first one. With ``max_records`` 0 it does not wait: the partitions
+        are paused, and polling only keeps the membership. In a rebalance it waits up to a second.
 
         Raises:
             ConfigurationError: Kafka refuses access.
@@ -164,8 +113,7 @@ class KafkaSource:
         """
         self._pause(max_records == 0)
         try:
-            stable = self._consumer.group_metadata().state == MemberState.STABLE
-            polled = self._consumer.poll(0 if stable else _JOIN_MS, max(1, max_records))
+            polled = self._consumer.poll(self._patience_ms(max_records), max(1, max_records))
         except RetriableError as error:
             self._not_heard(error)
             return []
@@ -244,8 +192,10 @@ class KafkaSource:
             for partition, number in positions.items()
         }
 
-    def _note(self, change: Change, partitions: Collection[Any]) -> None:
-        self._events.append(Event(change, frozenset(p.partition for p in partitions)))
+    def _patience_ms(self, max_records: int) -> int:
+        if self._consumer.group_metadata().state != MemberState.STABLE:
+            return _JOIN_MS
+        return _IDLE_MS if max_records else 0
 
     def _pause(self, wanted: bool) -> None:
         assigned = self._consumer.assignment()
@@ -260,8 +210,11 @@ class KafkaSource:
         # poll() itself never says that the brokers are gone.
         now = self._clock()
         assigned = self._consumer.assignment()
-        quiet_since = max(self._silent_since, self._asked_at)
-        if not assigned or now - quiet_since < _SILENCE_SECONDS:
+        if (
+            not assigned
+            or now - self._silent_since < _SILENCE_SECONDS
+            or now - self._asked_at < _ASK_SECONDS
+        ):
             return
         self._asked_at = now
         try:

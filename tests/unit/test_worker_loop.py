@@ -7,10 +7,10 @@ from contract.errors import UnavailableError
 from tests.fakes import FakeClock, FakeDeadLetters, FakeSource, make_frame, make_record
 from workers import loop as loop_module
 from workers.loop import Loop, Rules, reference_seconds
+from workers.membership import Change, Event
 from workers.metrics import WorkerMetrics
 from workers.positions import Positions
 from workers.records import Job, Record
-from workers.source import Change, Event
 
 
 class FakeWork:
