@@ -100,8 +100,7 @@ def _window(
     """Cut a square out of a picture; return it, the rows of what is in front of it, and its top."""
     side = round(crop / np.exp(rng.uniform(*np.log(scene.scale))))
     rows, columns = picture.labels.shape
-    top = int(rng.integers(max(rows - side, 0) + 1))
-    left = int(rng.integers(max(columns - side, 0) + 1))
+    top, left = _start(rows, side, rng), _start(columns, side, rng)
     area = (slice(top, top + side), slice(left, left + side))
     pad = (0, side - min(side, rows), 0, side - min(side, columns))
     window = Labelled(
@@ -114,6 +113,15 @@ def _window(
         part = scene.front[area]
         front[: part.shape[0], : part.shape[1]] = np.where(part > 0, np.maximum(part - top, 1), 0)
     return window, front, top
+
+
+def _start(length: int, side: int, rng: np.random.Generator) -> int:
+    """Place a window's middle anywhere, then move it inside: borders are seen as often as the rest.
+
+    A uniform start would show the outermost pixels in one window of hundreds.
+    """
+    start = int(rng.integers(length)) - side // 2
+    return min(max(start, 0), max(length - side, 0))
 
 
 def _scale(cut_out: CutOut, height: float, rng: np.random.Generator) -> tuple[Image, Image] | None:

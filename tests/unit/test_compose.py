@@ -74,7 +74,8 @@ def test_one_that_is_almost_hidden_is_ignored():
     picture = empty(96, 96)
     picture.instances[20:60, 30:40] = 1
     picture.labels[20:60, 30:40] = 1
-    composer = Composer([scene(picture, perspective=(0.0, 30.0))], [person()], crop=96, pasted=40)
+    wide = [person(60, 30)]
+    composer = Composer([scene(picture, perspective=(0.0, 60.0))], wide, crop=96, pasted=20)
     left = []
     for seed in range(40):
         crop = composer.draw(np.random.default_rng(seed))
