@@ -32,7 +32,7 @@ class DemoOptions:
     out: Path = Path("demo-out")
     model: Path = field(default=_ROOT / "models" / "street" / "1")
     video: Path = field(default=_ROOT / "assets" / "vtest_clip.mp4")
-    fps: float = 5.0
+    fps: float = 3.0
 
 
 def check(options: DemoOptions) -> None:
