@@ -4,6 +4,7 @@ from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from rich import box
 from rich.table import Table
 
 from stack.metrics import NOTHING, Samples, quantile
@@ -95,19 +96,25 @@ def row(camera: str, before: Moment, after: Moment) -> Row:
 
 def table(rows: list[Row], lag_records: int, title: str) -> Table:
     """Return the table for a terminal."""
-    made = Table(title=title, caption=f"lag: {lag_records} frames wait in Kafka")
-    made.add_column("camera")
-    for heading in ("captured fps", "processed fps", "latency p50", "latency p95", "instances"):
-        made.add_column(heading, justify="right")
-    made.add_column("dropped before Kafka")
-    made.add_column("skipped by the worker")
+    # Fits 80 columns: only the reasons may wrap.
+    made = Table(
+        title=title,
+        caption=f"lag: {lag_records} frames wait in Kafka",
+        box=box.SIMPLE_HEAD,
+        pad_edge=False,
+        padding=(0, 1),
+    )
+    made.add_column("camera", no_wrap=True)
+    for heading in ("captured\nfps", "processed\nfps", "p50 / p95\nlatency ms", "instances"):
+        made.add_column(heading, justify="right", no_wrap=True)
+    made.add_column("dropped")
+    made.add_column("skipped")
     for each in rows:
         made.add_row(
             each.camera,
             f"{each.captured_fps:.1f}",
             f"{each.processed_fps:.1f}",
-            _milliseconds(each.p50_seconds),
-            _milliseconds(each.p95_seconds),
+            f"{_number(each.p50_seconds)} / {_number(each.p95_seconds)}",
             "-" if each.instances is None else str(each.instances),
             _reasons(each.dropped),
             _reasons(each.skipped),
@@ -129,6 +136,10 @@ def plain(rows: list[Row], lag_records: int, title: str) -> list[str]:
 
 def _milliseconds(seconds: float | None) -> str:
     return "-" if seconds is None else f"{seconds * 1000:.0f} ms"
+
+
+def _number(seconds: float | None) -> str:
+    return "-" if seconds is None else f"{seconds * 1000:.0f}"
 
 
 def _reasons(reasons: dict[str, int]) -> str:
