@@ -107,8 +107,8 @@ def table(rows: list[Row], lag_records: int, title: str) -> Table:
     made.add_column("camera", no_wrap=True)
     for heading in ("captured\nfps", "processed\nfps", "p50 / p95\nlatency ms", "instances"):
         made.add_column(heading, justify="right", no_wrap=True)
-    made.add_column("dropped")
-    made.add_column("skipped")
+    made.add_column("dropped", overflow="fold")
+    made.add_column("skipped", overflow="fold")
     for each in rows:
         made.add_row(
             each.camera,
