@@ -91,7 +91,7 @@ def cluster(
     """Cluster one image class by class.
 
     Ends for any input: a pixel is tried as a seed at most once, and pixels whose maps are not all
-    finite are background.
+    finite, or whose offset lies outside tanh's range, are background.
 
     Args:
         offset: float32 (2, H, W), offsets x and y after tanh, grid units.

@@ -19,6 +19,10 @@ Int32Map = NDArray[np.int32]
 _LN2 = np.float32(math.log(2))  # exp(-exponent) > 0.5 where the exponent is below ln 2
 _CELL_PIXELS = 16  # side of a search cell; about the margin of a small object
 _MAX_CELLS = 512  # per axis: bounds the table when offsets scatter the embeddings
+_MAX_OFFSET = np.float32(1.01)  # tanh ends at 1, its approximations a little later
+
+# Divide as NumPy does: a precision that underflows to 0 has an infinite margin and is no error.
+_compiled = njit(cache=True, nogil=True, error_model="numpy")
 
 
 class Points(NamedTuple):
@@ -49,7 +53,7 @@ class Cells(NamedTuple):
     order: Int32Map
 
 
-@njit(cache=True, nogil=True)
+@_compiled
 def foreground(
     offset: Float32Map,
     bandwidth: Float32Map,
@@ -59,7 +63,11 @@ def foreground(
     threshold: np.float32,
     step: Float32Map,
 ) -> Points:
-    """Gather the pixels of class ``wanted`` above ``threshold``, without those not finite."""
+    """Gather the pixels of class ``wanted`` above ``threshold``.
+
+    Without those that are not finite, or whose offset tanh cannot have given: embeddings are used
+    as cell numbers and must be bounded.
+    """
     height, n_columns = seed.shape
     last = len(bandwidth) - 1
     size = 0
@@ -81,13 +89,14 @@ def foreground(
             width[n, 0] = bandwidth[0, y, x]
             width[n, 1] = bandwidth[last, y, x]
             score[n] = seed[y, x]
-            # The place of a pixel that is not finite goes to the next one.
-            total = embedding[n, 0] + embedding[n, 1] + width[n, 0] + width[n, 1] + score[n]
-            n += np.isfinite(total)
+            # The place of a pixel that is left out goes to the next one.
+            furthest = max(abs(offset[0, y, x]), abs(offset[1, y, x]))
+            total = offset[0, y, x] + offset[1, y, x] + width[n, 0] + width[n, 1] + score[n]
+            n += furthest <= _MAX_OFFSET and np.isfinite(total)
     return Points(pixel[:n], embedding[:n], width[:n], score[:n])
 
 
-@njit(cache=True, nogil=True)
+@_compiled
 def sort_into_cells(embedding: Float32Map, step: Float32Map) -> Cells:
     """Sort embeddings (P, 2) into cells, so that a margin meets only the pixels around it."""
     low = np.empty(2, np.float32)
@@ -114,7 +123,7 @@ def sort_into_cells(embedding: Float32Map, step: Float32Map) -> Cells:
     return Cells(low, density, shape, start, order)
 
 
-@njit(cache=True, nogil=True)
+@_compiled
 def _span(cells: Cells, axis: int, center: np.float32, precision: np.float32) -> tuple[int, int]:
     """First and last cell that the margin around ``center`` touches on one axis."""
     # A thousandth wider than the margin, against rounding at the border of a cell; clamped as
@@ -126,7 +135,7 @@ def _span(cells: Cells, axis: int, center: np.float32, precision: np.float32) ->
     return int(min(highest, max(np.float32(0), first))), int(min(highest, last))
 
 
-@njit(cache=True, nogil=True)
+@_compiled
 def _members(points: Points, cells: Cells, seed: int, member: Int32Map) -> int:
     """Write the positions of all points within the seed's margin; return their number."""
     x, y = points.embedding[seed]
@@ -147,7 +156,7 @@ def _members(points: Points, cells: Cells, seed: int, member: Int32Map) -> int:
     return n
 
 
-@njit(cache=True, nogil=True)
+@_compiled
 def grow(
     seeds: Int32Map,
     points: Points,
@@ -187,7 +196,7 @@ def grow(
     return scores[:n_found].copy()
 
 
-@njit(cache=True, nogil=True)
+@_compiled
 def measure(instance_map: Int32Map, n_instances: int) -> NDArray[np.int64]:
     """Measure all instances in one pass over an int32 (H, W) map.
 

@@ -125,6 +125,24 @@ def test_maps_that_are_not_finite_end_and_leave_the_rest_alone(name: str, value:
     run(maps)
 
 
+@pytest.mark.parametrize("value", [-11.0, -1e30])
+def test_a_precision_that_underflows_to_zero_reaches_all_of_the_foreground(value: float) -> None:
+    maps, truth = squares(3)
+    maps["bandwidth"][:] = value
+    found = run(maps)
+    np.testing.assert_array_equal(found.instance_map, truth > 0)
+
+
+def test_offsets_beyond_the_range_of_tanh_are_background() -> None:
+    maps, truth = squares(3)
+    maps["offset"][0][truth == 2] = 3e38
+    maps["offset"][1][truth == 2] = -3e38
+    maps["offset"][:, 0, 0] = -3e38, 3e38
+    maps["seed"][0, 0] = 0.99
+    found = run(maps)
+    np.testing.assert_array_equal(found.instance_map > 0, (truth == 1) | (truth == 3))
+
+
 def test_scattered_embeddings_end_within_bounds() -> None:
     rng = np.random.default_rng(0)
     shape = (128, 256)
