@@ -35,9 +35,9 @@ _IDLE_MS = 50
 """How long a poll waits for a record; it returns as soon as one comes."""
 
 _JOIN_MS = 1_000
-"""How long a poll waits for a rebalance to complete. Waiting is a must: when the answer to a join
-comes between two polls, kafka-python throws it away and joins again, which delays the whole group;
-until then it delivers no records anyway."""
+"""How long a poll waits for a rebalance to complete. When the answer comes between two polls,
+kafka-python throws it away and joins again, which delays the whole group; and until the rebalance
+is complete it delivers no records anyway."""
 
 _SILENCE_SECONDS = 10.0
 """After this long without a word from Kafka, it is asked whether it is there."""
@@ -193,7 +193,14 @@ class KafkaSource:
         }
 
     def _patience_ms(self, max_records: int) -> int:
-        if self._consumer.group_metadata().state != MemberState.STABLE:
+        # kafka-python 3.0.12 completes a rebalance only while a poll waits for it. When the answer
+        # comes between two polls, and the rebalance was begun for changed metadata, nobody looks
+        # at it any more: the member stays "rebalancing", without heartbeats, for ever.
+        coordinator = self._consumer._coordinator
+        rebalancing = self._consumer.group_metadata().state != MemberState.STABLE
+        if rebalancing and not coordinator.need_rejoin():
+            coordinator.request_rejoin()  # awaits the attempt under way, or begins another
+        if rebalancing or coordinator.need_rejoin():
             return _JOIN_MS
         return _IDLE_MS if max_records else 0
 

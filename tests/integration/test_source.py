@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from kafka import KafkaProducer, TopicPartition
+from kafka.structs import MemberState
 
 from contract.settings import load_settings
 from stack.broker import Broker
@@ -205,3 +206,20 @@ def test_a_member_that_was_thrown_out_is_told_that_its_partitions_are_lost(group
     wait_until(lambda: first.poll() or first.events[-1].change is Change.ASSIGNED, 30)
     wait_until(lambda: [event.change for event in first.events][1:2] == [Change.LOST], 1)
     assert group.committed(0) is None
+
+
+def test_a_rebalance_whose_answer_came_between_two_polls_is_completed(group: Group) -> None:
+    group.send(b"0")
+    member = group.join()
+    wait_until(lambda: member.poll() and len(member.records) == 1, 20)
+    end = time.monotonic() + 2  # the client looks at the metadata again soon after it has joined
+    while time.monotonic() < end:
+        member.poll()
+    consumer = member.source._consumer
+    consumer._coordinator._assignment_snapshot = {}  # as after a change of the topic's partitions
+    consumer.poll(0)
+    time.sleep(1)
+    assert consumer.group_metadata().state != MemberState.STABLE
+    member.poll()
+    assert consumer.group_metadata().state == MemberState.STABLE
+    assert member.source.commit({0: 1})
