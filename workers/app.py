@@ -205,6 +205,7 @@ def _limits(settings: WorkerSettings, batch_size: int) -> Limits:
         max_frame_pixels=settings.max_frame_pixels,
         decode_threads=settings.decode_threads,
         max_age_seconds=_max_age(settings),
+        old_after_seconds=settings.old_after_seconds if settings.mode == "live" else None,
     )
 
 

@@ -35,6 +35,7 @@ class Limits:
 
     Attributes:
         max_age_seconds: None in ``complete`` mode.
+        old_after_seconds: None in ``complete`` mode.
     """
 
     max_waiting_frames: int
@@ -44,6 +45,7 @@ class Limits:
     max_frame_pixels: int
     decode_threads: int
     max_age_seconds: float | None
+    old_after_seconds: float | None
 
 
 class _Decoding(NamedTuple):
@@ -194,7 +196,9 @@ class Pipeline:
     def _decode_ahead(self) -> None:
         """Keep the decoders busy; the caller holds the lock."""
         while not self._stopping and len(self._decoding) < self._limits.max_decoded_frames:
-            job = self._waiting.take()
+            job, gave_way = self._waiting.take(self._gives_way)
+            for each in gave_way:
+                self._skip(each, "superseded")
             if job is None:
                 return
             if self._wanted(job):
@@ -215,6 +219,10 @@ class Pipeline:
             return None
         # Looked at again: the batch before may have taken long, or the partition may be gone.
         return _Ready(job, image) if self._wanted(job) else None
+
+    def _gives_way(self, job: Job) -> bool:
+        limit = self._limits.old_after_seconds
+        return limit is not None and self._wall_clock() - job.reference_seconds > limit
 
     def _wanted(self, job: Job) -> bool:
         if not self._positions.is_current(job.position):

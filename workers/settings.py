@@ -41,6 +41,10 @@ class WorkerSettings(KafkaConnection, ProcessSettings):
     max_age_seconds: float = Field(default=2.0, gt=0)
     """Live mode: frames captured longer ago than this are skipped before decoding, in seconds."""
 
+    old_after_seconds: float = Field(default=0.5, ge=0)
+    """Live mode: a waiting frame captured longer ago than this gives way to a newer one of its
+    camera, in seconds."""
+
     topic: str = FRAMES_TOPIC
     """Kafka topic of the frames."""
 

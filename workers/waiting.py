@@ -4,9 +4,10 @@ Pure. While the network keeps up, the room is almost empty and every frame is ta
 overload the two modes differ:
 
 - ``complete``: the room fills, the loop pauses the partitions, and the frames wait in Kafka.
-- ``live``: a newcomer pushes out the oldest frame of the camera that holds the most places. The
-  frames inside are then always the newest few of every camera, so the latency stays at about
-  ``capacity`` divided by the rate at which frames arrive, whatever the network can do.
+- ``live``: a newcomer pushes out the oldest frame of the camera that holds the most places, and a
+  frame that has grown old gives way, when its turn comes, to a newer one of its camera. So the
+  latency stays near the age that counts as old, whatever the network can do, and a burst that the
+  network can work off costs no frame.
 """
 
 from collections import OrderedDict, deque
@@ -43,18 +44,28 @@ class WaitingRoom(Generic[T]):
         self._size += 1
         return pushed_out
 
-    def take(self) -> T | None:
-        """Return the oldest item of the camera whose turn it is, or None when nobody waits."""
+    def take(self, gives_way: Callable[[T], bool] = lambda item: False) -> tuple[T | None, list[T]]:
+        """Take the oldest item of the camera whose turn it is.
+
+        Args:
+            gives_way: Whether an item is left out where a newer one of its camera waits.
+
+        Returns:
+            The item, None when nobody waits; and those that gave way to it, oldest first.
+        """
         if not self._queues:
-            return None
+            return None, []
         camera, queue = next(iter(self._queues.items()))
+        gave_way: list[T] = []
+        while len(queue) > 1 and gives_way(queue[0]):
+            gave_way.append(queue.popleft())
         item = queue.popleft()
-        self._size -= 1
+        self._size -= 1 + len(gave_way)
         if queue:
             self._queues.move_to_end(camera)
         else:
             del self._queues[camera]
-        return item
+        return item, gave_way
 
     def remove(self, unwanted: Callable[[T], bool]) -> list[T]:
         """Throw out all items that are ``unwanted`` and return them."""

@@ -23,7 +23,7 @@ class Bench:
         given = {
             "max_waiting_frames": 4, "max_decoded_frames": 2, "max_batch_size": 2,
             "max_batch_age_seconds": 0.01, "max_frame_pixels": 10_000, "decode_threads": 2,
-            "max_age_seconds": None,
+            "max_age_seconds": None, "old_after_seconds": None,
         }  # fmt: skip
         self.pipeline = Pipeline(
             segmenter,
@@ -116,6 +116,30 @@ def test_under_overload_in_live_mode_the_newest_frames_win(start: Start) -> None
     assert bench.stored() == [0, 1, 8, 9]
     assert bench.skipped("superseded") == 6
     assert bench.positions.committable() == {0: 10}
+
+
+def test_in_live_mode_an_old_waiting_frame_gives_way_to_a_newer_one_of_its_camera(
+    start: Start,
+) -> None:
+    gate = threading.Event()
+    bench = start(
+        FakeSegmenter(gate=gate),
+        max_age_seconds=60.0, old_after_seconds=0.5, max_batch_size=1, max_decoded_frames=1,
+        max_waiting_frames=50,
+    )  # fmt: skip
+    bench.put(0)
+    assert bench.segmenter.entered.wait(5)
+    bench.put(1)  # decoded ahead: it waits no more
+    old = time.time() - 5
+    for number in range(2, 6):
+        bench.put(number, captured_at=old)
+    bench.put(6)
+    bench.put(7)
+    gate.set()
+    bench.wait_done()
+    assert bench.stored() == [0, 1, 6, 7]
+    assert bench.skipped("superseded") == 4
+    assert bench.positions.committable() == {0: 8}
 
 
 def test_in_live_mode_a_frame_that_grew_old_while_waiting_is_skipped(start: Start) -> None:

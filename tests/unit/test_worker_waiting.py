@@ -3,7 +3,7 @@ from workers.waiting import WaitingRoom
 
 def _all(room: WaitingRoom[str]) -> list[str]:
     taken = []
-    while (item := room.take()) is not None:
+    while (item := room.take()[0]) is not None:
         taken.append(item)
     return taken
 
@@ -40,3 +40,14 @@ def test_unwanted_items_are_thrown_out() -> None:
     assert len(room) == 1
     assert _all(room) == ["a2"]
     assert not room.full
+
+
+def test_old_items_give_way_to_newer_ones_of_their_camera_only() -> None:
+    room: WaitingRoom[str] = WaitingRoom(10)
+    for item in ("a1-old", "a2-old", "a3", "a4", "b1-old"):
+        room.put(item[0], item)
+    assert room.take(lambda item: item.endswith("old")) == ("a3", ["a1-old", "a2-old"])
+    assert room.take(lambda item: item.endswith("old")) == ("b1-old", [])
+    assert len(room) == 1
+    assert _all(room) == ["a4"]
+    assert room.take() == (None, [])
