@@ -191,6 +191,10 @@ class Pipeline:
             if not self._decoding and not self._stopping:
                 self._changed.wait(timeout_seconds)
                 self._decode_ahead()
+            # A slow network lets even a decoded frame grow old: a decode lost, a batch time won.
+            while self._decoding and self._outrun(self._decoding[0].job):
+                self._skip(self._decoding.popleft().job, "superseded")
+                self._decode_ahead()
             return self._decoding.popleft() if self._decoding else None
 
     def _decode_ahead(self) -> None:
@@ -219,6 +223,9 @@ class Pipeline:
             return None
         # Looked at again: the batch before may have taken long, or the partition may be gone.
         return _Ready(job, image) if self._wanted(job) else None
+
+    def _outrun(self, job: Job) -> bool:
+        return self._gives_way(job) and self._waiting.holds(job.frame.camera)
 
     def _gives_way(self, job: Job) -> bool:
         limit = self._limits.old_after_seconds

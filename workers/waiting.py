@@ -37,6 +37,10 @@ class WaitingRoom(Generic[T]):
         """Whether every place is taken."""
         return self._size >= self._capacity
 
+    def holds(self, camera: str) -> bool:
+        """Return whether an item of ``camera`` waits."""
+        return camera in self._queues
+
     def put(self, camera: str, item: T) -> T | None:
         """Let ``item`` wait; with no place left, return the item that had to go for it."""
         pushed_out = self._push_out() if self.full else None

@@ -142,6 +142,33 @@ def test_in_live_mode_an_old_waiting_frame_gives_way_to_a_newer_one_of_its_camer
     assert bench.positions.committable() == {0: 8}
 
 
+def test_in_live_mode_even_a_decoded_frame_that_grew_old_gives_way_to_a_newer_one(
+    start: Start,
+) -> None:
+    gate = threading.Event()
+    bench = start(
+        FakeSegmenter(gate=gate),
+        max_age_seconds=60.0, old_after_seconds=0.5, max_batch_size=1, max_decoded_frames=1,
+    )  # fmt: skip
+    bench.put(0)
+    assert bench.segmenter.entered.wait(5)
+    bench.put(1, captured_at=time.time() - 5)
+    bench.put(1000, camera="yard")
+    bench.put(2)
+    gate.set()
+    bench.wait_done()
+    assert bench.stored() == [0, 2]
+    assert bench.stored("yard") == [1000]
+    assert bench.skipped("superseded") == 1
+
+
+def test_in_live_mode_an_old_frame_without_a_newer_one_is_processed(start: Start) -> None:
+    bench = start(max_age_seconds=60.0, old_after_seconds=0.5)
+    bench.put(0, captured_at=time.time() - 5)
+    bench.wait_done()
+    assert bench.stored() == [0]
+
+
 def test_in_live_mode_a_frame_that_grew_old_while_waiting_is_skipped(start: Start) -> None:
     bench = start(max_age_seconds=2.0)
     bench.put(0, captured_at=time.time() - 5)
