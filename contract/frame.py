@@ -160,13 +160,13 @@ def parse_time(text: str) -> datetime:
     """
     try:
         moment = datetime.fromisoformat(text)
-    except ValueError:
-        moment = None
-    if moment is None or moment.tzinfo is None:
-        raise InvalidMessageError(
-            "malformed_header", f"ce_time is {text[:40]!r}, expected RFC 3339 with a zone"
-        )
-    return moment.astimezone(UTC)
+        if moment.tzinfo is not None:
+            return moment.astimezone(UTC)
+    except (ValueError, OverflowError):  # overflow: a zone that leads out of the years 1 to 9999
+        pass
+    raise InvalidMessageError(
+        "malformed_header", f"ce_time is {text[:40]!r}, expected RFC 3339 with a zone"
+    )
 
 
 def _texts(headers: Iterable[Header]) -> dict[str, str]:

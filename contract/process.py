@@ -195,3 +195,5 @@ def configure_logging(
     logging.getLogger("kafka").setLevel(max(logging.WARNING, root.level))
     # Says several times a second that no broker is there; the adapters say it once, with a bound.
     logging.getLogger("kafka.cluster").setLevel(logging.ERROR)
+    # Warns about every turn of its loop above 0.1 s, which a busy machine has many of.
+    logging.getLogger("kafka.net.selector").setLevel(logging.ERROR)

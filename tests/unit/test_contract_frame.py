@@ -1,5 +1,6 @@
+import contextlib
 import uuid
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from hypothesis import given
@@ -92,6 +93,8 @@ def test_unknown_headers_are_ignored() -> None:
         ({"ce_sequence": b"9" * 5000}, "malformed_header"),
         ({"ce_time": b"yesterday"}, "malformed_header"),
         ({"ce_time": b"2026-11-23T12:00:00"}, "malformed_header"),
+        ({"ce_time": b"0001-01-01T00:00:00+01:00"}, "malformed_header"),
+        ({"ce_time": b"9999-12-31T23:59:59-01:00"}, "malformed_header"),
         ({"ce_session": b"1"}, "malformed_header"),
         ({"ce_session": str(uuid.uuid4()).encode()}, "malformed_header"),
         ({"ce_session": b"\xff"}, "malformed_header"),
@@ -133,3 +136,21 @@ def test_a_session_id_is_a_version_7_uuid_with_its_start() -> None:
     later = session_start_ms(first) + 60_000
     assert session_start_ms(new_session(not_before_ms=later)) == later
     assert new_session() != new_session()
+
+
+@given(
+    key=st.none() | st.binary(max_size=20),
+    value=st.none() | st.binary(max_size=20),
+    changes=st.dictionaries(st.sampled_from(sorted(dict(headers_with()))), st.binary(max_size=40)),
+    extra=st.lists(st.tuples(st.text(max_size=10), st.binary(max_size=10)), max_size=3),
+)
+def test_no_record_whatever_it_holds_raises_anything_else(
+    key: bytes | None,
+    value: bytes | None,
+    changes: dict[str, bytes],
+    extra: list[tuple[str, bytes]],
+) -> None:
+    headers = [*{**dict(headers_with()), **changes}.items(), *extra]
+    with contextlib.suppress(InvalidMessageError):
+        frame = decode_frame(key, value, headers, max_bytes=10)
+        assert frame.captured_at.utcoffset() == timedelta(0)
