@@ -78,7 +78,7 @@ RECIPE = Recipe(
     sources=SOURCES,
     input_size=(384, 512),
     steps=4000,
-    score_threshold=0.9,
+    score_threshold=0.95,
     # People in vtest.avi have 200 and more pixels at this size; a blue board by the path has 133.
     min_pixels=150,
     training_data=(
