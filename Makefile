@@ -13,7 +13,7 @@ help:  ## List the targets
 
 # The stamp of each environment changes with what it is made from.
 $(VENV)/.online: pyproject.toml $(CONSTRAINTS)
-	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	test -x $(BIN)/pip || $(PYTHON) -m venv --clear $(VENV)
 	$(BIN)/python -m pip install -q --disable-pip-version-check -c $(CONSTRAINTS) -e '.[cpu,stack]'
 	touch $@
 
@@ -31,7 +31,8 @@ setup-system:  ## Install Debian's parts of the tests (Java, Maven, RTSP server)
 demo: setup-online  ## Run the whole path on real video for 60 s: Kafka, Redis, producer, worker
 	$(BIN)/seedstream demo $(DEMO)
 
-test: setup  ## Run the whole test suite
+test: setup  ## Run the whole test suite; as root, first install what it needs of Debian
+	@if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then bash .ci/system-packages; fi
 	$(BIN)/python -m pytest $(PYTEST)
 
 test-unit: setup  ## Run the unit tests (seconds)
@@ -50,13 +51,15 @@ format: setup  ## Format the code
 bench: setup  ## Run the benchmarks; results under benchmarks/results/
 	$(BIN)/python -m benchmarks.pipeline
 
-demo-weights: setup  ## Train, export and evaluate the demo weights from $(SHARED)/data (CPU: about an hour)
+demo-weights: setup  ## Train, evaluate and export the demo weights from $(SHARED)/data (CPU: about an hour)
 	$(BIN)/seedstream train street --data $(SHARED)/data --out runs/street
-	$(BIN)/seedstream export runs/street/checkpoint.pt --name street --version 1 --out runs/models --overwrite \
-	  --pictures assets/vtest_clip.mp4
-	$(BIN)/seedstream evaluate --model runs/models/street/1 --first 301 --last 400 \
+	$(BIN)/seedstream export runs/street/checkpoint.pt --name street --version 1 \
+	  --out runs/street/unmeasured --pictures assets/vtest_clip.mp4 --overwrite
+	$(BIN)/seedstream evaluate --model runs/street/unmeasured/street/1 --first 301 --last 400 \
 	  --video $(SHARED)/data/video/opencv_vtest_576p_80s.avi \
-	  --boxes $(SHARED)/data/pets/vtest_frames_1-400_boxes.csv
+	  --boxes $(SHARED)/data/pets/vtest_frames_1-400_boxes.csv --out runs/street/accuracy.json
+	$(BIN)/seedstream export runs/street/checkpoint.pt --name street --version 1 \
+	  --out runs/models --pictures assets/vtest_clip.mp4 --accuracy runs/street/accuracy.json --overwrite
 
 constraints: setup  ## Pin the versions that are installed now
 	( echo "# Versions that the tests pass with (pip -c); written by \`make constraints\`."; \

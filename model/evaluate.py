@@ -9,6 +9,7 @@ from itertools import islice
 from pathlib import Path
 
 import av
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
@@ -82,6 +83,23 @@ class Report:
             "first_frame": float(self.first),
             "last_frame": float(self.last),
         }
+
+
+def read_accuracy(path: Path) -> dict[str, float]:
+    """Read the figures that ``Report.accuracy`` gave, from JSON.
+
+    Raises:
+        ConfigurationError: The file is missing or holds something else.
+    """
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=dict[str, float])
+    except OSError as error:
+        raise ConfigurationError(f"{path}: cannot read the accuracy: {error.strerror}") from error
+    except msgspec.MsgspecError as error:
+        raise ConfigurationError(
+            f"{path}: expected one JSON object of numbers, as `seedstream evaluate --out` writes "
+            f"it: {error}"
+        ) from error
 
 
 def evaluate_boxes(

@@ -36,15 +36,21 @@ def register(app: typer.Typer, text: str) -> None:
             Path | None,
             typer.Option(help="Image or video to compare file and PyTorch on; default: made up."),
         ] = None,
+        accuracy: Annotated[
+            Path | None,
+            typer.Option(help="JSON of `seedstream evaluate --out`, to store in the artifact."),
+        ] = None,
         overwrite: Annotated[
             bool, typer.Option(help="Replace an artifact of that name and version.")
         ] = False,
     ) -> None:
         from contract.errors import ConfigurationError
+        from model.evaluate import read_accuracy
         from model.export import export_checkpoint
 
         if (height is None) != (width is None):
             raise ConfigurationError("--height and --width go together: give both or neither")
+        figures = None if accuracy is None else read_accuracy(accuracy)
         size = None if height is None or width is None else (height, width)
         exported = export_checkpoint(
             checkpoint,
@@ -55,6 +61,7 @@ def register(app: typer.Typer, text: str) -> None:
             input_size=size,
             score_threshold=score,
             pictures=pictures,
+            accuracy=figures,
             overwrite=overwrite,
         )
         print(f"wrote {exported.folder}")

@@ -1,0 +1,45 @@
+"""The weights that ship find people, in frames that they were never trained on."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from model.evaluate import evaluate_boxes, read_frames
+from workers.engine import OnnxEngine
+from workers.segmenter import Segmenter
+
+REPOSITORY = Path(__file__).resolve().parent.parent.parent
+
+
+def test_people_of_the_bundled_clip_are_found(street_model: Path) -> None:
+    segmenter = Segmenter(OnnxEngine(street_model, provider="cpu"))
+    clip = REPOSITORY / "assets" / "vtest_clip.mp4"
+    people, heights = [], []
+    for _, image in read_frames(clip, 1, 12):
+        (instances,) = segmenter.segment([image])
+        found = [each for each in instances if each.class_name == "person"]
+        people.append(len(found))
+        heights += [each.box[3] for each in found]
+        for each in found:
+            assert 0.3 < each.area / (each.box[2] * each.box[3]) < 0.95, "no shape of a person"
+    # PETS counts six or seven in these frames (vtest.avi 301 to 312).
+    assert 5 <= np.median(people) <= 8
+    assert 50 < np.median(heights) < 100
+
+
+def test_the_bar_of_recall_and_precision_holds(street_model: Path, shared_data: Path) -> None:
+    report = evaluate_boxes(
+        street_model,
+        shared_data / "video" / "opencv_vtest_576p_80s.avi",
+        shared_data / "pets" / "vtest_frames_1-400_boxes.csv",
+        first=301,
+        last=400,
+    )
+    assert report.chosen.true > 500, "the boxes of a hundred frames"
+    assert report.chosen.recall >= 0.88
+    assert report.chosen.precision >= 0.85
+    card = OnnxEngine(street_model, provider="cpu").artifact.accuracy
+    # The processor's own rounding may move a box across the bound.
+    assert card["recall_at_iou_0.5"] == pytest.approx(report.chosen.recall, abs=0.01)
+    assert card["precision_at_iou_0.5"] == pytest.approx(report.chosen.precision, abs=0.01)
