@@ -41,7 +41,7 @@ def register(app: typer.Typer, text: str) -> None:
         for scores in report.sweep:
             mark = "  <- reported" if scores is report.chosen else ""
             print(
-                f"{scores.threshold:<7.2f} {scores.recall:.3f}   {scores.precision:.3f}"
+                f"{scores.threshold:<7.3f} {scores.recall:.3f}   {scores.precision:.3f}"
                 f"      {scores.f1:.3f}{mark}"
             )
         if out is not None:

@@ -29,3 +29,9 @@ def test_every_make_target_that_the_readme_names_exists() -> None:
 def test_every_file_that_the_readme_links_exists() -> None:
     for link in re.findall(r"\]\(([^)#:]+)\)", README):
         assert (REPOSITORY / link).exists(), link
+
+
+def test_nothing_is_left_to_fill_in() -> None:
+    assert "@@" not in README
+    for document in (REPOSITORY / "docs").rglob("*.md"):
+        assert "@@" not in document.read_text(), document
