@@ -10,6 +10,7 @@ from contract.errors import UnavailableError
 from contract.kafka import DEAD_TOPIC, FRAMES_TOPIC
 from contract.process import EXIT_FAILED, EXIT_OK
 from stack.choice import BrokerKind, start_broker
+from stack.interrupts import EXIT_INTERRUPTED, interruptible
 from stack.ports import require_free
 from stack.redis import start_redis
 from stack.server import Server
@@ -44,7 +45,8 @@ def up(
         partitions: Partitions of the topic of frames.
 
     Returns:
-        Exit code: 0 where both run, also when they did before.
+        Exit code: 0 where both run, also when they did before; 130 when interrupted, and then
+        nothing is left running.
 
     Raises:
         ConfigurationError: A port is taken, or another such command is at work.
@@ -63,7 +65,14 @@ def up(
         # Both before the first start: nothing has to be undone when the second is taken.
         require_free(kafka_port, "Kafka", "choose another one with --kafka-port")
         require_free(redis_port, "Redis", "choose another one with --redis-port")
-        _show(console, _start(console, broker, kafka_port, redis_port, partitions))
+        try:
+            # The servers are detached: one that is not in the state file would stay for ever.
+            with interruptible(once=True):
+                state = _start(console, broker, kafka_port, redis_port, partitions)
+        except KeyboardInterrupt:
+            console.print("interrupted; everything that was started is stopped")
+            return EXIT_INTERRUPTED
+        _show(console, state)
     return EXIT_OK
 
 
@@ -121,6 +130,7 @@ def _start(
         kafka.create_topic(DEAD_TOPIC)
         servers = (ServerRecord.of("kafka", kafka), ServerRecord.of("redis", redis))
         state = State(boot_id(), str(folder), servers)
+        undo.callback(write_state, None)
         write_state(state)
         undo.pop_all()
     return state

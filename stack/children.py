@@ -132,8 +132,6 @@ def _start(name: str, command: str, prefix: str, places: Places, settings: dict[
         f"{prefix}_HTTP_HOST": "127.0.0.1",
         f"{prefix}_HTTP_PORT": str(port),
         f"{prefix}_LOG_FORMAT": "text",
-        # Wheels of ONNX Runtime since 1.32 report to their maker from the import on.
-        "ORT_DISABLE_TELEMETRY": "1",
     }
     server = spawn(
         name,

@@ -2,11 +2,9 @@
 
 import contextlib
 import shutil
-import signal
 import tempfile
 import time
 import uuid
-from collections.abc import Iterator
 from pathlib import Path
 
 from rich.console import Console
@@ -29,6 +27,7 @@ from stack.children import (
     write_cameras,
 )
 from stack.choice import start_broker
+from stack.interrupts import EXIT_INTERRUPTED, ignore_interrupts, interruptible
 from stack.metrics import NOTHING, is_ready, last_values, scrape
 from stack.options import DemoOptions, check
 from stack.redis import check_redis, start_redis
@@ -36,9 +35,6 @@ from stack.server import POLL_SECONDS, Server, check_alive, died
 from stack.watch import Watch
 
 __all__ = ["DemoOptions", "run_demo"]
-
-EXIT_INTERRUPTED = 130
-"""Ended by Ctrl-C or SIGTERM before there was anything to sum up."""
 
 READY_SECONDS = 180.0
 """How long the worker may take until it is ready: the model is read and every batch size warmed."""
@@ -54,7 +50,6 @@ EMBEDDED_MAX_SECONDS = 600.0
 
 VIDEO_SECONDS = 60.0
 PARTITIONS = 4
-_INTERRUPTS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 def run_demo(options: DemoOptions) -> int:
@@ -70,11 +65,11 @@ def run_demo(options: DemoOptions) -> int:
     console = Console(highlight=False, markup=False, soft_wrap=True)
     check(options)
     try:
-        with _interruptible(), contextlib.ExitStack() as cleanup:
+        with interruptible(), contextlib.ExitStack() as cleanup:
             try:
                 return _Demo(options, console, cleanup).run()
             finally:
-                _ignore_interrupts()
+                ignore_interrupts()
     except UnavailableError as error:
         console.print(redact(f"seedstream demo: {error}"))
         return EXIT_FAILED
@@ -221,22 +216,3 @@ class _Demo:
 def _forget_topics(bootstrap_servers: str, topics: list[str]) -> None:
     with contextlib.suppress(UnavailableError):  # that it is away was said where it mattered
         delete_topics(bootstrap_servers, topics)
-
-
-@contextlib.contextmanager
-def _interruptible() -> Iterator[None]:
-    """Let SIGTERM and a closed terminal end the demo as Ctrl-C does."""
-    before = {number: signal.getsignal(number) for number in _INTERRUPTS}
-    for number in _INTERRUPTS:
-        signal.signal(number, signal.default_int_handler)
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-
-def _ignore_interrupts() -> None:
-    """Let the clean-up, whose waits are bounded, come to its end."""
-    for number in _INTERRUPTS:
-        signal.signal(number, signal.SIG_IGN)

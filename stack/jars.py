@@ -2,6 +2,7 @@
 
 import fcntl
 import os
+import re
 import shutil
 import subprocess
 import tempfile
@@ -15,6 +16,12 @@ KAFKA_VERSION = "4.1.0"
 FETCH_SECONDS = 600.0
 """How long Maven may take: 43 MB, about 10 s on a usual line."""
 
+JAVA_MAJOR = 17
+"""Oldest Java that runs a broker of Kafka 4 (Kafka 4.0 upgrade notes)."""
+
+JAVA_SECONDS = 20.0
+"""How long Java may take to say its version: 0.1 s on an idle machine."""
+
 _MAIN_JAR = f"kafka_2.13-{KAFKA_VERSION}.jar"
 
 
@@ -27,11 +34,41 @@ def cache_folder() -> Path:
 
 def missing_programs() -> list[str]:
     """Return what is missing on this machine to run Apache Kafka, for people."""
-    if shutil.which("java") is None:
-        return ["Java 17 or newer (`java`)"]
+    java = missing_java()
+    if java is not None:
+        return [java]
     if jars_present():
         return []
     return [] if shutil.which("mvn") else ["Maven (`mvn`)"]
+
+
+def missing_java() -> str | None:
+    """Return what Java is missing and what is here instead, None where it can run Kafka."""
+    wanted = f"Java {JAVA_MAJOR} or newer (`java`)"
+    path = shutil.which("java")
+    if path is None:
+        return wanted
+    try:
+        done = subprocess.run(
+            [path, "-version"],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            errors="replace",
+            timeout=JAVA_SECONDS,
+            check=False,
+        )
+    except OSError as error:
+        return f"{wanted}; {path} cannot be run: {error.strerror}"
+    except subprocess.TimeoutExpired:
+        return f"{wanted}; {path} did not say its version within {JAVA_SECONDS:.0f} s"
+    # "17.0.15", "21", "22-ea"; up to Java 8 the major version came second: "1.8.0_392".
+    found = re.search(r'version "((?:1\.)?(\d+)[^"]*)"', done.stdout)
+    if done.returncode != 0 or found is None:
+        said = done.stdout.strip()[-200:] or "nothing"
+        return f"{wanted}; {path} -version said {said!r} and exited with {done.returncode}"
+    return None if int(found[2]) >= JAVA_MAJOR else f"{wanted}; {path} is {found[1]}"
 
 
 def jars_folder() -> Path:

@@ -1,6 +1,5 @@
 """A real Apache Kafka broker on this machine: one node, KRaft mode, no Docker."""
 
-import shutil
 import subprocess
 from base64 import urlsafe_b64encode
 from pathlib import Path
@@ -8,7 +7,7 @@ from pathlib import Path
 from contract.errors import UnavailableError
 from contract.kafka import MAX_RECORD_BYTES
 from stack.broker import START_SECONDS, Broker, wait_until_answering
-from stack.jars import KAFKA_VERSION, fetch_jars
+from stack.jars import KAFKA_VERSION, fetch_jars, missing_java
 from stack.launch import Home, launch
 from stack.ports import LOCALHOST, free_ports
 from stack.server import StartError, log_tail, spawn
@@ -81,10 +80,9 @@ def start_kafka(
         UnavailableError: Java or Maven is missing, or the broker did not come up; the message
             carries the end of its log.
     """
-    if shutil.which("java") is None:
-        raise UnavailableError(
-            "Java (`java`) is missing: install Java 17 or newer, or use the embedded broker"
-        )
+    java = missing_java()
+    if java is not None:
+        raise UnavailableError(f"missing {java}: install it, or use the embedded broker")
     jars = fetch_jars()
 
     def start(client_port: int, home: Home) -> Broker:

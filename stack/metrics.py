@@ -19,6 +19,7 @@ from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.parser import text_string_to_metric_families
 
 FILES_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
+_SETTINGS_PREFIXES = ("PRODUCER_", "WORKER_", "VIEWER_")
 
 Labels = frozenset[tuple[str, str]]
 
@@ -125,9 +126,19 @@ def quantile(before: Mapping[float, float], after: Mapping[float, float], q: flo
 
 
 def environment(folder: Path) -> dict[str, str]:
-    """Return this process's environment with the values of a child's metrics kept in ``folder``."""
+    """Return the environment of a child whose metrics are kept in ``folder``.
+
+    That is this process's own, without what configures a producer, worker or viewer in it: a shell
+    that is set up for another pipeline must not change the child.
+    """
     folder.mkdir(parents=True, exist_ok=True)
-    return {**os.environ, FILES_VARIABLE: str(folder)}
+    # Names of settings are read without regard to case.
+    kept = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.upper().startswith(_SETTINGS_PREFIXES)
+    }
+    return {**kept, FILES_VARIABLE: str(folder)}
 
 
 def _get(port: int, path: str, timeout_seconds: float) -> str | None:

@@ -117,18 +117,24 @@ def read_frames(
     since: datetime,
     idle_timeout_seconds: float,
     clock: Callable[[], float] = time.monotonic,
+    wall_clock: Callable[[], float] = time.time,
 ) -> Iterator[Frame]:
     """Yield the frames of a camera from Kafka, in order, until none comes any more.
 
-    Records that are no frames of this camera are passed over; nothing is committed.
+    Records that are no frames of this camera are passed over; nothing is committed. Other cameras
+    that go on sending do not keep it waiting: their records count only if they are older than the
+    call, that is, if frames of this camera may still lie behind them. (End positions would say so
+    too, but the embedded broker's are wrong.)
 
     Args:
         client_options: Connection, see ``KafkaConnection.client_options``.
         topic: Topic of the frames.
         camera: Camera id.
         since: Begins at the first record that Kafka took at this time or later.
-        idle_timeout_seconds: Ends when no record came for so long, in seconds.
+        idle_timeout_seconds: Ends when no frame of the camera and no older record came for so
+            long, in seconds.
         clock: Monotonic clock, in seconds.
+        wall_clock: Seconds since the epoch, as Kafka's times of records.
 
     Raises:
         UnavailableError: Kafka does not answer or does not have the topic.
@@ -143,12 +149,14 @@ def read_frames(
         )
         with contextlib.closing(consumer):
             _seek(consumer, topic, since)
-            last_record = clock()
+            called_ms, last_record = wall_clock() * 1000, clock()
             while clock() - last_record < idle_timeout_seconds:
                 batches = consumer.poll(timeout_ms=_POLL_MS, max_records=64)
                 for record in (record for records in batches.values() for record in records):
-                    last_record = clock()
-                    if record.key == camera.encode():
+                    own = record.key == camera.encode()
+                    if own or record.timestamp <= called_ms:
+                        last_record = clock()
+                    if own:
                         with contextlib.suppress(InvalidMessageError):  # the worker dead-letters it
                             yield decode_frame(
                                 record.key, record.value, record.headers, max_bytes=MAX_RECORD_BYTES

@@ -194,7 +194,7 @@ def test_without_maven_and_jars_auto_takes_the_embedded_broker(
 ) -> None:
     java = tmp_path / "bin" / "java"
     java.parent.mkdir()
-    java.write_text("#!/bin/sh\nexit 1\n")
+    java.write_text("#!/bin/sh\necho 'openjdk version \"17.0.1\"' >&2\n")
     java.chmod(0o755)
     monkeypatch.setenv("PATH", str(java.parent))
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))

@@ -1,6 +1,8 @@
 import os
 import signal
 import socket
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -107,3 +109,33 @@ def test_a_damaged_state_file_is_not_guessed_at(own_cache: Path) -> None:
     with pytest.raises(ConfigurationError, match=r"state\.json"):
         app.down()
     path.unlink()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_up_that_is_interrupted_stops_what_it_started(
+    own_cache: Path, number: signal.Signals
+) -> None:
+    kafka_port, redis_port = free_ports(2)
+    # The broker runs, is in no state file yet, and the second signal comes while it is stopped.
+    program = (
+        "import signal, sys\n"
+        "from stack import app, server\n"
+        "stop, number = app.Server.stop, int(sys.argv[1])\n"
+        "def interrupted(*_, **__): signal.raise_signal(number)\n"
+        "def stop_twice(self, *given):\n"
+        "    print('pid', self.pid)\n"
+        "    signal.raise_signal(number)\n"
+        "    return stop(self, *given)\n"
+        "server.Server.stop, app.start_redis = stop_twice, interrupted\n"
+        "sys.exit(app.up('embedded', int(sys.argv[2]), int(sys.argv[3])))\n"
+    )
+    command = [sys.executable, "-c", program, str(int(number)), str(kafka_port), str(redis_port)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    with socket.socket() as probe:
+        assert probe.connect_ex(("127.0.0.1", kafka_port)) != 0, "the broker was left running"
+    assert done.returncode == 130, done.stderr
+    assert "interrupted; everything that was started is stopped" in done.stdout
+    pid = int(done.stdout.split("pid ")[1].split()[0])
+    assert ProcessIdentity.of(pid) is None
+    assert read_state() is None
+    assert not (state_folder() / "data").exists()

@@ -1,7 +1,9 @@
+from pathlib import Path
+
 import pytest
 
 from stack.accounts import Accounts
-from stack.metrics import Samples, quantile
+from stack.metrics import FILES_VARIABLE, Samples, environment, quantile
 
 
 def samples(values: dict[tuple[str, ...], float]) -> Samples:
@@ -92,3 +94,15 @@ def test_nothing_observed_has_no_quantile() -> None:
     same = {0.1: 3.0, float("inf"): 3.0}
     assert quantile(same, same, 0.5) is None
     assert quantile({}, {}, 0.5) is None
+
+
+def test_settings_of_the_shell_do_not_reach_the_children(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    for name in ("PRODUCER_TOPIC", "WORKER_MODE", "worker_device", "VIEWER_MIN_SCORE"):
+        monkeypatch.setenv(name, "of another pipeline")
+    monkeypatch.setenv("OMP_NUM_THREADS", "2")
+    given = environment(tmp_path / "values")
+    assert "of another pipeline" not in given.values()
+    assert given["OMP_NUM_THREADS"] == "2"
+    assert given[FILES_VARIABLE] == str(tmp_path / "values")
