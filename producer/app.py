@@ -49,7 +49,8 @@ def run(settings: ProducerSettings, cameras: Sequence[str] = ()) -> int:
         when Kafka stayed away, a camera was given up, or frames were lost at the end.
 
     Raises:
-        ConfigurationError: With every fault of the camera list and the options.
+        ConfigurationError: With every fault of the camera list and the options, or Kafka cannot be
+            used as configured.
     """
     configure_logging("producer", settings.log_level, settings.log_format)
     threading.excepthook = _log_dead_thread

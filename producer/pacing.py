@@ -67,10 +67,13 @@ class Schedule:
     Args:
         slack_seconds: Being later than this (a full buffer, a slow disk) moves the schedule
             instead of playing faster to catch up.
+        longest_seconds: A longer wait (a gap in the time stamps: joined recordings, a damaged
+            file) is cut to this and moves the schedule as well.
     """
 
-    def __init__(self, slack_seconds: float = 0.5) -> None:
+    def __init__(self, slack_seconds: float = 0.5, longest_seconds: float = 10.0) -> None:
         self._slack = slack_seconds
+        self._longest = longest_seconds
         self._anchor: float | None = None
 
     def wait_seconds(self, media_seconds: float, now_seconds: float) -> float:
@@ -80,7 +83,9 @@ class Schedule:
         wait = self._anchor + media_seconds - now_seconds
         if wait < -self._slack:
             self._anchor -= wait
-        return max(wait, 0.0)
+        if wait > self._longest:
+            self._anchor -= wait - self._longest
+        return min(max(wait, 0.0), self._longest)
 
 
 def backoff_seconds(failures: int, initial: float, ceiling: float, draw: float) -> float:

@@ -5,10 +5,11 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from logging import getLogger
 
-from contract.errors import UnavailableError
+from contract.errors import ConfigurationError, UnavailableError
 from contract.frame import Frame, encode_frame
 from producer.metrics import DropReason, ProducerMetrics
 from producer.outbox import Outbox
+from producer.record_limit import RecordLimit
 from producer.sender import Failure, Sender
 from producer.settings import ProducerSettings
 from producer.watch import Clock
@@ -23,20 +24,22 @@ _OVERHEAD_BYTES = 1024
 class _Send:
     """One record given to the client."""
 
-    __slots__ = ("attempts", "frame", "record", "size")
+    __slots__ = ("frame", "record", "resent", "size")
 
     def __init__(self, frame: Frame) -> None:
         self.frame = frame
         self.record = encode_frame(frame)
         self.size = len(frame.data) + _OVERHEAD_BYTES
-        self.attempts = 0
+        self.resent = False  # after a failure of the client that no other record explains
 
 
 class Publisher:
     """Takes frames from the outbox and sends them, a bounded number and amount at a time.
 
     Every frame is settled exactly once: published or dropped with a reason. A fatal error of the
-    client replaces it and sends again what was under way, in order; a frame is sent twice at most.
+    client replaces it and sends again what was under way, in order, each frame once at most. One
+    record that a broker finds too large ends the client as well; that is not held against the
+    other frames or the client, and records of that size are not sent any more.
 
     Args:
         settings: Bounds and timeouts.
@@ -64,6 +67,8 @@ class Publisher:
         self._bytes = 0
         self._client = 0  # number of the client; answers of earlier ones are void
         self._broken: str | None = None
+        self._oversized = False  # a too large record is what broke the client
+        self._limit = RecordLimit(settings.topic, settings.max_record_bytes)
         self._refused: str | None = None
         self._restarts = 0
         self._failing = False
@@ -74,7 +79,7 @@ class Publisher:
         self._sender: Sender | None = None
         self.heartbeat = clock()
         """When the thread last turned, in seconds of the monotonic clock."""
-        self.error: UnavailableError | None = None
+        self.error: UnavailableError | ConfigurationError | None = None
         """Why the thread ended by itself."""
 
     def start(self, sender: Sender) -> None:
@@ -113,7 +118,7 @@ class Publisher:
         try:
             while not (self._stopping.is_set() and self._outbox.empty):
                 self._turn()
-        except UnavailableError as error:
+        except (UnavailableError, ConfigurationError) as error:
             self.error = error
             self._outbox.close()
 
@@ -155,13 +160,8 @@ class Publisher:
 
     def _publish(self, frame: Frame) -> None:
         send = _Send(frame)
-        if send.size > self._settings.max_record_bytes:
-            log.error(
-                "camera %s: a frame of %d bytes exceeds max_record_bytes = %d; dropped",
-                frame.camera,
-                len(frame.data),
-                self._settings.max_record_bytes,
-            )
+        if not self._limit.fits(send.size):
+            self._limit.report(frame.camera, send.size)
             self._metrics.drop(frame.camera, "too_large")
             return
         self._metrics.frame_bytes.observe(len(frame.data))
@@ -181,12 +181,11 @@ class Publisher:
 
     def _offer(self, number: int, send: _Send) -> None:
         """Offer a record to the client until it is taken or Kafka is given up."""
-        send.attempts += 1
         client = self._client
 
         def on_done(failure: Failure | None, text: str) -> None:
             if client == self._client:
-                self._on_done(number, send, failure, text)
+                self._on_done(client, number, send, failure, text)
 
         assert self._sender is not None
         while not self._sender.send(*send.record, on_done):
@@ -195,7 +194,9 @@ class Publisher:
             if client != self._client:
                 return  # the client was replaced, and this record sent again with the others
 
-    def _on_done(self, number: int, send: _Send, failure: Failure | None, text: str) -> None:
+    def _on_done(
+        self, client: int, number: int, send: _Send, failure: Failure | None, text: str
+    ) -> None:
         if failure is None:
             with self._settled:
                 self._last_progress = self._clock()
@@ -203,39 +204,63 @@ class Publisher:
                 self._restarts = 0
             self._settle(number, None)
             return
-        log.warning("camera %s: a frame was not sent: %s", send.frame.camera, text)
         self._failing = failure == "timeout"
         if failure == "refused":
             self._refused = text
-        if failure == "fatal":
-            with self._settled:
-                self._broken = text
-                if send.attempts < 2:
-                    return  # sent again by the next client
+        if failure in ("too_large", "fatal") and self._ends_client(client, send, failure, text):
+            return
+        log.warning("camera %s: a frame was not sent: %s", send.frame.camera, text)
         self._settle(number, "too_large" if failure == "too_large" else "send_failed")
+
+    def _ends_client(self, client: int, send: _Send, failure: Failure, text: str) -> bool:
+        """Note that the client has ended; return whether the next one sends ``send`` again.
+
+        kafka-python's idempotent client ends when a broker finds one record too large, and then
+        fails all others with that same error: only the first one tells about its own record.
+        """
+        with self._settled:
+            if client != self._client:
+                return True  # replaced meanwhile, which sent it again
+            if self._broken is None:
+                self._broken = text
+                self._oversized = failure == "too_large"
+                if self._oversized:
+                    self._limit.lower(send.frame.camera, send.size)
+            return self._limit.fits(send.size) if self._oversized else not send.resent
 
     def _replace(self, reason: str) -> None:
         """Replace the client and send again what is not settled, in order."""
-        if self._restarts >= self._settings.client_restarts:
-            raise UnavailableError(
-                f"the Kafka client failed {self._restarts + 1} times without a frame getting "
-                f"through: {reason}"
-            )
-        self._restarts += 1
+        if not self._oversized:
+            if self._restarts >= self._settings.client_restarts:
+                raise UnavailableError(
+                    f"the Kafka client failed {self._restarts + 1} times without a frame getting "
+                    f"through: {reason}"
+                )
+            self._restarts += 1
         self._metrics.kafka_restarts.inc()
         log.error("replacing the Kafka client, it does not recover: %s", reason)
-        self._client += 1
+        with self._settled:
+            self._client += 1
         assert self._sender is not None
         self._sender.close(0.0)
         self._sender = self._connect()
+        self._send_again()
+
+    def _send_again(self) -> None:
+        """Give the new client what is not settled, in order."""
         with self._settled:
-            self._broken = None
             again = list(self._under_way.items())
-        client = self._client
+            for _, send in again:
+                send.resent = send.resent or not self._oversized
+            self._broken, self._oversized = None, False
+            client = self._client
         for number, send in again:
             if client != self._client:
                 return  # replaced once more meanwhile, which sent the rest
-            self._offer(number, send)
+            if self._limit.fits(send.size):
+                self._offer(number, send)
+            else:
+                self._settle(number, "too_large")
 
     def _settle(self, number: int, reason: DropReason | None) -> None:
         with self._settled:

@@ -11,6 +11,7 @@ from kafka import KafkaProducer
 from kafka.errors import (
     AuthorizationError,
     IllegalStateError,
+    KafkaConfigurationError,
     KafkaConnectionError,
     KafkaError,
     KafkaTimeoutError,
@@ -20,9 +21,10 @@ from kafka.errors import (
     UnsupportedSaslMechanismError,
 )
 
-from contract.errors import UnavailableError
+from contract.errors import ConfigurationError, UnavailableError
 from contract.frame import Header
 from producer.settings import ProducerSettings
+from producer.tls import tls_context
 
 Failure = Literal["too_large", "timeout", "fatal", "refused"]
 """What a failed send means: the record is too large; Kafka did not acknowledge it in time; the
@@ -34,6 +36,7 @@ OnDone = Callable[[Failure | None, str], None]
 _CONNECT_SLICE_SECONDS = 3.0
 _METADATA_SECONDS = 2.0
 _CLOSE_SECONDS = 5.0
+_REFUSED = (AuthorizationError, SaslAuthenticationFailedError, UnsupportedSaslMechanismError)
 
 
 class Sender(Protocol):
@@ -62,17 +65,24 @@ class KafkaSender:
         settings: Connection, limits and timeouts.
 
     Raises:
+        ConfigurationError: A TLS file cannot be used, or Kafka refuses the credentials or rights.
         UnavailableError: No broker could be reached, or the topic could not be found, now.
     """
 
     def __init__(self, settings: ProducerSettings) -> None:
         self._topic = settings.topic
+        options = client_options(settings) | {"ssl_context": tls_context(settings)}
         try:
-            self._client = KafkaProducer(**client_options(settings))
+            self._client = KafkaProducer(**options)
+        except (*_REFUSED, KafkaConfigurationError, ValueError) as error:
+            raise _misconfigured(settings, error) from error
         except KafkaError as error:
             raise UnavailableError(_unreachable(settings, error)) from error
         try:
             self._client.partitions_for(settings.topic)
+        except _REFUSED as error:
+            self.close(0.0)
+            raise _misconfigured(settings, error) from error
         except KafkaError as error:
             self.close(0.0)
             raise UnavailableError(
@@ -119,6 +129,7 @@ def connect(
         The sender, or None if the process is asked to end first.
 
     Raises:
+        ConfigurationError: Kafka cannot be used as configured; not tried again.
         UnavailableError: Kafka stayed away.
     """
     deadline = clock() + settings.kafka_timeout_seconds
@@ -156,9 +167,7 @@ def classify(error: Exception) -> Failure:
     """Return what a failed send means for the publisher."""
     if isinstance(error, MessageSizeTooLargeError | RecordListTooLargeError):
         return "too_large"
-    if isinstance(
-        error, AuthorizationError | SaslAuthenticationFailedError | UnsupportedSaslMechanismError
-    ):
+    if isinstance(error, _REFUSED):
         return "refused"
     # A closed or failed client calls everything illegal; a connection that broke is tried again by
     # the client itself until the delivery timeout.
@@ -172,4 +181,12 @@ def _unreachable(settings: ProducerSettings, error: Exception) -> str:
     return (
         f"cannot reach Kafka at {settings.bootstrap_servers} ({settings.security_protocol}): "
         f"{error}; start it, or set PRODUCER_BOOTSTRAP_SERVERS (--bootstrap-servers)"
+    )
+
+
+def _misconfigured(settings: ProducerSettings, error: Exception) -> ConfigurationError:
+    return ConfigurationError(
+        f"Kafka at {settings.bootstrap_servers} ({settings.security_protocol}) cannot be used as "
+        f"configured: {error!r}; check PRODUCER_SECURITY_PROTOCOL, the credentials, certificates "
+        f"and the right to write to topic '{settings.topic}'"
     )

@@ -75,6 +75,13 @@ def test_a_file_that_fell_far_behind_does_not_play_faster_to_catch_up() -> None:
     assert schedule.wait_seconds(0.2, 10.0) == pytest.approx(0.1)
 
 
+def test_a_large_gap_of_the_stamps_is_waited_for_only_in_part_and_moves_the_schedule() -> None:
+    schedule = Schedule(longest_seconds=10.0)
+    schedule.wait_seconds(0.0, 0.0)
+    assert schedule.wait_seconds(3600.0, 0.0) == 10.0
+    assert schedule.wait_seconds(3600.1, 10.0) == pytest.approx(0.1)
+
+
 def test_a_small_delay_is_made_up_for() -> None:
     schedule = Schedule(slack_seconds=0.5)
     schedule.wait_seconds(0.0, 0.0)

@@ -9,7 +9,7 @@ import pytest
 from kafka import errors
 from prometheus_client import CollectorRegistry
 
-from contract.errors import UnavailableError
+from contract.errors import ConfigurationError, UnavailableError
 from contract.frame import Frame, Header, decode_frame, new_session
 from producer.metrics import DROP_REASONS, ProducerMetrics
 from producer.outbox import Outbox
@@ -145,18 +145,61 @@ def test_a_frame_above_the_record_limit_is_dropped_and_the_rest_goes_on() -> Non
     bench.check_account()
 
 
-@pytest.mark.parametrize(
-    ("failure", "reason"), [("too_large", "too_large"), ("timeout", "send_failed")]
-)
-def test_a_failed_send_is_dropped_with_its_reason_and_the_rest_goes_on(
-    failure: Failure, reason: str
-) -> None:
-    sender = FakeSender(lambda sequence: failure if sequence == 1 else None)
+def test_a_send_that_timed_out_is_dropped_and_the_rest_goes_on() -> None:
+    sender = FakeSender(lambda sequence: "timeout" if sequence == 1 else None)
     bench = Bench(sender)
     bench.put(0, 1, 2)
     assert bench.publisher.stop(5.0)
     assert bench.value("frames_published_total") == 2
-    assert bench.dropped(reason) == 1
+    assert bench.dropped("send_failed") == 1
+    bench.check_account()
+
+
+def test_a_record_that_kafka_finds_too_large_costs_no_other_frame_and_no_restart() -> None:
+    first, second, third = FakeSender(), FakeSender(), FakeSender(lambda _: None)
+    bench = Bench(first, second, third, client_restarts=0)
+    bench.put(0)
+    bench.put(1, size=3000)
+    bench.put(2)
+    until(lambda: first.sequences == [0, 1, 2])
+    first.taken[1][1]("too_large", "about its own record")
+    first.taken[0][1]("too_large", "the client fails all others with that error")
+    bench.put(3, size=2000)
+    until(lambda: second.sequences == [0, 2, 3])
+    second.taken[2][1]("too_large", "a smaller one")
+    second.taken[0][1]("fatal", "the client has ended")
+    until(lambda: bench.value("frames_published_total") == 2)
+    assert third.sequences == [0, 2]
+    assert bench.dropped("too_large") == 2
+    assert bench.publisher.error is None
+    assert bench.publisher.stop(5.0)
+    bench.check_account()
+
+
+def test_after_kafka_refused_a_size_such_frames_are_dropped_unsent_and_smaller_ones_sent() -> None:
+    first, second = FakeSender(lambda _: "too_large"), FakeSender(lambda _: None)
+    bench = Bench(first, second)
+    bench.put(0, 1, size=3000)
+    bench.put(2, size=4000)
+    bench.put(3, size=2999)
+    assert bench.publisher.stop(5.0)
+    assert first.sequences == [0]
+    assert second.sequences == [3]
+    assert bench.dropped("too_large") == 3
+    bench.check_account()
+
+
+def test_a_new_client_that_is_refused_as_configured_ends_the_process() -> None:
+    sender = FakeSender(lambda _: "fatal")
+    bench = Bench(sender)
+
+    def refuse() -> FakeSender:
+        raise ConfigurationError("wrong password")
+
+    bench.publisher._connect = refuse
+    bench.put(0)
+    until(lambda: isinstance(bench.publisher.error, ConfigurationError))
+    bench.publisher.stop(0.0)
     bench.check_account()
 
 
