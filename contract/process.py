@@ -10,8 +10,8 @@ import signal
 import sys
 import threading
 from collections.abc import Callable
-from types import FrameType
-from typing import Literal
+from types import FrameType, TracebackType
+from typing import Any, Literal
 
 from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import choose_encoder
@@ -158,6 +158,28 @@ class ProbeServer:
         return Handler
 
 
+class _TextFormatter(logging.Formatter):
+    def formatException(self, ei: Any) -> str:  # noqa: N802 - logging's name
+        return redact(super().formatException(ei))
+
+
+class _JsonFormatter(JsonFormatter):
+    def formatException(self, ei: Any) -> str:  # noqa: N802 - logging's name
+        text = super().formatException(ei)
+        return redact(text if isinstance(text, str) else "\n".join(text))
+
+
+def _log_uncaught(
+    kind: type[BaseException], error: BaseException, trace: TracebackType | None
+) -> None:
+    """Write what nobody caught as a log line: Python's own report would repeat credentials."""
+    if issubclass(kind, KeyboardInterrupt):
+        sys.__excepthook__(kind, error, trace)
+    else:
+        log = logging.getLogger("seedstream")
+        log.critical("ended by an error of the program", exc_info=(kind, error, trace))
+
+
 class _Redact(logging.Filter):
     """Camera and server credentials never reach a log."""
 
@@ -180,7 +202,7 @@ def configure_logging(
     handler.addFilter(_Redact())
     if style == "json":
         handler.setFormatter(
-            JsonFormatter(
+            _JsonFormatter(
                 "%(asctime)s %(levelname)s %(name)s %(message)s",
                 rename_fields={"asctime": "time", "levelname": "level", "name": "logger"},
                 static_fields={"process": process},
@@ -188,10 +210,11 @@ def configure_logging(
             )
         )
     else:
-        handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)-7s %(name)s %(message)s"))
+        handler.setFormatter(_TextFormatter("%(asctime)s %(levelname)-7s %(name)s %(message)s"))
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level)
+    sys.excepthook = _log_uncaught
     logging.getLogger("kafka").setLevel(max(logging.WARNING, root.level))
     # Says several times a second that no broker is there; the adapters say it once, with a bound.
     logging.getLogger("kafka.cluster").setLevel(logging.ERROR)

@@ -99,6 +99,9 @@ def test_unknown_headers_are_ignored() -> None:
         ({"ce_session": str(uuid.uuid4()).encode()}, "malformed_header"),
         ({"ce_session": b"\xff"}, "malformed_header"),
         ({"ce_source": b"/cameras/other"}, "key_mismatch"),
+        ({"ce_session": SESSION[:20].encode()}, "malformed_header"),  # cut short
+        ({"ce_time": b"2026-11-23T12:00:00.12"}, "malformed_header"),  # cut short
+        ({"ce_type": b"seedstream.fra"}, "unknown_version"),  # cut short
     ],
 )
 def test_a_bad_header_is_refused_with_its_reason(

@@ -96,6 +96,23 @@ def test_logs_are_json_lines_without_credentials(capsys: pytest.CaptureFixture[s
     assert line["logger"] == "seedstream.test"
 
 
+@pytest.mark.parametrize("style", ["json", "text"])
+def test_an_uncaught_error_is_logged_without_credentials(style: str) -> None:
+    program = (
+        "from contract.process import configure_logging\n"
+        f"configure_logging('worker', style={style!r})\n"
+        "raise RuntimeError('cannot open rtsp://user:hunter2@cam/1')\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, timeout=30
+    )
+    assert done.returncode == 1
+    assert "rtsp://***@cam/1" in done.stderr
+    assert "hunter2" not in done.stderr
+    if style == "json":
+        assert json.loads(done.stderr)["level"] == "CRITICAL"
+
+
 def test_the_first_sigterm_asks_and_the_second_insists() -> None:
     program = (
         "import os, signal\n"
