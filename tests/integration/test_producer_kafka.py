@@ -15,7 +15,7 @@ from contract.frame import Frame, decode_frame
 from contract.process import EXIT_CONFIGURATION, EXIT_FAILED, EXIT_OK
 from producer.metrics import DROP_REASONS
 from producer.scene import Scene
-from stack.broker import Broker
+from stack.broker import Broker, admin_client
 from stack.jars import missing_programs
 from stack.kafka import start_kafka
 from stack.ports import free_ports
@@ -240,6 +240,45 @@ def test_a_broker_that_forgot_everything_gets_frames_again(
                 assert process.stop(20) == EXIT_OK, process.text()
                 seen = sequences(read(again.bootstrap_servers, name)["live"])
     assert len(seen) >= 100
+
+
+def test_frames_above_the_topics_limit_cost_the_other_cameras_nothing(
+    kafka: Broker, unique_name: Names, tmp_path: Path
+) -> None:
+    topic = unique_name("mebibyte")
+    configs = {"max.message.bytes": str(1 << 20)}
+    with admin_client(kafka.bootstrap_servers, 20.0) as client:
+        client.create_topics(
+            {topic: {"num_partitions": 2, "replication_factor": 1, "configs": configs}},
+            wait_for_metadata=True,
+        )
+    path = write_list(
+        tmp_path,
+        "defaults: {when_full: wait, pace: fast}\n"
+        "cameras:\n"
+        "  - {id: small, url: 'test:?size=160x120&frames=1500'}\n"
+        "  - {id: huge, url: 'test:?size=1600x1200&frames=30', encoding: i420}\n"
+        "  - {id: large, url: 'test:?size=1024x768&frames=30', encoding: i420}\n",
+    )
+    arguments = ("--config", path, "--client-restarts=0")
+    with produce(tmp_path, kafka.bootstrap_servers, topic, *arguments) as process:
+        assert process.wait(120) == EXIT_OK, process.text()
+        text = process.text()
+    frames = read(kafka.bootstrap_servers, topic)
+    assert sorted(set(sequences(frames["small"]))) == list(range(1500))
+    assert not frames.keys() - {"small"}
+    assert f"raise max.message.bytes of topic '{topic}'" in text
+    assert "replacing the Kafka client" in text
+
+
+def test_a_certificate_file_of_garbage_ends_the_process_at_once_with_two(tmp_path: Path) -> None:
+    garbage = tmp_path / "authority.pem"
+    garbage.write_text("garbage")
+    tls = {"SECURITY_PROTOCOL": "SSL", "SSL_CAFILE": str(garbage)}
+    with produce(tmp_path, "127.0.0.1:1", "frames", "--camera=a=test:", **tls) as process:
+        assert process.wait(20) == EXIT_CONFIGURATION
+        assert f"PRODUCER_SSL_CAFILE is {garbage}" in process.text()
+        assert "Traceback" not in process.text()
 
 
 def test_kafka_away_at_the_start_is_a_clear_error_within_the_bound(tmp_path: Path) -> None:
