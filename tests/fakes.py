@@ -200,9 +200,11 @@ class FakeSource:
         self.commits: list[dict[int, int]] = []
         self.asked: list[int] = []
         self.refuse_commits = False
+        self.on_poll: Callable[[], object] = lambda: None
 
     def poll(self, max_records: int) -> list[Record]:
         self.asked.append(max_records)
+        self.on_poll()
         polled, self.fed = self.fed[:max_records], self.fed[max_records:]
         return polled
 

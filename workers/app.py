@@ -15,6 +15,7 @@ from workers import sink
 from workers.connect import KafkaClients
 from workers.dead_letters import DeadLetters
 from workers.inference import Inference, build_inference
+from workers.leaving import Leaving
 from workers.loop import Loop, Rules
 from workers.metrics import WorkerMetrics
 from workers.pipeline import Limits, Pipeline
@@ -25,7 +26,11 @@ from workers.source import KafkaSource
 
 log = logging.getLogger(__name__)
 
-_LEAVE_SECONDS = 5.0
+_LEAVE_SECONDS = 8.0
+"""How long the end may take after the drain."""
+
+_PART_SECONDS = 3.0
+"""How long each part may take to end."""
 
 
 class Health:
@@ -81,7 +86,7 @@ def run(
 
     Returns:
         The exit code: 0 after a drain on SIGTERM or SIGINT, 1 when Kafka, Redis or the accelerator
-        stayed away; what was not stored by then is not committed, so it is not lost.
+        stayed away or hangs; what was not stored by then is not committed, so it is not lost.
 
     Raises:
         ConfigurationError: The worker cannot run as configured.
@@ -89,12 +94,15 @@ def run(
     configure_logging("worker", settings.log_level, settings.log_format)
     shutdown = Shutdown()
     shutdown.install()
+    leaving = Leaving(_LEAVE_SECONDS)
     try:
         with ExitStack() as stack:
-            _run(settings, build, shutdown, stack)
+            _run(settings, build, shutdown, stack, leaving)
     except UnavailableError as error:
         log.error("%s", error)
         return EXIT_FAILED
+    finally:
+        leaving.left()
     return EXIT_OK
 
 
@@ -103,6 +111,7 @@ def _run(
     build: Callable[[WorkerSettings], Inference],
     shutdown: Shutdown,
     stack: ExitStack,
+    leaving: Leaving,
 ) -> None:
     inference = build(settings)
     registry = CollectorRegistry()
@@ -123,7 +132,7 @@ def _run(
     kafka = KafkaClients(settings, shutdown.wait)
     if not kafka.reach():
         return
-    _work(settings, inference, metrics, health, redis_sink, kafka, shutdown, stack)
+    _work(settings, inference, metrics, health, redis_sink, kafka, shutdown, stack, leaving)
 
 
 def _work(
@@ -135,6 +144,7 @@ def _work(
     kafka: KafkaClients,
     shutdown: Shutdown,
     stack: ExitStack,
+    leaving: Leaving,
 ) -> None:
     positions = Positions()
     progress = threading.Event()
@@ -152,7 +162,7 @@ def _work(
         timeout_seconds=settings.kafka_timeout_seconds,
         on_done=dead_letter_done,
     )
-    stack.callback(dead_letters.stop, _LEAVE_SECONDS)
+    stack.callback(dead_letters.stop, _PART_SECONDS)
     if not kafka.check_topics(producer):
         return
     source = KafkaSource(
@@ -161,7 +171,7 @@ def _work(
         timeout_seconds=settings.kafka_timeout_seconds,
         where=settings.bootstrap_servers,
     )
-    stack.callback(source.close, _LEAVE_SECONDS)
+    stack.callback(source.close, _PART_SECONDS)
     limits = _limits(settings, inference.max_batch_size)
     pipeline = Pipeline(
         inference.segmenter,
@@ -172,7 +182,8 @@ def _work(
         limits,
         on_progress=progress.set,
     )
-    stack.callback(pipeline.stop)
+    stack.callback(lambda: leaving.note(ended=pipeline.stop(_PART_SECONDS)))
+    stack.callback(leaving.begin)
     loop = Loop(source, pipeline, dead_letters, positions, metrics, _rules(settings), progress)
     source.subscribe(loop.hand_over)
     dead_letters.start()
@@ -199,6 +210,7 @@ def _make_sink(settings: WorkerSettings) -> sink.RedisSink:
 def _limits(settings: WorkerSettings, batch_size: int) -> Limits:
     return Limits(
         max_waiting_frames=settings.max_waiting_frames,
+        max_waiting_bytes=settings.max_waiting_bytes,
         max_decoded_frames=settings.max_decoded_frames or batch_size,
         max_batch_size=batch_size,
         max_batch_age_seconds=settings.max_batch_age_seconds,

@@ -5,6 +5,7 @@ may be committed.
 """
 
 import logging
+import math
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -89,6 +90,8 @@ class Loop:
         self._committed_at = self._swept_at = self.turned_at = clock()
         self._warned: dict[str, float] = {}
         self.joined = False
+        self._end_requested: Callable[[], bool] = lambda: False
+        self._end_by = math.inf
 
     def run(self, end_requested: Callable[[], bool]) -> None:
         """Turn until the end is requested, then drain.
@@ -97,9 +100,13 @@ class Loop:
             UnavailableError: Kafka or Redis stays away; nothing unfinished was committed.
             ConfigurationError: Kafka or Redis refuses access.
         """
-        while not end_requested():
-            self.turn()
-        self.drain()
+        self._end_requested = end_requested
+        try:
+            while not end_requested():
+                self.turn()
+            self.drain()
+        finally:
+            self._end_by = -math.inf  # leaving the group hands partitions over: no second wait
 
     def turn(self) -> None:
         """Do one round."""
@@ -118,8 +125,8 @@ class Loop:
 
     def drain(self) -> None:
         """Take no new records, finish what is in flight within the bound, and commit it."""
-        give_up_at = self._clock() + self._rules.drain_seconds
-        while self._positions.in_flight() and self._clock() < give_up_at:
+        self._begin_to_end()
+        while self._positions.in_flight() and self._clock() < self._end_by:
             self._beat()
             self._source.poll(0)
             for event in self._source.take_events():
@@ -137,7 +144,8 @@ class Loop:
         """Prepare for another worker to take partitions over, from another thread.
 
         Frames that no work has gone into are left to it; the others are finished within the bound.
-        The loop's own thread waits in ``poll`` meanwhile.
+        The loop's own thread waits in ``poll`` meanwhile. Once the end is requested, that is the
+        bound of the drain; after the drain, nothing is waited for.
 
         Returns:
             What may be committed of the partitions.
@@ -146,13 +154,19 @@ class Loop:
         give_up_at = self._clock() + self._rules.drain_seconds
         while (
             self._positions.in_flight(partitions)
-            and self._clock() < give_up_at
+            and self._clock() < min(give_up_at, self._end_by)
             and not self._work.ended
         ):
             self.turned_at = self._clock()
+            if self._end_requested():
+                self._begin_to_end()
             self._wait(_BUSY_SECONDS)
         ready = self._positions.committable()
         return {partition: ready[partition] for partition in partitions & ready.keys()}
+
+    def _begin_to_end(self) -> None:
+        if self._end_by == math.inf:
+            self._end_by = self._clock() + self._rules.drain_seconds
 
     def _beat(self) -> None:
         self.turned_at = self._clock()

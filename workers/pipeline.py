@@ -9,10 +9,10 @@ import threading
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Collection, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from contract.errors import InvalidMessageError
 from contract.result import Instance, Result
@@ -39,6 +39,7 @@ class Limits:
     """
 
     max_waiting_frames: int
+    max_waiting_bytes: int
     max_decoded_frames: int
     max_batch_size: int
     max_batch_age_seconds: float
@@ -96,7 +97,9 @@ class Pipeline:
         self._clock = clock
         self._wall_clock = wall_clock
         self._changed = threading.Condition()
-        self._waiting: WaitingRoom[Job] = WaitingRoom(limits.max_waiting_frames)
+        self._waiting: WaitingRoom[Job] = WaitingRoom(
+            limits.max_waiting_frames, limits.max_waiting_bytes, lambda job: len(job.frame.data)
+        )
         self._decoding: deque[_Decoding] = deque()
         self._batcher: Batcher[_Ready] = Batcher(
             limits.max_batch_size, limits.max_batch_age_seconds
@@ -116,20 +119,22 @@ class Pipeline:
     def room(self) -> int:
         """How many frames may be put in now."""
         with self._changed:
-            return max(0, self._limits.max_waiting_frames - len(self._waiting))
+            return self._waiting.places
 
     def put(self, job: Job) -> None:
         """Take a frame.
 
         In ``live`` mode a frame for which there is no room pushes out the oldest of the camera that
-        holds the most places; in ``complete`` mode the caller looks at ``room`` first.
+        holds the most; in ``complete`` mode the caller looks at ``room`` first.
         """
+        live = self._limits.max_age_seconds is not None
         with self._changed:
-            pushed_out = self._waiting.put(job.frame.camera, job)
+            pushed_out = self._waiting.make_room(job) if live else []
+            self._waiting.put(job.frame.camera, job)
             self._decode_ahead()
             self._changed.notify_all()
-        if pushed_out is not None:
-            self._skip(pushed_out, "superseded")
+        for each in pushed_out:
+            self._skip(each, "superseded")
 
     def abandon_waiting(self, partitions: Collection[int]) -> None:
         """Forget the undecoded frames of ``partitions``; they are not committed past."""
@@ -159,14 +164,24 @@ class Pipeline:
         """Whether the inference thread has ended, for whatever reason."""
         return self._running is not None and self._running.done()
 
-    def stop(self) -> None:
-        """End the threads after the batch in hand; frames not yet segmented stay undone."""
+    def stop(self, timeout_seconds: float) -> bool:
+        """End the threads after the batch in hand; frames not yet segmented stay undone.
+
+        Returns:
+            Whether they ended within the bound, or one hangs.
+        """
         with self._changed:
             self._stopping = True
             self._changed.notify_all()
         self._sink.give_up()
         self._decoders.shutdown(wait=False, cancel_futures=True)
         self._inference.shutdown(wait=False)
+        with self._changed:
+            started = {self._running, *(decoding.image for decoding in self._decoding)}
+        busy: set[Future[Any]] = {
+            future for future in started if future is not None and not future.done()
+        }
+        return not wait(busy, timeout_seconds).not_done
 
     def _run(self) -> None:
         while (batch := self._gather()) is not None:

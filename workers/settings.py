@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Literal
 from urllib.parse import urlsplit
 
+import redis
 from pydantic import Field, SecretStr, ValidationInfo, field_validator
 from pydantic_settings import SettingsConfigDict
 
@@ -13,6 +14,7 @@ from contract.kafka import DEAD_TOPIC, FRAMES_TOPIC, MAX_RECORD_BYTES, KafkaConn
 from contract.settings import ProcessSettings
 
 _REDIS_SCHEMES = ("redis", "rediss", "unix")
+_TOPIC = r"^[a-zA-Z0-9._-]{1,249}$"
 
 
 class WorkerSettings(KafkaConnection, ProcessSettings):
@@ -45,13 +47,13 @@ class WorkerSettings(KafkaConnection, ProcessSettings):
     """Live mode: a waiting frame captured longer ago than this gives way to a newer one of its
     camera, in seconds."""
 
-    topic: str = FRAMES_TOPIC
+    topic: str = Field(default=FRAMES_TOPIC, pattern=_TOPIC)
     """Kafka topic of the frames."""
 
-    dead_topic: str = DEAD_TOPIC
+    dead_topic: str = Field(default=DEAD_TOPIC, pattern=_TOPIC)
     """Kafka topic that invalid records go to."""
 
-    group: str = "seedstream-workers"
+    group: str = Field(default="seedstream-workers", min_length=1)
     """Kafka consumer group; workers of one group share the cameras."""
 
     auto_offset_reset: Literal["earliest", "latest"] = "earliest"
@@ -80,6 +82,10 @@ class WorkerSettings(KafkaConnection, ProcessSettings):
 
     max_waiting_frames: int = Field(default=32, ge=1)
     """Most frames that wait undecoded; when full, `live` drops the oldest, `complete` pauses."""
+
+    max_waiting_bytes: int = Field(default=64 * 1024 * 1024, ge=1024)
+    """Most bytes of frames that wait undecoded, handled like `max_waiting_frames`; a larger frame
+    still waits, alone, and in `complete` mode what was polled together still waits together."""
 
     max_decoded_frames: int | None = Field(default=None, ge=1)
     """Most frames decoded ahead of the network; one batch where not given."""
@@ -143,6 +149,14 @@ class WorkerSettings(KafkaConnection, ProcessSettings):
                 f"its scheme is {url.scheme!r}: expected redis://HOST:PORT/DATABASE, rediss:// "
                 "or unix://"
             )
+        try:
+            # Opens nothing, and refuses what the first command would.
+            redis.ConnectionPool.from_url(value.get_secret_value()).make_connection()
+        except (ValueError, TypeError, redis.RedisError):
+            raise ValueError(  # redis-py's own message may repeat a secret
+                "a part of it is unknown or wrong: expected redis://HOST:PORT/DATABASE and, after "
+                "'?', only options of redis-py, for instance db=0 or socket_timeout=5"
+            ) from None
         return value
 
     @field_validator("dead_topic")

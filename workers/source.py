@@ -216,16 +216,13 @@ class KafkaSource:
     def _ask_when_silent(self) -> None:
         # poll() itself never says that the brokers are gone.
         now = self._clock()
-        assigned = self._consumer.assignment()
-        if (
-            not assigned
-            or now - self._silent_since < _SILENCE_SECONDS
-            or now - self._asked_at < _ASK_SECONDS
-        ):
+        if now - self._silent_since < _SILENCE_SECONDS or now - self._asked_at < _ASK_SECONDS:
             return
         self._asked_at = now
+        # Any partition will do, so a worker that owns none asks too.
+        asked = next(iter(self._consumer.assignment()), TopicPartition(self._topic, 0))
         try:
-            self._consumer.committed(next(iter(assigned)), timeout_ms=_CALL_MS)
+            self._consumer.committed(asked, timeout_ms=_CALL_MS)
         except RetriableError as error:
             self._not_heard(error)
         except KafkaError as error:

@@ -4,7 +4,7 @@ Pure. While the network keeps up, the room is almost empty and every frame is ta
 overload the two modes differ:
 
 - ``complete``: the room fills, the loop pauses the partitions, and the frames wait in Kafka.
-- ``live``: a newcomer pushes out the oldest frame of the camera that holds the most places, and a
+- ``live``: a newcomer pushes out the oldest frame of the camera that holds the most, and a
   frame that has grown old gives way, when its turn comes, to a newer one of its camera. So the
   latency stays near the age that counts as old, whatever the network can do, and a burst that the
   network can work off costs no frame.
@@ -22,31 +22,50 @@ class WaitingRoom(Generic[T]):
 
     Args:
         capacity: Most items that wait.
+        max_bytes: Most bytes that wait; a larger item still may, alone.
+        bytes_of: Returns the size of an item, in bytes.
     """
 
-    def __init__(self, capacity: int) -> None:
+    def __init__(self, capacity: int, max_bytes: int, bytes_of: Callable[[T], int]) -> None:
         self._capacity = capacity
+        self._max_bytes = max_bytes
+        self._bytes_of = bytes_of
         self._queues: OrderedDict[str, deque[T]] = OrderedDict()
         self._size = 0
+        self._bytes = 0
 
     def __len__(self) -> int:
         return self._size
 
     @property
-    def full(self) -> bool:
-        """Whether every place is taken."""
-        return self._size >= self._capacity
+    def places(self) -> int:
+        """How many items may come; none once the bytes are used up."""
+        return max(0, self._capacity - self._size) if self._bytes < self._max_bytes else 0
 
     def holds(self, camera: str) -> bool:
         """Return whether an item of ``camera`` waits."""
         return camera in self._queues
 
-    def put(self, camera: str, item: T) -> T | None:
-        """Let ``item`` wait; with no place left, return the item that had to go for it."""
-        pushed_out = self._push_out() if self.full else None
-        self._queues.setdefault(camera, deque()).append(item)
-        self._size += 1
+    def make_room(self, item: T) -> list[T]:
+        """Throw out what must go before ``item`` can come, and return it.
+
+        It is the oldest item of the camera that holds the most places, or the most bytes where
+        those are short, and so on.
+        """
+        pushed_out: list[T] = []
+        while self._queues:
+            if self._bytes + self._bytes_of(item) > self._max_bytes:
+                pushed_out.append(self._push_out(lambda queue: sum(map(self._bytes_of, queue))))
+            elif self._size >= self._capacity:
+                pushed_out.append(self._push_out(len))
+            else:
+                break
         return pushed_out
+
+    def put(self, camera: str, item: T) -> None:
+        """Let ``item`` wait; look at ``places`` or call ``make_room`` before."""
+        self._queues.setdefault(camera, deque()).append(item)
+        self._count(item, 1)
 
     def take(self, gives_way: Callable[[T], bool] = lambda item: False) -> tuple[T | None, list[T]]:
         """Take the oldest item of the camera whose turn it is.
@@ -64,7 +83,8 @@ class WaitingRoom(Generic[T]):
         while len(queue) > 1 and gives_way(queue[0]):
             gave_way.append(queue.popleft())
         item = queue.popleft()
-        self._size -= 1 + len(gave_way)
+        for gone in (item, *gave_way):
+            self._count(gone, -1)
         if queue:
             self._queues.move_to_end(camera)
         else:
@@ -81,14 +101,19 @@ class WaitingRoom(Generic[T]):
                 self._queues[camera] = kept
             else:
                 del self._queues[camera]
-        self._size -= len(removed)
+        for item in removed:
+            self._count(item, -1)
         return removed
 
-    def _push_out(self) -> T:
-        camera = max(self._queues, key=lambda name: len(self._queues[name]))
+    def _push_out(self, weight: Callable[[deque[T]], int]) -> T:
+        camera = max(self._queues, key=lambda name: weight(self._queues[name]))
         queue = self._queues[camera]
         item = queue.popleft()
-        self._size -= 1
+        self._count(item, -1)
         if not queue:
             del self._queues[camera]
         return item
+
+    def _count(self, item: T, sign: int) -> None:
+        self._size += sign
+        self._bytes += sign * self._bytes_of(item)

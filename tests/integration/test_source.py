@@ -11,9 +11,12 @@ import pytest
 from kafka import KafkaProducer, TopicPartition
 from kafka.structs import MemberState
 
+from contract.errors import UnavailableError
 from contract.settings import load_settings
 from stack.broker import Broker
+from stack.kafka import start_kafka
 from tests.fakes import wait_until
+from workers import source as source_module
 from workers.connect import KafkaClients
 from workers.membership import Change, Event
 from workers.records import Record
@@ -105,8 +108,16 @@ class Group:
 
 @pytest.fixture
 def group(tmp_path: Path, kafka: Broker, unique_name: Name) -> Iterator[Group]:
+    with make_group(tmp_path, kafka, unique_name, 2) as group:
+        yield group
+
+
+@contextmanager
+def make_group(
+    tmp_path: Path, kafka: Broker, unique_name: Name, partitions: int
+) -> Iterator[Group]:
     topic = unique_name("frames")
-    kafka.create_topic(topic, 2)
+    kafka.create_topic(topic, partitions)
     (tmp_path / "model.onnx").write_bytes(b"x")
     settings = load_settings(
         WorkerSettings, model=tmp_path, bootstrap_servers=kafka.bootstrap_servers, topic=topic,
@@ -223,3 +234,21 @@ def test_a_rebalance_whose_answer_came_between_two_polls_is_completed(group: Gro
     member.poll()
     assert consumer.group_metadata().state == MemberState.STABLE
     assert member.source.commit({0: 1})
+
+
+def test_members_without_partitions_notice_that_kafka_has_gone(
+    tmp_path: Path, unique_name: Name, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(source_module, "_SILENCE_SECONDS", 2.0)
+    with start_kafka() as own, make_group(tmp_path, own, unique_name, 1) as group:
+        first, second, late = group.join(), group.join(), group.join()
+        with first.polled_in_background(), second.polled_in_background():
+            wait_until(lambda: first.source.joined and second.source.joined, 30, "both members")
+            wait_until(lambda: first.owned or second.owned, 30, "the assignment")
+            time.sleep(3)  # idle for longer than the silence: the answer counts
+        idle = second if first.owned else first
+        assert not idle.owned
+        own.stop()
+        for member in (idle, late):
+            with pytest.raises(UnavailableError, match="has not answered for"):
+                wait_until(lambda member=member: member.poll() and False, 40)  # type: ignore[misc]

@@ -239,6 +239,22 @@ def test_sigterm_finishes_and_commits_what_is_in_flight(
     assert line.committed() == len(stored)
 
 
+def test_sigterm_ends_a_worker_whose_network_hangs_and_another_takes_its_frames(
+    line: Line, client: "redis.Redis", cameras: list[str]
+) -> None:
+    worker = line.worker(600, drain_seconds=1)
+    line.send(make_frame(cameras[0], 0))
+    worker.wait_ready()
+    wait_until(lambda: worker.metric("seedstream_batch_size_count") == 1, 20, "the batch")
+    began = time.monotonic()
+    assert worker.stop() == 1
+    assert time.monotonic() - began < 1 + 10
+    assert "still hangs" in worker.text()
+    assert line.committed() == 0
+    line.worker().wait_ready()
+    wait_for_results(client, cameras[:1], 1)
+
+
 def test_probes_tell_life_and_readiness(line: Line) -> None:
     worker = line.worker()
     worker.wait_ready()

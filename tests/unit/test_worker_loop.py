@@ -255,6 +255,25 @@ def test_the_drain_is_bounded_and_leaves_unfinished_work_uncommitted(bench: Benc
     assert bench.source.commits == []
 
 
+def test_after_the_drain_leaving_the_group_waits_for_nothing(bench: Bench) -> None:
+    bench.feed(bench.record(0))
+    bench.work.on_check = lambda: setattr(bench.clock, "now", bench.clock.now + 1)
+    bench.loop.run(lambda: True)
+    before = bench.clock.now
+    bench.clock.step = 0.01
+    assert bench.loop.hand_over(frozenset({0})) == {}
+    assert bench.clock.now - before < 0.1
+
+
+def test_a_hand_over_and_the_drain_share_one_bound_once_the_end_is_requested(bench: Bench) -> None:
+    bench.feed(bench.record(0))
+    bench.source.on_poll = lambda: bench.loop.hand_over(frozenset({0}))
+    bench.clock.step = 0.5
+    began = bench.clock.now
+    bench.loop.run(lambda: True)
+    assert bench.clock.now - began < 5 + 3
+
+
 def test_when_the_work_has_ended_the_loop_ends_with_nothing_committed(bench: Bench) -> None:
     bench.feed(bench.record(0))
     bench.work.failure = UnavailableError("Redis is away")

@@ -6,7 +6,15 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from contract.errors import DeviceError, UnavailableError
-from tests.fakes import FakeDeadLetters, FakeSegmenter, FakeSink, make_frame, make_job, wait_until
+from tests.fakes import (
+    FakeDeadLetters,
+    FakeSegmenter,
+    FakeSink,
+    jpeg,
+    make_frame,
+    make_job,
+    wait_until,
+)
 from workers.metrics import WorkerMetrics
 from workers.pipeline import Limits, Pipeline
 from workers.positions import Positions
@@ -21,7 +29,8 @@ class Bench:
         self.positions.assign([0])
         self.registry = CollectorRegistry()
         given = {
-            "max_waiting_frames": 4, "max_decoded_frames": 2, "max_batch_size": 2,
+            "max_waiting_frames": 4, "max_waiting_bytes": 1_000_000,
+            "max_decoded_frames": 2, "max_batch_size": 2,
             "max_batch_age_seconds": 0.01, "max_frame_pixels": 10_000, "decode_threads": 2,
             "max_age_seconds": None, "old_after_seconds": None,
         }  # fmt: skip
@@ -65,7 +74,7 @@ def start() -> Iterator[Start]:
 
     yield begin
     for bench in benches:
-        bench.pipeline.stop()
+        bench.pipeline.stop(1)
 
 
 def test_frames_are_stored_in_order_and_their_positions_done(start: Start) -> None:
@@ -215,6 +224,49 @@ def test_the_room_shrinks_as_frames_wait(start: Start) -> None:
     bench.put(2)
     assert bench.pipeline.room == 3
     gate.set()
+
+
+def test_in_complete_mode_the_room_ends_when_the_bytes_do_and_nothing_is_lost(start: Start) -> None:
+    gate = threading.Event()
+    bench = start(
+        FakeSegmenter(gate=gate),
+        max_batch_size=1, max_decoded_frames=1, max_waiting_bytes=len(jpeg()),
+    )  # fmt: skip
+    bench.put(0)
+    assert bench.segmenter.entered.wait(5)
+    for number in (1, 2, 3):
+        bench.put(number)
+    assert bench.pipeline.room == 0
+    gate.set()
+    bench.wait_done()
+    assert bench.stored() == [0, 1, 2, 3]
+    assert bench.pipeline.room == 4
+
+
+def test_in_live_mode_a_newcomer_pushes_out_what_its_bytes_need(start: Start) -> None:
+    gate = threading.Event()
+    bench = start(
+        FakeSegmenter(gate=gate), max_age_seconds=60.0,
+        max_batch_size=1, max_decoded_frames=1, max_waiting_bytes=2 * len(jpeg()),
+    )  # fmt: skip
+    bench.put(0)
+    assert bench.segmenter.entered.wait(5)
+    for number in range(1, 5):
+        bench.put(number, data=jpeg())
+    gate.set()
+    bench.wait_done()
+    assert bench.stored() == [0, 1, 3, 4]
+    assert bench.skipped("superseded") == 1
+
+
+def test_stopping_tells_whether_the_threads_ended(start: Start) -> None:
+    gate = threading.Event()
+    bench = start(FakeSegmenter(gate=gate))
+    bench.put(0)
+    assert bench.segmenter.entered.wait(5)
+    assert not bench.pipeline.stop(0.05)
+    gate.set()
+    assert bench.pipeline.stop(5)
 
 
 def test_a_redelivered_frame_is_done_without_a_second_result(

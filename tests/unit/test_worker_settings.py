@@ -50,10 +50,34 @@ def test_redis_urls_are_taken_and_their_password_is_not_shown(model: Path, url: 
     assert url not in repr(settings)
 
 
-@pytest.mark.parametrize("url", ["host:6379", "redis://", "redis://host:port", "redis://h:99999"])
+@pytest.mark.parametrize(
+    "url",
+    [
+        "host:6379",
+        "redis://",
+        "redis://host:port",
+        "redis://h:99999",
+        "redis://h/0?db=hunter2",
+        "redis://h/0?socket_timeout=x",
+        "redis://h/0?unknown=1",
+    ],
+)
 def test_what_is_no_redis_url_is_refused(model: Path, url: str) -> None:
-    with pytest.raises(ConfigurationError, match="WORKER_REDIS_URL"):
+    with pytest.raises(ConfigurationError, match="WORKER_REDIS_URL") as caught:
         load_settings(WorkerSettings, model=model, redis_url=url)
+    assert "hunter2" not in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["", "two words", "x" * 250])
+@pytest.mark.parametrize("setting", ["topic", "dead_topic"])
+def test_what_kafka_takes_for_no_topic_is_refused(model: Path, setting: str, name: str) -> None:
+    with pytest.raises(ConfigurationError, match=f"WORKER_{setting.upper()}"):
+        load_settings(WorkerSettings, model=model, **{setting: name})
+
+
+def test_an_empty_group_is_refused(model: Path) -> None:
+    with pytest.raises(ConfigurationError, match="WORKER_GROUP"):
+        load_settings(WorkerSettings, model=model, group="")
 
 
 @pytest.mark.parametrize(
