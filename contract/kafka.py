@@ -15,6 +15,8 @@ from pydantic import (
     field_validator,
 )
 
+from contract.tls import tls_context
+
 FRAMES_TOPIC = "frames"
 DEAD_TOPIC = "frames.dead"
 
@@ -105,7 +107,11 @@ class KafkaConnection(BaseModel):
         return [server.strip() for server in self.bootstrap_servers.split(",")]
 
     def client_options(self) -> dict[str, Any]:
-        """Return the keyword arguments that every kafka-python client shares."""
+        """Return the keyword arguments that every kafka-python client shares.
+
+        Raises:
+            ConfigurationError: With every TLS file that cannot be used.
+        """
         options: dict[str, Any] = {
             "bootstrap_servers": self.servers,
             "security_protocol": self.security_protocol,
@@ -115,11 +121,14 @@ class KafkaConnection(BaseModel):
             options["sasl_plain_username"] = self.sasl_username
             options["sasl_plain_password"] = _plain(self.sasl_password)
         if self.security_protocol.endswith("SSL"):
-            options["ssl_check_hostname"] = self.ssl_check_hostname
-            options["ssl_password"] = _plain(self.ssl_password)
-            for name in ("ssl_cafile", "ssl_certfile", "ssl_keyfile"):
-                path = getattr(self, name)
-                options[name] = None if path is None else str(path)
+            options["ssl_context"] = tls_context(
+                cafile=self.ssl_cafile,
+                certfile=self.ssl_certfile,
+                keyfile=self.ssl_keyfile,
+                password=_plain(self.ssl_password),
+                check_hostname=self.ssl_check_hostname,
+                prefix=str(self.model_config.get("env_prefix", "")),
+            )
         return options
 
 

@@ -24,7 +24,6 @@ from kafka.errors import (
 from contract.errors import ConfigurationError, UnavailableError
 from contract.frame import Header
 from producer.settings import ProducerSettings
-from producer.tls import tls_context
 
 Failure = Literal["too_large", "timeout", "fatal", "refused"]
 """What a failed send means: the record is too large; Kafka did not acknowledge it in time; the
@@ -71,7 +70,7 @@ class KafkaSender:
 
     def __init__(self, settings: ProducerSettings) -> None:
         self._topic = settings.topic
-        options = client_options(settings) | {"ssl_context": tls_context(settings)}
+        options = client_options(settings)
         try:
             self._client = KafkaProducer(**options)
         except (*_REFUSED, KafkaConfigurationError, ValueError) as error:

@@ -1,3 +1,4 @@
+import ssl
 from pathlib import Path
 
 import pytest
@@ -53,21 +54,36 @@ def test_a_secret_is_never_repeated_in_a_fault() -> None:
     assert "EXAMPLE_REDIS_URL" in str(error.value)
 
 
-def test_client_options_follow_the_security_protocol(tmp_path: Path) -> None:
-    authority = tmp_path / "ca.pem"
-    authority.write_text("")
+def test_client_options_follow_the_security_protocol() -> None:
     plain = KafkaConnection(bootstrap_servers="a:1, b:2").client_options()
     assert plain == {"bootstrap_servers": ["a:1", "b:2"], "security_protocol": "PLAINTEXT"}
     secure = KafkaConnection(
         security_protocol="SASL_SSL",
         sasl_username="camera",
         sasl_password=SecretStr("secret"),
-        ssl_cafile=authority,
+        ssl_check_hostname=False,
     ).client_options()
     assert secure["sasl_mechanism"] == "SCRAM-SHA-512"
     assert secure["sasl_plain_password"] == "secret"
-    assert secure["ssl_cafile"] == str(authority)
-    assert secure["ssl_check_hostname"] is True
+    assert secure["ssl_context"].verify_mode is ssl.CERT_REQUIRED
+    assert secure["ssl_context"].check_hostname is False
+
+
+def test_tls_files_that_cannot_be_used_are_all_named(tmp_path: Path) -> None:
+    garbage = tmp_path / "any.pem"
+    garbage.write_text("no certificate")
+    settings = load_settings(
+        ExampleSettings,
+        security_protocol="SSL",
+        ssl_cafile=garbage,
+        ssl_certfile=garbage,
+        ssl_keyfile=garbage,
+    )
+    with pytest.raises(ConfigurationError) as error:
+        settings.client_options()
+    assert [fault.split()[0] for fault in error.value.faults] == [
+        *("EXAMPLE_SSL_CAFILE", "EXAMPLE_SSL_CERTFILE")
+    ]
 
 
 def test_settings_do_not_change_once_read() -> None:
