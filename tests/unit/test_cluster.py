@@ -1,24 +1,14 @@
 """Seed clustering against golden values of the published method, and what they do not cover."""
 
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from tests.golden import golden_file
 from workers.cluster import PAPER_GRID_STEP, Clusters, cluster, cluster_maps
 from workers.cluster_kernels import measure
-
-DATA = Path(__file__).parents[1] / "data"
-SHARED = Path(__file__).parents[3] / "shared" / "reference"
-
-
-def golden_file(name: str) -> Path:
-    path = next((p for p in (DATA / name, SHARED / name) if p.is_file()), None)
-    if path is None:
-        pytest.skip(f"{name} is too large for tests/data and ../shared/reference is absent")
-    return path
 
 
 @pytest.mark.parametrize("name", [f"cluster_{i}.npz" for i in range(5)])

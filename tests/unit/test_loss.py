@@ -1,7 +1,5 @@
 """The loss against golden values of the published method, and what they do not cover."""
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 
@@ -9,16 +7,7 @@ torch = pytest.importorskip("torch", reason="the workshop's extra `train` is not
 
 from model.loss import SpatialEmbeddingLoss  # noqa: E402  (after the skip)
 from model.lovasz import InstanceHinge, lovasz_weights  # noqa: E402
-
-DATA = Path(__file__).parents[1] / "data"
-SHARED = Path(__file__).parents[3] / "shared" / "reference"
-
-
-def golden_file(name: str) -> Path:
-    path = next((p for p in (DATA / name, SHARED / name) if p.is_file()), None)
-    if path is None:
-        pytest.skip(f"{name} is too large for tests/data and ../shared/reference is absent")
-    return path
+from tests.golden import golden_file  # noqa: E402
 
 
 @pytest.mark.parametrize("name", [f"loss_{i}.npz" for i in range(4)])
