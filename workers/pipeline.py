@@ -236,6 +236,13 @@ class Pipeline:
         except InvalidMessageError as error:
             self._dead_letters.put(job.record, job.position, error)
             return None
+        except TimeoutError:
+            # Not the worker's end: the next one would meet the same record, and end as well.
+            slow = f"decoding took longer than {_MAX_DECODE_SECONDS:g} s"
+            self._dead_letters.put(
+                job.record, job.position, InvalidMessageError("decode_timeout", slow)
+            )
+            return None
         # Looked at again: the batch before may have taken long, or the partition may be gone.
         return _Ready(job, image) if self._wanted(job) else None
 

@@ -6,6 +6,7 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from contract.errors import DeviceError, UnavailableError
+from contract.frame import Frame
 from tests.fakes import (
     FakeDeadLetters,
     FakeSegmenter,
@@ -15,6 +16,8 @@ from tests.fakes import (
     make_job,
     wait_until,
 )
+from workers import pipeline
+from workers.decode import Image
 from workers.metrics import WorkerMetrics
 from workers.pipeline import Limits, Pipeline
 from workers.positions import Positions
@@ -108,6 +111,29 @@ def test_an_image_that_does_not_decode_is_a_dead_letter_and_its_neighbours_go_on
     wait_until(lambda: bench.stored() == [0, 2], what="the neighbours")
     wait_until(lambda: bench.dead.reasons == ["corrupt_image"], what="the dead letter")
     assert bench.positions.committable() == {0: 1}
+
+
+def test_an_image_that_never_ends_decoding_is_a_dead_letter_and_its_neighbours_go_on(
+    start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hang = threading.Event()
+    decode = pipeline.decode_image
+
+    def decode_or_hang(frame: Frame, *, max_pixels: int) -> Image:
+        if frame.sequence == 1:
+            hang.wait(30)
+        return decode(frame, max_pixels=max_pixels)
+
+    monkeypatch.setattr(pipeline, "decode_image", decode_or_hang)
+    monkeypatch.setattr(pipeline, "_MAX_DECODE_SECONDS", 0.5)
+    bench = start()
+    try:
+        for number in range(3):
+            bench.put(number)
+        wait_until(lambda: bench.stored() == [0, 2], what="the neighbours")
+        assert bench.dead.reasons == ["decode_timeout"]
+    finally:
+        hang.set()
 
 
 def test_under_overload_in_live_mode_the_newest_frames_win(start: Start) -> None:
