@@ -90,7 +90,7 @@ SETTINGS = {
     "producer": "producer.settings:ProducerSettings",
     "worker": "workers.settings:WorkerSettings",
     "viewer": "viewer.settings:ViewerSettings",
-    "train": "model.settings:TrainSettings",
+    "train": "model.training.settings:TrainSettings",
 }
 """Processes whose settings the README shows."""
 

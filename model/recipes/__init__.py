@@ -6,7 +6,7 @@ from importlib import import_module
 from pathlib import Path
 
 from contract.errors import ConfigurationError
-from model.datasets import Clip, Photographs
+from model.data.old_datasets import Clip, Photographs
 
 
 @dataclass(frozen=True, kw_only=True)

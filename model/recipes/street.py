@@ -4,9 +4,9 @@ Expect on frames 301..400 of vtest.avi, class person, boxes at IoU 0.5: recall a
 Costs about 40 minutes on 2 cores with avx512_bf16 (0.6 s a step) and 4 GB of memory, no GPU.
 """
 
-from model.datasets import Clip, Photographs
-from model.labels import IGNORE
-from model.motion import Motion
+from model.data.labels import IGNORE
+from model.data.old_datasets import Clip, Photographs
+from model.motion.camera import Motion
 from model.recipes import Recipe
 
 PERSON, VEHICLE = 1, 2

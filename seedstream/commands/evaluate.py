@@ -31,7 +31,7 @@ def register(app: typer.Typer, text: str) -> None:
         ] = 0.5,
         out: Annotated[Path | None, typer.Option(help="Also write the figures as JSON.")] = None,
     ) -> None:
-        from model.evaluate import evaluate_boxes
+        from model.evaluation.on_video import evaluate_boxes
 
         report = evaluate_boxes(
             model, video, boxes, first, last, score, class_name=class_name, iou=iou

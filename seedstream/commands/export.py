@@ -45,8 +45,8 @@ def register(app: typer.Typer, text: str) -> None:
         ] = False,
     ) -> None:
         from contract.errors import ConfigurationError
-        from model.evaluate import read_accuracy
-        from model.export import export_checkpoint
+        from model.deploy.export import export_checkpoint
+        from model.evaluation.on_video import read_accuracy
 
         if (height is None) != (width is None):
             raise ConfigurationError("--height and --width go together: give both or neither")

@@ -2,7 +2,7 @@
 
 import typer
 
-from model.settings import TrainSettings
+from model.training.settings import TrainSettings
 from seedstream.options import with_settings
 
 
@@ -13,7 +13,7 @@ def register(app: typer.Typer, text: str) -> None:
     @with_settings(TrainSettings, positional="recipe")
     def train(settings: TrainSettings) -> None:
         from contract.process import configure_logging
-        from model.train import train
+        from model.training.train import train
 
         configure_logging("train", style="text")
         print(f"wrote {train(settings)}")

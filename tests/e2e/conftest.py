@@ -19,8 +19,8 @@ def demo_clip() -> Path:
 def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The real network with random weights and a small input, exported as users do."""
     torch = pytest.importorskip("torch", reason="the extra `train` is not installed")
+    from model.deploy.export import export
     from model.erfnet import BranchedERFNet
-    from model.export import export
     from model.loss import PAPER_GRID_STEP
 
     torch.manual_seed(0)

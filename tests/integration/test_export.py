@@ -15,11 +15,11 @@ from contract.artifact import Artifact, from_metadata  # noqa: E402  (after the 
 from contract.errors import ConfigurationError  # noqa: E402
 from model import export as export_module  # noqa: E402
 from model.checkpoint import load_checkpoint  # noqa: E402
-from model.deploy import DeployedNetwork, fuse_batch_norm  # noqa: E402
+from model.deploy.export import ExportError, export, export_checkpoint  # noqa: E402
+from model.deploy.network import DeployedNetwork, fuse_batch_norm  # noqa: E402
+from model.deploy.onnx_file import weights_sha256  # noqa: E402
+from model.deploy.verify import make_pictures, matched_ious, read_pictures  # noqa: E402
 from model.erfnet import BranchedERFNet  # noqa: E402
-from model.export import ExportError, export, export_checkpoint  # noqa: E402
-from model.onnx_file import weights_sha256  # noqa: E402
-from model.verify import make_pictures, matched_ious, read_pictures  # noqa: E402
 from workers.cluster import Clusters  # noqa: E402
 from workers.engine import OnnxEngine  # noqa: E402
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from model.evaluate import evaluate_boxes, read_frames
+from model.evaluation.on_video import evaluate_boxes, read_frames
 from workers.engine import OnnxEngine
 from workers.segmenter import Segmenter
 

@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from model.compose import LEAST_VISIBLE, Composer
-from model.labels import IGNORE, CutOut, Labelled, Scene
+from model.augment.compose import LEAST_VISIBLE, Composer
+from model.data.labels import IGNORE, CutOut, Labelled, Scene
 
 
 def person(height: int = 30, width: int = 10, colour: int = 200) -> CutOut:

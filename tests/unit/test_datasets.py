@@ -4,9 +4,9 @@ import pytest
 import torch
 
 from contract.errors import ConfigurationError
-from model.compose import Composer
-from model.datasets import Crops, Photographs, read_frames
-from model.labels import IGNORE, CutOut, Labelled, Scene
+from model.augment.compose import Composer
+from model.data.labels import IGNORE, CutOut, Labelled, Scene
+from model.data.old_datasets import Crops, Photographs, read_frames
 
 
 @pytest.fixture

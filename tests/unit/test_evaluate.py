@@ -8,8 +8,8 @@ from numpy.typing import NDArray
 
 from contract.artifact import Artifact
 from contract.errors import ConfigurationError
-from model.boxes import Boxes, box_iou, match_boxes, read_boxes
-from model.evaluate import Report, Scores, evaluate_boxes, read_frames, sweep
+from model.evaluation.boxes import Boxes, box_iou, match_boxes, read_boxes
+from model.evaluation.on_video import Report, Scores, evaluate_boxes, read_frames, sweep
 from workers.engine import Predictions
 
 EMPTY = np.zeros((0, 4))

@@ -2,9 +2,9 @@ import numpy as np
 import pytest
 
 from contract.errors import ConfigurationError
-from model.background import difference, median_background
-from model.labels import IGNORE
-from model.motion import Camera, Motion
+from model.data.labels import IGNORE
+from model.motion.background import difference, median_background
+from model.motion.camera import Camera, Motion
 
 HEIGHT, WIDTH = 120, 200
 GROUND = (90, 120, 80)

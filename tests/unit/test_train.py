@@ -4,14 +4,14 @@ import numpy as np
 import pytest
 import torch
 
-import model.train as loop
+import model.training.train as loop
 from contract.errors import ConfigurationError
 from contract.settings import load_settings
-from model.compose import Composer
-from model.labels import CutOut, Labelled, Scene
+from model.augment.compose import Composer
+from model.data.labels import CutOut, Labelled, Scene
 from model.recipes import Recipe, load_recipe
-from model.settings import TrainSettings
-from model.train import NonFiniteLossError, train
+from model.training.settings import TrainSettings
+from model.training.train import NonFiniteLossError, train
 
 TINY = Recipe(
     name="tiny",

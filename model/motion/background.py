@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from model.labels import Image
+from model.data.labels import Image
 
 
 def median_background(frames: Sequence[Image], samples: int = 80) -> Image:

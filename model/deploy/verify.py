@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from contract.artifact import Artifact
 from contract.errors import ConfigurationError
-from model.deploy import DeployedNetwork
+from model.deploy.network import DeployedNetwork
 from workers.cluster import Clusters, cluster
 from workers.engine import OnnxEngine, Predictions
 from workers.letterbox import Fit

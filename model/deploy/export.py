@@ -22,11 +22,11 @@ from contract import artifact as contract
 from contract.artifact import Artifact
 from contract.errors import ConfigurationError, SeedstreamError
 from model.checkpoint import load_checkpoint
-from model.deploy import DeployedNetwork, fuse_batch_norm
+from model.deploy.network import DeployedNetwork, fuse_batch_norm
+from model.deploy.onnx_file import to_onnx, weights_sha256
+from model.deploy.verify import Comparison, compare_with_pytorch, make_pictures, read_pictures
 from model.erfnet import STRIDE, BranchedERFNet
 from model.loss import PAPER_GRID_STEP
-from model.onnx_file import to_onnx, weights_sha256
-from model.verify import Comparison, compare_with_pytorch, make_pictures, read_pictures
 from workers.engine import OnnxEngine
 
 Precision = Literal["float32", "float16"]

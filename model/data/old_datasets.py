@@ -15,9 +15,9 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from contract.errors import ConfigurationError
-from model.compose import Composer
-from model.labels import IGNORE, CutOut, Image, Labelled, Polygon, Scene, fill
-from model.motion import Camera, Motion
+from model.augment.compose import Composer
+from model.data.labels import IGNORE, CutOut, Image, Labelled, Polygon, Scene, fill
+from model.motion.camera import Camera, Motion
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -15,7 +15,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from model.labels import IGNORE, CutOut, Image, Labelled, Scene
+from model.data.labels import IGNORE, CutOut, Image, Labelled, Scene
 
 LEAST_VISIBLE = 0.25
 """An object of which less than this share is visible is ignored."""

@@ -17,8 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from contract.errors import ConfigurationError
-from model.background import difference, fill_holes, median_background
-from model.labels import IGNORE, CutOut, Image, Labelled, Polygon, Scene, fill
+from model.data.labels import IGNORE, CutOut, Image, Labelled, Polygon, Scene, fill
+from model.motion.background import difference, fill_holes, median_background
 
 SPECK_PIXELS = 12  # smaller pieces of foreground are compression noise
 
@@ -115,9 +115,9 @@ class Camera:
         """Label every frame and cut the isolated objects out.
 
         Args:
-            weight: See `model.labels.Scene`.
-            scale: See `model.labels.Scene`.
-            upside_down: See `model.labels.Scene`.
+            weight: See `model.data.labels.Scene`.
+            scale: See `model.data.labels.Scene`.
+            upside_down: See `model.data.labels.Scene`.
 
         Returns:
             The frames with instances and ignored areas, and all cut-outs.

@@ -16,7 +16,7 @@ from onnx import helper, numpy_helper
 
 from contract import artifact as contract
 from contract.artifact import Artifact
-from model.deploy import DeployedNetwork
+from model.deploy.network import DeployedNetwork
 
 _OPSET = 17
 

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from contract.artifact import Artifact
 from contract.errors import ConfigurationError
-from model.boxes import Boxes, match_boxes, read_boxes
+from model.evaluation.boxes import Boxes, match_boxes, read_boxes
 from workers.engine import OnnxEngine, Predictions, Provider
 from workers.segmenter import Engine, Segmenter
 
@@ -119,7 +119,7 @@ def evaluate_boxes(
     Args:
         artifact: Folder ``NAME/VERSION`` or its ``.onnx`` file.
         video: Any file that PyAV reads.
-        boxes_csv: True boxes of one class, see `model.boxes.read_boxes`.
+        boxes_csv: True boxes of one class, see `model.evaluation.boxes.read_boxes`.
         first: First frame to evaluate, counted from 1.
         last: Last frame to evaluate, inclusive.
         score: Lowest instance score that counts, 0..1; None takes the artifact's default.

@@ -21,12 +21,12 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from contract.errors import ConfigurationError
-from model.compose import Composer
-from model.datasets import Crops
+from model.augment.compose import Composer
+from model.data.old_datasets import Crops
 from model.erfnet import BranchedERFNet
 from model.loss import LossTerms, SpatialEmbeddingLoss
 from model.recipes import Recipe, load_recipe
-from model.settings import TrainSettings
+from model.training.settings import TrainSettings
 
 CHECKPOINT = "checkpoint.pt"
 LOG = "log.jsonl"
@@ -46,7 +46,7 @@ def train(settings: TrainSettings) -> Path:
         settings: What to run, on what, where.
 
     Returns:
-        The checkpoint's path, ready for `model.export.export_checkpoint`.
+        The checkpoint's path, ready for `model.deploy.export.export_checkpoint`.
 
     Raises:
         ConfigurationError: Data are missing, or ``out`` holds a run of another recipe.

@@ -1,0 +1,1 @@
+"""From labelled pictures to training crops: windows, pasted objects, changed light."""

@@ -1,0 +1,1 @@
+"""From a checkpoint to the artifact that workers load: graph, precision, proof, release."""

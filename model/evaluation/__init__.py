@@ -1,0 +1,1 @@
+"""How good an exported artifact is, run with the shipped clustering."""

@@ -1,0 +1,1 @@
+"""The trainer: a recipe and data in, checkpoints out."""
