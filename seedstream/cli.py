@@ -18,11 +18,16 @@ COMMANDS = {
     "segment": "Segment images or a video offline, with the worker's own engine.",
     "render": "Read frames and results back and write an overlay video and a picture.",
     "stack": "Start and stop a Kafka broker and a Redis-compatible server on this machine.",
+    "dataset": "Check a data set: count, draw, and name every broken file.",
+    "label-from-motion": "Make a data set from videos of fixed cameras, without labelling.",
     "train": "Train a model from a recipe.",
     "export": "Export a trained checkpoint as a model artifact.",
+    "import-checkpoint": "Export a checkpoint of the published layout as a model artifact.",
     "evaluate": "Measure an exported artifact with the shipped clustering.",
+    "release": "Put a trained model into a store that workers load from.",
+    "models": "List, show, promote and roll back the models of a store.",
 }
-"""Subcommand -> one line of help; module ``seedstream.commands.NAME`` registers it."""
+"""Subcommand -> one line of help; module ``seedstream.commands.NAME`` (``_`` for ``-``) registers it."""
 
 
 def build(arguments: list[str]) -> typer.Typer:
@@ -41,7 +46,7 @@ def build(arguments: list[str]) -> typer.Typer:
     completing = "_SEEDSTREAM_COMPLETE" in os.environ
     for name, text in COMMANDS.items():
         if name == asked or completing:
-            importlib.import_module(f"seedstream.commands.{name}").register(app, text)
+            importlib.import_module(f"seedstream.commands.{name.replace('-', '_')}").register(app, text)
         else:
             app.command(name, help=text)(_not_called)
     app.callback()(_version)

@@ -1,0 +1,171 @@
+"""One interface for labelled pictures, whatever their layout on disk.
+
+A data set is read one picture at a time, so its size is bounded by the disk and not by memory.
+"""
+
+import hashlib
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+
+from contract.errors import ConfigurationError, SeedstreamError
+from model.data.labels import IGNORE, Labelled
+
+Split = Literal["train", "validation", "all"]
+"""``all`` is both parts together."""
+
+VALIDATION_SHARE = 0.15
+"""Share of the pictures that validate where the layout has no split of its own, 0..1."""
+
+
+class BrokenSampleError(SeedstreamError):
+    """One picture of a data set cannot be used.
+
+    Attributes:
+        path: The file at fault.
+        reason: What was seen and what was expected.
+    """
+
+    def __init__(self, path: Path, reason: str) -> None:
+        super().__init__(f"{path}: {reason}")
+        self.path = path
+        self.reason = reason
+
+
+class DataSet(ABC):
+    """Labelled pictures in a fixed order.
+
+    Attributes:
+        root: Folder (or annotation file) that it was opened from.
+        classes: Class names; label ``k`` of a picture is ``classes[k - 1]``.
+        names: One stable name per picture, unique within the data set: its image's path below the
+            root of the images, with ``/`` between folders and without the ending.
+    """
+
+    root: Path
+    classes: tuple[str, ...]
+    names: Sequence[str]
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def __iter__(self) -> Iterator[Labelled]:
+        return (self.read(index) for index in range(len(self)))
+
+    @abstractmethod
+    def read(self, index: int) -> Labelled:
+        """Read picture ``index``, 0..len - 1, in its own size.
+
+        Raises:
+            BrokenSampleError: A file is missing, does not decode, or its labels do not fit.
+        """
+
+    @abstractmethod
+    def files(self, index: int) -> tuple[Path, ...]:
+        """Return the files that picture ``index`` is read from, the image first."""
+
+
+class Subset(DataSet):
+    """Some pictures of a data set, in the given order."""
+
+    def __init__(self, whole: DataSet, indices: Sequence[int]) -> None:
+        self.root, self.classes = whole.root, whole.classes
+        self.names = tuple(whole.names[index] for index in indices)
+        self._whole, self._indices = whole, tuple(indices)
+
+    def read(self, index: int) -> Labelled:
+        """Read picture ``index`` of the subset."""
+        return self._whole.read(self._indices[index])
+
+    def files(self, index: int) -> tuple[Path, ...]:
+        """Return the files of picture ``index`` of the subset."""
+        return self._whole.files(self._indices[index])
+
+
+class Renamed(DataSet):
+    """A data set seen with other classes.
+
+    Args:
+        whole: The data set.
+        classes: The new class names.
+        mapping: New class name, or ``ignore``, by old class name; a class that is not named keeps
+            its own name where that is one of ``classes`` and is background otherwise.
+
+    Raises:
+        ConfigurationError: ``mapping`` names a class that there is not.
+    """
+
+    def __init__(
+        self, whole: DataSet, classes: Sequence[str], mapping: Mapping[str, str] | None = None
+    ) -> None:
+        mapping = mapping or {}
+        faults = [
+            f"{whole.root}: has no class {old!r}, expected one of {list(whole.classes)}"
+            for old in mapping
+            if old not in whole.classes
+        ]
+        faults += [
+            f"class {old!r} becomes {new!r}, expected 'ignore' or one of {list(classes)}"
+            for old, new in mapping.items()
+            if new != "ignore" and new not in classes
+        ]
+        if faults:
+            raise ConfigurationError(faults)
+        self.root, self.classes, self.names = whole.root, tuple(classes), whole.names
+        self._whole = whole
+        self._table = np.zeros(256, np.uint8)
+        self._table[IGNORE] = IGNORE
+        for label, old in enumerate(whole.classes, start=1):
+            new = mapping.get(old, old)
+            if new == "ignore":
+                self._table[label] = IGNORE
+            elif new in classes:
+                self._table[label] = list(classes).index(new) + 1
+
+    def read(self, index: int) -> Labelled:
+        """Read picture ``index`` with the new labels."""
+        picture = self._whole.read(index)
+        labels = self._table[picture.labels]
+        kept = (labels != 0) & (labels != IGNORE)
+        return Labelled(picture.image, np.where(kept, picture.instances, 0), labels)
+
+    def files(self, index: int) -> tuple[Path, ...]:
+        """Return the files that picture ``index`` is read from."""
+        return self._whole.files(index)
+
+
+def split_by_name(whole: DataSet, split: Split, share: float = VALIDATION_SHARE) -> DataSet:
+    """Return a part of a data set that has no split of its own.
+
+    A picture's part depends on the sha256 of its file's name alone (without folder and ending), so
+    that it stays where it is when pictures are added, copied or removed.
+
+    Args:
+        whole: The data set.
+        split: Which part.
+        share: Share of the pictures that validate, 0..1.
+    """
+    if split == "all":
+        return whole
+    wanted = split == "validation"
+    indices = [i for i, name in enumerate(whole.names) if _validates(name, share) == wanted]
+    return Subset(whole, indices)
+
+
+def _validates(name: str, share: float) -> bool:
+    digest = hashlib.sha256(name.rpartition("/")[2].encode()).hexdigest()
+    return int(digest, 16) % 10_000 < round(share * 10_000)
+
+
+def fingerprint(data: DataSet) -> str:
+    """Return a sha256 over the names and the bytes of all files: the same data, the same text."""
+    digest = hashlib.sha256("\n".join(data.classes).encode())
+    for index, name in enumerate(data.names):
+        digest.update(f"\n{name}".encode())
+        for path in data.files(index):
+            with path.open("rb") as file:
+                digest.update(hashlib.file_digest(file, "sha256").digest())
+    return digest.hexdigest()
