@@ -27,7 +27,7 @@ COMMANDS = {
     "release": "Put a trained model into a store that workers load from.",
     "models": "List, show, promote and roll back the models of a store.",
 }
-"""Subcommand -> one line of help; module ``seedstream.commands.NAME`` (``_`` for ``-``) registers it."""
+"""Subcommand -> one line of help; module ``seedstream.commands.NAME`` (``_`` for ``-``)."""
 
 
 def build(arguments: list[str]) -> typer.Typer:
@@ -46,7 +46,8 @@ def build(arguments: list[str]) -> typer.Typer:
     completing = "_SEEDSTREAM_COMPLETE" in os.environ
     for name, text in COMMANDS.items():
         if name == asked or completing:
-            importlib.import_module(f"seedstream.commands.{name.replace('-', '_')}").register(app, text)
+            module = f"seedstream.commands.{name.replace('-', '_')}"
+            importlib.import_module(module).register(app, text)
         else:
             app.command(name, help=text)(_not_called)
     app.callback()(_version)
