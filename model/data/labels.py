@@ -5,6 +5,7 @@ Legend: H, W pixels of a picture, h, w pixels of a patch. Images are uint8 RGB.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import cv2
 import numpy as np
@@ -48,6 +49,18 @@ class CutOut:
     label: int
 
 
+class Pictures(Protocol):
+    """Labelled pictures that are read one at a time; a list of them is one, too."""
+
+    def __len__(self) -> int:
+        """Return the number of pictures."""
+        ...
+
+    def __getitem__(self, index: int, /) -> Labelled:
+        """Return picture ``index``."""
+        ...
+
+
 @dataclass(frozen=True, eq=False)
 class Scene:
     """Pictures of one place, and what pasting into them has to respect.
@@ -55,20 +68,23 @@ class Scene:
     Attributes:
         pictures: Labelled pictures; those of a fixed camera have one size.
         weight: Share of the crops drawn from here, relative to the other scenes.
-        scale: Smallest and largest pixels of a crop per pixel of a picture.
-        perspective: (slope, intercept): a person whose feet stand in row ``y`` is ``slope * y +
+        scale: Smallest and largest pixels of a crop per pixel of a picture, relative to ``fit``.
+        fit: (height, width) of the model's input: a scale of 1 is then the one at which a picture
+            fits into it, as the deployed model sees it. None: a scale of 1 is the picture's own.
+        perspective: (slope, intercept): an object whose feet stand in row ``y`` is ``slope * y +
             intercept`` pixels high; None where the place says nothing about size.
         front: (H, W) int32: row of the foot of the thing (post, sign) that covers the pixel, 0
             where there is none. What stands above that row is behind it. None where unknown.
         upside_down: Whether a picture may be flipped vertically (cameras that look straight down).
     """
 
-    pictures: Sequence[Labelled]
+    pictures: Pictures
     weight: float
     scale: tuple[float, float]
     perspective: tuple[float, float] | None = None
     front: NDArray[np.int32] | None = None
     upside_down: bool = False
+    fit: tuple[int, int] | None = None
 
 
 def fill(shape: tuple[int, ...], polygon: Polygon) -> NDArray[np.bool_]:
