@@ -55,6 +55,9 @@ class DataSet(ABC):
     def __iter__(self) -> Iterator[Labelled]:
         return (self.read(index) for index in range(len(self)))
 
+    def __getitem__(self, index: int) -> Labelled:
+        return self.read(index)
+
     @abstractmethod
     def read(self, index: int) -> Labelled:
         """Read picture ``index``, 0..len - 1, in its own size.
