@@ -21,6 +21,32 @@ _BN_EPS = 1e-3  # the published layout's value, not PyTorch's default of 1e-5
 _DILATIONS = (2, 4, 8, 16)
 
 
+class ChannelDropout(nn.Module):
+    """Dropout of whole channels, the same for a picture however many processes share a batch.
+
+    Like `torch.nn.Dropout2d`, but the mask is drawn for the global batch, of which this process has
+    part ``rank`` of ``world``: with one seed everywhere, two processes learn what one would.
+
+    Attributes:
+        rank: Which part of the global batch comes here.
+        world: Number of equal parts.
+    """
+
+    def __init__(self, probability: float) -> None:
+        super().__init__()
+        self.probability = probability
+        self.rank, self.world = 0, 1
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map (N, C, H, W) to the same shape."""
+        if not self.training or not self.probability:
+            return x
+        own, channels = x.shape[:2]
+        keep = x.new_empty(own * self.world, channels, 1, 1).bernoulli_(1 - self.probability)
+        mine = keep[own * self.rank : own * (self.rank + 1)]
+        return x * mine.div_(1 - self.probability)
+
+
 class Downsampler(nn.Module):
     """Halve the resolution: strided 3x3 convolution beside 2x2 max pooling, concatenated."""
 
@@ -47,7 +73,7 @@ class NonBottleneck1d(nn.Module):
         self.conv3x1_2 = nn.Conv2d(channels, channels, (3, 1), padding=(d, 0), dilation=(d, 1))
         self.conv1x3_2 = nn.Conv2d(channels, channels, (1, 3), padding=(0, d), dilation=(1, d))
         self.bn2 = nn.BatchNorm2d(channels, eps=_BN_EPS)
-        self.dropout = nn.Dropout2d(dropout)
+        self.dropout = ChannelDropout(dropout)
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (N, C, H, W) to the same shape."""

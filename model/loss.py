@@ -7,6 +7,7 @@ Shape letters: B batch, C channels (2 + S + K), H, W, P pixels of one image (H *
 K classes, I instances of the whole batch, M pixels that belong to an instance.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -59,7 +60,8 @@ class SpatialEmbeddingLoss(nn.Module):
         n_sigma: Bandwidths per pixel: 1 (circular margin) or 2 (elliptical).
         to_center: Pull embeddings to the instance's mean pixel; otherwise to the mean of its own
             embeddings, which is learned (equation 10).
-        foreground_weight: Weight of the foreground in the seed term.
+        foreground_weight: Weight of the foreground in the seed term, one for all classes or one
+            for each.
         grid_step: One pixel in grid units, (x, y).
 
     Raises:
@@ -70,7 +72,7 @@ class SpatialEmbeddingLoss(nn.Module):
         self,
         n_sigma: int = 1,
         to_center: bool = True,
-        foreground_weight: float = 1.0,
+        foreground_weight: float | Sequence[float] = 1.0,
         grid_step: tuple[float, float] = PAPER_GRID_STEP,
     ) -> None:
         super().__init__()
@@ -78,7 +80,9 @@ class SpatialEmbeddingLoss(nn.Module):
             raise ValueError(f"n_sigma is {n_sigma}, expected 1 or 2")
         self.n_sigma = n_sigma
         self.to_center = to_center
-        self.foreground_weight = foreground_weight
+        if isinstance(foreground_weight, int | float):
+            foreground_weight = (foreground_weight,)
+        self.foreground_weights = tuple(foreground_weight)
         self.grid_step = grid_step
 
     def forward(
@@ -150,8 +154,11 @@ class SpatialEmbeddingLoss(nn.Module):
         self, seed: Tensor, membership: Tensor, objects: _Objects, label: Tensor
     ) -> Tensor:
         """Regress the class's seed map (K, B * P) to the Gaussian inside, to 0 elsewhere."""
-        own = seed[objects.label[objects.member] - 1, objects.pixel]
-        inside = self.foreground_weight * (own - membership).square().sum()
+        of_class = objects.label[objects.member] - 1
+        weight = seed.new_tensor(self.foreground_weights).expand(
+            len(seed) if len(self.foreground_weights) == 1 else -1
+        )
+        inside = (weight[of_class] * (seed[of_class, objects.pixel] - membership).square()).sum()
         classes = torch.arange(1, len(seed) + 1, device=seed.device)[:, None]
         background = (label != classes) & (label != IGNORE_LABEL)
         return (inside + (seed.square() * background).sum()) / label.numel()
@@ -171,6 +178,11 @@ class SpatialEmbeddingLoss(nn.Module):
                 f"prediction {tuple(prediction.shape)}, instances {tuple(instances.shape)}, labels "
                 f"{tuple(labels.shape)}: expected (B, 2 + {self.n_sigma} + classes, H, W) and "
                 "twice (B, H, W)"
+            )
+        if len(self.foreground_weights) not in (1, n_classes):
+            raise ValueError(
+                f"{len(self.foreground_weights)} foreground weights, expected 1 or one for each of "
+                f"{n_classes} classes"
             )
 
 

@@ -6,6 +6,8 @@ from typing import Literal
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+Precision = Literal["auto", "float32", "bfloat16", "float16"]
+
 
 class TrainSettings(BaseSettings):
     """How to run a recipe; what to learn is in the recipe itself."""
@@ -14,35 +16,51 @@ class TrainSettings(BaseSettings):
         env_prefix="TRAIN_", frozen=True, use_attribute_docstrings=True, validate_default=True
     )
 
-    recipe: str = "street"
-    """Name of a module in model/recipes."""
+    recipe: str
+    """Name of a recipe that comes with Seedstream, or the path of a .toml file."""
 
-    data: Path = Path("../shared/data")
-    """Folder that holds the recipe's videos and photographs."""
+    data: Path
+    """Data set, or the folder that holds the recipe's data sets."""
 
-    out: Path = Path("runs/street")
-    """Folder for checkpoint.pt and log.jsonl; an unfinished run found there goes on."""
-
-    steps: int | None = Field(default=None, ge=1)
-    """Optimiser steps; unset takes the recipe's number."""
+    out: Path
+    """Folder of the run; an unfinished run found there goes on."""
 
     seed: int = Field(default=0, ge=0)
-    """Seed of the weights, the crops and the order."""
+    """Seed of the weights, the crops and their order."""
 
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """Where to train; auto takes CUDA where there is one."""
 
-    bfloat16: bool = True
-    """Run the network in bfloat16; losses and weights stay float32."""
+    precision: Precision = "auto"
+    """Numbers inside the network; losses and weights stay float32. auto: bfloat16 where the
+    processor computes in it, else float16 on CUDA and float32 on the CPU."""
 
-    threads: int = Field(default=2, ge=1)
-    """CPU threads of the network."""
+    threads: int = Field(default=0, ge=0)
+    """CPU threads of the network; 0 takes all cores."""
 
     data_workers: int = Field(default=1, ge=0)
-    """Processes that compose crops; 0 composes between the steps."""
+    """Processes that make crops, for each training process; 0 makes them between the steps."""
+
+    cache_bytes: int = Field(default=1 << 30, ge=0)
+    """Decoded pictures that each process keeps in memory, in bytes."""
 
     checkpoint_every: int = Field(default=200, ge=1)
     """Steps between checkpoints."""
 
+    keep_checkpoints: int = Field(default=2, ge=1)
+    """Newest checkpoints that are kept, besides the best one."""
+
     log_every: int = Field(default=20, ge=1)
     """Steps between lines of the log."""
+
+    validation_pictures: int = Field(default=200, ge=0)
+    """Most pictures of a validation; 0 skips it, and the last weights count as the best."""
+
+    stop_after: int | None = Field(default=None, ge=1)
+    """End after this many steps of the whole run as if stopped; it can go on later."""
+
+    initial_weights: Path | None = None
+    """Checkpoint to start from: a whole network with the same heads, or an ERFNet encoder."""
+
+    deterministic: bool = True
+    """Take only kernels that give the same numbers each time (slower on CUDA)."""

@@ -80,5 +80,5 @@ def test_sizes_that_are_no_multiple_of_eight_are_refused() -> None:
 
 def test_dropout_is_stronger_in_the_deep_stage() -> None:
     layers = BranchedERFNet([3, 1]).encoder.layers
-    rates = [layer.dropout.p for layer in layers if hasattr(layer, "dropout")]
+    rates = [layer.dropout.probability for layer in layers if hasattr(layer, "dropout")]
     assert rates == [0.03] * 5 + [0.3] * 8

@@ -1,0 +1,96 @@
+"""Crops as PyTorch reads them: crop number ``n`` of a run is a function of the seed and ``n``.
+
+Legend: S pixels of the square crop.
+"""
+
+from collections.abc import Sequence
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from model.augment.compose import Composer
+
+
+class Crops(Dataset[tuple[Tensor, Tensor, Tensor, int]]):
+    """The endless row of a run's crops.
+
+    An epoch is ``per_epoch`` crops: each scene has its share by weight, and within a scene every
+    picture comes once before any comes again. Nothing depends on the process, the batch or the
+    point at which a run was resumed.
+
+    Args:
+        composer: Draws the crops.
+        per_epoch: Crops of an epoch.
+        seed: Of the whole run.
+    """
+
+    def __init__(self, composer: Composer, per_epoch: int, seed: int) -> None:
+        self._composer, self._per_epoch, self._seed = composer, per_epoch, seed
+        self._plan: tuple[int, NDArray[np.int64]] = (-1, np.zeros((0, 2), np.int64))
+
+    def __getitem__(self, index: int) -> tuple[Tensor, Tensor, Tensor, int]:
+        """Draw crop ``index``: image (3, S, S) float32 0..1, instances and labels (S, S) int64."""
+        scene, picture = self.place(index)
+        rng = np.random.default_rng([self._seed, 1, index])
+        crop = self._composer.draw_from(scene, picture, rng)
+        image = torch.from_numpy(crop.image).permute(2, 0, 1).float() / 255
+        instances = torch.from_numpy(crop.instances.astype(np.int64))
+        return image, instances, torch.from_numpy(crop.labels.astype(np.int64)), index
+
+    def place(self, index: int) -> tuple[int, int]:
+        """Return the scene and the picture of crop ``index``."""
+        epoch, position = divmod(index, self._per_epoch)
+        if self._plan[0] != epoch:
+            self._plan = (epoch, self._make_plan(epoch))
+        scene, picture = self._plan[1][position].tolist()
+        return scene, picture
+
+    def _make_plan(self, epoch: int) -> NDArray[np.int64]:
+        """Scene and picture of each crop of an epoch, (per_epoch, 2)."""
+        rng = np.random.default_rng([self._seed, 0, epoch])
+        scenes = self._composer.scenes
+        weights = np.array([scene.weight for scene in scenes])
+        # Largest parts first keep the counts exact: the borders of the running shares, rounded.
+        borders = np.round(np.cumsum(weights / weights.sum()) * self._per_epoch).astype(int)
+        counts = np.diff(borders, prepend=0)
+        plan = [
+            np.stack([np.full(count, number), _in_turn(len(scene.pictures), int(count), rng)], 1)
+            for number, (scene, count) in enumerate(zip(scenes, counts, strict=True))
+        ]
+        return rng.permutation(np.concatenate(plan).astype(np.int64))
+
+
+def _in_turn(n: int, count: int, rng: np.random.Generator) -> NDArray[np.int64]:
+    """``count`` numbers below ``n``, each once before any comes again."""
+    rounds = [rng.permutation(n) for _ in range(-(-count // n))]
+    return np.concatenate([*rounds, np.zeros(0, np.int64)])[:count].astype(np.int64)
+
+
+def one_thread(_: int) -> None:
+    """Prepare a loading process: the network needs the cores, and OpenCV's do not fork."""
+    cv2.setNumThreads(0)
+
+
+def batch_indices(
+    first_step: int, last_step: int, batch: int, rank: int, world: int, first_crop: int
+) -> Sequence[list[int]]:
+    """Crop numbers of one process's part of each global batch.
+
+    Args:
+        first_step: First step, counted within the stage.
+        last_step: Step after the last one.
+        batch: Crops of the global batch.
+        rank: Which process.
+        world: Number of processes; divides ``batch``.
+        first_crop: Crop number at which the stage begins.
+    """
+    own = batch // world
+    begin = first_crop + rank * own
+    return [
+        list(range(begin + step * batch, begin + step * batch + own))
+        for step in range(first_step, last_step)
+    ]

@@ -1,0 +1,38 @@
+"""A data set whose pictures stay decoded in memory, as far as a number of bytes goes."""
+
+from pathlib import Path
+
+from model.data.dataset import DataSet
+from model.data.labels import Labelled
+
+
+class Cached(DataSet):
+    """Keeps the pictures that are read first; what does not fit is read from disk each time.
+
+    Nothing is ever evicted: epochs read every picture equally often, so a cache that follows the
+    last use would hold none of them when its turn comes.
+
+    Args:
+        whole: The data set.
+        limit_bytes: Most bytes of decoded pictures and labels to keep.
+    """
+
+    def __init__(self, whole: DataSet, limit_bytes: int) -> None:
+        self.root, self.classes, self.names = whole.root, whole.classes, whole.names
+        self._whole, self._free = whole, limit_bytes
+        self._kept: dict[int, Labelled] = {}
+
+    def read(self, index: int) -> Labelled:
+        """Read picture ``index`` from memory or disk."""
+        kept = self._kept.get(index)
+        if kept is None:
+            kept = self._whole.read(index)
+            size = kept.image.nbytes + kept.instances.nbytes + kept.labels.nbytes
+            if size <= self._free:
+                self._free -= size
+                self._kept[index] = kept
+        return kept
+
+    def files(self, index: int) -> tuple[Path, ...]:
+        """Return the files that picture ``index`` is read from."""
+        return self._whole.files(index)

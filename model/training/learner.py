@@ -1,0 +1,195 @@
+"""One step of learning: network, loss, gradient, optimiser, in the chosen precision.
+
+Letters: B crops, S pixels of a side, K classes.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+
+from model.erfnet import BranchedERFNet, ChannelDropout
+from model.loss import LossTerms, SpatialEmbeddingLoss
+from model.training.processes import Processes, share_batch_norm
+from model.training.recipe import Loss, Recipe
+
+Arithmetic = Literal["float32", "bfloat16", "float16"]
+
+_DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+
+
+@dataclass(frozen=True)
+class StepReport:
+    """What a step tells, averaged over the processes.
+
+    Attributes:
+        loss: The weighted sum of the terms.
+        instance: The instance term.
+        variance: The variance term.
+        seed: The seed term.
+        gradient_norm: Norm of the gradient before it was clipped.
+        finite: Whether the loss was a number in every process; if not, nothing was learned.
+    """
+
+    loss: float
+    instance: float
+    variance: float
+    seed: float
+    gradient_norm: float
+    finite: bool
+
+
+class Learner:
+    """Network, loss and optimiser.
+
+    Args:
+        recipe: What is learned.
+        classes: Number of classes, K.
+        foreground: Weight of the foreground in the seed term, one for all classes or one for each.
+        processes: This process among those of the run.
+        arithmetic: Numbers inside the network.
+    """
+
+    def __init__(
+        self,
+        recipe: Recipe,
+        classes: int,
+        foreground: float | Sequence[float],
+        processes: Processes,
+        arithmetic: Arithmetic,
+    ) -> None:
+        self._recipe, self._processes = recipe, processes
+        self._dtype = _DTYPES[arithmetic]
+        network = BranchedERFNet([2 + recipe.n_sigma, classes])
+        network.init_instance_head(recipe.n_sigma)
+        # Weights of the encoder's pretraining head: never run, and DDP waits for every gradient.
+        network.encoder.output_conv.requires_grad_(False)
+        for module in network.modules():
+            if isinstance(module, ChannelDropout):
+                module.rank, module.world = processes.rank, processes.world
+        if processes.world > 1:
+            share_batch_norm(network, processes.device)
+        self.network = network.to(processes.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self._parallel = processes.parallel(self.network)
+        self._loss = SpatialEmbeddingLoss(
+            n_sigma=recipe.n_sigma,
+            to_center=not recipe.learn_center,
+            foreground_weight=foreground,
+        )
+        self._trained = [p for p in self.network.parameters() if p.requires_grad]
+        self._optimizer = torch.optim.Adam(
+            self._trained, lr=1.0, weight_decay=recipe.optimizer.weight_decay
+        )
+        self._scaler = torch.amp.GradScaler(processes.device.type, enabled=arithmetic == "float16")
+
+    def step(
+        self, batch: Sequence[Tensor], learning_rate: float, *, seed: int, freeze_batch_norm: bool
+    ) -> StepReport:
+        """Learn from this process's part of a batch.
+
+        Args:
+            batch: Images float (B, 3, S, S) 0..1, instances and labels int (B, S, S).
+            learning_rate: Adam's.
+            seed: Of this step's dropout, the same in all processes.
+            freeze_batch_norm: Whether batch norm keeps its statistics.
+        """
+        torch.manual_seed(seed)
+        self.network.train()
+        if freeze_batch_norm:
+            _freeze(self.network)
+        for group in self._optimizer.param_groups:
+            group["lr"] = learning_rate
+        terms = self._terms(self._parallel, batch)
+        loss = weighted_sum(terms, self._recipe.loss)
+        parts = [loss, terms.instance, terms.variance, terms.seed]
+        means = self._processes.mean(torch.stack([part.detach() for part in parts])).tolist()
+        norm = self._descend(loss) if all(map(math.isfinite, means)) else math.nan
+        finite = math.isfinite(norm) or (self._scaler.is_enabled() and math.isfinite(means[0]))
+        total, instance, variance, seed_term = means
+        return StepReport(total, instance, variance, seed_term, norm, finite)
+
+    def _descend(self, loss: Tensor) -> float:
+        """Take the optimiser's step; return the gradient's norm. Nothing moves if that is none."""
+        self._optimizer.zero_grad(set_to_none=True)
+        self._scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
+        self._scaler.unscale_(self._optimizer)
+        limit = self._recipe.optimizer.clip_norm or math.inf
+        norm = nn.utils.clip_grad_norm_(self._trained, limit).item()
+        if math.isfinite(norm) or self._scaler.is_enabled():
+            self._scaler.step(self._optimizer)  # leaves the step out where float16 overflowed
+            self._scaler.update()
+        return norm
+
+    @torch.no_grad()
+    def measure(self, batch: Sequence[Tensor]) -> LossTerms:
+        """Return the terms of a batch without learning from it."""
+        self.network.eval()
+        return self._terms(self.network, batch)
+
+    @torch.no_grad()
+    def predict(self, images: Tensor) -> Tensor:
+        """Map images float (B, 3, H, W) 0..1 to raw maps float32, on the CPU."""
+        self.network.eval()
+        return self._run(self.network, images.to(self._processes.device)).float().cpu()
+
+    def _terms(self, network: nn.Module, batch: Sequence[Tensor]) -> LossTerms:
+        images, instances, labels = (part.to(self._processes.device) for part in batch[:3])
+        return self._loss.terms(self._run(network, images).float(), instances, labels)
+
+    def _run(self, network: nn.Module, images: Tensor) -> Tensor:
+        images = images.contiguous(memory_format=torch.channels_last)
+        enabled = self._dtype != torch.float32
+        with torch.autocast(self._processes.device.type, self._dtype, enabled=enabled):
+            prediction: Tensor = network(images)
+        return prediction
+
+    def state(self) -> dict[str, Any]:
+        """Return what has to be kept to go on."""
+        return {
+            "model_state_dict": self.network.state_dict(),
+            "optimizer_state_dict": self._optimizer.state_dict(),
+            "scaler_state_dict": self._scaler.state_dict(),
+        }
+
+    def load(self, state: dict[str, Any]) -> None:
+        """Go on from a state."""
+        self.network.load_state_dict(state["model_state_dict"])
+        self._optimizer.load_state_dict(state["optimizer_state_dict"])
+        self._scaler.load_state_dict(state["scaler_state_dict"])
+
+
+def weighted_sum(terms: LossTerms, weights: Loss) -> Tensor:
+    """Return the loss of its terms."""
+    return (
+        weights.instance * terms.instance
+        + weights.variance * terms.variance
+        + weights.seed * terms.seed
+    )
+
+
+def choose_arithmetic(wanted: str, device: torch.device) -> Arithmetic:
+    """Resolve the precision ``auto``: bfloat16 where the processor computes in it."""
+    if wanted in _DTYPES:
+        return wanted  # type: ignore[return-value]
+    if device.type == "cuda":
+        return "bfloat16" if torch.cuda.is_bf16_supported() else "float16"
+    return "bfloat16" if _cpu_computes_bfloat16() else "float32"
+
+
+def _cpu_computes_bfloat16() -> bool:
+    # Without these instructions PyTorch emulates bfloat16, slower than float32.
+    try:
+        flags = Path("/proc/cpuinfo").read_text().split()
+    except OSError:
+        return False
+    return "avx512_bf16" in flags or "amx_bf16" in flags
+
+
+def _freeze(network: nn.Module) -> None:
+    for module in network.modules():
+        if isinstance(module, nn.modules.batchnorm._BatchNorm):
+            module.eval()

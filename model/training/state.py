@@ -1,0 +1,78 @@
+"""Checkpoints of a run: everything that is needed to go on as if nothing had happened.
+
+A checkpoint is written beside its place and renamed, so no stop leaves half a file.
+"""
+
+import os
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from contract.errors import ConfigurationError
+
+_NAME = re.compile(r"step-(\d{8})\.pt")
+BEST = "best.pt"
+
+
+@dataclass(frozen=True)
+class Checkpoints:
+    """The checkpoints of a run, in ``RUN/checkpoints``.
+
+    Attributes:
+        folder: Where they lie.
+        keep: How many of the newest are kept, besides the best.
+    """
+
+    folder: Path
+    keep: int
+
+    def all(self) -> list[Path]:
+        """Return the checkpoints by step, oldest first."""
+        if not self.folder.is_dir():
+            return []
+        return sorted(path for path in self.folder.iterdir() if _NAME.fullmatch(path.name))
+
+    def save(self, state: dict[str, Any], step: int) -> Path:
+        """Write a checkpoint and remove those that are too many."""
+        path = self.folder / f"step-{step:08d}.pt"
+        _write(state, path)
+        for old in self.all()[: -self.keep]:
+            old.unlink()
+        return path
+
+    def save_best(self, state: dict[str, Any]) -> Path:
+        """Write the best weights so far."""
+        path = self.folder / BEST
+        _write(state, path)
+        return path
+
+    def newest(self, device: torch.device) -> dict[str, Any] | None:
+        """Read the newest checkpoint, or return None where there is none.
+
+        Raises:
+            ConfigurationError: It cannot be read.
+        """
+        paths = self.all()
+        if not paths:
+            return None
+        try:
+            state: dict[str, Any] = torch.load(paths[-1], map_location=device, weights_only=True)
+        except (OSError, RuntimeError, EOFError, ValueError, KeyError) as error:
+            raise ConfigurationError(
+                f"{paths[-1]}: not a checkpoint that can be read: {error}; remove it to go on from "
+                "the one before"
+            ) from error
+        return state
+
+
+def _write(state: dict[str, Any], path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_suffix(".partial")
+    with partial.open("wb") as file:
+        torch.save(state, file)
+        file.flush()
+        os.fsync(file.fileno())
+    partial.replace(path)
