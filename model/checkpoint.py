@@ -1,15 +1,29 @@
 """Trainer and exporter: what a checkpoint holds."""
 
 import pickle
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from contract.errors import ConfigurationError
 from model.erfnet import BranchedERFNet
+
+_FORBIDDEN = re.compile(r"(?:GLOBAL|class|function|instruction) `?([\w.]+\.[\w.]+)")
+"""Where PyTorch's message names what it refused."""
+
+# Published files keep a measured figure as a numpy scalar, under the module's old or new name.
+_SCALAR = type(np.float64(0)).__reduce__(np.float64(0))[0]
+_NUMPY_SCALARS: list[Any] = [
+    (_SCALAR, "numpy.core.multiarray.scalar"),
+    (_SCALAR, "numpy._core.multiarray.scalar"),
+    np.dtype,
+    *(type(np.dtype(kind)) for kind in ("float64", "float32", "int64", "int32", "bool")),
+]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,6 +43,7 @@ class Checkpoint:
         seed_threshold: Lowest seed score that starts an instance, 0..1.
         score_threshold: Lowest instance score reported by default, 0..1.
         min_pixels: Smallest foreground and smallest instance, in input pixels.
+        name: Default name of the model, empty where nobody gave one.
     """
 
     model_state_dict: dict[str, Tensor]
@@ -40,6 +55,7 @@ class Checkpoint:
     seed_threshold: float = 0.9
     score_threshold: float = 0.5
     min_pixels: int = 128
+    name: str = ""
 
     def network(self) -> BranchedERFNet:
         """Return the network with these weights, in eval mode.
@@ -57,24 +73,80 @@ class Checkpoint:
         return network.eval()
 
 
+def find_checkpoint(path: Path) -> Path:
+    """Return the checkpoint that ``path`` names.
+
+    Args:
+        path: A file, or the folder of a run: its ``checkpoints/best.pt``, else the newest
+            ``checkpoints/step-*.pt``, else ``checkpoint.pt``.
+
+    Raises:
+        ConfigurationError: Nothing there.
+    """
+    if path.is_file():
+        return path
+    folder = path / "checkpoints"
+    candidates = [
+        folder / "best.pt",
+        *sorted(folder.glob("step-*.pt"), reverse=True),
+        path / "checkpoint.pt",
+    ]
+    for candidate in candidates:
+        if candidate.is_file():
+            return candidate
+    seen = [
+        str(entry.relative_to(path))
+        for where in (path, folder)
+        if where.is_dir()
+        for entry in sorted(where.iterdir())
+    ]
+    raise ConfigurationError(
+        f"{path}: no checkpoint here: expected a file, or the folder of a run with "
+        f"checkpoints/best.pt, checkpoints/step-*.pt or checkpoint.pt, found {seen or 'nothing'}; "
+        "train one with `seedstream train`"
+    )
+
+
+def read_state(path: Path) -> dict[str, Any]:
+    """Read the dictionary that a PyTorch file holds, on the CPU; nothing in it is executed.
+
+    Raises:
+        ConfigurationError: The file is missing, is no PyTorch file, holds no dictionary, or holds
+            Python objects that only running code from the file would restore.
+    """
+    try:
+        with torch.serialization.safe_globals(_NUMPY_SCALARS):
+            state: Any = torch.load(path, map_location="cpu", weights_only=True)
+    except (FileNotFoundError, IsADirectoryError) as error:
+        raise ConfigurationError(f"{path}: no such checkpoint") from error
+    except pickle.UnpicklingError as error:
+        found = _FORBIDDEN.search(str(error))
+        if found is None:
+            raise ConfigurationError(f"{path}: not a PyTorch checkpoint: {error}") from error
+        raise ConfigurationError(
+            f"{path}: refused: it holds '{found[1]}', expected tensors, numbers, texts, lists and "
+            "dictionaries; reading such an object would run code from the file. Where you trust "
+            "its origin, load it there and save its state dict alone"
+        ) from error
+    except (EOFError, RuntimeError, KeyError, ValueError, OSError) as error:
+        raise ConfigurationError(f"{path}: not a PyTorch checkpoint: {error}") from error
+    if not isinstance(state, dict):
+        raise ConfigurationError(f"{path}: holds a {type(state).__name__}, expected a dictionary")
+    return state
+
+
 def load_checkpoint(path: Path) -> Checkpoint:
     """Read a checkpoint; nothing in the file is executed.
 
     Raises:
         ConfigurationError: The file is missing, is no checkpoint, or lacks a key.
     """
-    try:
-        state: Any = torch.load(path, map_location="cpu", weights_only=True)
-    except FileNotFoundError as error:
-        raise ConfigurationError(f"{path}: no such checkpoint") from error
-    except (pickle.UnpicklingError, EOFError, RuntimeError, KeyError) as error:
-        raise ConfigurationError(f"{path}: not a PyTorch checkpoint: {error}") from error
-    if not isinstance(state, dict):
-        raise ConfigurationError(f"{path}: holds a {type(state).__name__}, expected a dictionary")
+    state = read_state(path)
     fields = Checkpoint.__dataclass_fields__
     try:
         return Checkpoint(**{key: value for key, value in state.items() if key in fields})
     except TypeError as error:
         raise ConfigurationError(
-            f"{path}: not a checkpoint of `seedstream train`: {error}; found {sorted(state)}"
+            f"{path}: not a checkpoint of `seedstream train`: {error}; found "
+            f"{sorted(map(str, state))}"
         ) from error

@@ -8,24 +8,10 @@ import pytest
 torch = pytest.importorskip("torch", reason="the workshop's extra `train` is not installed")
 
 from model.erfnet import BranchedERFNet  # noqa: E402  (after the skip)
+from tests.golden import golden_value  # noqa: E402
 
 DATA = Path(__file__).parents[1] / "data"
 GOLDEN = sorted(DATA.glob("erfnet_*.npz"))
-
-
-def golden_value(name: str, shape: tuple[int, ...], k: int, base: int) -> np.ndarray:
-    """Entry number ``k`` of the golden state dict, as shared/reference/README.md defines it."""
-    size = int(np.prod(shape))
-    v = np.sin(np.arange(size) * 0.7301 + k * 1.31 + base * 0.17).reshape(shape)
-    if name.endswith("running_var"):
-        return 1 + 0.5 * v
-    if name.endswith("running_mean"):
-        return 0.1 * v
-    if ".bn" in name and name.endswith("weight"):
-        return 1 + 0.1 * v
-    if name.endswith("bias"):
-        return 0.05 * v
-    return v * np.sqrt(2 / (size / shape[0]))
 
 
 @pytest.mark.parametrize("path", GOLDEN, ids=lambda path: path.stem)
