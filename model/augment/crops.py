@@ -10,13 +10,17 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.utils.data import Dataset
+from torch.utils.data import Dataset, default_collate
 
 from model.augment.compose import Composer
+from model.data.dataset import BrokenSampleError
+
+Item = tuple[Tensor, Tensor, Tensor, int]
+"""Image (3, S, S) float32 0..1, instances (S, S) int64, labels (S, S) int64, crop number."""
 
 
-class Crops(Dataset[tuple[Tensor, Tensor, Tensor, int]]):
-    """The endless row of a run's crops.
+class Crops(Dataset[Item | BrokenSampleError]):
+    """The endless row of a stage's crops.
 
     An epoch is ``per_epoch`` crops: each scene has its share by weight, and within a scene every
     picture comes once before any comes again. Nothing depends on the process, the batch or the
@@ -25,18 +29,21 @@ class Crops(Dataset[tuple[Tensor, Tensor, Tensor, int]]):
     Args:
         composer: Draws the crops.
         per_epoch: Crops of an epoch.
-        seed: Of the whole run.
+        seed: Numbers that tell this row from others: the run's seed and the stage.
     """
 
-    def __init__(self, composer: Composer, per_epoch: int, seed: int) -> None:
-        self._composer, self._per_epoch, self._seed = composer, per_epoch, seed
+    def __init__(self, composer: Composer, per_epoch: int, seed: Sequence[int]) -> None:
+        self._composer, self._per_epoch, self._seed = composer, per_epoch, list(seed)
         self._plan: tuple[int, NDArray[np.int64]] = (-1, np.zeros((0, 2), np.int64))
 
-    def __getitem__(self, index: int) -> tuple[Tensor, Tensor, Tensor, int]:
-        """Draw crop ``index``: image (3, S, S) float32 0..1, instances and labels (S, S) int64."""
+    def __getitem__(self, index: int) -> Item | BrokenSampleError:
+        """Draw crop ``index``; a broken picture comes back as the error that tells about it."""
         scene, picture = self.place(index)
-        rng = np.random.default_rng([self._seed, 1, index])
-        crop = self._composer.draw_from(scene, picture, rng)
+        rng = np.random.default_rng([*self._seed, 1, index])
+        try:
+            crop = self._composer.draw_from(scene, picture, rng)
+        except BrokenSampleError as error:
+            return error  # raised, it would reach the trainer as text from another process
         image = torch.from_numpy(crop.image).permute(2, 0, 1).float() / 255
         instances = torch.from_numpy(crop.instances.astype(np.int64))
         return image, instances, torch.from_numpy(crop.labels.astype(np.int64)), index
@@ -51,7 +58,7 @@ class Crops(Dataset[tuple[Tensor, Tensor, Tensor, int]]):
 
     def _make_plan(self, epoch: int) -> NDArray[np.int64]:
         """Scene and picture of each crop of an epoch, (per_epoch, 2)."""
-        rng = np.random.default_rng([self._seed, 0, epoch])
+        rng = np.random.default_rng([*self._seed, 0, epoch])
         scenes = self._composer.scenes
         weights = np.array([scene.weight for scene in scenes])
         # Largest parts first keep the counts exact: the borders of the running shares, rounded.
@@ -75,9 +82,20 @@ def one_thread(_: int) -> None:
     cv2.setNumThreads(0)
 
 
+def collate(items: Sequence[Item | BrokenSampleError]) -> list[Tensor] | BrokenSampleError:
+    """Stack crops to a batch: images, instances, labels, crop numbers; or return an error."""
+    good: list[Item] = []
+    for item in items:
+        if isinstance(item, BrokenSampleError):
+            return item
+        good.append(item)
+    stacked: list[Tensor] = default_collate(good)
+    return stacked
+
+
 def batch_indices(
-    first_step: int, last_step: int, batch: int, rank: int, world: int, first_crop: int
-) -> Sequence[list[int]]:
+    first_step: int, last_step: int, batch: int, rank: int, world: int
+) -> list[list[int]]:
     """Crop numbers of one process's part of each global batch.
 
     Args:
@@ -86,11 +104,7 @@ def batch_indices(
         batch: Crops of the global batch.
         rank: Which process.
         world: Number of processes; divides ``batch``.
-        first_crop: Crop number at which the stage begins.
     """
     own = batch // world
-    begin = first_crop + rank * own
-    return [
-        list(range(begin + step * batch, begin + step * batch + own))
-        for step in range(first_step, last_step)
-    ]
+    begins = (step * batch + rank * own for step in range(first_step, last_step))
+    return [list(range(begin, begin + own)) for begin in begins]

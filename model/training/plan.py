@@ -15,7 +15,6 @@ class Phase:
         number: Which one, from 0.
         first_step: Step of the run at which it begins.
         steps_per_epoch: Whole batches of an epoch; a rest smaller than a batch is left out.
-        first_crop: Crop number at which it begins.
         first_epoch: Epoch of the run at which it begins.
     """
 
@@ -23,7 +22,6 @@ class Phase:
     number: int
     first_step: int
     steps_per_epoch: int
-    first_crop: int
     first_epoch: int
 
     @property
@@ -52,10 +50,9 @@ class Phase:
 def plan(stages: Sequence[Stage], pictures: int) -> list[Phase]:
     """Lay the stages of a recipe out over steps, for data of so many pictures."""
     phases: list[Phase] = []
-    step = crop = epoch = 0
+    step = epoch = 0
     for number, stage in enumerate(stages):
         per_epoch = max(1, (stage.crops_per_epoch or pictures) // stage.batch)
-        phases.append(Phase(stage, number, step, per_epoch, crop, epoch))
+        phases.append(Phase(stage, number, step, per_epoch, epoch))
         step, epoch = step + per_epoch * stage.epochs, epoch + stage.epochs
-        crop += per_epoch * stage.epochs * stage.batch
     return phases

@@ -1,210 +1,272 @@
-"""The training loop: crops in, checkpoint out.
+"""The training loop: a recipe and data in, checkpoints out.
 
-One process composes crops while the network learns from the last ones. A run is a function of its
-seed; a checkpoint carries everything needed to go on after a stop, and to export.
-
-Letters: B crops, S pixels of a side, K classes.
+A run is a function of its recipe, its data and its seed: crop number n, the dropout of step n and
+the order of an epoch are drawn from generators of their own, so a run that was stopped goes on
+with the very numbers of one that was not.
 """
 
-import itertools
-import json
 import logging
-import math
+import os
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-import cv2
 import torch
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from contract.errors import ConfigurationError
-from model.augment.compose import Composer
-from model.data.old_datasets import Crops
-from model.erfnet import BranchedERFNet
-from model.loss import LossTerms, SpatialEmbeddingLoss
-from model.recipes import Recipe, load_recipe
+from contract.errors import ConfigurationError, SeedstreamError
+from model.augment.crops import Crops, batch_indices, collate, one_thread
+from model.data.dataset import BrokenSampleError, DataSet
+from model.training.data import TrainingData, foreground_weights, open_training_data
+from model.training.initial import load_initial_weights
+from model.training.learner import Learner, StepReport, choose_arithmetic
+from model.training.plan import Phase, plan
+from model.training.processes import Processes, join_processes
+from model.training.recipe import Recipe, load_recipe
+from model.training.record import Record, describe_run
+from model.training.reporter import Reporter
 from model.training.settings import TrainSettings
-
-CHECKPOINT = "checkpoint.pt"
-LOG = "log.jsonl"
-W_INSTANCE, W_VARIANCE, W_SEED = 1.0, 10.0, 1.0  # the paper's weights
+from model.training.state import BEST, Checkpoints
+from model.training.validate import validate
 
 log = logging.getLogger(__name__)
 
 
-class NonFiniteLossError(ArithmeticError):
+class NonFiniteLossError(SeedstreamError):
     """The loss is no number any more; the last checkpoint is from before."""
 
 
 def train(settings: TrainSettings) -> Path:
-    """Run a recipe from its data to a checkpoint; an unfinished run in ``out`` goes on.
+    """Run a recipe from its data to the best checkpoint; an unfinished run in ``out`` goes on.
 
     Args:
         settings: What to run, on what, where.
 
     Returns:
-        The checkpoint's path, ready for `model.deploy.export.export_checkpoint`.
+        ``RUN/checkpoints/best.pt``; the newest checkpoint where the run was to stop before that.
 
     Raises:
-        ConfigurationError: Data are missing, or ``out`` holds a run of another recipe.
+        ConfigurationError: Recipe, data or settings have faults, or ``out`` holds another run.
+        BrokenSampleError: A picture cannot be used.
         NonFiniteLossError: Training diverged.
     """
     recipe = load_recipe(settings.recipe)
-    steps = settings.steps or recipe.steps
-    device = _device(settings)
+    with join_processes(settings.device) as processes:
+        _prepare(settings)
+        return _Run(settings, recipe, processes).go()
+
+
+def _prepare(settings: TrainSettings) -> None:
+    if settings.threads:
+        torch.set_num_threads(settings.threads)
+    # cuBLAS wants to know before its first call that results have to repeat.
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    torch.use_deterministic_algorithms(settings.deterministic, warn_only=True)
+    torch.backends.cudnn.benchmark = not settings.deterministic
     torch.manual_seed(settings.seed)
-    torch.set_num_threads(settings.threads)
-    settings.out.mkdir(parents=True, exist_ok=True)
-
-    run = _Run(recipe, steps, device)
-    done = run.resume(settings.out / CHECKPOINT)
-    if done < steps:
-        composer = load_data(recipe, settings.data)
-        for step, batch in enumerate(_batches(composer, recipe, settings, done, steps), done):
-            started = time.monotonic()
-            terms = run.step(batch, settings.bfloat16)
-            if step % settings.log_every == 0 or step + 1 == steps:
-                _log(settings.out / LOG, step, terms, time.monotonic() - started)
-            if (step + 1) % settings.checkpoint_every == 0 or step + 1 == steps:
-                run.save(settings.out / CHECKPOINT, step + 1)
-    return settings.out / CHECKPOINT
-
-
-def load_data(recipe: Recipe, data: Path) -> Composer:
-    """Label the recipe's videos and read its photographs (about half a minute for `street`)."""
-    scenes, cut_outs = [], []
-    for source in recipe.sources:
-        scene, cut = source.load(data)
-        log.info("%s: %d pictures, %d cut-outs", _name(source), len(scene.pictures), len(cut))
-        scenes.append(scene)
-        cut_outs += cut
-    return Composer(scenes, cut_outs, crop=recipe.crop)
 
 
 class _Run:
-    """Network, optimiser and schedule: what a checkpoint holds."""
+    """A run in one process: its plan, its learner, its files."""
 
-    def __init__(self, recipe: Recipe, steps: int, device: torch.device) -> None:
-        self._recipe, self._steps, self._device = recipe, steps, device
-        network = BranchedERFNet([2 + recipe.n_sigma, len(recipe.classes)])
-        network.init_instance_head(recipe.n_sigma)
-        self._network = network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self._loss = SpatialEmbeddingLoss(
-            n_sigma=recipe.n_sigma, to_center=False, foreground_weight=recipe.foreground_weight
-        )
-        self._optimizer = torch.optim.Adam(
-            self._network.parameters(), recipe.learning_rate, weight_decay=recipe.weight_decay
-        )
-        self._schedule = torch.optim.lr_scheduler.PolynomialLR(
-            self._optimizer, total_iters=steps, power=0.9
-        )
-
-    def step(self, batch: list[Tensor], bfloat16: bool) -> LossTerms:
-        """Learn from images (B, 3, S, S), instances and labels (B, S, S)."""
-        images, instances, labels = (tensor.to(self._device) for tensor in batch)
-        images = images.contiguous(memory_format=torch.channels_last)
-        self._network.train()
-        with torch.autocast(self._device.type, torch.bfloat16, enabled=bfloat16):
-            prediction = self._network(images)
-        terms = self._loss.terms(prediction.float(), instances, labels)
-        loss = W_INSTANCE * terms.instance + W_VARIANCE * terms.variance + W_SEED * terms.seed
-        if not math.isfinite(loss.item()):
-            raise NonFiniteLossError(
-                f"the loss is {loss.item()} (instance {terms.instance.item()}, variance "
-                f"{terms.variance.item()}, seed {terms.seed.item()}): lower the recipe's "
-                "learning_rate, or try TRAIN_BFLOAT16=false"
-            )
-        self._optimizer.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
-        self._optimizer.step()
-        self._schedule.step()
-        return terms
-
-    def save(self, path: Path, step: int) -> None:
-        """Write the checkpoint beside ``path``, then rename: no stop leaves half a file."""
-        r = self._recipe
-        state = {
-            "model_state_dict": self._network.state_dict(),
-            "optimizer_state_dict": self._optimizer.state_dict(),
-            "schedule_state_dict": self._schedule.state_dict(),
-            "step": step,
-            "steps": self._steps,
-            "recipe": r.name,
-            "classes": list(r.classes),
-            "n_sigma": r.n_sigma,
-            "input_size": list(r.input_size),
-            "seed_threshold": r.seed_threshold,
-            "score_threshold": r.score_threshold,
-            "min_pixels": r.min_pixels,
-            "training_data": r.training_data,
-            "accuracy": {},
+    def __init__(self, settings: TrainSettings, recipe: Recipe, processes: Processes) -> None:
+        self._settings, self._recipe, self._processes = settings, recipe, processes
+        data = open_training_data(recipe, settings.data, settings.cache_bytes)
+        self._data: TrainingData = data
+        self._phases = plan(recipe.stages, data.pictures)
+        _check_batches(self._phases, processes.world)
+        arithmetic = choose_arithmetic(settings.precision, processes.device)
+        weights = foreground_weights(recipe, data)
+        self._learner = Learner(recipe, len(data.classes), weights, processes, arithmetic)
+        self._identity = {
+            "recipe": recipe.model_dump(mode="json"),
+            "seed": settings.seed,
+            "precision": arithmetic,
+            "data": data.describe(),
         }
-        partial = path.with_suffix(".partial")
-        torch.save(state, partial)
-        partial.replace(path)
+        self._checkpoints = Checkpoints(settings.out / "checkpoints", settings.keep_checkpoints)
+        self._best: dict[str, Any] = {"score": None, "step": 0, "accuracy": {}}
 
-    def resume(self, path: Path) -> int:
-        """Load ``path`` where it exists and return the steps done."""
-        if not path.exists():
-            return 0
-        state: dict[str, Any] = torch.load(path, map_location=self._device, weights_only=True)
-        seen, expected = (state["recipe"], state["steps"]), (self._recipe.name, self._steps)
-        if seen != expected:
-            raise ConfigurationError(
-                f"{path}: a run of recipe {seen[0]!r} over {seen[1]} steps, expected "
-                f"{expected[0]!r} over {expected[1]}; choose another --out or remove the folder"
+    @property
+    def _steps(self) -> int:
+        return self._phases[-1].end
+
+    def go(self) -> Path:
+        """Learn what is left to learn."""
+        done = self._resume()
+        end = min(self._steps, self._settings.stop_after or self._steps)
+        if done < end:
+            self._record(done)
+            reporter = Reporter(self._settings, self._data, done, self._steps, self._processes)
+            with closing(reporter):
+                for phase in self._phases:
+                    first, last = max(done, phase.first_step), min(end, phase.end)
+                    if first < last:
+                        self._learn(phase, first, last, reporter)
+        best = self._checkpoints.folder / BEST
+        return best if best.exists() else self._checkpoints.all()[-1]
+
+    def _learn(self, phase: Phase, first: int, last: int, reporter: Reporter) -> None:
+        """Take the steps ``first .. last - 1`` of the run, all of one stage."""
+        crops, began = self._crops(phase), time.monotonic()
+        for step, batch in enumerate(self._batches(crops, phase, first, last), first):
+            waited, rate = time.monotonic() - began, phase.learning_rate(step, self._optimizer)
+            report = self._learner.step(
+                batch,
+                rate,
+                seed=self._settings.seed * 1_000_003 + step,
+                freeze_batch_norm=phase.stage.freeze_batch_norm,
             )
-        self._network.load_state_dict(state["model_state_dict"])
-        self._optimizer.load_state_dict(state["optimizer_state_dict"])
-        self._schedule.load_state_dict(state["schedule_state_dict"])
-        step = int(state["step"])
-        log.info("%s: going on at step %d of %d", path, step, self._steps)
-        return step
+            if not report.finite:
+                raise NonFiniteLossError(self._tell_batch(step, phase, crops, batch, report))
+            done = step + 1
+            reporter.step(step, phase, report, rate, time.monotonic() - began, waited)
+            epoch, rest = divmod(done - phase.first_step, phase.steps_per_epoch)
+            if not rest and (epoch % self._recipe.validate_every == 0 or done == phase.end):
+                self._validate(done, reporter)
+            if done % self._settings.checkpoint_every == 0 or done == last or not rest:
+                self._save(done)
+            began = time.monotonic()
+
+    @property
+    def _optimizer(self) -> Any:
+        return self._recipe.optimizer
+
+    def _crops(self, phase: Phase) -> Crops:
+        composer = self._data.composer(self._recipe, phase.stage.crop)
+        return Crops(composer, phase.crops_per_epoch, [self._settings.seed, phase.number])
+
+    def _batches(self, crops: Crops, phase: Phase, first: int, last: int) -> Iterator[list[Tensor]]:
+        workers = self._settings.data_workers
+        rank, world = self._processes.rank, self._processes.world
+        start, stop = first - phase.first_step, last - phase.first_step
+        loader = DataLoader(
+            crops,
+            batch_sampler=batch_indices(start, stop, phase.stage.batch, rank, world),
+            collate_fn=collate,
+            num_workers=workers,
+            worker_init_fn=one_thread,
+            # Forked, what is in memory (cut-outs, cached pictures) is shared and not copied.
+            multiprocessing_context="fork" if workers else None,
+            prefetch_factor=4 if workers else None,
+            pin_memory=self._processes.device.type == "cuda",
+        )
+        for batch in loader:
+            if isinstance(batch, BrokenSampleError):
+                raise batch
+            yield batch
+
+    def _validate(self, done: int, reporter: Reporter) -> None:
+        data, most = self._data.validation, self._settings.validation_pictures
+        if data is None or not most:
+            return
+        result = validate(self._learner, self._recipe, data, self._processes, most)
+        best = self._best["score"]
+        if best is None or result.score > best:
+            accuracy = {
+                f"ap_at_iou_{k:g}": round(v, 4) for k, v in result.average_precision.items()
+            }
+            self._best = {"score": result.score, "step": done, "accuracy": accuracy}
+            if self._processes.is_first:
+                self._checkpoints.save_best(self._state(done))
+        reporter.validation(done, result, self._learner, self._recipe, self._best)
+
+    def _save(self, done: int) -> None:
+        if self._processes.is_first:
+            self._checkpoints.save(self._state(done), done)
+            if done == self._steps and self._best["score"] is None:
+                self._checkpoints.save_best(self._state(done))
+        self._processes.wait()
+
+    def _state(self, done: int) -> dict[str, Any]:
+        recipe = self._recipe
+        return {
+            **self._learner.state(),
+            "step": done,
+            "identity": self._identity,
+            "best": self._best,
+            "name": recipe.name,
+            "classes": list(self._data.classes),
+            "n_sigma": recipe.n_sigma,
+            "input_size": list(recipe.input_size),
+            "seed_threshold": recipe.seed_threshold,
+            "score_threshold": recipe.score_threshold,
+            "min_pixels": recipe.min_pixels,
+            "training_data": recipe.training_data,
+            "accuracy": self._best["accuracy"],
+        }
+
+    def _resume(self) -> int:
+        """Load the newest checkpoint and return the steps done."""
+        state = self._checkpoints.newest(self._processes.device)
+        if state is None:
+            if self._settings.initial_weights is not None:
+                load_initial_weights(self._learner.network, self._settings.initial_weights)
+            return 0
+        faults = [
+            f"{self._checkpoints.folder}: holds a run with another {key}: {_difference(old, new)}; "
+            "choose another --out or remove the folder"
+            for key, new in self._identity.items()
+            if (old := state["identity"].get(key)) != new
+        ]
+        if faults:
+            raise ConfigurationError(faults)
+        self._learner.load(state)
+        self._best = state["best"]
+        log.info("going on at step %d of %d", state["step"], self._steps)
+        return int(state["step"])
+
+    def _record(self, done: int) -> None:
+        if not self._processes.is_first:
+            return
+        self._settings.out.mkdir(parents=True, exist_ok=True)
+        record = Record(self._settings.out)
+        record.update(
+            **self._identity,
+            settings=self._settings.model_dump(mode="json"),
+            classes=list(self._data.classes),
+            steps=self._steps,
+            attempts=[
+                *record.values.get("attempts", []),
+                {**describe_run(), "first_step": done, "processes": self._processes.world},
+            ],
+        )
+
+    def _tell_batch(
+        self, step: int, phase: Phase, crops: Crops, batch: list[Tensor], report: StepReport
+    ) -> str:
+        names = []
+        for number in batch[3].tolist():
+            scene, picture = crops.place(number)
+            pictures = self._data.scenes[scene].pictures
+            assert isinstance(pictures, DataSet)
+            names.append(f"{pictures.names[picture]} (crop {number})")
+        return (
+            f"step {step}: the loss is {report.loss} (instance {report.instance}, variance "
+            f"{report.variance}, seed {report.seed}, gradient {report.gradient_norm}) on the batch "
+            f"{', '.join(names)} of stage {phase.number + 1}; the checkpoint before it is kept. "
+            "Look at these pictures, lower learning_rate, set optimizer.clip_norm, or train with "
+            "--precision float32"
+        )
 
 
-def _batches(
-    composer: Composer, recipe: Recipe, settings: TrainSettings, done: int, steps: int
-) -> Iterator[list[Tensor]]:
-    first, count = done * recipe.batch, (steps - done) * recipe.batch
-    workers = settings.data_workers
-    loader = DataLoader(
-        Crops(composer, settings.seed, first, count),
-        batch_size=recipe.batch,
-        num_workers=workers,
-        worker_init_fn=_one_thread,
-        # Forked, the scenes (a gigabyte) are shared and not copied.
-        multiprocessing_context="fork" if workers else None,
-        prefetch_factor=4 if workers else None,
-    )
-    return itertools.islice(loader, steps - done)
+def _check_batches(phases: list[Phase], world: int) -> None:
+    faults = [
+        f"stages.{phase.number}.batch is {phase.stage.batch}, expected a multiple of the {world} "
+        "processes"
+        for phase in phases
+        if phase.stage.batch % world
+    ]
+    if faults:
+        raise ConfigurationError(faults)
 
 
-def _one_thread(_: int) -> None:
-    cv2.setNumThreads(0)  # the network needs the cores, and OpenCV's threads do not survive a fork
-
-
-def _device(settings: TrainSettings) -> torch.device:
-    available = torch.cuda.is_available()
-    if settings.device == "cuda" and not available:
-        raise ConfigurationError("device is 'cuda', but PyTorch finds no CUDA device here")
-    return torch.device("cuda" if available and settings.device != "cpu" else "cpu")
-
-
-def _name(source: object) -> str:
-    return str(getattr(source, "path", None) or getattr(source, "images", source))
-
-
-def _log(path: Path, step: int, terms: LossTerms, seconds: float) -> None:
-    line = {
-        "step": step,
-        "instance": round(terms.instance.item(), 4),
-        "variance": round(terms.variance.item(), 6),
-        "seed": round(terms.seed.item(), 5),
-        "seconds": round(seconds, 3),
-    }
-    log.info("%s", line)
-    with path.open("a") as file:
-        file.write(json.dumps(line) + "\n")
+def _difference(old: Any, new: Any) -> str:
+    """Name what differs between two values of a run's identity."""
+    if isinstance(old, dict) and isinstance(new, dict):
+        keys = [key for key in sorted({*old, *new}) if old.get(key) != new.get(key)]
+        return ", ".join(f"{key} was {old.get(key)!r}, is {new.get(key)!r}" for key in keys)
+    return f"was {old!r}, is {new!r}"
