@@ -13,11 +13,11 @@ Letters: B batch, H, W, I instances of a picture, P pixels.
 import argparse
 import json
 import multiprocessing
-import resource
 import statistics
 import time
 from collections.abc import Callable
 from multiprocessing.connection import Connection
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -119,9 +119,15 @@ def _measure_peak(name: str, arguments: dict[str, int], pipe: Connection) -> Non
     method = METHODS[name]
     run(method, make_batch(1, 64, 3))  # what the first call loads
     batch = make_batch(arguments["batch"], arguments["side"], arguments["instances"])
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    Path("/proc/self/clear_refs").write_text("5")  # the peak starts anew (proc(5))
+    before = _status_kilobytes("VmRSS")
     run(method, batch)
-    pipe.send((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024)
+    pipe.send((_status_kilobytes("VmHWM") - before) / 1024)
+
+
+def _status_kilobytes(field: str) -> int:
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith(f"{field}:"))
 
 
 METHODS: dict[str, Method] = {
