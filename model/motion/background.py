@@ -4,6 +4,8 @@ Legend: T frames, H, W pixels. Images are uint8 RGB.
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Self, TypeVar
 
 import cv2
 import numpy as np
@@ -11,33 +13,77 @@ from numpy.typing import NDArray
 
 from model.data.labels import Image
 
+Number = TypeVar("Number", np.uint8, np.float16)
 
-def median_background(frames: Sequence[Image], samples: int = 80) -> Image:
-    """Return the per-pixel median (H, W, 3) uint8 over at most ``samples`` evenly spaced frames."""
-    chosen = np.stack(frames[:: max(1, len(frames) // samples)])
-    background: Image = np.empty_like(chosen[0])
-    for top in range(0, background.shape[0], 64):  # in strips: a median makes a float copy
-        background[top : top + 64] = np.median(chosen[:, top : top + 64], axis=0)
-    return background
+SAMPLES = 80
+"""Frames that the median is taken over."""
+_SAMPLE_BYTES = 256 << 20
+_LEAST_SAMPLES = 15
+_RESTLESS = 20.0
+"""Noise, in the units of `Background.difference`, above which objects are missed."""
+_STRIP = 64  # rows at once: a median makes a copy
 
 
-def difference(
-    frame: Image, background: Image
-) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
-    """Compare a frame with the background in L*a*b*.
+def sample_count(height: int, width: int) -> int:
+    """Return how many frames of this size a background is made of, so that memory is bounded."""
+    fitting = _SAMPLE_BYTES // (3 * height * width)
+    return int(min(SAMPLES, max(_LEAST_SAMPLES, fitting)))
 
-    Returns:
-        Distance (H, W), share of the background's lightness (H, W), colour difference (H, W).
+
+@dataclass(frozen=True, eq=False)
+class Background:
+    """What a fixed camera sees when nothing moves.
+
+    Attributes:
+        image: (H, W, 3) uint8 RGB, the per-pixel median.
+        noise: (H, W) float32, the median distance of a frame to it (`difference`): flapping tape,
+            leaves, water and the camera's own noise.
     """
-    ours, theirs = (
-        cv2.cvtColor(cv2.GaussianBlur(image, (3, 3), 0), cv2.COLOR_RGB2LAB).astype(np.float32)
-        for image in (frame, background)
-    )
-    shift = np.median((ours - theirs)[::8, ::8], axis=(0, 1))  # the camera's own exposure control
-    ours -= shift
-    delta = np.abs(ours - theirs)
-    colour = delta[..., 1] + delta[..., 2]
-    return delta[..., 0] + 2 * colour, ours[..., 0] / (theirs[..., 0] + 1), colour
+
+    image: Image
+    noise: NDArray[np.float32]
+    _lab: NDArray[np.float32]
+
+    @classmethod
+    def of(cls, frames: Sequence[Image]) -> Self:
+        """Make the background of T frames, all of one size and all in memory."""
+        image = _median(np.stack(frames))
+        bare = cls(image, np.zeros(image.shape[:2], np.float32), _to_lab(image))
+        some = frames[:: max(1, len(frames) // 40)]
+        # Half precision: what is told apart are units of 0..255.
+        distances = np.stack([bare.difference(frame)[0].astype(np.float16) for frame in some])
+        return cls(image, _median(distances).astype(np.float32), bare._lab)
+
+    @property
+    def restless(self) -> NDArray[np.bool_]:
+        """Where objects cannot be told from what always moves or often stands there (H, W)."""
+        return self.noise > _RESTLESS
+
+    def difference(
+        self, frame: Image
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
+        """Compare a frame with the background in L*a*b*.
+
+        Returns:
+            Distance (H, W), share of the background's lightness (H, W), colour difference (H, W).
+        """
+        ours = _to_lab(frame)
+        ours -= np.median((ours - self._lab)[::8, ::8], axis=(0, 1))  # the camera's own exposure
+        delta = np.abs(ours - self._lab)
+        colour = delta[..., 1] + delta[..., 2]
+        return delta[..., 0] + 2 * colour, ours[..., 0] / (self._lab[..., 0] + 1), colour
+
+
+def _to_lab(image: Image) -> NDArray[np.float32]:
+    blurred = cv2.GaussianBlur(image, (3, 3), 0)
+    return np.asarray(cv2.cvtColor(blurred, cv2.COLOR_RGB2LAB), np.float32)
+
+
+def _median(stack: NDArray[Number]) -> NDArray[Number]:
+    result: NDArray[Number] = np.empty_like(stack[0])
+    for top in range(0, len(result), _STRIP):
+        result[top : top + _STRIP] = np.median(stack[:, top : top + _STRIP], axis=0)
+    return result
 
 
 def fill_holes(mask: Image) -> Image:
@@ -46,3 +92,48 @@ def fill_holes(mask: Image) -> Image:
     filled = np.zeros_like(mask)
     cv2.drawContours(filled, contours, -1, 1, cv2.FILLED)
     return filled
+
+
+@dataclass(frozen=True)
+class Steadiness:
+    """How still a camera stands.
+
+    Attributes:
+        corners: Corners of the background that were looked for in every frame.
+        found: Median share of them that a frame shows, 0..1.
+        shift: How far three of four frames lie at most beside the background, in pixels.
+    """
+
+    corners: int
+    found: float
+    shift: float
+
+
+def steadiness(frames: Sequence[Image], background: Image) -> Steadiness:
+    """Follow corners of the background into the frames (Lucas and Kanade 1981).
+
+    A few moving objects disturb neither the median of the shifts nor most of the corners.
+    """
+    still = cv2.cvtColor(background, cv2.COLOR_RGB2GRAY)
+    corners = cv2.goodFeaturesToTrack(still, 300, 0.01, still.shape[0] / 50)
+    if corners is None:
+        return Steadiness(0, 0.0, 0.0)
+    found, shifts = [], []
+    for frame in frames:
+        moved = _moved(still, cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY), corners)
+        found.append(len(moved) / len(corners))
+        if len(moved):
+            shifts.append(np.median(np.hypot(*moved.T)))
+    shift = float(np.percentile(shifts, 75)) if shifts else 0.0
+    return Steadiness(len(corners), float(np.median(found)), shift)
+
+
+def _moved(still: Image, grey: Image, corners: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return how far each corner moved (P, 2); only those that are found there and back again."""
+    size = (15, 15)
+    there, good, _ = cv2.calcOpticalFlowPyrLK(still, grey, corners, None, winSize=size)  # type: ignore[call-overload]
+    back, good_back, _ = cv2.calcOpticalFlowPyrLK(grey, still, there, None, winSize=size)  # type: ignore[call-overload]
+    sure = (good & good_back).ravel() > 0
+    sure &= np.hypot(*(back - corners).reshape(-1, 2).T) < 1
+    moved: NDArray[np.float32] = (there - corners).reshape(-1, 2)[sure]
+    return moved

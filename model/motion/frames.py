@@ -1,0 +1,124 @@
+"""Frames of a video, decoded once and kept on disk: memory does not grow with the video.
+
+Legend: H, W pixels. Images are uint8 RGB.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from contract.errors import ConfigurationError
+from model.data.labels import Image
+from model.motion.options import Options
+
+LEAST_FRAMES = 20
+"""A background needs so many frames."""
+
+Progress = Callable[[str, int, int], None]
+"""Called with a sentence, the steps done and all steps."""
+
+
+@dataclass(frozen=True)
+class StoredFrames(Sequence[Image]):
+    """Frames of a video as pictures in a folder; each is decoded when it is asked for.
+
+    Attributes:
+        folder: Where they lie.
+        numbers: Their numbers in the video, counted from 1.
+        ending: Ending of the files.
+    """
+
+    folder: Path
+    numbers: tuple[int, ...]
+    ending: str
+
+    def __len__(self) -> int:
+        return len(self.numbers)
+
+    def __getitem__(self, index: int) -> Image:  # type: ignore[override]  # no slices
+        path = self.folder / f"{self.numbers[index]:06d}.{self.ending}"
+        image: Image = cv2.cvtColor(cv2.imread(str(path), cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB)
+        return image
+
+    def spread(self, count: int) -> Iterator[Image]:
+        """Yield at most ``count`` frames, evenly spaced."""
+        for index in spread(len(self), count):
+            yield self[index]
+
+
+def spread(length: int, count: int) -> list[int]:
+    """Return at most ``count`` evenly spaced indices of ``length``."""
+    chosen: list[int] = (
+        np.unique(np.linspace(0, length - 1, min(count, length)).round()).astype(int).tolist()
+    )
+    return chosen
+
+
+def store_frames(video: Path, folder: Path, options: Options, progress: Progress) -> StoredFrames:
+    """Decode the frames that the options choose and write them to ``folder``.
+
+    Raises:
+        ConfigurationError: The file is missing, is no video, or ends too early.
+    """
+    if not video.is_file():
+        raise ConfigurationError(f"{video}: no such file, expected a video")
+    capture = cv2.VideoCapture(str(video))
+    try:
+        return _store(capture, video, folder, options, progress)
+    finally:
+        capture.release()
+
+
+def _store(
+    capture: cv2.VideoCapture, video: Path, folder: Path, options: Options, progress: Progress
+) -> StoredFrames:
+    last = options.last or _length(video)
+    step = options.step or max(1, -(-(last - options.first + 1) // options.max_frames))
+    folder.mkdir(parents=True)
+    number = 0
+    numbers: list[int] = []
+    while number < last and len(numbers) < options.max_frames and capture.grab():
+        number += 1
+        if number >= options.first and (number - options.first) % step == 0:
+            good, frame = capture.retrieve()
+            if not good:
+                break
+            _write(folder / f"{number:06d}.{options.image}", frame)
+            numbers.append(number)
+            progress(f"{video.name}: decoding", number, last)
+    if options.last and number < options.last and len(numbers) < options.max_frames:
+        raise ConfigurationError(
+            f"{video}: ends after frame {number}, expected {options.last} (--last)"
+        )
+    if len(numbers) < LEAST_FRAMES:
+        raise ConfigurationError(
+            f"{video}: {len(numbers)} usable frames ({number} decoded, first {options.first}, step "
+            f"{step}), expected at least {LEAST_FRAMES} of a fixed camera; record longer or lower "
+            "--step"
+        )
+    return StoredFrames(folder, tuple(numbers), options.image)
+
+
+def _length(video: Path) -> int:
+    """Count the frames of a video; the container's own figure is often a guess or missing."""
+    capture = cv2.VideoCapture(str(video))
+    told = int(capture.get(cv2.CAP_PROP_FRAME_COUNT))
+    count = 0
+    while told <= 0 and capture.grab():
+        count += 1
+    capture.release()
+    return told if told > 0 else count
+
+
+def _write(path: Path, frame: Image) -> None:
+    quality = [
+        cv2.IMWRITE_JPEG_QUALITY,
+        95,
+        cv2.IMWRITE_JPEG_SAMPLING_FACTOR,
+        cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444,
+    ]
+    if not cv2.imwrite(str(path), frame, quality if path.suffix == ".jpg" else []):
+        raise ConfigurationError(f"{path}: cannot be written; is the disk full?")
