@@ -18,6 +18,7 @@ Offsets, not embeddings, leave the graph: float16 near 1.0 has a step of one pix
 import hashlib
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Literal
 
 import msgspec
 
@@ -35,6 +36,9 @@ SEED = "seed"
 CLASS_INDEX = "class_index"
 OUTPUTS = (OFFSET, BANDWIDTH, SEED, CLASS_INDEX)
 
+Precision = Literal["float32", "float16", "int8"]
+"""``float16``: weights stored so, computed in float32; ``int8``: convolutions computed so."""
+
 
 class Artifact(msgspec.Struct, frozen=True, kw_only=True):
     """All that a worker needs to know about a model.
@@ -51,9 +55,11 @@ class Artifact(msgspec.Struct, frozen=True, kw_only=True):
         seed_threshold: Lowest seed score that starts an instance, 0..1.
         score_threshold: Lowest instance score reported by default, 0..1.
         min_pixels: Smallest foreground and smallest instance, in input pixels.
-        precision: Precision of the stored weights: ``float32``, ``float16`` or ``int8``.
+        precision: Precision of the weights.
         training_data: What the weights were trained on, with licences, for people.
         accuracy: Measured figures by name, for instance ``{"recall": 0.93}``.
+        comparison: The file against PyTorch at export, by name; empty in older files. See
+            `model.deploy.verify.Comparison`.
         source_commit: Commit of the code that exported the file, ``unknown`` outside a checkout.
         weights_sha256: sha256 over the initialisers (names sorted; name, dtype, shape, bytes).
     """
@@ -70,13 +76,20 @@ class Artifact(msgspec.Struct, frozen=True, kw_only=True):
     seed_threshold: float = 0.9
     score_threshold: float = 0.5
     min_pixels: int = 128
-    precision: str = "float32"
+    precision: Precision = "float32"
     training_data: str = ""
     accuracy: dict[str, float] = {}
+    comparison: dict[str, float] = {}
     source_commit: str = "unknown"
 
 
-class _Card(Artifact, frozen=True, kw_only=True):
+class Card(Artifact, frozen=True, kw_only=True):
+    """What ``model.json`` says.
+
+    Attributes:
+        file_sha256: sha256 of ``model.onnx`` beside it.
+    """
+
     file_sha256: str = ""
 
 
@@ -137,7 +150,7 @@ def _faults(artifact: Artifact, where: str) -> list[str]:
 
 def write_card(artifact: Artifact, folder: Path) -> Path:
     """Write ``model.json`` beside ``folder/model.onnx`` and return its path."""
-    card = _Card(
+    card = Card(
         **{field: getattr(artifact, field) for field in artifact.__struct_fields__},
         file_sha256=_sha256(folder / MODEL_FILE),
     )
@@ -164,23 +177,42 @@ def find_model(path: Path) -> Path:
             f"{path}: no model here: expected a .onnx file or a folder NAME/VERSION with "
             f"{MODEL_FILE}, found {found}; export one with `seedstream export`"
         )
-    card = model.with_name(CARD_FILE)
-    if model.name == MODEL_FILE and card.is_file():
-        _check_card(model, card)
+    if model.name == MODEL_FILE and model.with_name(CARD_FILE).is_file():
+        check_file(model.parent)
     return model
 
 
-def _check_card(model: Path, card: Path) -> None:
+def read_card(folder: Path) -> Card:
+    """Read ``model.json`` of an artifact's folder; ``model.onnx`` is not looked at.
+
+    Raises:
+        ConfigurationError: It is missing or no model card.
+    """
+    path = folder / CARD_FILE
     try:
-        expected = msgspec.json.decode(card.read_bytes(), type=_Card, strict=False).file_sha256
+        return msgspec.json.decode(path.read_bytes(), type=Card, strict=False)
+    except OSError as error:
+        raise ConfigurationError(f"{path}: cannot read the model card: {error.strerror}") from error
     except msgspec.MsgspecError as error:
-        raise ConfigurationError(f"{card}: not a model card: {error}") from error
+        raise ConfigurationError(f"{path}: not a model card: {error}") from error
+
+
+def check_file(folder: Path) -> Card:
+    """Compare ``model.onnx`` with the sha256 of the card beside it, and return the card.
+
+    Raises:
+        ConfigurationError: A file is missing, or the sha256 is another.
+    """
+    card, model = read_card(folder), folder / MODEL_FILE
+    if not model.is_file():
+        raise ConfigurationError(f"{model}: missing, but there is a {CARD_FILE} beside it")
     seen = _sha256(model)
-    if expected and expected != seen:
+    if card.file_sha256 and card.file_sha256 != seen:
         raise ConfigurationError(
-            f"{model}: sha256 is {seen}, the card beside it says {expected}: a broken or partial "
-            "copy; copy the folder again"
+            f"{model}: sha256 is {seen}, the card beside it says {card.file_sha256}: a broken or "
+            "partial copy; copy the folder again"
         )
+    return card
 
 
 def _sha256(path: Path) -> str:

@@ -5,7 +5,7 @@ dictionary with the weights under ``model_state_dict`` or ``state_dict``, or the
 their names with or without the ``module.`` of data-parallel training.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from contract.errors import ConfigurationError
-from model.checkpoint import read_state
+from model.checkpoint import Checkpoint, read_state
 from model.erfnet import BranchedERFNet
 
 _CONTAINERS = ("model_state_dict", "state_dict")
@@ -76,6 +76,31 @@ def load_published(path: Path) -> Published:
     )
     return Published(
         fitted | {name: expected[name].zero_() for name in unused}, (heads[0], heads[1])
+    )
+
+
+def as_checkpoint(path: Path, classes: Sequence[str], **settings: Any) -> Checkpoint:
+    """Read a published network as a checkpoint for `model.deploy.export`.
+
+    Args:
+        path: The file.
+        classes: Class names, in the order of the second decoder's channels.
+        settings: Other attributes of `model.checkpoint.Checkpoint`, ``input_size`` at least.
+
+    Raises:
+        ConfigurationError: As `load_published`, or the number of classes is another.
+    """
+    published = load_published(path)
+    if len(classes) != published.heads[1] or not all(classes):
+        raise ConfigurationError(
+            f"{path}: its second decoder has {published.heads[1]} classes, expected as many names, "
+            f"found {list(classes)}"
+        )
+    return Checkpoint(
+        model_state_dict=published.state,
+        classes=list(classes),
+        n_sigma=published.n_sigma,
+        **settings,
     )
 
 

@@ -7,29 +7,31 @@ when a bound does not hold, nothing is left behind.
 import logging
 import subprocess
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import msgspec
 import numpy as np
 import onnx
 from numpy.typing import NDArray
-from onnx import helper
 
 from contract import artifact as contract
-from contract.artifact import Artifact
+from contract.artifact import Artifact, Precision
 from contract.errors import ConfigurationError, SeedstreamError
-from model.checkpoint import load_checkpoint
+from model.checkpoint import Checkpoint, find_checkpoint, load_checkpoint
 from model.deploy.network import DeployedNetwork, fuse_batch_norm
-from model.deploy.onnx_file import to_onnx, weights_sha256
-from model.deploy.verify import Comparison, compare_with_pytorch, make_pictures, read_pictures
+from model.deploy.onnx_file import opset_faults, stamp, to_onnx, weights_sha256
+from model.deploy.pictures import make_pictures, read_pictures
+from model.deploy.quantize import MIN_PICTURES, split_pictures, to_int8
+from model.deploy.verify import BATCH, BOUNDS, Comparison, compare_with_pytorch
 from model.erfnet import STRIDE, BranchedERFNet
 from model.loss import PAPER_GRID_STEP
 from workers.engine import OnnxEngine
 
-Precision = Literal["float32", "float16"]
+_PICTURES: dict[Precision, int] = {"float32": 4, "float16": 4, "int8": 18}
+"""Most pictures to read: calibration needs more of them than a proof."""
 
 _LARGEST_FLOAT16 = float(np.finfo(np.float16).max)
 
@@ -49,40 +51,56 @@ class Exported:
     comparison: Comparison
 
 
+@dataclass(frozen=True, kw_only=True)
+class ExportOptions:
+    """What an export may say itself; None takes the checkpoint's.
+
+    Attributes:
+        precision: Precision of the weights, see `contract.artifact.Precision`.
+        input_size: (height, width) in pixels, multiples of 8.
+        accuracy: Measured figures.
+        score_threshold: Lowest instance score reported by default, 0..1.
+        pictures: Images, videos and folders of them, on which the file is compared with PyTorch
+            and int8 is calibrated; none makes pictures up, which proves the graph but says little
+            about instances, and does not do for int8.
+    """
+
+    precision: Precision = "float16"
+    input_size: tuple[int, int] | None = None
+    accuracy: Mapping[str, float] | None = None
+    score_threshold: float | None = None
+    pictures: Sequence[Path] = ()
+
+
 def export_checkpoint(
-    checkpoint: Path,
+    checkpoint: Path | Checkpoint,
     out: Path,
     name: str,
     version: str,
-    precision: Precision = "float16",
+    options: ExportOptions | None = None,
     *,
-    input_size: tuple[int, int] | None = None,
-    accuracy: Mapping[str, float] | None = None,
-    score_threshold: float | None = None,
-    pictures: Path | None = None,
     overwrite: bool = False,
 ) -> Exported:
-    """Export a checkpoint of `seedstream train`, see `model.checkpoint` for its format.
+    """Export a checkpoint, see `model.checkpoint` for its format.
 
     Args:
-        checkpoint: The file.
+        checkpoint: A file, the folder of a run, or what was read from one.
         out: Folder that receives ``NAME/VERSION/model.onnx`` and ``model.json``.
         name: Name of the model.
         version: Version of the weights.
-        precision: Precision of the stored weights; the CPU computes in float32 either way.
-        input_size: (height, width) in pixels, multiples of 8; None takes the checkpoint's.
-        accuracy: Measured figures; None takes the checkpoint's.
-        score_threshold: Lowest instance score reported by default; None takes the checkpoint's.
-        pictures: Image or video to compare the file with PyTorch on; None makes pictures up,
-            which proves the graph but says little about instances.
+        options: What differs from the checkpoint.
         overwrite: Whether an artifact of that name and version may be replaced.
 
     Raises:
         ConfigurationError: The checkpoint or an argument does not fit.
         ExportError: The file failed its comparison.
     """
-    state = load_checkpoint(checkpoint)
-    height, width = input_size or state.input_size
+    options = options or ExportOptions()
+    state = (
+        load_checkpoint(find_checkpoint(checkpoint)) if isinstance(checkpoint, Path) else checkpoint
+    )
+    height, width = options.input_size or state.input_size
+    score = options.score_threshold
     artifact = Artifact(
         name=name,
         version=version,
@@ -93,14 +111,15 @@ def export_checkpoint(
         n_sigma=state.n_sigma,
         weights_sha256="",
         seed_threshold=state.seed_threshold,
-        score_threshold=state.score_threshold if score_threshold is None else score_threshold,
+        score_threshold=state.score_threshold if score is None else score,
         min_pixels=state.min_pixels,
-        precision=precision,
+        precision=options.precision,
         training_data=state.training_data,
-        accuracy=dict(state.accuracy if accuracy is None else accuracy),
+        accuracy=dict(state.accuracy if options.accuracy is None else options.accuracy),
         source_commit=_source_commit(),
     )
-    real = None if pictures is None else read_pictures(pictures, height, width)
+    count = _PICTURES[artifact.precision]
+    real = read_pictures(options.pictures, height, width, count) if options.pictures else None
     return export(state.network(), artifact, out, pictures=real, overwrite=overwrite)
 
 
@@ -120,7 +139,8 @@ def export(
             is filled in here.
         out: Folder that receives ``NAME/VERSION``.
         pictures: uint8 (N, H, W, 3) RGB of the input's size to compare on; None makes some up,
-            which proves the graph but says little about instances.
+            which proves the graph but says little about instances. With ``int8`` two thirds of them
+            calibrate and the others prove.
         overwrite: Whether an artifact of that name and version may be replaced.
 
     Raises:
@@ -128,7 +148,7 @@ def export(
         ExportError: The file failed its comparison; nothing is left behind.
     """
     target = out / artifact.name / artifact.version
-    _check(network, artifact, target, overwrite)
+    _check(network, artifact, target, overwrite, pictures)
     original = DeployedNetwork(network, artifact.n_sigma).eval()
     deployed = DeployedNetwork(fuse_batch_norm(network), artifact.n_sigma).eval()
     if artifact.precision == "float16":
@@ -137,12 +157,14 @@ def export(
         pictures = make_pictures(artifact.height, artifact.width)
 
     model = to_onnx(deployed, artifact)
+    if artifact.precision == "int8":
+        calibrate, pictures = split_pictures(pictures)
+        model = to_int8(model, calibrate)
     artifact = msgspec.structs.replace(artifact, weights_sha256=weights_sha256(model))
-    helper.set_model_props(model, contract.to_metadata(artifact))
 
-    comparison = _prove_and_place(model, artifact, target, (deployed, original), pictures)
-    log.info("exported %s: %s", target, comparison)
-    return Exported(target, artifact, comparison)
+    done = _prove_and_place(model, artifact, target, (deployed, original), pictures)
+    log.info("exported %s: %s", target, done.comparison)
+    return done
 
 
 def _prove_and_place(
@@ -151,29 +173,39 @@ def _prove_and_place(
     target: Path,
     networks: tuple[DeployedNetwork, DeployedNetwork],
     pictures: NDArray[np.uint8],
-) -> Comparison:
+) -> Exported:
     """Write the artifact aside, compare it with ``networks``, and rename it to ``target``."""
     # On the same file system as the target, so that the last step is one rename.
     base = next(folder for folder in target.parents if folder.exists())
     with tempfile.TemporaryDirectory(prefix=".export-", dir=base) as scratch:
         folder = Path(scratch) / "artifact"
         folder.mkdir()
-        onnx.save(model, folder / contract.MODEL_FILE)
-        contract.write_card(artifact, folder)
-        engine = OnnxEngine(folder, provider="cpu", batch_sizes=(len(pictures),))
+        file = folder / contract.MODEL_FILE
+        onnx.save(model, file)
+        stamp(file, artifact)
+        engine = OnnxEngine(folder, provider="cpu", intra_op_threads=1, batch_sizes=(BATCH,))
         comparison = compare_with_pytorch(engine, *networks, pictures)
-        faults = comparison.faults(artifact.precision)
+        faults = [*opset_faults(model), *comparison.faults(artifact.precision)]
         if faults:
             raise ExportError(f"{target}: not exported: {'; '.join(faults)}")
+        artifact = msgspec.structs.replace(artifact, comparison=comparison.figures())
+        stamp(file, artifact)
         target.parent.mkdir(parents=True, exist_ok=True)
         if target.exists():
             target.rename(Path(scratch) / "replaced")
         folder.rename(target)
-    return comparison
+    return Exported(target, artifact, comparison)
 
 
-def _check(network: BranchedERFNet, artifact: Artifact, target: Path, overwrite: bool) -> None:
+def _check(
+    network: BranchedERFNet,
+    artifact: Artifact,
+    target: Path,
+    overwrite: bool,
+    pictures: NDArray[np.uint8] | None,
+) -> None:
     heads = (2 + artifact.n_sigma, len(artifact.classes))
+    count = 0 if pictures is None else len(pictures)
     checks = [
         (network.heads == heads, f"the network has heads {network.heads}, expected {heads}"),
         (
@@ -181,8 +213,13 @@ def _check(network: BranchedERFNet, artifact: Artifact, target: Path, overwrite:
             f"the input is {artifact.height}x{artifact.width}, expected multiples of {STRIDE}",
         ),
         (
-            artifact.precision in ("float32", "float16"),
-            f"precision is {artifact.precision!r}, expected 'float32' or 'float16'",
+            artifact.precision in BOUNDS,
+            f"precision is {artifact.precision!r}, expected one of {list(BOUNDS)}",
+        ),
+        (
+            artifact.precision != "int8" or count >= MIN_PICTURES,
+            f"int8 has {count} real pictures to calibrate on, expected at least {MIN_PICTURES}; "
+            "give images, a folder of them or a video with --pictures",
         ),
         (
             all(Path(part).name == part for part in (artifact.name, artifact.version)),

@@ -18,7 +18,8 @@ from contract import artifact as contract
 from contract.artifact import Artifact
 from model.deploy.network import DeployedNetwork
 
-_OPSET = 17
+OPSET = 17
+"""ONNX opset of every artifact; the standard operators only."""
 
 
 def to_onnx(network: DeployedNetwork, artifact: Artifact) -> Any:
@@ -26,7 +27,8 @@ def to_onnx(network: DeployedNetwork, artifact: Artifact) -> Any:
 
     Args:
         network: In eval mode; with ``float16`` its weights are rounded already.
-        artifact: Its input size and precision are used.
+        artifact: Its input size and precision are used; with ``int8`` the model is float32, for
+            `model.deploy.quantize`.
 
     Returns:
         An ``onnx.ModelProto`` without metadata, checked by onnx.
@@ -47,7 +49,7 @@ def to_onnx(network: DeployedNetwork, artifact: Artifact) -> Any:
             input_names=names[:1],
             output_names=names[1:],
             dynamic_axes={name: {0: "N"} for name in names},
-            opset_version=_OPSET,
+            opset_version=OPSET,
             dynamo=False,
         )
         model = onnx.load(path)
@@ -55,6 +57,26 @@ def to_onnx(network: DeployedNetwork, artifact: Artifact) -> Any:
         _store_float16(model)
     onnx.checker.check_model(model)
     return model
+
+
+def stamp(path: Path, artifact: Artifact) -> None:
+    """Write ``artifact`` into the metadata of an ONNX file and the card beside it."""
+    model = onnx.load(path)
+    helper.set_model_props(model, contract.to_metadata(artifact))
+    onnx.save(model, path)
+    contract.write_card(artifact, path.parent)
+
+
+def opset_faults(model: Any) -> list[str]:
+    """Return what of a model is not of the standard opset that workers are told to expect."""
+    seen = {each.domain: each.version for each in model.opset_import}
+    faults = []
+    if seen.get("") != OPSET:
+        faults.append(f"the opset is {seen.get('')}, expected {OPSET}")
+    foreign = sorted({f"{n.domain}.{n.op_type}" for n in model.graph.node if n.domain})
+    if foreign:
+        faults.append(f"it has the operators {foreign}, expected those of the standard alone")
+    return faults
 
 
 def _store_float16(model: Any) -> None:

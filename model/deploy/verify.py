@@ -3,31 +3,50 @@
 Shape letters: N pictures, H, W, I and J instances.
 """
 
-from dataclasses import dataclass
-from itertools import islice
-from pathlib import Path
+from dataclasses import asdict, dataclass
 
-import av
-import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from contract.artifact import Artifact
-from contract.errors import ConfigurationError
+from contract.artifact import Artifact, Precision
 from model.deploy.network import DeployedNetwork
 from workers.cluster import Clusters, cluster
 from workers.engine import OnnxEngine, Predictions
-from workers.letterbox import Fit
 
-MAX_OFFSET_DIFFERENCE = 2e-4
-"""Grid units: a fifth of a pixel on the paper's grid."""
+BATCH = 2
+"""Pictures per run: more than one, so that the dynamic N is proved too."""
 
-MAX_MAP_DIFFERENCE = 5e-3
-"""Of the bandwidth (raw) and of the seed score."""
 
-MIN_MEAN_IOU = {"float32": 0.97, "float16": 0.9}
-"""By precision of the stored weights: instances of the file against those of the network."""
+@dataclass(frozen=True)
+class Bounds:
+    """What a file of one precision must keep.
+
+    Attributes:
+        offset: Largest difference of an offset anywhere, grid units.
+        raw: Largest difference of a raw bandwidth and of a seed score anywhere.
+        offset_pixels: Mean difference of the offsets inside instances, pixels.
+        mean_iou: Least mean IoU of the instances with those of PyTorch.
+        instances: Whether the pictures must hold instances, for the proof to say anything.
+    """
+
+    offset: float
+    raw: float
+    offset_pixels: float
+    mean_iou: float
+    instances: bool = False
+
+
+BOUNDS: dict[Precision, Bounds] = {
+    # 2e-4 is a fifth of a pixel on the paper's grid; what is left is the order of additions.
+    "float32": Bounds(offset=2e-4, raw=5e-3, offset_pixels=0.05, mean_iou=0.97),
+    # Compared with the rounded weights the same holds; the rounding itself may move the border of
+    # instances that sit at a threshold.
+    "float16": Bounds(offset=2e-4, raw=5e-3, offset_pixels=0.25, mean_iou=0.9),
+    # Single pixels at the borders of objects may flip, so that the largest difference says nothing;
+    # half a pixel is less than a tenth of the margin (about 6 pixels) that training starts from.
+    "int8": Bounds(offset=np.inf, raw=np.inf, offset_pixels=0.5, mean_iou=0.8, instances=True),
+}
 
 
 @dataclass(frozen=True)
@@ -35,39 +54,53 @@ class Comparison:
     """A file against PyTorch.
 
     Attributes:
-        offset: Largest difference of the offsets from the same weights in PyTorch, grid units.
+        offset: Largest difference of the offsets from PyTorch with the same weights (with int8:
+            from the network before it was quantised), grid units.
         bandwidth: Likewise of the raw bandwidths.
         seed: Likewise of the seed scores.
-        weights: Largest difference of the seed scores from the network before its weights were
-            rounded.
+        weights: Largest difference of the seed scores from the network as it was trained.
+        offset_pixels: Mean difference of the offsets from that network in its instances, pixels.
         mean_iou: Mean IoU of the file's instances with that network's.
         instances: Number of instances of that network over all pictures.
+        pictures: Number of pictures.
     """
 
     offset: float
     bandwidth: float
     seed: float
     weights: float
+    offset_pixels: float
     mean_iou: float
     instances: int
+    pictures: int
 
-    def faults(self, precision: str) -> list[str]:
+    def figures(self) -> dict[str, float]:
+        """Return all of it by name, as an artifact's metadata keeps it."""
+        return {name: round(float(value), 9) for name, value in asdict(self).items()}
+
+    def faults(self, precision: Precision) -> list[str]:
         """Return a sentence for each bound that does not hold."""
-        bounds = [
-            ("offset", self.offset, MAX_OFFSET_DIFFERENCE),
-            ("bandwidth", self.bandwidth, MAX_MAP_DIFFERENCE),
-            ("seed", self.seed, MAX_MAP_DIFFERENCE),
+        bounds = BOUNDS[precision]
+        differences = [
+            ("offset", self.offset, bounds.offset, "up to {:.2g}"),
+            ("bandwidth", self.bandwidth, bounds.raw, "up to {:.2g}"),
+            ("seed", self.seed, bounds.raw, "up to {:.2g}"),
+            ("offset", self.offset_pixels, bounds.offset_pixels, "{:.2g} pixels in the mean"),
         ]
         faults = [
-            f"{name} differs from PyTorch by up to {seen:.2g}, expected at most {bound:g}"
-            for name, seen, bound in bounds
+            f"{name} differs from PyTorch by {text.format(seen)}, expected at most {bound:g}"
+            for name, seen, bound, text in differences
             if not seen <= bound  # also where the difference is not a number
         ]
-        least = MIN_MEAN_IOU[precision]
-        if not self.mean_iou >= least:
+        if not self.mean_iou >= bounds.mean_iou:
             faults.append(
                 f"mean IoU of {self.instances} instances with those of PyTorch is "
-                f"{self.mean_iou:.3f}, expected at least {least} with {precision} weights"
+                f"{self.mean_iou:.3f}, expected at least {bounds.mean_iou} with {precision} weights"
+            )
+        if bounds.instances and not self.instances:
+            faults.append(
+                f"PyTorch finds no instance in the {self.pictures} pictures that {precision} is "
+                "proved on, expected some; give pictures with objects"
             )
         return faults
 
@@ -81,25 +114,63 @@ def compare_with_pytorch(
     """Run the file and both networks over pictures.
 
     Args:
-        engine: The exported file.
+        engine: The exported file, for batches of `BATCH`.
         deployed: The network with fused and rounded weights, as it was exported.
         original: The network as it was trained.
-        pictures: uint8 (N, H, W, 3) RGB, N at most the engine's largest batch.
+        pictures: uint8 (N, H, W, 3) RGB.
     """
-    file, same, trained = engine.run(pictures), _run(deployed, pictures), _run(original, pictures)
-    ious: list[float] = []
-    count = 0
-    for i in range(len(pictures)):
-        expected = _instances(trained, i, engine.artifact)
-        count += len(expected.scores)
-        ious += matched_ious(expected, _instances(file, i, engine.artifact))
+    parts = [
+        _compare(engine, deployed, original, pictures[first : first + BATCH])
+        for first in range(0, len(pictures), BATCH)
+    ]
+    ious = [iou for part in parts for iou in part.ious]
+    inside = np.concatenate([part.inside for part in parts])
+    largest = np.array([part.largest for part in parts]).max(axis=0)
+    offset, bandwidth, seed, weights = largest.tolist()
     return Comparison(
-        offset=_largest(file.offset, same.offset),
-        bandwidth=_largest(file.bandwidth, same.bandwidth),
-        seed=_largest(file.seed, same.seed),
-        weights=_largest(file.seed, trained.seed),
+        offset=offset,
+        bandwidth=bandwidth,
+        seed=seed,
+        weights=weights,
+        offset_pixels=float(inside.mean()) if inside.size else 0.0,
         mean_iou=float(np.mean(ious)) if ious else 1.0,
-        instances=count,
+        instances=sum(part.instances for part in parts),
+        pictures=len(pictures),
+    )
+
+
+@dataclass(frozen=True)
+class _Part:
+    """One batch: largest differences, offset differences inside instances in pixels, IoUs."""
+
+    largest: tuple[float, float, float, float]
+    inside: NDArray[np.float32]
+    ious: list[float]
+    instances: int
+
+
+def _compare(
+    engine: OnnxEngine,
+    deployed: DeployedNetwork,
+    original: DeployedNetwork,
+    pictures: NDArray[np.uint8],
+) -> _Part:
+    file, same, trained = engine.run(pictures), _run(deployed, pictures), _run(original, pictures)
+    indices = range(len(pictures))
+    expected = [_instances(trained, i, engine.artifact) for i in indices]
+    found = [_instances(file, i, engine.artifact) for i in indices]
+    step = np.array(engine.artifact.grid_step, np.float32)[:, None, None]
+    pixels = np.hypot(*np.moveaxis((file.offset - trained.offset) / step, 1, 0))
+    return _Part(
+        largest=(
+            _largest(file.offset, same.offset),
+            _largest(file.bandwidth, same.bandwidth),
+            _largest(file.seed, same.seed),
+            _largest(file.seed, trained.seed),
+        ),
+        inside=pixels[np.stack([clusters.instance_map > 0 for clusters in expected])],
+        ious=[iou for pair in zip(expected, found, strict=True) for iou in matched_ious(*pair)],
+        instances=sum(len(clusters.scores) for clusters in expected),
     )
 
 
@@ -119,54 +190,6 @@ def matched_ious(expected: Clusters, found: Clusters) -> list[float]:
     rows = iou.max(1, initial=0)[areas[0][:, 0] > 0]
     columns = iou.max(0, initial=0)[areas[1][0] > 0]
     return [*rows.tolist(), *columns.tolist()]
-
-
-def make_pictures(height: int, width: int, count: int = 2) -> NDArray[np.uint8]:
-    """Make pictures with smooth ground, edges and noise, where real ones are not at hand.
-
-    Returns:
-        uint8 (count, height, width, 3), the same ones each time.
-    """
-    rng = np.random.default_rng(0)
-    pictures = np.empty((count, height, width, 3), np.uint8)
-    for picture in pictures:
-        ground = rng.integers(60, 200, (6, 8, 3), dtype=np.uint8)
-        picture[:] = cv2.resize(ground, (width, height), interpolation=cv2.INTER_CUBIC)
-        for _ in range(12):
-            center = (int(rng.integers(width)), int(rng.integers(height)))
-            axes = (int(rng.integers(4, 5 + width // 16)), int(rng.integers(4, 5 + height // 8)))
-            color = rng.integers(0, 255, 3).tolist()
-            cv2.ellipse(picture, center, axes, 0, 0, 360, color, -1, cv2.LINE_AA)
-        noise = rng.normal(0, 4, picture.shape)
-        picture[:] = np.clip(picture + noise, 0, 255).astype(np.uint8)
-    return pictures
-
-
-def read_pictures(path: Path, height: int, width: int, count: int = 4) -> NDArray[np.uint8]:
-    """Read real pictures to compare on, fitted into the model's input.
-
-    Args:
-        path: An image or a video; of a video every tenth frame is taken.
-        height: Height of the model's input in pixels.
-        width: Width of the model's input in pixels.
-        count: Most pictures to take.
-
-    Returns:
-        uint8 (N, height, width, 3) RGB, N from 1 to ``count``.
-
-    Raises:
-        ConfigurationError: The file cannot be read or holds no picture.
-    """
-    try:
-        with av.open(str(path)) as container:
-            frames = islice(container.decode(video=0), 0, 10 * count, 10)
-            images = [frame.to_ndarray(format="rgb24") for frame in frames]
-    except (av.error.FFmpegError, OSError, IndexError) as error:  # IndexError: no video stream
-        raise ConfigurationError(f"{path}: cannot read pictures: {error}") from error
-    if not images:
-        raise ConfigurationError(f"{path}: holds no picture")
-    size = (height, width)
-    return np.stack([Fit.of(image.shape[:2], size).apply(image) for image in images])
 
 
 def _run(network: DeployedNetwork, pictures: NDArray[np.uint8]) -> Predictions:

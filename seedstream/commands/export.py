@@ -5,20 +5,35 @@ from typing import Annotated, Literal
 
 import typer
 
+from contract.errors import ConfigurationError
+
+
+def parse_size(text: str) -> tuple[int, int]:
+    """Return (height, width) in pixels of a text like ``384x512``.
+
+    Raises:
+        ConfigurationError: It is not that.
+    """
+    height, _, width = text.partition("x")
+    if not (height.isdecimal() and width.isdecimal()):
+        raise ConfigurationError(f"the size is {text!r}, expected HEIGHTxWIDTH, like 384x512")
+    return int(height), int(width)
+
 
 def register(app: typer.Typer, text: str) -> None:
     """Add the subcommand."""
 
     @app.command("export", help=text)
     def export(
-        checkpoint: Annotated[Path, typer.Argument(help="Checkpoint of `seedstream train`.")],
+        checkpoint: Annotated[Path, typer.Argument(help="Folder of a run, or a checkpoint.")],
         name: Annotated[str, typer.Option(help="Name of the model, for instance street.")],
         version: Annotated[str, typer.Option(help="Version of the weights under that name.")],
         out: Annotated[
             Path, typer.Option(help="Folder that receives NAME/VERSION/model.onnx and model.json.")
         ] = Path("models"),
         precision: Annotated[
-            Literal["float32", "float16"], typer.Option(help="Precision of the stored weights.")
+            Literal["float32", "float16", "int8"],
+            typer.Option(help="Precision of the weights; int8 needs --pictures."),
         ] = "float16",
         height: Annotated[
             int | None,
@@ -33,8 +48,11 @@ def register(app: typer.Typer, text: str) -> None:
             typer.Option(help="Lowest instance score reported, 0..1; default: checkpoint's."),
         ] = None,
         pictures: Annotated[
-            Path | None,
-            typer.Option(help="Image or video to compare file and PyTorch on; default: made up."),
+            list[Path] | None,
+            typer.Option(
+                help="Image, video or folder to compare file and PyTorch on, and to calibrate int8 "
+                "on; may be repeated; default: made up."
+            ),
         ] = None,
         accuracy: Annotated[
             Path | None,
@@ -44,25 +62,18 @@ def register(app: typer.Typer, text: str) -> None:
             bool, typer.Option(help="Replace an artifact of that name and version.")
         ] = False,
     ) -> None:
-        from contract.errors import ConfigurationError
-        from model.deploy.export import export_checkpoint
+        from model.deploy.export import ExportOptions, export_checkpoint
         from model.evaluation.on_video import read_accuracy
 
         if (height is None) != (width is None):
             raise ConfigurationError("--height and --width go together: give both or neither")
-        figures = None if accuracy is None else read_accuracy(accuracy)
-        size = None if height is None or width is None else (height, width)
-        exported = export_checkpoint(
-            checkpoint,
-            out,
-            name,
-            version,
-            precision,
-            input_size=size,
+        options = ExportOptions(
+            precision=precision,
+            input_size=None if height is None or width is None else (height, width),
             score_threshold=score,
-            pictures=pictures,
-            accuracy=figures,
-            overwrite=overwrite,
+            pictures=pictures or (),
+            accuracy=None if accuracy is None else read_accuracy(accuracy),
         )
+        exported = export_checkpoint(checkpoint, out, name, version, options, overwrite=overwrite)
         print(f"wrote {exported.folder}")
         print(f"against PyTorch: {exported.comparison}")

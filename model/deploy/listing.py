@@ -1,0 +1,53 @@
+"""A store and its models in words, for the terminal; needs no torch."""
+
+import msgspec
+
+from contract import artifact as contract
+from contract.artifact import Card
+from contract.errors import ConfigurationError
+from model.deploy.store import Store
+
+_HEAD = ("model", "version", "released", "precision", "size", "classes", "accuracy")
+
+
+def table(store: Store) -> str:
+    """Return a line per version; the current one has a star, a broken card says so."""
+    rows = [_HEAD]
+    for model in store.models():
+        for version in (*model.versions, *model.foreign):
+            star = " *" if version == model.current else ""
+            rows.append((model.name, version + star, *_row(store, model.name, version)))
+    if len(rows) == 1:
+        return f"{store.root}: no models"
+    widths = [max(len(row[column]) for row in rows) for column in range(len(_HEAD))]
+    return "\n".join(
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+        for row in rows
+    )
+
+
+def _row(store: Store, name: str, version: str) -> tuple[str, str, str, str, str]:
+    folder = store.root / name / version
+    size = f"{(folder / contract.MODEL_FILE).stat().st_size / 1e6:.1f} MB"
+    when = store.released_at(name, version) if version.isdecimal() else "not a release"
+    try:
+        card = contract.read_card(folder)
+    except ConfigurationError as error:
+        return when, "?", size, "?", str(error)
+    figures = ", ".join(f"{key} {value:g}" for key, value in card.accuracy.items())
+    return when, card.precision, size, ", ".join(card.classes), figures or "-"
+
+
+def describe(card: Card) -> str:
+    """Return all that a card says, a line each."""
+    values = msgspec.to_builtins(card)
+    width = max(map(len, values))
+    return "\n".join(f"{key.ljust(width)}  {_text(value)}" for key, value in values.items())
+
+
+def _text(value: object) -> str:
+    if isinstance(value, dict):
+        return ", ".join(f"{key} {figure:g}" for key, figure in value.items()) or "-"
+    if isinstance(value, list | tuple):
+        return ", ".join(map(str, value))
+    return str(value) or "-"

@@ -1,0 +1,113 @@
+"""Pictures that an exported file is calibrated and compared on, fitted as the worker fits them.
+
+Shape letters: N pictures, H, W the model's input.
+"""
+
+from collections.abc import Iterator, Sequence
+from itertools import islice
+from pathlib import Path
+
+import av
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from contract.errors import ConfigurationError
+from workers.letterbox import Fit
+
+_EVERY = 10
+"""Of a video this many frames lie between two pictures."""
+
+_IMAGES = {".bmp", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff", ".webp"}
+_VIDEOS = {".avi", ".m4v", ".mkv", ".mov", ".mp4", ".webm"}
+
+
+def make_pictures(height: int, width: int, count: int = 2) -> NDArray[np.uint8]:
+    """Make pictures with smooth ground, edges and noise, where real ones are not at hand.
+
+    Returns:
+        uint8 (count, height, width, 3), the same ones each time.
+    """
+    rng = np.random.default_rng(0)
+    pictures = np.empty((count, height, width, 3), np.uint8)
+    for picture in pictures:
+        ground = rng.integers(60, 200, (6, 8, 3), dtype=np.uint8)
+        picture[:] = cv2.resize(ground, (width, height), interpolation=cv2.INTER_CUBIC)
+        for _ in range(12):
+            center = (int(rng.integers(width)), int(rng.integers(height)))
+            axes = (int(rng.integers(4, 5 + width // 16)), int(rng.integers(4, 5 + height // 8)))
+            color = rng.integers(0, 255, 3).tolist()
+            cv2.ellipse(picture, center, axes, 0, 0, 360, color, -1, cv2.LINE_AA)
+        noise = rng.normal(0, 4, picture.shape)
+        picture[:] = np.clip(picture + noise, 0, 255).astype(np.uint8)
+    return pictures
+
+
+def read_pictures(
+    paths: Path | Sequence[Path], height: int, width: int, count: int = 4
+) -> NDArray[np.uint8]:
+    """Read real pictures, fitted into the model's input.
+
+    Args:
+        paths: Images, videos, and folders of them (with the folders inside). Of many files some
+            are taken, evenly spread over all of them; of a video every tenth frame.
+        height: Height of the model's input in pixels.
+        width: Width of the model's input in pixels.
+        count: Most pictures to take.
+
+    Returns:
+        uint8 (N, height, width, 3) RGB, N from 1 to ``count``.
+
+    Raises:
+        ConfigurationError: A file cannot be read or holds no picture; all of them are listed.
+    """
+    files = _spread(_files([paths] if isinstance(paths, Path) else paths), count)
+    each = -(-count // len(files))
+    images: list[NDArray[np.uint8]] = []
+    faults: list[str] = []
+    for file in files:
+        try:
+            images += list(_decode(file, each))
+        except ConfigurationError as error:
+            faults += error.faults
+    if faults:
+        raise ConfigurationError(faults)
+    size = (height, width)
+    return np.stack([Fit.of(image.shape[:2], size).apply(image) for image in images[:count]])
+
+
+def _files(paths: Sequence[Path]) -> list[Path]:
+    """Return the files that ``paths`` name, sorted within each folder."""
+    files: list[Path] = []
+    for path in paths:
+        if path.is_dir():
+            inside = (file for file in path.rglob("*") if file.is_file())
+            files += sorted(file for file in inside if file.suffix.lower() in _IMAGES | _VIDEOS)
+        else:
+            files.append(path)
+    if not files:
+        raise ConfigurationError(
+            f"{', '.join(map(str, paths))}: holds no picture: expected images "
+            f"({', '.join(sorted(_IMAGES))}) or videos ({', '.join(sorted(_VIDEOS))})"
+        )
+    return files
+
+
+def _spread(files: list[Path], count: int) -> list[Path]:
+    if len(files) <= count:
+        return files
+    return [files[i * len(files) // count] for i in range(count)]
+
+
+def _decode(path: Path, count: int) -> Iterator[NDArray[np.uint8]]:
+    """Yield 1 to ``count`` pictures of an image or a video as uint8 (H, W, 3) RGB."""
+    found = 0
+    try:
+        with av.open(str(path)) as container:
+            for frame in islice(container.decode(video=0), 0, _EVERY * count, _EVERY):
+                found += 1
+                yield frame.to_ndarray(format="rgb24")
+    except (av.error.FFmpegError, OSError, IndexError) as error:  # IndexError: no video stream
+        raise ConfigurationError(f"{path}: cannot read pictures: {error}") from error
+    if not found:
+        raise ConfigurationError(f"{path}: holds no picture")

@@ -1,0 +1,84 @@
+"""Files of a store that more than one process touches: locks, the history of releases."""
+
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import msgspec
+
+from contract.errors import ConfigurationError
+
+HISTORY_FILE = "release.json"
+
+
+class History(msgspec.Struct):
+    """What ``release.json`` holds.
+
+    Attributes:
+        released: Time of each release by version (RFC 3339, UTC).
+        promoted: Versions that were current, the last one last.
+    """
+
+    released: dict[str, str] = {}
+    promoted: list[str] = []
+
+
+def read_history(home: Path) -> History:
+    """Read a model's history; one that never was is empty.
+
+    Raises:
+        ConfigurationError: The file is no history.
+    """
+    path = home / HISTORY_FILE
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=History)
+    except FileNotFoundError:
+        return History()
+    except msgspec.MsgspecError as error:
+        raise ConfigurationError(
+            f"{path}: not a history of releases: {error}; remove it to begin a new one"
+        ) from error
+
+
+def write_history(home: Path, history: History) -> None:
+    """Replace a model's history by one rename."""
+    path = home / HISTORY_FILE
+    partial = path.with_name(f".{HISTORY_FILE}.partial")
+    partial.write_bytes(msgspec.json.format(msgspec.json.encode(history), indent=2) + b"\n")
+    sync(partial)
+    partial.replace(path)
+    sync(path.parent)
+
+
+@contextmanager
+def writing(home: Path) -> Iterator[None]:
+    """Turn what the operating system refuses into a `ConfigurationError`."""
+    try:
+        yield
+    except OSError as error:
+        raise ConfigurationError(
+            f"{home}: cannot write to the store: {error.strerror}: {error.filename}; release and "
+            "promote where the store can be written"
+        ) from error
+
+
+def lock(path: Path, *, wait: bool) -> int | None:
+    """Return a descriptor that holds the file's lock, or None where another process does."""
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+    except BlockingIOError:
+        os.close(descriptor)
+        return None
+    return descriptor
+
+
+def sync(path: Path) -> None:
+    """Bring a file's or a folder's content to the disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,52 @@
+"""``seedstream models``: runs without torch, for instance inside a worker's image."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+_Store = Annotated[Path, typer.Option(help="Folder that holds NAME/VERSION/model.onnx.")]
+_Name = Annotated[str, typer.Argument(help="Name of the model.")]
+
+
+def register(app: typer.Typer, text: str) -> None:
+    """Add the subcommands."""
+    models = typer.Typer(help=text, no_args_is_help=True)
+    app.add_typer(models, name="models")
+
+    @models.command("list")
+    def list_models(store: _Store) -> None:
+        """List all versions; the one that workers load has a star."""
+        from model.deploy.listing import table
+        from model.deploy.store import Store
+
+        print(table(Store(store)))
+
+    @models.command("show")
+    def show(
+        model: Annotated[str, typer.Argument(help="NAME or NAME/VERSION.", metavar="MODEL")],
+        store: _Store,
+    ) -> None:
+        """Check a version's files and print what they say; without VERSION the current one."""
+        from model.deploy.listing import describe
+        from model.deploy.store import Store
+
+        name, _, version = model.partition("/")
+        print(describe(Store(store).card(name, version or None)))
+
+    @models.command("promote")
+    def promote(
+        name: _Name, version: Annotated[str, typer.Argument(help="Its version.")], store: _Store
+    ) -> None:
+        """Check a version's files and make it the one that workers load."""
+        from model.deploy.store import Store
+
+        Store(store).promote(name, version)
+        print(f"{name}: current is {version}")
+
+    @models.command("rollback")
+    def rollback(name: _Name, store: _Store) -> None:
+        """Make the version current that was so before."""
+        from model.deploy.store import Store
+
+        print(f"{name}: current is {Store(store).rollback(name)}")
