@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import cv2
 import msgspec
 import numpy as np
 import pytest
@@ -13,13 +14,20 @@ onnx = pytest.importorskip("onnx", reason="the workshop's extra `train` is not i
 
 from contract.artifact import Artifact, from_metadata  # noqa: E402  (after the skips)
 from contract.errors import ConfigurationError  # noqa: E402
-from model import export as export_module  # noqa: E402
 from model.checkpoint import load_checkpoint  # noqa: E402
-from model.deploy.export import ExportError, export, export_checkpoint  # noqa: E402
+from model.deploy import export as export_module  # noqa: E402
+from model.deploy.export import (  # noqa: E402
+    ExportError,
+    ExportOptions,
+    export,
+    export_checkpoint,
+)
 from model.deploy.network import DeployedNetwork, fuse_batch_norm  # noqa: E402
-from model.deploy.onnx_file import weights_sha256  # noqa: E402
-from model.deploy.verify import make_pictures, matched_ious, read_pictures  # noqa: E402
+from model.deploy.onnx_file import opset_faults, weights_sha256  # noqa: E402
+from model.deploy.pictures import make_pictures, read_pictures  # noqa: E402
+from model.deploy.verify import Comparison, matched_ious  # noqa: E402
 from model.erfnet import BranchedERFNet  # noqa: E402
+from tests.street_network import CLIP, street_checkpoint  # noqa: E402
 from workers.cluster import Clusters  # noqa: E402
 from workers.engine import OnnxEngine  # noqa: E402
 
@@ -93,6 +101,9 @@ def test_the_metadata_and_the_card_say_the_same_and_the_checksum_is_of_the_weigh
     properties = {each.key: each.value for each in model.metadata_props}
     artifact = from_metadata(properties, "model.onnx")
     assert artifact == done.artifact
+    assert artifact.comparison == done.comparison.figures()
+    assert artifact.comparison["offset"] < 2e-4
+    assert opset_faults(model) == []
     assert artifact.weights_sha256 == weights_sha256(model)
     written = json.loads((done.folder / "model.json").read_text())
     assert written.pop("file_sha256")
@@ -146,11 +157,11 @@ def test_an_existing_artifact_is_only_replaced_when_told_so(tmp_path: Path) -> N
 
 
 def test_all_misfits_are_named_at_once(tmp_path: Path) -> None:
-    artifact = card(n_sigma=1, width=150, precision="int8", name="a/b")
+    artifact = card(n_sigma=1, width=150, precision="int4", name="a/b")
     with pytest.raises(ConfigurationError) as caught:
         export(random_network(2, 2), artifact, tmp_path)
     text = "\n".join(caught.value.faults)
-    for words in ("heads (4, 2), expected (3, 2)", "96x150", "'int8'", "'a/b'"):
+    for words in ("heads (4, 2), expected (3, 2)", "96x150", "'int4'", "'a/b'"):
         assert words in text
     assert len(caught.value.faults) == 4
 
@@ -180,7 +191,9 @@ def checkpoint(path: Path, **changes: Any) -> Path:
 
 def test_a_checkpoint_becomes_an_artifact_with_its_settings(tmp_path: Path) -> None:
     path = checkpoint(tmp_path / "checkpoint.pt")
-    done = export_checkpoint(path, tmp_path / "out", "street", "7", accuracy={"recall": 0.9})
+    done = export_checkpoint(
+        path, tmp_path / "out", "street", "7", ExportOptions(accuracy={"recall": 0.9})
+    )
     artifact = OnnxEngine(done.folder, provider="cpu").artifact
     assert (artifact.name, artifact.version, artifact.precision) == ("street", "7", "float16")
     assert (artifact.height, artifact.width) == (HEIGHT, WIDTH)
@@ -235,3 +248,81 @@ def test_real_pictures_come_fitted_from_images_and_videos(tmp_path: Path) -> Non
     assert read_pictures(clip, HEIGHT, WIDTH).shape == (4, HEIGHT, WIDTH, 3)
     with pytest.raises(ConfigurationError, match="cannot read pictures"):
         read_pictures(tmp_path / "none.mp4", HEIGHT, WIDTH)
+
+
+def test_of_many_files_a_sample_is_spread_over_all_of_them(tmp_path: Path) -> None:
+    for number in range(20):
+        folder = tmp_path / ("a" if number < 10 else "b")
+        folder.mkdir(exist_ok=True)
+        cv2.imwrite(str(folder / f"{number:02}.png"), np.full((30, 40, 3), number, np.uint8))
+    (tmp_path / "a" / "notes.txt").write_text("no picture")
+    spread = read_pictures(tmp_path, 24, 32, 4)
+    assert spread[:, 0, 0, 0].tolist() == [0, 5, 10, 15]
+    both = read_pictures([tmp_path / "b", tmp_path / "a" / "03.png"], 24, 32, 99)
+    assert len(both) == 11
+    (tmp_path / "a" / "00.png").write_bytes(b"broken")
+    (tmp_path / "b" / "10.png").write_bytes(b"broken")
+    with pytest.raises(ConfigurationError) as caught:
+        read_pictures(tmp_path, 24, 32, 99)
+    assert len(caught.value.faults) == 2
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(ConfigurationError, match="holds no picture: expected images"):
+        read_pictures(tmp_path / "empty", 24, 32)
+
+
+def test_foreign_operators_and_another_opset_are_faults(tmp_path: Path) -> None:
+    folder = export(random_network(2, 2), card(), tmp_path).folder
+    model = onnx.load(folder / "model.onnx")
+    model.opset_import[0].version = 19
+    model.graph.node[0].domain = "com.microsoft"
+    assert len(opset_faults(model)) == 2
+
+
+def test_each_bound_has_its_own_sentence() -> None:
+    bad = Comparison(
+        offset=1.0,
+        bandwidth=float("nan"),
+        seed=1.0,
+        weights=1.0,
+        offset_pixels=9.0,
+        mean_iou=0.1,
+        instances=0,
+        pictures=3,
+    )
+    assert len(bad.faults("float32")) == len(bad.faults("float16")) == 5
+    text = "; ".join(bad.faults("int8"))
+    assert "offset differs from PyTorch by 9 pixels in the mean, expected at most 0.5" in text
+    assert "mean IoU of 0 instances" in text
+    assert "no instance in the 3 pictures" in text
+
+
+def test_int8_without_real_pictures_or_with_too_few_is_refused(tmp_path: Path) -> None:
+    network, artifact = random_network(2, 2), card(precision="int8")
+    for pictures in (None, make_pictures(HEIGHT, WIDTH, 5)):
+        with pytest.raises(ConfigurationError, match=r"real pictures .* expected at least 6"):
+            export(network, artifact, tmp_path, pictures=pictures)
+
+
+def test_int8_that_is_proved_on_nothing_is_not_exported(tmp_path: Path) -> None:
+    """Random weights find no instances."""
+    artifact = card(precision="int8", seed_threshold=1.0)
+    pictures = make_pictures(HEIGHT, WIDTH, 6)
+    with pytest.raises(ExportError, match="PyTorch finds no instance in the 2 pictures"):
+        export(random_network(2, 2), artifact, tmp_path, pictures=pictures)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_int8_of_the_street_network_finds_the_same_people_in_real_pictures(tmp_path: Path) -> None:
+    run = street_checkpoint(tmp_path / "run" / "checkpoints" / "best.pt").parents[1]
+    options = ExportOptions(precision="int8", pictures=[CLIP])
+    done = export_checkpoint(run, tmp_path / "out", "street", "1", options)
+    assert done.comparison.instances >= 10
+    assert done.comparison.mean_iou > 0.95
+    assert done.comparison.offset_pixels < 0.5
+    assert (done.folder / "model.onnx").stat().st_size < 4_000_000
+    model = onnx.load(done.folder / "model.onnx")
+    quantised = [tensor for tensor in model.graph.initializer if tensor.data_type == 3]
+    assert len(quantised) > 50
+    engine = OnnxEngine(done.folder, provider="cpu", batch_sizes=(2,))
+    assert engine.artifact.precision == "int8"
+    assert engine.run(read_pictures(CLIP, 384, 512, 2)).seed.max() > 0.9

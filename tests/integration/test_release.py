@@ -1,0 +1,104 @@
+"""Releases from a run into a store, with real exports."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+torch = pytest.importorskip("torch", reason="the workshop's extra `train` is not installed")
+pytest.importorskip("onnx", reason="the workshop's extra `train` is not installed")
+
+from contract.artifact import check_file  # noqa: E402  (after the skips)
+from contract.errors import ConfigurationError  # noqa: E402
+from model.checkpoint import Checkpoint  # noqa: E402
+from model.deploy.release import default_name  # noqa: E402
+from model.erfnet import BranchedERFNet  # noqa: E402
+from seedstream.cli import build  # noqa: E402
+from workers.engine import OnnxEngine  # noqa: E402
+
+REPOSITORY = Path(__file__).parents[2]
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Iterator[Path]:
+    """The folder of a run as the trainer leaves it, of a tiny input."""
+    torch.manual_seed(0)
+    network = BranchedERFNet([4, 1])
+    network.init_instance_head(2)
+    folder = tmp_path / "run"
+    (folder / "checkpoints").mkdir(parents=True)
+    state = {
+        "model_state_dict": network.state_dict(),
+        "classes": ["cell"],
+        "n_sigma": 2,
+        "input_size": [48, 64],
+        "accuracy": {"ap_50": 0.75},
+        "step": 12,
+    }
+    torch.save(state, folder / "checkpoints" / "step-00000012.pt")
+    (folder / "run.json").write_text(json.dumps({"recipe": {"name": "cells"}, "data": {}}))
+    yield folder
+    for inside in tmp_path.rglob("*"):
+        if inside.is_dir() and not inside.is_symlink():
+            inside.chmod(0o755)
+
+
+def test_a_run_becomes_the_next_version_that_workers_load(run: Path, tmp_path: Path) -> None:
+    store = tmp_path / "store"
+    outputs = []
+    for words in ([], ["--no-promote"]):
+        outcome = CliRunner(env={"COLUMNS": "200"}).invoke(
+            build(["release"]), ["release", str(run), "--store", str(store), *words]
+        )
+        assert outcome.exit_code == 0, (outcome.output, outcome.exception)
+        outputs.append(outcome.output)
+    assert f"released {store}/cells/1, current from now on" in outputs[0]
+    assert f"released {store}/cells/2\n" in outputs[1]
+    engine = OnnxEngine(store / "cells", provider="cpu")
+    assert (engine.artifact.name, engine.artifact.version) == ("cells", "1")
+    second = OnnxEngine(store / "cells" / "2", provider="cpu").artifact
+    assert second.version == "2"
+    assert second.weights_sha256 == engine.artifact.weights_sha256
+    assert second.accuracy == {"ap_50": 0.75}
+    assert second.comparison["mean_iou"] == 1
+    assert check_file(store / "cells" / "2").precision == "float16"
+
+
+def test_two_releases_at_once_become_two_versions(run: Path, tmp_path: Path) -> None:
+    store = tmp_path / "store"
+    command = [sys.executable, "-m", "seedstream", "release", str(run), "--store", str(store)]
+    processes = [
+        subprocess.Popen(command, cwd=REPOSITORY, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        for _ in range(2)
+    ]
+    outputs = [process.communicate(timeout=240)[0].decode() for process in processes]
+    assert [process.returncode for process in processes] == [0, 0], outputs
+    home = store / "cells"
+    assert sorted(entry.name for entry in home.iterdir()) == [
+        ".lock",
+        "1",
+        "2",
+        "current",
+        "release.json",
+    ]
+    assert {check_file(home / version).version for version in "12"} == {"1", "2"}
+    history = json.loads((home / "release.json").read_text())
+    assert sorted(history["promoted"]) == ["1", "2"]
+    assert (home / "current").readlink() == Path(history["promoted"][-1])
+
+
+def test_a_name_comes_from_the_checkpoint_then_from_the_run(run: Path, tmp_path: Path) -> None:
+    def state(name: str) -> Checkpoint:
+        return Checkpoint(
+            model_state_dict={}, classes=["cell"], n_sigma=2, input_size=[8, 8], name=name
+        )
+
+    assert default_name(state("mine"), run) == "mine"
+    assert default_name(state(""), run) == "cells"
+    (run / "run.json").write_text("{}")
+    with pytest.raises(ConfigurationError, match=r"run\.json names it: give --name"):
+        default_name(state(""), run)
