@@ -170,5 +170,5 @@ def _chunk(
 
 def _row_sums(values: Tensor, per_row: Tensor) -> Tensor:
     """Sum values (Q,), sorted by row, over each of R rows with ``per_row`` (R,) values."""
-    parts = values.split(per_row.tolist())
+    parts = torch.split(values, per_row.tolist())
     return torch.stack([part.sum() for part in parts])

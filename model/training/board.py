@@ -22,7 +22,7 @@ class Board:
     """Writes a run's TensorBoard files; steps after ``step`` of an earlier attempt are dropped."""
 
     def __init__(self, folder: Path, step: int) -> None:
-        self._writer = SummaryWriter(str(folder), purge_step=step)  # type: ignore[no-untyped-call]
+        self._writer = SummaryWriter(str(folder), purge_step=step)
 
     def step(self, number: int, report: StepReport, learning_rate: float, seconds: float) -> None:
         """Write the scalars of a step."""
@@ -36,15 +36,15 @@ class Board:
             "speed/step_seconds": seconds,
         }
         for name, value in values.items():
-            self._writer.add_scalar(name, value, number)  # type: ignore[no-untyped-call]
+            self._writer.add_scalar(name, value, number)
 
     def validation(self, number: int, result: Validation) -> None:
         """Write the scalars of a validation."""
         add = self._writer.add_scalar
-        add("validation/loss", result.loss, number)  # type: ignore[no-untyped-call]
-        add("validation/score", result.score, number)  # type: ignore[no-untyped-call]
+        add("validation/loss", result.loss, number)
+        add("validation/score", result.score, number)
         for threshold, value in result.average_precision.items():
-            add(f"average_precision/{threshold:.2f}", value, number)  # type: ignore[no-untyped-call]
+            add(f"average_precision/{threshold:.2f}", value, number)
 
     def picture(self, number: int, name: str, shown: Labelled, engine: TorchEngine) -> None:
         """Write input, truth, seeds, offsets, bandwidth and instances of a fitted picture."""
@@ -52,11 +52,11 @@ class Board:
         panels = panels_of(shown, maps, engine.artifact)
         strip = np.concatenate(list(panels.values()), axis=1)
         add = self._writer.add_image
-        add(name, strip, number, dataformats="HWC")  # type: ignore[no-untyped-call]
+        add(name, strip, number, dataformats="HWC")
 
     def close(self) -> None:
         """Write what is left."""
-        self._writer.close()  # type: ignore[no-untyped-call]
+        self._writer.close()
 
 
 def panels_of(shown: Labelled, maps: Predictions, artifact: Artifact) -> dict[str, Image]:

@@ -73,7 +73,8 @@ def open_training_data(recipe: Recipe, root: Path, cache_bytes: int) -> Training
     Raises:
         ConfigurationError: A data set is missing or broken, or classes do not fit; all faults.
     """
-    opened, faults = [], []
+    opened: list[DataSet] = []
+    faults: list[str] = []
     for source in recipe.sources:
         try:
             opened.append(_open(recipe, source, root, source.split))
