@@ -44,6 +44,7 @@ class Checkpoint:
         score_threshold: Lowest instance score reported by default, 0..1.
         min_pixels: Smallest foreground and smallest instance, in input pixels.
         name: Default name of the model, empty where nobody gave one.
+        input_power: Exponent of the brightness before the first layer.
     """
 
     model_state_dict: dict[str, Tensor]
@@ -56,6 +57,7 @@ class Checkpoint:
     score_threshold: float = 0.5
     min_pixels: int = 128
     name: str = ""
+    input_power: float = 1.0
 
     def network(self) -> BranchedERFNet:
         """Return the network with these weights, in eval mode.
@@ -63,7 +65,7 @@ class Checkpoint:
         Raises:
             ConfigurationError: The weights are not those of this network.
         """
-        network = BranchedERFNet([2 + self.n_sigma, len(self.classes)])
+        network = BranchedERFNet([2 + self.n_sigma, len(self.classes)], self.input_power)
         try:
             network.load_state_dict(self.model_state_dict)
         except RuntimeError as error:

@@ -59,13 +59,14 @@ class Composer:
     def draw_from(self, scene: int, picture: int, rng: np.random.Generator) -> Labelled:
         """Return a crop of picture number ``picture`` of scene number ``scene``."""
         place, options = self.scenes[scene], self.augment
-        size = round(self.crop * _DIAGONAL) if options.rotate else self.crop
+        turned = rng.random() < options.rotate
+        size = round(self.crop * _DIAGONAL) if turned else self.crop
         window = cut_window(place, place.pictures[picture], size, options, rng)
         shown = window.picture
         if options.copy_paste.objects:
             shown = paste(window, self._place(place, window, rng))
         crop = resize(shown, size, options.least_pixels)
-        if options.rotate:
+        if turned:
             crop = turn(crop, self.crop, rng.uniform(0, 360), options.least_pixels)
         mirror = options.flip_horizontal and rng.random() < 0.5
         upside_down = (options.flip_vertical or place.upside_down) and rng.random() < 0.5

@@ -86,8 +86,8 @@ class Augment(Part):
     flip_vertical: bool = False
     """Turn half of the crops upside down (microscopes, cameras that look straight down)."""
 
-    rotate: bool = False
-    """Turn crops by any angle."""
+    rotate: Share = 0.0
+    """Share of the crops that are turned by any angle."""
 
     least_pixels: int = Field(default=30, ge=1)
     """An object with fewer visible pixels in the crop is ignored."""

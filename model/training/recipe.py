@@ -118,6 +118,9 @@ class Recipe(Part):
     n_sigma: Literal[1, 2] = 2
     """Bandwidths per pixel: 1 (circular margin) or 2 (elliptical)."""
 
+    input_power: float = Field(default=1.0, gt=0)
+    """Exponent of the brightness 0..1 before the first layer; below 1 it spreads dark tones."""
+
     learn_center: bool = False
     """Pull embeddings to the mean of an object's embeddings (equation 10) instead of its middle."""
 

@@ -191,6 +191,7 @@ class _Run:
             "name": recipe.name,
             "classes": list(self._data.classes),
             "n_sigma": recipe.n_sigma,
+            "input_power": recipe.input_power,
             "input_size": list(recipe.input_size),
             "seed_threshold": recipe.seed_threshold,
             "score_threshold": recipe.score_threshold,

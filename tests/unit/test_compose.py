@@ -142,7 +142,7 @@ def test_a_scale_of_one_is_how_the_model_sees_the_picture():
 
 
 def test_a_turned_crop_keeps_objects_and_their_labels_together():
-    turned = PLAIN.model_copy(update={"centered": 1.0, "rotate": True})
+    turned = PLAIN.model_copy(update={"centered": 1.0, "rotate": 1.0})
     composer = Composer([scene(with_object())], crop=48, augment=turned)
 
     angles = set()
