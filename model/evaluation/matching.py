@@ -1,9 +1,10 @@
-"""Matching of predicted with true instances by the IoU of their masks.
+"""Matching of predicted with true instances by the IoU of their masks, and what is counted by it.
 
-Source: 2018 Data Science Bowl, and Schmidt et al., "Cell Detection with Star-convex Polygons",
-MICCAI 2018: the average precision of a picture at a threshold is TP / (TP + FP + FN).
+Source: 2018 Data Science Bowl (Caicedo et al., Nature Methods 2019), and Schmidt et al., "Cell
+Detection with Star-convex Polygons", MICCAI 2018: the average precision of a picture at a threshold
+is TP / (TP + FP + FN). Panoptic quality: Kirillov et al., CVPR 2019.
 
-Legend: H, W pixels; P predicted, T true instances; N thresholds.
+Legend: H, W pixels; P predicted, T true instances; K classes; N thresholds.
 """
 
 from collections.abc import Sequence
@@ -15,121 +16,212 @@ from numpy.typing import NDArray
 from model.data.labels import IGNORE, Labelled
 
 THRESHOLDS = (0.5, 0.55, 0.6, 0.65, 0.7, 0.75, 0.8, 0.85, 0.9)
+"""IoU at and above which a prediction counts as right, as StarDist reports it."""
+
+_DENSE_IDS = 1 << 24
+"""Ids up to here are counted in a table, higher ones are sorted."""
+
+
+@dataclass(frozen=True, eq=False)
+class Matches:
+    """Which instances of a picture belong together.
+
+    Attributes:
+        pairs: (index into the predicted, index into the true instances, IoU), no index twice, the
+            highest IoU first, down to the lowest that was asked for.
+        predicted: int (P,) class of each predicted instance, 1..K; 0 where it does not count: it
+            has no pixel, or more than half of its pixels are ignored ones.
+        true: int (T,) class of each true instance, 1..K.
+        true_ids: int (T,) value of each true instance in the picture's map.
+    """
+
+    pairs: Sequence[tuple[int, int, float]]
+    predicted: NDArray[np.int64]
+    true: NDArray[np.int64]
+    true_ids: NDArray[np.int64]
 
 
 @dataclass(frozen=True, eq=False)
 class PictureScores:
-    """Counts of a picture by class and threshold: ``tp``, ``fp``, ``fn`` int (K, N)."""
+    """Counts of one picture.
+
+    Attributes:
+        thresholds: N IoU thresholds, ascending.
+        tp: int (K, N) matched pairs by class and threshold.
+        fp: int (K, N) predicted instances without a true one.
+        fn: int (K, N) true instances without a predicted one.
+        iou: float (K, N) sum of the matched pairs' IoU.
+    """
 
     thresholds: tuple[float, ...]
     tp: NDArray[np.int64]
     fp: NDArray[np.int64]
     fn: NDArray[np.int64]
-
-
-def overlaps(
-    predicted: NDArray[np.int32], true: NDArray[np.int32]
-) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
-    """Count pixels.
-
-    Args:
-        predicted: (H, W), 0 background, 1..P.
-        true: (H, W), 0 background, 1..T.
-
-    Returns:
-        Shared pixels (P, T), pixels of the predicted (P,), of the true instances (T,).
-    """
-    n_predicted, n_true = int(predicted.max(initial=0)), int(true.max(initial=0))
-    pairs = predicted.reshape(-1).astype(np.int64) * (n_true + 1) + true.reshape(-1)
-    table = np.bincount(pairs, minlength=(n_predicted + 1) * (n_true + 1))
-    table = table.reshape(n_predicted + 1, n_true + 1)
-    return table[1:, 1:], table.sum(1)[1:], table.sum(0)[1:]
+    iou: NDArray[np.float64]
 
 
 def iou_matrix(predicted: NDArray[np.int32], true: NDArray[np.int32]) -> NDArray[np.float64]:
-    """Return the IoU (P, T) of every predicted with every true instance, 0 for empty ones."""
-    shared, ours, theirs = overlaps(predicted, true)
-    union = ours[:, None] + theirs[None, :] - shared
-    return np.asarray(shared / np.maximum(union, 1), float)
+    """Return the IoU of every predicted with every true instance.
+
+    Args:
+        predicted: int32 (H, W), 0 background, 1..P.
+        true: int32 (H, W), 0 background, 1..T.
+
+    Returns:
+        float64 (P, T), 0..1; an id without a pixel has 0.
+    """
+    return _iou(_overlaps(predicted, true, int(predicted.max(initial=0)), int(true.max(initial=0))))
+
+
+def match_instances(
+    predicted: NDArray[np.int32],
+    predicted_classes: NDArray[np.integer],
+    true: Labelled,
+    lowest: float = THRESHOLDS[0],
+) -> Matches:
+    """Pair predicted with true instances of the same class one to one, the best overlaps first.
+
+    Above an IoU of 0.5 an instance has at most one partner, because the instances of a map do not
+    overlap; at exactly 0.5 it may have two, of which either gives the same count.
+
+    Args:
+        predicted: int32 (H, W), 0 background, 1..P.
+        predicted_classes: int (P,), 1..K.
+        true: The picture; its ids may be any positive numbers. An instance of the class 0
+            (background) is no instance.
+        lowest: Least IoU of a pair, 0..1.
+    """
+    ids, compact = _compact(true.instances)
+    true_classes = np.zeros(len(ids) + 1, np.int64)
+    true_classes[compact] = true.labels  # an instance has one class, so any of its pixels tells it
+    true_classes = true_classes[1:]
+    overlaps = _overlaps(predicted, compact, len(predicted_classes), len(ids))
+    ignored = np.bincount(
+        predicted[true.labels == IGNORE], minlength=len(predicted_classes) + 1
+    ).astype(np.int64)
+    area = overlaps.sum(1)
+    counts = (area > 0) & (2 * ignored <= area)
+    classes = np.where(counts[1:], predicted_classes, 0).astype(np.int64)
+    iou = np.where(classes[:, None] == true_classes, _iou(overlaps), 0)
+    iou[classes == 0] = 0
+    real = (true_classes != 0) & (true_classes != IGNORE)
+    place = np.cumsum(real) - 1
+    pairs = [(p, int(place[t]), value) for p, t, value in _greedy(iou, lowest) if real[t]]
+    return Matches(pairs, classes, true_classes[real], ids[real])
 
 
 def score_picture(
     predicted: NDArray[np.int32],
-    predicted_classes: NDArray[np.int64],
+    predicted_classes: NDArray[np.integer],
     true: Labelled,
     thresholds: Sequence[float] = THRESHOLDS,
     n_classes: int | None = None,
 ) -> PictureScores:
-    """Match the instances of a picture one to one, class by class, the best overlaps first.
-
-    A predicted instance that matches none and lies by more than half on ignored pixels does not
-    count.
+    """Count the right, wrong and missed instances of a picture.
 
     Args:
-        predicted: (H, W), 0 background, 1..P.
-        predicted_classes: (P,) class index 1..K.
-        true: The labelled picture; its instances may have any numbers.
-        thresholds: Least IoU of a matched pair, each at least 0.5.
-        n_classes: K; None takes the largest class that occurs.
+        predicted: int32 (H, W), 0 background, 1..P.
+        predicted_classes: int (P,), 1..K.
+        true: The picture, of the same H and W.
+        thresholds: IoU thresholds, ascending.
+        n_classes: K; None takes the highest class that the picture shows.
     """
-    numbers, compact = np.unique(true.instances, return_inverse=True)
-    compact = compact.reshape(true.instances.shape)
-    if numbers[0] != 0:
-        compact, numbers = compact + 1, np.concatenate([[0], numbers])
-    labels = np.zeros(len(numbers), np.int64)
-    labels[compact.reshape(-1)] = true.labels.reshape(-1)
-    iou = iou_matrix(predicted, compact.astype(np.int32))
-    n_predicted = len(iou)
-    ours, theirs = np.asarray(predicted_classes)[:n_predicted], labels[1:]
-    area = np.bincount(predicted.reshape(-1), minlength=n_predicted + 1)[1:]
-    on_ignored = np.bincount(predicted[true.labels == IGNORE], minlength=n_predicted + 1)[1:]
-    counted = (area > 0) & (2 * on_ignored <= area)
-    iou = iou * (ours[:, None] == theirs[None, :])
-    if n_classes is None:
-        n_classes = int(max(ours.max(initial=1), theirs.max(initial=1)))
-    shape = (n_classes, len(thresholds))
-    tp, fp, fn = np.zeros(shape, np.int64), np.zeros(shape, np.int64), np.zeros(shape, np.int64)
-    pairs = _match(iou, min(thresholds))
-    values = np.array([iou[p, t] for p, t in pairs])
-    of_class = np.array([theirs[t] for _, t in pairs], int)
-    matched = np.zeros(n_predicted, bool)
-    for column, threshold in enumerate(thresholds):
-        good = values >= threshold
-        matched[:] = False
-        matched[[p for (p, _), keep in zip(pairs, good, strict=True) if keep]] = True
-        for k in range(1, n_classes + 1):
-            row = k - 1
-            tp[row, column] = (good & (of_class == k)).sum()
-            fp[row, column] = ((ours == k) & ~matched & counted).sum()
-            fn[row, column] = (theirs == k).sum() - tp[row, column]
-    return PictureScores(tuple(thresholds), tp, fp, fn)
+    matches = match_instances(predicted, predicted_classes, true, thresholds[0])
+    return count(matches, thresholds, n_classes)
 
 
-def _match(iou: NDArray[np.float64], least: float) -> list[tuple[int, int]]:
-    """Pairs (predicted, true) with at least this IoU, the best first, no one twice."""
-    candidates = np.argwhere(iou >= least)
-    order = np.argsort(-iou[candidates[:, 0], candidates[:, 1]], kind="stable")
-    pairs: list[tuple[int, int]] = []
-    taken: tuple[set[int], set[int]] = (set(), set())
-    for p, t in candidates[order].tolist():
-        if p not in taken[0] and t not in taken[1]:
-            pairs.append((p, t))
-            taken[0].add(p)
-            taken[1].add(t)
-    return pairs
+def count(
+    matches: Matches, thresholds: Sequence[float] = THRESHOLDS, n_classes: int | None = None
+) -> PictureScores:
+    """Count matches by class and threshold; see `score_picture`."""
+    highest = int(max(matches.predicted.max(initial=0), matches.true.max(initial=0)))
+    size = max(highest, n_classes or 0)
+    tp = np.zeros((size, len(thresholds)), np.int64)
+    total = np.zeros((size, len(thresholds)))
+    at_least = np.asarray(thresholds)
+    for _, t, value in matches.pairs:
+        right = value >= at_least
+        tp[matches.true[t] - 1] += right
+        total[matches.true[t] - 1] += right * value
+    found = np.bincount(matches.predicted, minlength=size + 1)[1:, None]
+    there = np.bincount(matches.true, minlength=size + 1)[1:, None]
+    return PictureScores(tuple(thresholds), tp, found - tp, there - tp, total)
 
 
-def mean_average_precision(scores: Sequence[PictureScores]) -> dict[float, float]:
-    """Return the mean over the pictures of TP / (TP + FP + FN), all classes together, by threshold.
+def mean_average_precision(
+    pictures: Sequence[PictureScores], label: int | None = None
+) -> dict[float, float]:
+    """Return the mean over the pictures of TP / (TP + FP + FN), by threshold.
 
-    A picture without true and without predicted instances counts 1: nothing to find was found.
+    A picture without true and without predicted instances has no such value (0 / 0) and is left
+    out of the mean. (The Data Science Bowl had none; StarDist's default, counts summed over all
+    pictures, does not see it either.) Where that leaves none, the value is 1: there was nothing to
+    find and nothing was found.
+
+    Args:
+        pictures: Counts of each picture, with the same thresholds.
+        label: Class to look at, 1..K; None takes all classes together.
+
+    Returns:
+        The value by threshold, 0..1; empty without pictures.
     """
-    if not scores:
+    if not pictures:
         return {}
-    rows = []
-    for one in scores:
-        tp, fp, fn = one.tp.sum(0), one.fp.sum(0), one.fn.sum(0)
-        total = tp + fp + fn
-        rows.append(np.where(total > 0, tp / np.maximum(total, 1), 1.0))
-    means = np.mean(rows, axis=0).tolist()
-    return dict(zip(scores[0].thresholds, means, strict=True))
+    values = [value for each in pictures if (value := _precision(each, label)) is not None]
+    mean = np.mean(values, axis=0) if values else np.ones(len(pictures[0].thresholds))
+    return dict(zip(pictures[0].thresholds, mean.tolist(), strict=True))
+
+
+def average_precision(scores: PictureScores, label: int | None = None) -> float | None:
+    """Return one picture's TP / (TP + FP + FN), mean over its thresholds; None for 0 / 0."""
+    values = _precision(scores, label)
+    return None if values is None else float(values.mean())
+
+
+def _precision(scores: PictureScores, label: int | None) -> NDArray[np.float64] | None:
+    rows = slice(None) if label is None else slice(label - 1, label)
+    tp, fp, fn = (counts[rows].sum(0) for counts in (scores.tp, scores.fp, scores.fn))
+    total = tp + fp + fn  # at least one instance makes it positive at every threshold
+    return None if not total.any() else np.asarray(tp / total, np.float64)
+
+
+def _compact(instances: NDArray[np.int32]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return the ids of a map (without 0) and the map with them numbered from 1."""
+    highest = int(instances.max(initial=0))
+    if highest > _DENSE_IDS:
+        ids, inverse = np.unique(np.append(instances, 0), return_inverse=True)
+        return ids[1:].astype(np.int64), inverse[:-1].reshape(instances.shape)
+    present = np.bincount(instances.reshape(-1), minlength=highest + 1) > 0
+    present[0] = False
+    ids = np.flatnonzero(present).astype(np.int64)
+    return ids, np.where(present, np.cumsum(present), 0)[instances]
+
+
+def _overlaps(
+    predicted: NDArray[np.integer], true: NDArray[np.integer], n_predicted: int, n_true: int
+) -> NDArray[np.int64]:
+    """Return (P + 1, T + 1) pixels by predicted and true id, row and column 0 the background."""
+    pairs = predicted.astype(np.int64) * (n_true + 1) + true
+    table = np.bincount(pairs.reshape(-1), minlength=(n_predicted + 1) * (n_true + 1))
+    return table.reshape(n_predicted + 1, n_true + 1)
+
+
+def _iou(overlaps: NDArray[np.int64]) -> NDArray[np.float64]:
+    shared = overlaps[1:, 1:]
+    union = overlaps.sum(1)[1:, None] + overlaps.sum(0)[None, 1:] - shared
+    return np.asarray(shared / np.maximum(union, 1), np.float64)
+
+
+def _greedy(iou: NDArray[np.float64], lowest: float) -> list[tuple[int, int, float]]:
+    rows, columns = np.nonzero((iou >= lowest) & (iou > 0))
+    values = iou[rows, columns]
+    pairs: list[tuple[int, int, float]] = []
+    used_rows: set[int] = set()
+    used_columns: set[int] = set()
+    for i in np.argsort(-values, kind="stable").tolist():
+        p, t = int(rows[i]), int(columns[i])
+        if p not in used_rows and t not in used_columns:
+            used_rows.add(p)
+            used_columns.add(t)
+            pairs.append((p, t, float(values[i])))
+    return pairs
