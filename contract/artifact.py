@@ -37,7 +37,7 @@ CLASS_INDEX = "class_index"
 OUTPUTS = (OFFSET, BANDWIDTH, SEED, CLASS_INDEX)
 
 Precision = Literal["float32", "float16", "int8"]
-"""``float16``: weights stored so, computed in float32; ``int8``: convolutions computed so."""
+"""``float16``: computed so where the device can, last layers in float32; ``int8``: convolutions."""
 
 
 class Artifact(msgspec.Struct, frozen=True, kw_only=True):
