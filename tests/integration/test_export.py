@@ -93,6 +93,22 @@ def test_float16_weights_halve_the_file(tmp_path: Path) -> None:
     assert sizes[1].st_size < 5_000_000
 
 
+def test_float16_computes_in_float16_but_for_the_decoders_last_layers(tmp_path: Path) -> None:
+    folder = export(random_network(2, 2), card(precision="float16"), tmp_path).folder
+    model = onnx.load(folder / "model.onnx")
+    wide = {t.name for t in model.graph.initializer if t.data_type == onnx.TensorProto.FLOAT}
+    assert wide == {
+        f"network.decoders.{k}.output_conv.{part}" for k in (0, 1) for part in ("weight", "bias")
+    }
+    inferred = onnx.shape_inference.infer_shapes(model, strict_mode=True)
+    types = {each.name: each.type.tensor_type.elem_type for each in inferred.graph.value_info}
+    body = [node for node in model.graph.node if node.op_type == "Conv"]
+    assert len(body) > 50
+    assert {types[node.output[0]] for node in body} == {onnx.TensorProto.FLOAT16}
+    last = [node for node in model.graph.node if node.input[1:2] and node.input[1] in wide]
+    assert {types[node.output[0]] for node in last} == {onnx.TensorProto.FLOAT}
+
+
 def test_the_metadata_and_the_card_say_the_same_and_the_checksum_is_of_the_weights(
     tmp_path: Path,
 ) -> None:
