@@ -4,7 +4,7 @@ Legend: T frames, H, W pixels. Images are uint8 RGB.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Self, TypeVar
 
 import cv2
@@ -43,40 +43,63 @@ class Background:
     image: Image
     noise: NDArray[np.float32]
     _lab: NDArray[np.float32]
+    _sharp_lab: NDArray[np.float32]
 
     @classmethod
     def of(cls, frames: Sequence[Image]) -> Self:
         """Make the background of T frames, all of one size and all in memory."""
         image = _median(np.stack(frames))
-        bare = cls(image, np.zeros(image.shape[:2], np.float32), _to_lab(image))
+        bare = cls(
+            image, np.zeros(image.shape[:2], np.float32), _to_lab(_blurred(image)), _to_lab(image)
+        )
         some = frames[:: max(1, len(frames) // 40)]
         # Half precision: what is told apart are units of 0..255.
-        distances = np.stack([bare.difference(frame)[0].astype(np.float16) for frame in some])
-        return cls(image, _median(distances).astype(np.float32), bare._lab)
+        distances = np.stack([bare.difference(frame).distance.astype(np.float16) for frame in some])
+        return replace(bare, noise=_median(distances).astype(np.float32))
 
     @property
     def restless(self) -> NDArray[np.bool_]:
         """Where objects cannot be told from what always moves or often stands there (H, W)."""
         return self.noise > _RESTLESS
 
-    def difference(
-        self, frame: Image
-    ) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
-        """Compare a frame with the background in L*a*b*.
-
-        Returns:
-            Distance (H, W), share of the background's lightness (H, W), colour difference (H, W).
-        """
-        ours = _to_lab(frame)
-        ours -= np.median((ours - self._lab)[::8, ::8], axis=(0, 1))  # the camera's own exposure
-        delta = np.abs(ours - self._lab)
+    def difference(self, frame: Image) -> "Difference":
+        """Compare a frame (H, W, 3) with the background."""
+        ours, sharp = _to_lab(_blurred(frame)), _to_lab(frame)
+        shift = np.median((ours - self._lab)[::8, ::8], axis=(0, 1))  # the camera's own exposure
+        ours -= shift
+        delta, sharp_delta = np.abs(ours - self._lab), np.abs(sharp - shift - self._sharp_lab)
         colour = delta[..., 1] + delta[..., 2]
-        return delta[..., 0] + 2 * colour, ours[..., 0] / (self._lab[..., 0] + 1), colour
+        return Difference(
+            delta[..., 0] + 2 * colour,
+            sharp_delta[..., 0] + 2 * (sharp_delta[..., 1] + sharp_delta[..., 2]),
+            ours[..., 0] / (self._lab[..., 0] + 1),
+            colour,
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class Difference:
+    """How a frame differs from the background, in L*a*b*; all float32 (H, W).
+
+    Attributes:
+        distance: Lightness plus twice the colour, after a slight blur against the coding's noise.
+        sharp: The same without the blur, which reaches a pixel beyond an object's edge.
+        ratio: Share of the background's lightness.
+        colour: Difference of the colour alone.
+    """
+
+    distance: NDArray[np.float32]
+    sharp: NDArray[np.float32]
+    ratio: NDArray[np.float32]
+    colour: NDArray[np.float32]
+
+
+def _blurred(image: Image) -> Image:
+    return np.asarray(cv2.GaussianBlur(image, (3, 3), 0), np.uint8)
 
 
 def _to_lab(image: Image) -> NDArray[np.float32]:
-    blurred = cv2.GaussianBlur(image, (3, 3), 0)
-    return np.asarray(cv2.cvtColor(blurred, cv2.COLOR_RGB2LAB), np.float32)
+    return np.asarray(cv2.cvtColor(image, cv2.COLOR_RGB2LAB), np.float32)
 
 
 def _median(stack: NDArray[Number]) -> NDArray[Number]:
@@ -84,6 +107,17 @@ def _median(stack: NDArray[Number]) -> NDArray[Number]:
     for top in range(0, len(result), _STRIP):
         result[top : top + _STRIP] = np.median(stack[:, top : top + _STRIP], axis=0)
     return result
+
+
+def without_specks(mask: Image) -> Image:
+    """Return the (H, W) 0/1 mask without what is narrower than 2 pixels.
+
+    A morphological opening in two steps: OpenCV's own moves the mask by a pixel when the size of
+    its element is even, since it does not mirror the element for the second step.
+    """
+    square = np.ones((2, 2), np.uint8)
+    eroded = cv2.erode(mask, square, anchor=(1, 1))
+    return np.asarray(cv2.dilate(eroded, square, anchor=(0, 0)), np.uint8)
 
 
 def fill_holes(mask: Image) -> Image:
@@ -131,8 +165,8 @@ def steadiness(frames: Sequence[Image], background: Image) -> Steadiness:
 def _moved(still: Image, grey: Image, corners: NDArray[np.float32]) -> NDArray[np.float32]:
     """Return how far each corner moved (P, 2); only those that are found there and back again."""
     size = (15, 15)
-    there, good, _ = cv2.calcOpticalFlowPyrLK(still, grey, corners, None, winSize=size)  # type: ignore[call-overload]
-    back, good_back, _ = cv2.calcOpticalFlowPyrLK(grey, still, there, None, winSize=size)  # type: ignore[call-overload]
+    there, good, _ = cv2.calcOpticalFlowPyrLK(still, grey, corners, None, winSize=size)
+    back, good_back, _ = cv2.calcOpticalFlowPyrLK(grey, still, there, None, winSize=size)
     sure = (good & good_back).ravel() > 0
     sure &= np.hypot(*(back - corners).reshape(-1, 2).T) < 1
     moved: NDArray[np.float32] = (there - corners).reshape(-1, 2)[sure]

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from model.data.labels import IGNORE, CutOut, Image, Labelled, fill
-from model.motion.background import Background, fill_holes
+from model.motion.background import Background, fill_holes, without_specks
 from model.motion.options import IGNORE_CLASS, Motion, Options
 from model.motion.pieces import Piece, cut, find_pieces, shape_fault
 
@@ -28,7 +28,24 @@ SPECK = 12 / (576 * 768)
 _GLOBAL = 0.45
 """Share of the picture that differs when the light or the camera changed, and nothing moved."""
 
+RESTLESS = "where the background is never at rest"
+"""Why a piece is unclear."""
+
 Line = tuple[float, float]
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """How large objects are in the picture of one camera.
+
+    Attributes:
+        line: (slope, intercept) of the height over the row of the feet; None where the row says
+            nothing about it.
+        typical: Median pixels of an object; None where sizes differ too much to say.
+    """
+
+    line: Line | None = None
+    typical: float | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,6 +83,7 @@ class Camera:
     motion: Motion = field(init=False)
     front: NDArray[np.int32] = field(init=False)
     _ignored: NDArray[np.bool_] = field(init=False)
+    _restless: NDArray[np.bool_] = field(init=False)
     _speck: float = field(init=False)
 
     def __post_init__(self) -> None:
@@ -79,6 +97,8 @@ class Camera:
         object.__setattr__(self, "_ignored", ignored)
         object.__setattr__(self, "front", front)
         object.__setattr__(self, "motion", self.options.motion.for_picture(*shape))
+        places = find_pieces(self.background.restless, False, self.motion.min_pixels / 2)
+        object.__setattr__(self, "_restless", _grow(_union(shape, places)))
         object.__setattr__(self, "_speck", max(4.0, SPECK * shape[0] * shape[1]))
 
     @property
@@ -89,22 +109,23 @@ class Camera:
 
     def pieces(self, frame: Image) -> list[Piece] | None:
         """Return what moves in a frame; None where the whole picture changed (light, camera)."""
-        distance, ratio, colour = self.background.difference(frame)
-        mask = distance > np.maximum(self.motion.threshold, 5 * self.background.noise)
-        mask &= ~((ratio > self.motion.shadow) & (ratio < 1.0) & (colour < 9))
+        seen = self.background.difference(frame)
+        mask = seen.distance > np.maximum(self.motion.threshold, 5 * self.background.noise)
+        mask &= seen.sharp > self.motion.threshold / 2
+        mask &= ~((seen.ratio > self.motion.shadow) & (seen.ratio < 1.0) & (seen.colour < 9))
         if mask.mean() > _GLOBAL:
             return None
-        opened = cv2.morphologyEx(mask.astype(np.uint8), cv2.MORPH_OPEN, np.ones((2, 2), np.uint8))
+        opened = without_specks(mask.astype(np.uint8))
         gap = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, [int(n) for n in self.motion.gap])
         filled = fill_holes(cv2.morphologyEx(opened, cv2.MORPH_CLOSE, gap))
         return find_pieces(filled.astype(bool), self.motion.hull, self._speck)
 
-    def fault(self, piece: Piece, line: Line | None) -> str | None:
+    def fault(self, piece: Piece, sizes: Sizes) -> str | None:
         """Return why a piece is not one object; None if it is one.
 
         Args:
             piece: What moves.
-            line: (slope, intercept) of the height over the row of the feet, where known.
+            sizes: How large objects are.
         """
         fault = shape_fault(piece, self.motion, self.shape)
         if fault is not None:
@@ -113,17 +134,21 @@ class Camera:
             return "at an occluder"
         if piece.window(self._ignored)[piece.mask].mean() > 0.5:
             return "in an ignored region"
-        if piece.window(self.background.restless)[piece.mask].mean() > 0.1:
-            return "where the background is never at rest"
-        if line is not None and self.motion.height_tolerance:
-            expected = max(line[0] * piece.bottom + line[1], 1.0)
+        if piece.window(self._restless)[piece.mask].mean() > 0.1:
+            return RESTLESS
+        # One that the border cuts shows a part of itself: more than a whole one is two.
+        largest = self.motion.largest if piece.is_inside(*self.shape) else 1.0
+        if sizes.typical is not None and piece.pixels > largest * sizes.typical:
+            return "larger than the others (largest)"
+        if sizes.line is not None and self.motion.height_tolerance:
+            expected = max(sizes.line[0] * piece.bottom + sizes.line[1], 1.0)
             if abs(piece.height / expected - 1) > self.motion.height_tolerance:
                 return "wrong height for its place (height_tolerance)"
         return None
 
-    def label(self, frame: Image, pieces: Sequence[Piece], line: Line | None) -> Labels:
+    def label(self, frame: Image, pieces: Sequence[Piece], sizes: Sizes) -> Labels:
         """Label a frame (H, W, 3) with what moves in it."""
-        faults = [self.fault(piece, line) for piece in pieces]
+        faults = [self.fault(piece, sizes) for piece in pieces]
         good = [piece for piece, fault in zip(pieces, faults, strict=True) if fault is None]
         unclear = [piece for piece, fault in zip(pieces, faults, strict=True) if fault is not None]
         label = self._label(self.options.class_name)
@@ -150,12 +175,20 @@ class Camera:
         return Labelled(frame, instances, labels)
 
     def _grown(self, unclear: Sequence[Piece]) -> NDArray[np.bool_]:
-        mask = self.background.restless.astype(np.uint8)
-        for piece in unclear:
-            piece.window(mask)[piece.mask] = 1
-        reach = 2 * round(self.shape[0] / 288) + 1  # 5 pixels of 576 rows
-        grown = cv2.dilate(mask, np.ones((reach, reach), np.uint8))
-        return np.asarray(grown, bool)
+        return _grow(_union(self.shape, unclear)) | self._restless
 
     def _label(self, class_name: str) -> int:
         return IGNORE if class_name == IGNORE_CLASS else self.classes.index(class_name) + 1
+
+
+def _union(shape: tuple[int, int], pieces: Sequence[Piece]) -> NDArray[np.bool_]:
+    mask = np.zeros(shape, bool)
+    for piece in pieces:
+        piece.window(mask)[piece.mask] = True
+    return mask
+
+
+def _grow(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Return an (H, W) mask that reaches 2 pixels of 576 rows farther."""
+    side = 2 * max(1, round(mask.shape[0] / 288)) + 1
+    return np.asarray(cv2.dilate(mask.astype(np.uint8), np.ones((side, side), np.uint8)), bool)

@@ -8,10 +8,12 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
 from contract.errors import ConfigurationError
 from model.data.labels import Image
 from model.motion.background import steadiness
-from model.motion.camera import Camera
+from model.motion.camera import RESTLESS, Camera, Sizes
 from model.motion.pieces import LEAST_OBJECTS, Piece, fit_perspective, shape_fault
 
 _CORNERS = 40
@@ -104,34 +106,50 @@ def check_survey(video: Path, seen: Survey, camera: Camera) -> None:
             f"there are some, or lower --threshold (now {camera.motion.threshold:g})"
         )
     if len(seen.shaped) < LEAST_OBJECTS:
-        raise ConfigurationError(
-            f"{video}: {len(seen.shaped)} moving pieces of plausible shape in {seen.frames} "
-            f"frames, expected at least {LEAST_OBJECTS}. Others: {_reasons(seen.unclear)}. The "
-            f"largest has {seen.largest} pixels ({camera.motion.min_pixels:.0f} to "
-            f"{camera.motion.max_pixels:.0f} are accepted). Choose --preset for what moves, record "
-            "longer, or widen the [motion] limit that most pieces fail"
-        )
+        raise ConfigurationError(_too_few(video, seen, camera, len(seen.shaped), seen.unclear))
 
 
-def find_perspective(video: Path, seen: Survey, camera: Camera) -> tuple[float, float] | None:
-    """Return the (slope, intercept) of the objects' height over the row of their feet.
-
-    Returns:
-        None where the options expect no perspective.
+def find_sizes(video: Path, seen: Survey, camera: Camera) -> Sizes:
+    """Return how large objects are, after `check_survey`.
 
     Raises:
-        ConfigurationError: The heights do not agree.
+        ConfigurationError: The heights do not agree, or hardly a piece is an object by all tests.
     """
-    if not camera.motion.height_tolerance:
-        return None
-    line = fit_perspective(seen.shaped)
-    if line is None:
-        raise ConfigurationError(
-            f"{video}: the heights of {len(seen.shaped)} moving objects do not depend on where "
-            "they stand, expected a camera that looks along the ground; set height_tolerance to 0 "
-            "in [motion] (--height-tolerance 0)"
+    line = None
+    if camera.motion.height_tolerance:
+        line = fit_perspective(seen.shaped)
+        if line is None:
+            raise ConfigurationError(
+                f"{video}: the heights of {len(seen.shaped)} moving pieces do not depend on where "
+                "they stand, expected a camera that looks along the ground; set height_tolerance "
+                "to 0 (--height-tolerance 0)"
+            )
+    whole = [piece.pixels for piece in seen.shaped if piece.is_inside(*camera.shape)]
+    typical = float(np.median(whole)) if whole and camera.motion.largest else None
+    sizes = Sizes(line, typical)
+    faults = [camera.fault(piece, sizes) for piece in seen.shaped]
+    objects = faults.count(None)
+    if objects < LEAST_OBJECTS:
+        unclear = seen.unclear + Counter(fault for fault in faults if fault is not None)
+        raise ConfigurationError(_too_few(video, seen, camera, objects, unclear))
+    return sizes
+
+
+def _too_few(video: Path, seen: Survey, camera: Camera, objects: int, unclear: Counter[str]) -> str:
+    text = (
+        f"{video}: {objects} moving objects in {seen.frames} frames, expected at least "
+        f"{LEAST_OBJECTS}. Other pieces: {_reasons(unclear)}. The largest has {seen.largest} "
+        f"pixels ({camera.motion.min_pixels:.0f} to {camera.motion.max_pixels:.0f} are accepted). "
+    )
+    if unclear[RESTLESS] > objects:
+        return text + (
+            "Things stand in one place for half of the time, so that they are taken for "
+            "background; name a stretch of the video in which that place is free (--background)"
         )
-    return line
+    return text + (
+        "Choose --preset for what moves, record longer, or widen the [motion] limit that most "
+        "pieces fail"
+    )
 
 
 def _reasons(unclear: Counter[str]) -> str:

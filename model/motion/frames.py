@@ -4,7 +4,7 @@ Legend: H, W pixels. Images are uint8 RGB.
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import cv2
@@ -16,6 +16,9 @@ from model.motion.options import Options
 
 LEAST_FRAMES = 20
 """A background needs so many frames."""
+
+LEAST_STILL = 9
+"""Of them, so many in a stretch that was named for it."""
 
 Progress = Callable[[str, int, int], None]
 """Called with a sentence, the steps done and all steps."""
@@ -39,9 +42,19 @@ class StoredFrames(Sequence[Image]):
         return len(self.numbers)
 
     def __getitem__(self, index: int) -> Image:  # type: ignore[override]  # no slices
-        path = self.folder / f"{self.numbers[index]:06d}.{self.ending}"
-        image: Image = cv2.cvtColor(cv2.imread(str(path), cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB)
+        frame = cv2.imread(str(self.path(index)), cv2.IMREAD_COLOR)
+        image: Image = cv2.cvtColor(frame, cv2.COLOR_BGR2RGB)
         return image
+
+    def path(self, index: int) -> Path:
+        """Return the file of frame ``index``."""
+        return self.folder / f"{self.numbers[index]:06d}.{self.ending}"
+
+    def between(self, numbers: tuple[int, int] | None) -> "StoredFrames":
+        """Return the frames whose number lies between two, both included; None: all."""
+        first, last = numbers or (1, self.numbers[-1])
+        chosen = tuple(number for number in self.numbers if first <= number <= last)
+        return replace(self, numbers=chosen)
 
     def spread(self, count: int) -> Iterator[Image]:
         """Yield at most ``count`` frames, evenly spaced."""

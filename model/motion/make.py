@@ -10,7 +10,7 @@ import re
 import tempfile
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -18,14 +18,17 @@ import cv2
 import numpy as np
 
 from contract.errors import ConfigurationError
-from model.data.labels import IGNORE, Labelled
+from model.data.labels import IGNORE, CutOut, Labelled
 from model.motion.background import Background, sample_count
-from model.motion.camera import Camera, Line
-from model.motion.checks import check_steady, check_survey, find_perspective, survey
-from model.motion.frames import Progress, StoredFrames, store_frames
+from model.motion.camera import Camera, Labels, Line, Sizes
+from model.motion.checks import check_steady, check_survey, find_sizes, survey
+from model.motion.frames import LEAST_STILL, Progress, StoredFrames, spread, store_frames
 from model.motion.options import Options
 from model.motion.root import begin, finish
 from model.motion.store import StoredScene, write_cut_out, write_scene
+
+SHOWN = 24
+"""Labelled frames of a video that are kept to be looked at."""
 
 _SURVEY = 200
 """Frames that are looked at before anything is labelled."""
@@ -46,6 +49,8 @@ class Summary:
         ignored: Share of the pixels that is ignored, 0..1.
         perspective: (slope, intercept) of the height over the row of the feet; None if unknown.
         size: H, W.
+        samples: Some of the labelled frames, evenly spaced, to look at.
+        patches: Some of the cut-outs, to look at.
     """
 
     name: str
@@ -58,6 +63,8 @@ class Summary:
     ignored: float
     perspective: Line | None
     size: tuple[int, int]
+    samples: Sequence[Labelled] = field(default=(), repr=False, compare=False)
+    patches: Sequence[CutOut] = field(default=(), repr=False, compare=False)
 
 
 def label_from_motion(
@@ -128,67 +135,68 @@ class _Maker:
         self.progress(f"{self.video.name}: what moves", 0, 1)
         seen = survey(camera, frames.spread(_SURVEY))
         check_survey(self.video, seen, camera)
-        line = find_perspective(self.video, seen, camera)
-        summary, held = self._label_all(name, frames, camera, line)
+        sizes = find_sizes(self.video, seen, camera)
+        summary, held = self._label_all(name, frames, camera, sizes)
         front = camera.front if self.options.occluders else None
         write_scene(
             self.stage,
-            StoredScene(name, line, front, self.options.upside_down),
+            StoredScene(name, sizes.line, front, self.options.upside_down),
             self.classes,
             self._details(summary),
         )
         return summary, held
 
     def _camera(self, frames: StoredFrames) -> Camera:
-        samples = list(frames.spread(sample_count(*frames[0].shape[:2])))
+        still = frames.between(self.options.background)
+        if len(still) < LEAST_STILL:
+            raise ConfigurationError(
+                f"{self.video}: {len(still)} of the used frames lie in background = "
+                f"{self.options.background}, expected at least {LEAST_STILL}; widen it or lower "
+                "--step"
+            )
+        samples = list(still.spread(sample_count(*frames[0].shape[:2])))
         self.progress(f"{self.video.name}: background", 0, 1)
         camera = Camera(Background.of(samples), self.options, self.classes)
         check_steady(self.video, samples[:: max(1, len(samples) // 40)], camera)
         return camera
 
     def _label_all(
-        self, name: str, frames: StoredFrames, camera: Camera, line: Line | None
+        self, name: str, frames: StoredFrames, camera: Camera, sizes: Sizes
     ) -> tuple[Summary, list[str]]:
         teaching = len(frames) - round(self.options.validation * len(frames))
-        unclear: Counter[str] = Counter()
-        objects, cut_outs, ignored, kept = 0, 0, 0.0, 0
-        held: list[str] = []
+        shown = set(spread(len(frames), SHOWN))
+        count = _Count()
         for index, number in enumerate(frames.numbers):
             frame = frames[index]
             pieces = camera.pieces(frame)
             self.progress(f"{self.video.name}: labelling", index + 1, len(frames))
             if pieces is None:
-                (frames.folder / f"{number:06d}.{frames.ending}").unlink()
+                frames.path(index).unlink()
                 continue
-            labels = camera.label(frame, pieces, line)
-            self._write(f"{name}/{number:06d}", labels.picture)
-            kept += 1
-            objects += labels.objects
-            ignored += float((labels.picture.labels == IGNORE).mean())
-            unclear += labels.unclear
+            labels = camera.label(frame, pieces, sizes)
+            picture = f"{name}/{number:06d}"
+            self._write(picture, labels.picture)
+            count.add(labels)
+            if index in shown:
+                count.samples.append(labels.picture)
             if index >= teaching:
-                held.append(f"{name}/{number:06d}")
-                continue
-            for cut_out in labels.cut_outs:
-                cut_outs += 1
-                write_cut_out(self.stage, name, cut_outs, cut_out, self.classes)
-        return Summary(
-            name,
-            kept,
-            len(held),
-            len(frames) - kept,
-            objects,
-            cut_outs,
-            dict(unclear.most_common()),
-            ignored / max(kept, 1),
-            line,
-            camera.shape,
-        ), held
+                count.held.append(picture)
+            else:
+                self._write_cut_outs(name, labels.cut_outs, count)
+        return count.summary(name, len(frames), sizes.line, camera.shape), count.held
+
+    def _write_cut_outs(self, name: str, cut_outs: Sequence[CutOut], count: "_Count") -> None:
+        for cut_out in cut_outs:
+            count.cut_outs += 1
+            write_cut_out(self.stage, name, count.cut_outs, cut_out, self.classes)
+        # Of the first few of a frame at most, so that the sheet shows many moments.
+        count.patches += cut_outs[:2]
+        if len(count.patches) > 4 * SHOWN:
+            del count.patches[::2]
 
     def _details(self, summary: Summary) -> dict[str, Any]:
-        values = asdict(summary)
-        for name in ("name", "perspective"):
-            del values[name]
+        names = ("size", "frames", "validation", "changed", "objects", "cut_outs", "ignored")
+        values = {name: getattr(summary, name) for name in (*names, "unclear")}
         options = self.options.model_dump(mode="json", by_alias=True, exclude_none=True)
         return {**values, "video": self.video.name, "options": options}
 
@@ -199,3 +207,39 @@ class _Maker:
             path.parent.mkdir(parents=True, exist_ok=True)
             if not cv2.imwrite(str(path), array):
                 raise ConfigurationError(f"{path}: cannot be written; is the disk full?")
+
+
+@dataclass
+class _Count:
+    """What has been labelled so far."""
+
+    frames: int = 0
+    objects: int = 0
+    cut_outs: int = 0
+    ignored: float = 0.0
+    unclear: Counter[str] = field(default_factory=Counter)
+    held: list[str] = field(default_factory=list)
+    samples: list[Labelled] = field(default_factory=list)
+    patches: list[CutOut] = field(default_factory=list)
+
+    def add(self, labels: Labels) -> None:
+        self.frames += 1
+        self.objects += labels.objects
+        self.ignored += float((labels.picture.labels == IGNORE).mean())
+        self.unclear += labels.unclear
+
+    def summary(self, name: str, frames: int, line: Line | None, size: tuple[int, int]) -> Summary:
+        return Summary(
+            name=name,
+            frames=self.frames,
+            validation=len(self.held),
+            changed=frames - self.frames,
+            objects=self.objects,
+            cut_outs=self.cut_outs,
+            unclear=dict(self.unclear.most_common()),
+            ignored=self.ignored / max(self.frames, 1),
+            perspective=line,
+            size=size,
+            samples=self.samples,
+            patches=self.patches,
+        )

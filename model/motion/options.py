@@ -68,6 +68,10 @@ class Motion(_Table):
     """Accepted relative deviation from the height that the row of the feet predicts; 0 for cameras
     that look straight down, where the row predicts nothing."""
 
+    largest: float = Field(default=0.0, ge=0)
+    """Largest number of pixels relative to the camera's typical object (two that drive side by side
+    have more); 0 accepts all. For cameras that see every object about equally large."""
+
     border: bool = False
     """Whether an object may be cut by the border of the picture; it is labelled then, but never
     cut out."""
@@ -104,6 +108,7 @@ PRESETS: dict[Preset, dict[str, Any]] = {
         "girth": (0.2, 4.0),
         "shoulders": 9.0,
         "height_tolerance": 0.0,
+        "largest": 1.6,
         "border": True,
         "hull": True,
     },
@@ -162,6 +167,11 @@ class Options(_Table):
 
     max_frames: int = Field(default=1000, ge=20)
     """Most frames that are used; of a longer video they are spread evenly."""
+
+    background: tuple[int, int] | None = None
+    """First and last frame of a stretch in which nothing stands still that moves elsewhere; the
+    background is made of it. Unset: all frames, which is right where no place is covered for half
+    of the time."""
 
     validation: float = Field(default=0.15, ge=0, le=0.5)
     """Share of the frames, the last ones, that measure and do not teach; nothing is cut out of
@@ -253,6 +263,18 @@ def load_options(file: Path | None, **flags: Any) -> Options:
                 for fault in error.errors()
             ]
         ) from error
+
+
+def parse_range(text: str) -> tuple[int, int]:
+    """Read ``FIRST-LAST``.
+
+    Raises:
+        ConfigurationError: It is something else.
+    """
+    match = re.fullmatch(r"(\d+)-(\d+)", text)
+    if match is None or int(match[1]) > int(match[2]):
+        raise ConfigurationError(f"{text!r} is no range of frames, expected FIRST-LAST as 455-500")
+    return int(match[1]), int(match[2])
 
 
 def _read_toml(file: Path) -> dict[str, Any]:

@@ -1,0 +1,168 @@
+"""``seedstream label-from-motion``."""
+
+import contextlib
+import shlex
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+if TYPE_CHECKING:
+    from model.motion.frames import Progress
+    from model.motion.make import Summary
+    from model.motion.options import Options
+
+HELP = """
+
+What moves in front of a fixed camera is cut out of its background and becomes a labelled data
+set (label maps: images/, instances/, classes/, dataset.json) for `seedstream train`. What moves
+but is not clearly one object (pairs, parts, shadows that join two) is marked as ignored. Look at
+sheet.jpg and cutouts.jpg of each scene before you train: whether the masks are right, only you see.
+
+What it cannot do: moving cameras; crowds that never let the background through; objects that
+stand still most of the time (outline those as `parked`, or name a free stretch with
+--background); two kinds of things that move in one video (all get the one class, so choose the
+limits such that the other kind is ignored).
+"""
+
+
+def register(app: typer.Typer, text: str) -> None:
+    """Add the subcommand."""
+
+    @app.command("label-from-motion", help=text + HELP)
+    def label_from_motion(
+        videos: Annotated[
+            list[Path], typer.Argument(metavar="VIDEO...", help="Videos of fixed cameras.")
+        ],
+        out: Annotated[Path, typer.Option(help="Folder of the data set.")],
+        class_name: Annotated[
+            str | None, typer.Option("--class", help="Class of what moves, for instance person.")
+        ] = None,
+        options: Annotated[
+            Path | None,
+            typer.Option(help="TOML file with options; what is given here comes before it."),
+        ] = None,
+        preset: Annotated[
+            Literal["person", "vehicle", "any"] | None,
+            typer.Option(help="Shape of what moves; default: by the class name."),
+        ] = None,
+        first: Annotated[int | None, typer.Option(min=1, help="First frame, from 1.")] = None,
+        last: Annotated[int | None, typer.Option(min=1, help="Last frame, inclusive.")] = None,
+        step: Annotated[
+            int | None, typer.Option(min=1, help="Use every how manieth frame; default: by need.")
+        ] = None,
+        max_frames: Annotated[
+            int | None, typer.Option(min=20, help="Most frames used of a video; default 1000.")
+        ] = None,
+        background: Annotated[
+            str | None,
+            typer.Option(metavar="FIRST-LAST", help="Frames in which no object stands still."),
+        ] = None,
+        validation: Annotated[
+            float | None,
+            typer.Option(min=0, max=0.5, help="Share of frames, the last, that validate."),
+        ] = None,
+        threshold: Annotated[
+            float | None, typer.Option(help="Least difference to the background, 0..255.")
+        ] = None,
+        min_pixels: Annotated[
+            float | None, typer.Option(help="Smallest object: pixels, or share of the picture.")
+        ] = None,
+        max_pixels: Annotated[
+            float | None, typer.Option(help="Largest object: pixels, or share of the picture.")
+        ] = None,
+        height_tolerance: Annotated[
+            float | None,
+            typer.Option(help="Accepted deviation from the height at a place; 0: any height."),
+        ] = None,
+        upside_down: Annotated[
+            bool | None,
+            typer.Option("--upside-down", help="The camera looks straight down: flip any way."),
+        ] = None,
+        add: Annotated[
+            bool, typer.Option("--add", help="Add to the data set that is there.")
+        ] = False,
+        compose: Annotated[
+            int, typer.Option(min=0, help="Also compose so many crowded pictures, OUT-composed.")
+        ] = 0,
+        seed: Annotated[int, typer.Option(min=0, help="Seed of the composed pictures.")] = 0,
+    ) -> None:
+        from model.motion.options import load_options, parse_range
+
+        chosen = load_options(
+            options,
+            **{"class": class_name},
+            preset=preset,
+            first=first,
+            last=last,
+            step=step,
+            max_frames=max_frames,
+            background=None if background is None else parse_range(background),
+            validation=validation,
+            upside_down=upside_down,
+            motion={
+                "threshold": threshold,
+                "min_pixels": min_pixels,
+                "max_pixels": max_pixels,
+                "height_tolerance": height_tolerance,
+            },
+        )
+        command = shlex.join(["seedstream", *sys.argv[1:]])
+        _make(dict.fromkeys(videos, chosen), out, add, command)
+        if compose:
+            _compose(out, compose, seed)
+
+
+def _make(videos: "dict[Path, Options]", out: Path, add: bool, command: str) -> None:
+    from model.motion.make import label_from_motion
+    from model.motion.sheets import write_sheets
+
+    with _progress() as progress:
+        summaries = label_from_motion(videos, out, add=add, command=command, progress=progress)
+    for one in summaries:
+        print(_describe(one))
+        print(f"  look at            {', '.join(str(path) for path in write_sheets(out, one))}")
+    print(f"wrote {out}")
+
+
+def _compose(out: Path, count: int, seed: int) -> None:
+    from model.motion.composed import write_composed
+
+    composed = out.with_name(f"{out.name}-composed")
+    with _progress() as progress:
+        write_composed(out, composed, count, seed, progress)
+    print(f"wrote {composed}: {count} composed pictures")
+
+
+@contextlib.contextmanager
+def _progress() -> "Iterator[Progress]":
+    """Yield what moves a bar on the screen; on a pipe nothing is shown."""
+    from rich.console import Console
+    from rich.progress import Progress as Bars
+
+    with Bars(console=Console(stderr=True), transient=True) as bars:
+        task = bars.add_task("")
+
+        def update(text: str, done: int, whole: int) -> None:
+            bars.update(task, description=text, completed=done, total=whole)
+
+        yield update
+
+
+def _describe(one: "Summary") -> str:
+    height, width = one.size
+    lines = [
+        f"{one.name}: {one.frames} frames of {width}x{height}, {one.validation} of them validate",
+        f"  labelled objects   {one.objects} ({one.objects / max(one.frames, 1):.1f} a frame)",
+        f"  cut-outs           {one.cut_outs}",
+        f"  ignored            {one.ignored:.1%} of the pixels, {sum(one.unclear.values())} pieces",
+        *(f"    {count:>7} {reason}" for reason, count in one.unclear.items()),
+    ]
+    if one.perspective is not None:
+        slope, intercept = one.perspective
+        lines.append(f"  perspective        height = {slope:.3f} x row {intercept:+.1f} pixels")
+    if one.changed:
+        lines.append(f"  left out           {one.changed} frames in which the light changed")
+    return "\n".join(lines)

@@ -1,0 +1,93 @@
+from pathlib import Path
+
+import pytest
+
+from contract.errors import ConfigurationError
+from model.motion.options import load_options, parse_range, preset_of
+
+STREET = Path(__file__).parents[2] / "model" / "recipes" / "street"
+
+
+@pytest.mark.parametrize(
+    ("name", "preset"),
+    [("person", "person"), ("People", "person"), ("delivery van", "vehicle"), ("cars", "vehicle"),
+     ("cow", "any"), ("carton", "any")],
+)  # fmt: skip
+def test_the_class_name_chooses_the_preset(name, preset):
+    assert preset_of(name) == preset
+
+
+def test_flags_come_before_the_file_and_the_file_before_the_preset(tmp_path):
+    file = tmp_path / "gate.toml"
+    file.write_text('class = "car"\nstep = 5\n[motion]\nthreshold = 31\nshadow = 0.4\n')
+
+    options = load_options(file, step=2, last=None, motion={"threshold": 33.0, "min_pixels": None})
+
+    assert (options.step, options.last) == (2, None)
+    assert options.preset == "vehicle"
+    assert (options.motion.threshold, options.motion.shadow) == (33.0, 0.4)
+    assert options.motion.hull
+
+
+def test_lengths_follow_the_resolution_and_pixels_stay_pixels():
+    motion = load_options(None, **{"class": "person", "motion": {"max_pixels": 9000}}).motion
+
+    small, large = motion.for_picture(576, 768), motion.for_picture(1152, 1536)
+
+    assert small.gap == (3, 7)
+    assert small.min_pixels == pytest.approx(150, abs=1)
+    assert large.min_pixels == pytest.approx(4 * small.min_pixels)
+    assert (small.max_pixels, large.max_pixels) == (9000, 9000)
+
+
+def test_all_faults_of_a_file_are_listed(tmp_path):
+    file = tmp_path / "gate.toml"
+    file.write_text(
+        'class = "a/b"\nfirst = 0\ncolour = 3\n[motion]\nsolidity = 2\n[[occluders]]\nfoot = 3\n'
+    )
+
+    with pytest.raises(ConfigurationError) as caught:
+        load_options(file)
+
+    text = "\n".join(caught.value.faults)
+    assert len(caught.value.faults) == 5
+    for part in ("class", "first is 0", "colour", "motion.solidity is 2", "occluders.0.polygon"):
+        assert part in text
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({}, "no class"),
+        ({"class": "ignore"}, "expected the name of what moves"),
+        ({"class": "person", "first": 9, "last": 3}, "expected at least first"),
+        ({"class": "person", "preset": "fish"}, "preset is 'fish'"),
+    ],
+)
+def test_a_fault_says_what_was_expected(values, message):
+    with pytest.raises(ConfigurationError, match=message):
+        load_options(None, **values)
+
+
+def test_a_file_that_is_no_toml_is_named(tmp_path):
+    (tmp_path / "gate.toml").write_text("class = ")
+
+    with pytest.raises(ConfigurationError, match=r"gate\.toml: not a TOML file"):
+        load_options(tmp_path / "gate.toml")
+    with pytest.raises(ConfigurationError, match=r"yard\.toml: cannot be read"):
+        load_options(tmp_path / "yard.toml")
+
+
+def test_a_range_of_frames_is_read():
+    assert parse_range("455-500") == (455, 500)
+    with pytest.raises(ConfigurationError, match="expected FIRST-LAST"):
+        parse_range("500-455")
+
+
+@pytest.mark.parametrize("name", ["vtest", "traffic", "car-park"])
+def test_the_options_of_the_demo_are_read(name):
+    options = load_options(STREET / f"{name}.toml")
+
+    assert options.credits
+    assert options.class_name in ("person", "vehicle")
+    assert name != "vtest" or options.last == 300  # the later frames measure the model
