@@ -1,8 +1,9 @@
 """A data set whose pictures stay decoded in memory, as far as a number of bytes goes."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
-from model.data.dataset import DataSet
+from model.data.dataset import BrokenSampleError, DataSet
 from model.data.labels import Labelled
 
 
@@ -36,3 +37,15 @@ class Cached(DataSet):
     def files(self, index: int) -> tuple[Path, ...]:
         """Return the files that picture ``index`` is read from."""
         return self._whole.files(index)
+
+    def orphans(self) -> Sequence[BrokenSampleError]:
+        """Return what is wrong with the whole data set."""
+        return self._whole.orphans()
+
+    def notes(self) -> Sequence[str]:
+        """Return what was assumed of the whole data set."""
+        return self._whole.notes()
+
+    def coco_id(self, index: int) -> int | None:
+        """Return the COCO image id of picture ``index``."""
+        return self._whole.coco_id(index)

@@ -72,6 +72,18 @@ class DataSet(ABC):
     def files(self, index: int) -> tuple[Path, ...]:
         """Return the files that picture ``index`` is read from, the image first."""
 
+    def orphans(self) -> Sequence[BrokenSampleError]:
+        """Return what is wrong beyond any one picture, such as labels whose picture is missing."""
+        return ()
+
+    def notes(self) -> Sequence[str]:
+        """Return what was assumed where the files do not say it, one sentence each."""
+        return ()
+
+    def coco_id(self, index: int) -> int | None:
+        """Return the COCO image id of picture ``index``; None where the layout has none."""
+        return None
+
 
 class Subset(DataSet):
     """Some pictures of a data set, in the given order."""
@@ -88,6 +100,18 @@ class Subset(DataSet):
     def files(self, index: int) -> tuple[Path, ...]:
         """Return the files of picture ``index`` of the subset."""
         return self._whole.files(self._indices[index])
+
+    def orphans(self) -> Sequence[BrokenSampleError]:
+        """Return what is wrong with the whole data set."""
+        return self._whole.orphans()
+
+    def notes(self) -> Sequence[str]:
+        """Return what was assumed of the whole data set."""
+        return self._whole.notes()
+
+    def coco_id(self, index: int) -> int | None:
+        """Return the COCO image id of picture ``index``."""
+        return self._whole.coco_id(self._indices[index])
 
 
 class Renamed(DataSet):
@@ -141,6 +165,18 @@ class Renamed(DataSet):
         """Return the files that picture ``index`` is read from."""
         return self._whole.files(index)
 
+    def orphans(self) -> Sequence[BrokenSampleError]:
+        """Return what is wrong with the whole data set."""
+        return self._whole.orphans()
+
+    def notes(self) -> Sequence[str]:
+        """Return what was assumed of the whole data set."""
+        return self._whole.notes()
+
+    def coco_id(self, index: int) -> int | None:
+        """Return the COCO image id of picture ``index``."""
+        return self._whole.coco_id(index)
+
 
 class Joined(DataSet):
     """Data sets of the same classes, one after the other."""
@@ -148,6 +184,7 @@ class Joined(DataSet):
     def __init__(self, parts: Sequence[DataSet]) -> None:
         self.root, self.classes = parts[0].root, parts[0].classes
         self.names = tuple(name for part in parts for name in part.names)
+        self._parts = tuple(parts)
         self._places = [(part, index) for part in parts for index in range(len(part))]
 
     def read(self, index: int) -> Labelled:
@@ -159,6 +196,19 @@ class Joined(DataSet):
         """Return the files that picture ``index`` of all is read from."""
         part, own = self._places[index]
         return part.files(own)
+
+    def orphans(self) -> Sequence[BrokenSampleError]:
+        """Return what is wrong with the parts."""
+        return [fault for part in self._parts for fault in part.orphans()]
+
+    def notes(self) -> Sequence[str]:
+        """Return what was assumed of the parts."""
+        return [note for part in self._parts for note in part.notes()]
+
+    def coco_id(self, index: int) -> int | None:
+        """Return the COCO image id of picture ``index``, which is unique only in its part."""
+        part, own = self._places[index]
+        return part.coco_id(own)
 
 
 def split_by_name(whole: DataSet, split: Split, share: float = VALIDATION_SHARE) -> DataSet:
@@ -189,12 +239,18 @@ def fingerprint(data: DataSet) -> str:
 
     The same data give the same text. Of large files only the beginning is read: a data set of
     thousands of photographs is told in seconds, and a file that changes rarely keeps its size.
+
+    Raises:
+        BrokenSampleError: A file is missing or cannot be read.
     """
     digest = hashlib.sha256("\n".join(data.classes).encode())
     for index, name in enumerate(data.names):
         digest.update(f"\n{name}".encode())
         for path in data.files(index):
-            digest.update(f" {path.stat().st_size} ".encode())
-            with path.open("rb") as file:
-                digest.update(file.read(_FINGERPRINT_BYTES))
+            try:
+                digest.update(f" {path.stat().st_size} ".encode())
+                with path.open("rb") as file:
+                    digest.update(file.read(_FINGERPRINT_BYTES))
+            except OSError as error:
+                raise BrokenSampleError(path, f"cannot be read: {error.strerror}") from error
     return digest.hexdigest()

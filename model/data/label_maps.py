@@ -1,24 +1,26 @@
 """Folder of pictures beside a folder of label maps.
 
-``images/`` holds pictures, ``instances/`` one single-channel picture each of the same name whose
-values number the instances (0: none), ``classes/`` (optional) one each with the class (0: none,
-1..K, 255: ignored), ``dataset.json`` (optional) the class names.
+``images/`` holds pictures (in folders of their own, if you like), ``instances/`` one single-channel
+picture each of the same name whose values number the instances (0: none), ``classes/`` (optional)
+one each with the class (0 background, 1..K, 255 ignored; without it everything is class 1) and
+``dataset.json`` (optional) what the data are: ``{"classes": ["cell"], "bits": 12}``.
 """
 
 import json
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from contract.errors import ConfigurationError
 from model.data.dataset import BrokenSampleError, DataSet
-from model.data.labels import IGNORE, Image, Labelled
+from model.data.labels import IGNORE, UNNAMED, Labelled
+from model.data.read import ENDINGS, find_pictures, read_image, read_map
 
 CARD = "dataset.json"
-ENDINGS = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp")
+IMAGES, INSTANCES, CLASSES = "images", "instances", "classes"
 
 
 class LabelMaps(DataSet):
@@ -29,88 +31,120 @@ class LabelMaps(DataSet):
         classes: Class names; None takes those of ``dataset.json``, or ``object``.
 
     Raises:
-        ConfigurationError: A folder is missing, or ``dataset.json`` is none.
+        ConfigurationError: A folder is missing, ``dataset.json`` is none, or it names another
+            number of classes; all faults.
     """
 
     def __init__(self, root: Path, classes: Sequence[str] | None = None) -> None:
-        missing = [name for name in ("images", "instances") if not (root / name).is_dir()]
+        missing = [name for name in (IMAGES, INSTANCES) if not (root / name).is_dir()]
         if missing:
             found = sorted(path.name for path in root.iterdir()) if root.is_dir() else "nothing"
             raise ConfigurationError(
                 f"{root}: expected folders images/ and instances/, {missing} missing, found {found}"
             )
+        card = read_card(root)
+        named = card.get("classes")
+        if named and classes and len(named) != len(classes):
+            raise ConfigurationError(
+                f"{root / CARD} has {len(named)} classes {named}, got the {len(classes)} names "
+                f"{list(classes)}: give one name for each of them"
+            )
         self.root = root
-        self.classes = tuple(classes or _card_classes(root / CARD) or ("object",))
-        images = sorted(
-            path for path in (root / "images").rglob("*") if path.suffix.lower() in ENDINGS
-        )
-        self._images = images
-        self.names = tuple(
-            path.relative_to(root / "images").with_suffix("").as_posix() for path in images
-        )
-        self._has_classes = (root / "classes").is_dir()
+        self.classes = tuple(classes or named or (UNNAMED,))
+        self.bits = int(card.get("bits", 16))
+        self._images = _by_name(root / IMAGES)
+        self.names = tuple(self._images)
+        self._instances = _by_name(root / INSTANCES)
+        self._labels = _by_name(root / CLASSES) if (root / CLASSES).is_dir() else None
 
     def files(self, index: int) -> tuple[Path, ...]:
         """Return image, instances and, where there are any, classes of picture ``index``."""
-        folders = ["instances", *(["classes"] if self._has_classes else [])]
-        return (self._images[index], *(self._map(folder, index) for folder in folders))
+        name = self.names[index]
+        maps = [self._instances.get(name, [self.root / INSTANCES / f"{name}.png"])]
+        if self._labels is not None:
+            maps.append(self._labels.get(name, [self.root / CLASSES / f"{name}.png"]))
+        return (self._images[name][0], *(paths[0] for paths in maps))
 
     def read(self, index: int) -> Labelled:
         """Read picture ``index``."""
         paths = self.files(index)
-        image = read_image(paths[0])
-        instances = _read_map(paths[1], image.shape[:2]).astype(np.int32)
-        if not self._has_classes:
+        image = read_image(paths[0], self.bits)
+        numbers = read_map(paths[1], image.shape)
+        _refuse_full(numbers, paths[1])
+        instances = numbers.astype(np.int32)
+        if self._labels is None:
             return Labelled(image, instances, (instances > 0).astype(np.uint8))
-        classes = _read_map(paths[2], image.shape[:2])
-        wrong = sorted({*np.unique(classes).tolist()} - {*range(len(self.classes) + 1), IGNORE})
+        labels = read_map(paths[2], image.shape)
+        wrong = sorted({*np.unique(labels).tolist()} - {*range(len(self.classes) + 1), IGNORE})
         if wrong:
             raise BrokenSampleError(
-                paths[2], f"holds the classes {wrong}, expected 0..{len(self.classes)} and {IGNORE}"
+                paths[2],
+                f"has the classes {wrong[:8]}, expected 0..{len(self.classes)} or {IGNORE}",
             )
-        labels: Image = classes.astype(np.uint8)
-        return Labelled(image, np.where(labels == IGNORE, 0, instances), labels)
+        instances[labels == IGNORE] = 0
+        return Labelled(image, instances, labels.astype(np.uint8))
 
-    def _map(self, folder: str, index: int) -> Path:
-        stem = self.root / folder / self.names[index]
-        candidates = (stem.with_name(stem.name + ending) for ending in ENDINGS)
-        return next(
-            (path for path in candidates if path.exists()), stem.with_name(f"{stem.name}.png")
-        )
+    def orphans(self) -> Sequence[BrokenSampleError]:
+        """Return label maps without a picture, and files that share one name."""
+        found = []
+        for files in (self._images, self._instances, self._labels or {}):
+            for name, (first, *others) in files.items():
+                reason = f"is left out: {first.name} has the same name"
+                found += [BrokenSampleError(path, reason) for path in others]
+                if name not in self._images:
+                    found.append(BrokenSampleError(first, "there is no picture of this name"))
+        return found
 
 
-def read_image(path: Path) -> Image:
-    """Read a picture as (H, W, 3) uint8 RGB; 16 bits a channel are shifted down to 8.
+def read_card(root: Path) -> dict[str, Any]:
+    """Return what ``dataset.json`` says, checked; an empty one where there is none.
 
     Raises:
-        BrokenSampleError: It is missing or does not decode.
+        ConfigurationError: It is no JSON object, or ``classes`` or ``bits`` are no such thing.
     """
-    if not path.exists():
-        raise BrokenSampleError(path, "no such picture")
-    image = cv2.imread(str(path), cv2.IMREAD_COLOR)
-    if image is None:
-        raise BrokenSampleError(path, "does not decode as a picture")
-    return np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2RGB), np.uint8)
-
-
-def _read_map(path: Path, shape: tuple[int, ...]) -> NDArray[np.generic]:
-    if not path.exists():
-        raise BrokenSampleError(path, "no such label map")
-    values = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
-    if values is None or values.ndim != 2:
-        seen = "does not decode" if values is None else f"has {values.shape[-1]} channels"
-        raise BrokenSampleError(path, f"{seen}, expected a label map of one channel")
-    if values.shape != shape:
-        raise BrokenSampleError(path, f"is {values.shape}, its picture {tuple(shape)}")
-    return np.asarray(values)
-
-
-def _card_classes(path: Path) -> tuple[str, ...]:
-    if not path.exists():
-        return ()
+    path = root / CARD
+    if not path.is_file():
+        return {}
     try:
-        return tuple(str(name) for name in json.loads(path.read_text())["classes"])
-    except (ValueError, KeyError, TypeError) as error:
-        raise ConfigurationError(
-            f'{path}: expected a JSON object with "classes": [...]: {error}'
-        ) from error
+        card = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ConfigurationError(f"{path}: expected JSON: {error}") from error
+    if not isinstance(card, dict):
+        raise ConfigurationError(f"{path}: expected a JSON object, got {type(card).__name__}")
+    faults = []
+    names = card.get("classes", [])
+    if not (isinstance(names, list) and all(isinstance(name, str) and name for name in names)):
+        faults.append(f'{path}: expected "classes" to be a list of names, got {names!r}')
+    elif len(set(names)) != len(names) or len(names) >= IGNORE:
+        faults.append(f'{path}: expected "classes" to be up to 254 different names, got {names}')
+    bits = card.get("bits", 16)
+    if not (isinstance(bits, int) and 8 <= bits <= 16):
+        faults.append(f'{path}: expected "bits" to be 8..16, got {bits!r}')
+    if faults:
+        raise ConfigurationError(faults)
+    return card
+
+
+def _by_name(folder: Path) -> dict[str, list[Path]]:
+    """Return the pictures of a folder by their path without ending; one file each, usually."""
+    found: dict[str, list[Path]] = {}
+    for path in find_pictures(folder):
+        found.setdefault(path.relative_to(folder).with_suffix("").as_posix(), []).append(path)
+    for paths in found.values():
+        paths.sort(key=lambda path: ENDINGS.index(path.suffix.lower()))
+    return found
+
+
+def _refuse_full(numbers: NDArray[np.generic], path: Path) -> None:
+    """Refuse 8-bit maps that reach 255: masks of 0 and 255, or numbers that wrapped around."""
+    if numbers.dtype != np.uint8 or not numbers.size or numbers.max() < IGNORE:
+        return
+    count = len(np.unique(numbers))
+    if count == 2:
+        reason = "holds only 0 and 255, a mask; expected another number for each instance"
+    else:
+        reason = (
+            "numbers up to 255, the last that 8 bits hold, so instances may share one; expected "
+            "a 16-bit map (and ignored pixels as 255 in classes/, not here)"
+        )
+    raise BrokenSampleError(path, reason)

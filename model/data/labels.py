@@ -14,6 +14,9 @@ from numpy.typing import NDArray
 IGNORE = 255
 """Label of a pixel that neither teaches nor punishes."""
 
+UNNAMED = "object"
+"""Name of the class of data without class names."""
+
 Image = NDArray[np.uint8]
 Polygon = Sequence[tuple[float, float]]
 """Corners (x, y) in pixels."""

@@ -1,13 +1,24 @@
-"""Open a data set, whatever its layout."""
+"""Open a data set, whatever its layout.
+
+What tells the layouts apart: Cityscapes has ``leftImg8bit/``, COCO a JSON file or
+``annotations/instances_*.json``, label maps ``images/`` and ``instances/``, YOLO ``images/`` and
+``labels/``.
+"""
 
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
-from model.data.dataset import DataSet, Split, split_by_name
-from model.data.label_maps import LabelMaps
+from contract.errors import ConfigurationError
+from model.data import cityscapes, label_maps, yolo
+from model.data.coco import Coco
+from model.data.dataset import DataSet, Joined, Renamed, Split, split_by_name
 
 Layout = Literal["auto", "cityscapes", "coco", "label-maps", "yolo"]
+
+_LOOKED_FOR = """\
+cityscapes (leftImg8bit/ and gtFine/), coco (a JSON file, or annotations/instances_*.json), \
+label-maps (images/ and instances/) or yolo (images/ and labels/)"""
 
 
 def open_data_set(
@@ -17,5 +28,102 @@ def open_data_set(
     split: Split = "all",
     classes: Sequence[str] | None = None,
 ) -> DataSet:
-    """Open a data set of label maps (the lead's stand-in until helper A's is here)."""
-    return split_by_name(LabelMaps(path, classes), split)
+    """Open a data set; pictures are read later, one by one.
+
+    Args:
+        path: Folder, or annotation file of COCO.
+        layout: What to take it for; ``auto`` looks.
+        split: Which part. Cityscapes, COCO (``instances_train*``, ``instances_val*``) and YOLO
+            (folders ``train*`` and ``val*``) have their own, everything else is split by name.
+        classes: Which classes, in which order; others become background. Label maps take them as
+            the names of their classes instead, unless ``dataset.json`` has every one of them.
+
+    Raises:
+        ConfigurationError: There is no such data set, or it is broken as a whole; all faults.
+    """
+    if not path.exists():
+        raise ConfigurationError(f"{path}: there is no such data set")
+    found = detect(path) if layout == "auto" else layout
+    if found == "label-maps":
+        named = label_maps.read_card(path).get("classes", [])
+        names = None if classes and set(classes) <= set(named) else classes
+        data: DataSet = split_by_name(label_maps.LabelMaps(path, names), split)
+    elif found == "cityscapes":
+        data = cityscapes.Cityscapes(path, split)
+    elif found == "coco":
+        data = _open_coco(path, split)
+    else:
+        data = yolo.Yolo(path).part(split)
+    return _chosen(data, classes) if classes else data
+
+
+def detect(path: Path) -> Layout:
+    """Return the layout that the files have.
+
+    Raises:
+        ConfigurationError: It is none that is known; says what was looked for and found.
+    """
+    if path.is_file() and path.suffix == ".json":
+        return "coco"
+    if (path / cityscapes.IMAGES).is_dir():
+        return "cityscapes"
+    if any((path / "annotations").glob("instances_*.json")):
+        return "coco"
+    if (path / label_maps.IMAGES).is_dir() and (path / label_maps.INSTANCES).is_dir():
+        return "label-maps"
+    if any((path / folder / yolo.LABELS).is_dir() for folder in (".", "train", "val", "valid")):
+        return "yolo"
+    seen = "is a file" if path.is_file() else f"found {_listing(path)}"
+    raise ConfigurationError(f"{path}: {seen}; expected {_LOOKED_FOR}")
+
+
+def _open_coco(path: Path, split: Split) -> DataSet:
+    if path.is_file():
+        return split_by_name(Coco(path), split)
+    files = sorted((path / "annotations").glob("instances_*.json"))
+    if not files:
+        raise ConfigurationError(f"{path}: expected annotations/instances_*.json")
+    parts = {
+        kind: [file for file in files if file.stem.startswith(f"instances_{start}")]
+        for kind, start in (("train", "train"), ("validation", "val"))
+    }
+    own = all(parts.values())
+    if own:
+        files = parts[split] if split != "all" else [*parts["train"], *parts["validation"]]
+    opened = [Coco(file, prefix=f"{file.stem.removeprefix('instances_')}/") for file in files]
+    different = [part for part in opened if part.classes != opened[0].classes]
+    if different:
+        raise ConfigurationError(
+            [f"{d.root}: categories differ from those of {opened[0].root}" for d in different]
+        )
+    data = _At(path, opened)
+    return data if own else split_by_name(data, split)
+
+
+class _At(Joined):
+    """Annotation files of one folder."""
+
+    def __init__(self, root: Path, parts: Sequence[DataSet]) -> None:
+        super().__init__(parts)
+        self.root = root
+
+
+def _chosen(data: DataSet, classes: Sequence[str]) -> DataSet:
+    if tuple(classes) == data.classes:
+        return data
+    faults = [
+        f"{data.root}: has no class {name!r}, expected some of {list(data.classes)}"
+        for name in classes
+        if name not in data.classes
+    ]
+    if len(set(classes)) < len(classes):
+        faults.append(f"classes {list(classes)} name one twice")
+    if faults:
+        raise ConfigurationError(faults)
+    return Renamed(data, classes)
+
+
+def _listing(folder: Path) -> str:
+    names = sorted(f"{p.name}/" if p.is_dir() else p.name for p in folder.iterdir())
+    more = f" and {len(names) - 8} more" if len(names) > 8 else ""
+    return f"{', '.join(names[:8]) or 'nothing'}{more}"

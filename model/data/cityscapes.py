@@ -1,0 +1,130 @@
+"""Cityscapes as it is downloaded: ``leftImg8bit/SPLIT/CITY/`` beside ``gtFine/SPLIT/CITY/``.
+
+An ``*_instanceIds.png`` holds, per pixel, ``class * 1000 + n`` for object ``n`` of one of the
+classes that have objects, or just the class. What the numbers mean is taken from the official
+table, ``cityscapesscripts.helpers.labels``:
+
+* the eight classes that are evaluated become labels 1..8, their objects keep their number;
+* a group of them that was not taken apart (the class alone, below 1000) is ignored: objects are
+  there, but not which pixel is whose;
+* caravans and trailers are ignored as well: vehicles that are not evaluated as any of the eight, so
+  that neither finding nor missing them should be punished;
+* everything else is background. So are the void classes without objects (unlabelled, ego vehicle,
+  static, dynamic, ground, ...), although the benchmark forgives detections there: a deployed model
+  must stay silent on its own bonnet or a bin, and learns that only if they are background. A
+  licence plate never appears in these files, the vehicle around it does.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from contract.errors import ConfigurationError
+from model.data.dataset import BrokenSampleError, DataSet, Split
+from model.data.labels import IGNORE, Labelled
+from model.data.read import read_image, read_map
+
+CLASSES = {
+    24: "person",
+    25: "rider",
+    26: "car",
+    27: "truck",
+    28: "bus",
+    31: "train",
+    32: "motorcycle",
+    33: "bicycle",
+}
+"""The classes with objects that are evaluated, by their official number."""
+
+IGNORED = (29, 30)
+"""Caravan and trailer: classes with objects that are not evaluated."""
+
+BACKGROUND_BELOW = 24
+
+FOLDERS: dict[Split, tuple[str, ...]] = {
+    "train": ("train",),
+    "validation": ("val",),
+    "all": ("train", "val"),
+}
+IMAGES, LABELS = "leftImg8bit", "gtFine"
+_IMAGE_ENDING, _LABELS_ENDING = "_leftImg8bit.png", "_gtFine_instanceIds.png"
+
+
+class Cityscapes(DataSet):
+    """Street scenes of 50 cities.
+
+    Args:
+        root: Folder that holds ``leftImg8bit`` and ``gtFine``.
+        split: The official one; the test pictures have no labels and are never read.
+
+    Raises:
+        ConfigurationError: A folder is missing.
+    """
+
+    def __init__(self, root: Path, split: Split = "all") -> None:
+        wanted = [root / kind / part for kind in (IMAGES, LABELS) for part in FOLDERS[split]]
+        missing = [f"{folder}: there is no such folder" for folder in wanted if not folder.is_dir()]
+        if missing:
+            raise ConfigurationError(
+                [*missing, f"{root}: expected Cityscapes with the split {split!r}, see above"]
+            )
+        self.root = root
+        self.classes = tuple(CLASSES.values())
+        below = root / IMAGES
+        files = [
+            path
+            for part in FOLDERS[split]
+            for path in sorted((below / part).glob(f"*/*{_IMAGE_ENDING}"))
+        ]
+        self.names = tuple(
+            path.relative_to(below).as_posix().removesuffix(_IMAGE_ENDING) for path in files
+        )
+        self._parts = FOLDERS[split]
+        self._table = _label_table()
+
+    def files(self, index: int) -> tuple[Path, ...]:
+        """Return image and instance numbers of picture ``index``."""
+        name = self.names[index]
+        return (
+            self.root / IMAGES / f"{name}{_IMAGE_ENDING}",
+            self.root / LABELS / f"{name}{_LABELS_ENDING}",
+        )
+
+    def read(self, index: int) -> Labelled:
+        """Read picture ``index``."""
+        image_path, labels_path = self.files(index)
+        image = read_image(image_path)
+        numbers = read_map(labels_path, image.shape).astype(np.int32)
+        single = numbers >= 1000
+        official = np.where(single, numbers // 1000, numbers)
+        wrong = (official > max(CLASSES)) | (single & (official < BACKGROUND_BELOW))
+        if wrong.any():
+            raise BrokenSampleError(
+                labels_path,
+                f"has the numbers {np.unique(numbers[wrong])[:8].tolist()}, expected a class 0..33 "
+                "or, for objects, class * 1000 + n with a class 24..33",
+            )
+        labels = self._table[official]
+        # A group of a class that has objects, or an object of a class that is not evaluated.
+        labels[(labels != 0) & ~single] = IGNORE
+        return Labelled(image, np.where((labels > 0) & (labels < IGNORE), numbers, 0), labels)
+
+    def orphans(self) -> Sequence[BrokenSampleError]:
+        """Return label files without a picture."""
+        known = set(self.names)
+        below = self.root / LABELS
+        return [
+            BrokenSampleError(path, f"there is no picture of this name below {IMAGES}/")
+            for part in self._parts
+            for path in sorted((below / part).glob(f"*/*{_LABELS_ENDING}"))
+            if path.relative_to(below).as_posix().removesuffix(_LABELS_ENDING) not in known
+        ]
+
+
+def _label_table() -> np.ndarray[tuple[int], np.dtype[np.uint8]]:
+    """Return the label (0, 1..8, 255) of every official class."""
+    table = np.zeros(max(CLASSES) + 1, np.uint8)
+    table[list(IGNORED)] = IGNORE
+    table[list(CLASSES)] = range(1, len(CLASSES) + 1)
+    return table
