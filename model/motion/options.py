@@ -84,11 +84,16 @@ class Motion(_Table):
         pixels = height * width
         return self.model_copy(
             update={
-                "gap": tuple(max(1, round(_absolute(length, height))) for length in self.gap),
+                "gap": tuple(_odd(_absolute(length, height)) for length in self.gap),
                 "min_pixels": max(20.0, _absolute(self.min_pixels, pixels)),
                 "max_pixels": _absolute(self.max_pixels, pixels),
             }
         )
+
+
+def _odd(length: float) -> int:
+    """Round to an odd number: OpenCV moves what it closes with an even element by a pixel."""
+    return 2 * max(0, round((length - 1) / 2)) + 1
 
 
 def _absolute(length: float, whole: int) -> float:
