@@ -15,6 +15,8 @@ from model.data.labels import IGNORE, Image, Labelled
 _OPACITY = 0.45
 _GAP = 4
 """Pixels between cells."""
+_GROUND = 48
+"""Grey between pictures: the edge of a black picture stays visible."""
 _HATCH = 6
 """Pixels from one line of the hatching to the next."""
 _GOLDEN = 0.61803398875
@@ -33,7 +35,7 @@ def contact_sheet(
 
     Returns:
         (R * (S + gap) + gap, C * (S + gap) + gap, 3) uint8 RGB, C the smaller of ``columns`` and
-        the number of pictures; the ground is black.
+        the number of pictures; the ground is dark grey.
 
     Raises:
         ValueError: There are no pictures, or ``columns`` or ``side`` is below 1.
@@ -44,7 +46,7 @@ def contact_sheet(
     columns = min(columns, len(pictures))
     rows = -(-len(pictures) // columns)
     step = side + _GAP
-    sheet = np.zeros((rows * step + _GAP, columns * step + _GAP, 3), np.uint8)
+    sheet = np.full((rows * step + _GAP, columns * step + _GAP, 3), _GROUND, np.uint8)
     for number, picture in enumerate(pictures):
         drawn = draw_labels(shrink(picture, side))
         height, width = drawn.shape[:2]

@@ -4,6 +4,8 @@ import pytest
 from model.data.labels import IGNORE, Labelled
 from model.data.sheet import contact_sheet, draw_labels
 
+GROUND = 48
+
 
 def picture(height: int = 40, width: int = 80) -> Labelled:
     instances = np.zeros((height, width), np.int32)
@@ -19,12 +21,12 @@ def test_a_sheet_has_a_cell_for_every_picture_and_keeps_the_aspect():
 
     assert sheet.shape == (2 * 84 + 4, 2 * 84 + 4, 3)
     first = sheet[4:84, 4:84]
-    assert not first[:20].any()
-    assert first[21:59].any(axis=2).all()
+    assert (first[:20] == GROUND).all()
+    assert (first[21:59] != GROUND).any(axis=2).all()
     second = sheet[4:84, 88:168]
-    assert not second[:, :20].any()
-    assert second[:, 21:59].any(axis=2).all()
-    assert not sheet[88:, 88:].any()
+    assert (second[:, :20] == GROUND).all()
+    assert (second[:, 21:59] != GROUND).any(axis=2).all()
+    assert (sheet[88:, 88:] == GROUND).all()
 
 
 def test_every_instance_has_its_own_colour_and_the_background_keeps_its_own():
