@@ -4,7 +4,7 @@ What runs is the file that ships, through the worker's own engine and clustering
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 
@@ -13,11 +13,12 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from contract.artifact import Artifact
 from contract.errors import ConfigurationError
 from model.evaluation.boxes import Boxes, match_boxes, read_boxes
-from workers.engine import OnnxEngine, Predictions, Provider
-from workers.segmenter import Engine, Segmenter
+from model.evaluation.predict import Cell, ManySegmenters
+from model.evaluation.sweep import grid
+from workers.engine import OnnxEngine, Provider
+from workers.segmenter import Engine
 
 SWEEP = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.75, 0.8, 0.85, 0.9, 0.925, 0.95, 0.975, 0.99)
 """Score thresholds that are tried."""
@@ -32,12 +33,14 @@ class Scores:
         matched: Predicted boxes that have a true box of their own.
         predicted: All predicted boxes.
         true: All true boxes.
+        min_pixels: Smallest instance, in pixels of the model's input; 0 where it is the artifact's.
     """
 
     threshold: float
     matched: int
     predicted: int
     true: int
+    min_pixels: int = 0
 
     @property
     def recall(self) -> float:
@@ -66,6 +69,7 @@ class Report:
         iou: Least intersection over union of a matched pair.
         chosen: Scores at the threshold asked for (the artifact's own by default).
         sweep: Scores at every threshold tried, ascending.
+        grid: Scores at every threshold and every smallest size; empty where that was not asked for.
     """
 
     first: int
@@ -73,13 +77,24 @@ class Report:
     iou: float
     chosen: Scores
     sweep: tuple[Scores, ...]
+    grid: tuple[Scores, ...] = ()
 
-    def accuracy(self) -> dict[str, float]:
-        """Return the figures that an artifact carries (`contract.artifact.Artifact.accuracy`)."""
+    @property
+    def best(self) -> Scores:
+        """The scores of the grid with the highest F1; of equal ones those of the larger size."""
+        return max(self.grid, key=lambda scores: (scores.f1, scores.min_pixels))
+
+    def accuracy(self, scores: Scores | None = None) -> dict[str, float]:
+        """Return the figures that an artifact carries (`contract.artifact.Artifact.accuracy`).
+
+        Args:
+            scores: Those of the thresholds that it ships with; None takes the chosen ones.
+        """
+        scores = scores or self.chosen
         return {
-            f"recall_at_iou_{self.iou:g}": round(self.chosen.recall, 4),
-            f"precision_at_iou_{self.iou:g}": round(self.chosen.precision, 4),
-            "score_threshold": self.chosen.threshold,
+            f"recall_at_iou_{self.iou:g}": round(scores.recall, 4),
+            f"precision_at_iou_{self.iou:g}": round(scores.precision, 4),
+            "score_threshold": scores.threshold,
             "first_frame": float(self.first),
             "last_frame": float(self.last),
         }
@@ -113,6 +128,9 @@ def evaluate_boxes(
     class_name: str = "person",
     iou: float = 0.5,
     provider: Provider = "auto",
+    thresholds: Sequence[float] | None = None,
+    min_pixels: Sequence[int] | None = None,
+    with_grid: bool = False,
 ) -> Report:
     """Run an artifact over a video and compare its instances with true boxes.
 
@@ -126,6 +144,10 @@ def evaluate_boxes(
         class_name: The class that the true boxes show; other instances are left out.
         iou: Least intersection over union of a matched pair, 0..1.
         provider: Where to run: ``auto``, ``cpu`` or ``cuda``.
+        thresholds: Thresholds of the grid, 0.5..1; None takes `model.evaluation.sweep.THRESHOLDS`.
+        min_pixels: Smallest sizes of the grid, in pixels of the model's input; None takes
+            `model.evaluation.sweep.sizes`.
+        with_grid: Whether to try every threshold with every smallest size as well.
 
     Raises:
         ConfigurationError: A file is missing or malformed, the video is shorter than ``last``, or
@@ -144,10 +166,13 @@ def evaluate_boxes(
         )
     chosen = engine.artifact.score_threshold if score is None else score
     lowest = engine.artifact.seed_threshold  # instances with lower scores do not exist
-    thresholds = sorted({chosen, lowest, *(t for t in SWEEP if t > lowest)})
+    tried = sorted({chosen, lowest, *(t for t in SWEEP if t > lowest)})
+    cells = grid(engine.artifact, thresholds, min_pixels) if with_grid else []
     frames = read_frames(video, first, last)
-    scores = tuple(sweep(engine, frames, true, thresholds, class_name, iou))
-    return Report(first, last, iou, scores[thresholds.index(chosen)], scores)
+    own = [Cell(max(t, lowest), engine.artifact.min_pixels) for t in tried]
+    scores = score_cells(engine, frames, true, [*own, *cells], class_name, iou)
+    line = tuple(replace(s, threshold=t, min_pixels=0) for t, s in zip(tried, scores, strict=False))
+    return Report(first, last, iou, line[tried.index(chosen)], line, tuple(scores[len(tried) :]))
 
 
 def sweep(
@@ -158,59 +183,44 @@ def sweep(
     class_name: str,
     iou: float,
 ) -> list[Scores]:
-    """Score frames at several thresholds; the network sees each frame once.
+    """Score frames at several thresholds with the artifact's smallest size; see `score_cells`."""
+    cells = [Cell(t, engine.artifact.min_pixels) for t in thresholds]
+    return score_cells(engine, frames, true, cells, class_name, iou)
 
-    A threshold takes part in the clustering (an instance that is not reported does not cut into
-    its neighbours), so each is run as it ships instead of filtering the instances of the lowest.
+
+def score_cells(
+    engine: Engine,
+    frames: Iterable[tuple[int, NDArray[np.uint8]]],
+    true: Mapping[int, Boxes],
+    cells: Sequence[Cell],
+    class_name: str,
+    iou: float,
+) -> list[Scores]:
+    """Score frames at several thresholds and smallest sizes; the network sees each frame once.
 
     Args:
         engine: Runs the network.
         frames: Frame number and image, RGB uint8 (H, W, 3).
         true: True boxes by frame; a frame without an entry shows none.
-        thresholds: Lowest instance scores that count, 0..1.
+        cells: What the clustering is run with.
         class_name: The class that the true boxes show.
         iou: Least intersection over union of a matched pair, 0..1.
 
     Returns:
-        The scores at each threshold, in their order.
+        The scores of each cell, in their order.
     """
-    once = _Once(engine)
-    segmenters = [Segmenter(once, score_threshold=t) for t in thresholds]
-    counts = np.zeros((len(thresholds), 3), int)  # matched, predicted, true
+    segmenters = ManySegmenters(engine, cells)
+    counts = np.zeros((len(cells), 3), int)  # matched, predicted, true
     for number, image in frames:
-        once.forget()
         expected = true.get(number, np.zeros((0, 4)))
-        for row, segmenter in zip(counts, segmenters, strict=True):
-            (instances,) = segmenter.segment([image])
+        for row, instances in zip(counts, segmenters.segment(image), strict=True):
             boxes = [each.box for each in instances if each.class_name == class_name]
             predicted: Boxes = np.array(boxes, float).reshape(-1, 4)
             row += len(match_boxes(predicted, expected, iou)), len(boxes), len(expected)
-    rows = counts.tolist()
-    return [Scores(t, *row) for t, row in zip(thresholds, rows, strict=True)]
-
-
-class _Once:
-    """An engine that runs the network once per frame, however many segmenters ask for it."""
-
-    def __init__(self, engine: Engine) -> None:
-        self._engine = engine
-        self._predictions: Predictions | None = None
-
-    @property
-    def artifact(self) -> Artifact:
-        return self._engine.artifact
-
-    @property
-    def batch_sizes(self) -> tuple[int, ...]:
-        return (1,)
-
-    def forget(self) -> None:
-        self._predictions = None
-
-    def run(self, images: NDArray[np.uint8]) -> Predictions:
-        if self._predictions is None:
-            self._predictions = self._engine.run(images)
-        return self._predictions
+    return [
+        Scores(cell.threshold, matched, predicted, n_true, cell.min_pixels)
+        for cell, (matched, predicted, n_true) in zip(cells, counts.tolist(), strict=True)
+    ]
 
 
 def read_frames(video: Path, first: int, last: int) -> Iterator[tuple[int, NDArray[np.uint8]]]:

@@ -1,15 +1,99 @@
-"""Instances of the worker's segmenter as maps.
+"""Instances of the worker's segmenter: at several thresholds, and as maps.
 
-Legend: H, W pixels; I instances.
+Legend: N batch; H, W pixels; I instances.
 """
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from contract.artifact import Artifact
 from contract.mask import decode_mask
 from contract.result import Instance
+from workers.engine import Predictions
+from workers.segmenter import Engine, Segmenter
+
+
+class Cell(NamedTuple):
+    """What the clustering is run with.
+
+    Attributes:
+        threshold: Lowest seed score that starts an instance that is reported, 0..1: the higher one
+            of an artifact's seed and score thresholds.
+        min_pixels: Smallest instance, in pixels of the model's input.
+    """
+
+    threshold: float
+    min_pixels: int
+
+    @classmethod
+    def of(cls, artifact: Artifact, score_threshold: float | None = None) -> "Cell":
+        """Return what an artifact ships with, or that with another score threshold."""
+        score = artifact.score_threshold if score_threshold is None else score_threshold
+        return cls(max(artifact.seed_threshold, score), artifact.min_pixels)
+
+
+class ManySegmenters:
+    """Segments a picture with several thresholds; the network sees it once.
+
+    Thresholds take part in the clustering (an instance that is not reported does not cut into its
+    neighbours), so each is run as it ships instead of filtering the instances of the lowest.
+
+    Args:
+        engine: Runs the network.
+        cells: What the clustering is run with.
+    """
+
+    def __init__(self, engine: Engine, cells: Sequence[Cell]) -> None:
+        self._once = _Once(engine)
+        self._segmenters = [Segmenter(_With(self._once, cell)) for cell in cells]
+
+    def segment(self, image: NDArray[np.uint8]) -> list[list[Instance]]:
+        """Return the instances of uint8 (H, W, 3) RGB for each of the cells."""
+        self._once.forget()
+        return [segmenter.segment([image])[0] for segmenter in self._segmenters]
+
+
+class _Once:
+    """An engine that runs the network once per picture, however many segmenters ask for it."""
+
+    batch_sizes: tuple[int, ...] = (1,)
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._predictions: Predictions | None = None
+
+    @property
+    def artifact(self) -> Artifact:
+        return self._engine.artifact
+
+    def forget(self) -> None:
+        self._predictions = None
+
+    def run(self, images: NDArray[np.uint8]) -> Predictions:
+        if self._predictions is None:
+            self._predictions = self._engine.run(images)
+        return self._predictions
+
+
+class _With:
+    """An engine whose artifact has other thresholds."""
+
+    def __init__(self, engine: Engine, cell: Cell) -> None:
+        self._engine = engine
+        self.batch_sizes = engine.batch_sizes
+        self.artifact = msgspec.structs.replace(
+            engine.artifact,
+            seed_threshold=cell.threshold,
+            score_threshold=cell.threshold,
+            min_pixels=cell.min_pixels,
+        )
+
+    def run(self, images: NDArray[np.uint8]) -> Predictions:
+        return self._engine.run(images)
 
 
 def instance_map(

@@ -1,0 +1,240 @@
+"""Evaluation of an exported artifact on labelled pictures.
+
+What runs is the file that ships, through the worker's own engine and clustering; instances are
+compared in pixels of the pictures as they are on disk.
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+
+from contract.artifact import Artifact
+from contract.errors import ConfigurationError
+from contract.result import Instance
+from model.data.dataset import BrokenSampleError, DataSet, Renamed, Split, Subset
+from model.data.label_maps import read_card
+from model.data.labels import Labelled
+from model.data.open import Layout, detect, open_data_set
+from model.evaluation.choice import Row, Setting, as_shipped, choose
+from model.evaluation.classes import Pairing, pair
+from model.evaluation.figures import bowl, detection
+from model.evaluation.matching import PictureScores, score_picture
+from model.evaluation.predict import Cell, ManySegmenters, instance_map
+from model.evaluation.ranking import Metric, Ranking, choose_metric, make_ranking
+from model.evaluation.sweep import grid
+from workers.engine import OnnxEngine, Provider
+from workers.segmenter import Engine
+
+Progress = Callable[[Iterable[int], int], Iterable[int]]
+"""Passes numbers of pictures on, showing how many of the total (second argument) are done."""
+
+
+@dataclass(frozen=True)
+class Options:
+    """What to measure, and how.
+
+    Attributes:
+        layout: Layout of the data.
+        split: Part of the data.
+        classes: Class of the model, or ``ignore``, by class of the data.
+        metric: What to measure; ``auto`` follows the layout.
+        score: Lowest instance score that counts, 0..1; None takes the artifact's.
+        limit: Most pictures, spread over the data; None takes all.
+        sweep: Whether to try other thresholds and sizes, too.
+        thresholds: Seed thresholds to try, 0.5..1; None takes `model.evaluation.sweep.THRESHOLDS`.
+        min_pixels: Sizes to try, in pixels of the input; None takes `model.evaluation.sweep.sizes`.
+        provider: Where to run.
+    """
+
+    layout: Layout = "auto"
+    split: Split = "validation"
+    classes: Mapping[str, str] = field(default_factory=dict)
+    metric: Metric | Literal["auto"] = "auto"
+    score: float | None = None
+    limit: int | None = None
+    sweep: bool = False
+    thresholds: Sequence[float] | None = None
+    min_pixels: Sequence[int] | None = None
+    provider: Provider = "auto"
+
+
+@dataclass(frozen=True, eq=False)
+class Evaluation:
+    """Outcome of an evaluation.
+
+    Attributes:
+        artifact: What was measured.
+        data: The pictures evaluated, with the model's classes.
+        layout: Their layout.
+        pairing: Which class is which.
+        metric: What was measured.
+        shipped: Figures with the artifact's own thresholds (and the score threshold asked for).
+        rows: Figures of everything that a sweep tried; otherwise what ``shipped`` is made of.
+        best: What the sweep chose; None without one.
+        seen: Number of each picture that was measured, into ``data``.
+        scores: Counts of each of those, with the thresholds of ``shown``.
+        broken: Pictures that could not be read.
+        engine: What ran the network.
+    """
+
+    artifact: Artifact
+    data: DataSet
+    layout: Layout
+    pairing: Pairing
+    metric: Metric
+    shipped: Setting
+    rows: Sequence[Row]
+    best: Setting | None
+    seen: Sequence[int]
+    scores: Sequence[PictureScores]
+    broken: Sequence[BrokenSampleError]
+    engine: Engine
+
+    @property
+    def shown(self) -> Setting:
+        """What the report is about: the sweep's choice, or the artifact as it is."""
+        return self.best or self.shipped
+
+
+def evaluate_pictures(
+    model: Path, path: Path, options: Options, progress: Progress = lambda numbers, _: numbers
+) -> Evaluation:
+    """Measure an artifact on a data set.
+
+    Pictures that cannot be read are named in the outcome; the others still count.
+
+    Args:
+        model: Folder ``NAME/VERSION`` or its ``.onnx`` file.
+        path: The data set.
+        options: What to measure, and how.
+        progress: Shows how far it is.
+
+    Raises:
+        ConfigurationError: The artifact or the data do not load, their classes do not fit, there
+            are no pictures, or an option is out of its range.
+    """
+    engine = OnnxEngine(model, provider=options.provider, batch_sizes=(1,))
+    layout = detect(path) if options.layout == "auto" else options.layout
+    metric = choose_metric(options.metric, layout)
+    data, pairing = open_paired(path, layout, engine.artifact, options)
+    if options.limit is not None and options.limit < len(data):
+        chosen = np.linspace(0, len(data) - 1, options.limit).astype(int).tolist()
+        data = Subset(data, chosen)
+    ranking = make_ranking(metric, data, layout, pairing)
+    cells = _cells(engine.artifact, options, ranked=ranking is not None)
+    run = _Run(engine, data, pairing, cells, ranking)
+    run.go(progress)
+    rows = run.rows()
+    shipped = as_shipped(rows, engine.artifact, options.score, ranked=ranking is not None)
+    best = choose(rows, metric) if options.sweep else None
+    shown = (best or shipped).reported
+    return Evaluation(
+        artifact=engine.artifact,
+        data=data,
+        layout=layout,
+        pairing=pairing,
+        metric=metric,
+        shipped=shipped,
+        rows=rows,
+        best=best,
+        seen=run.seen,
+        scores=run.scores[cells.index(shown)],
+        broken=run.broken,
+        engine=engine,
+    )
+
+
+def open_paired(
+    path: Path, layout: Layout, artifact: Artifact, options: Options
+) -> tuple[DataSet, Pairing]:
+    """Open data with the model's classes.
+
+    Label maps without names take the model's, in its order, unless a mapping is given.
+
+    Raises:
+        ConfigurationError: See `evaluate_pictures`.
+    """
+    nameless = layout == "label-maps" and not read_card(path).get("classes") and not options.classes
+    names = artifact.classes if nameless else None
+    data = open_data_set(path, layout=layout, split=options.split, classes=names)
+    pairing = pair(data.classes, artifact.classes, options.classes)
+    if not len(data):
+        raise ConfigurationError(
+            f"{path}: no picture in the split {options.split!r}, expected some; give --split all, "
+            "or add pictures"
+        )
+    return Renamed(data, artifact.classes, options.classes), pairing
+
+
+def _cells(artifact: Artifact, options: Options, *, ranked: bool) -> list[Cell]:
+    own = [Cell.of(artifact, options.score)]
+    if ranked:
+        own.append(Cell(artifact.seed_threshold, artifact.min_pixels))
+    tried = grid(artifact, options.thresholds, options.min_pixels) if options.sweep else []
+    return sorted({*own, *tried})
+
+
+class _Run:
+    """Goes through the pictures once."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        data: DataSet,
+        pairing: Pairing,
+        cells: Sequence[Cell],
+        ranking: Ranking | None,
+    ) -> None:
+        self._data, self._pairing, self._cells, self._ranking = data, pairing, cells, ranking
+        self._segmenters = ManySegmenters(engine, cells)
+        self._instances: list[list[list[Instance]]] = [[] for _ in cells]
+        self.scores: list[list[PictureScores]] = [[] for _ in cells]
+        self.seen: list[int] = []
+        self.broken: list[BrokenSampleError] = []
+
+    def go(self, progress: Progress) -> None:
+        """Measure every picture.
+
+        Raises:
+            ConfigurationError: None of them can be read.
+        """
+        for index in progress(range(len(self._data)), len(self._data)):
+            try:
+                picture = self._data.read(index)
+            except BrokenSampleError as error:
+                self.broken.append(error)
+                continue
+            self.seen.append(index)
+            self._measure(index, picture)
+        if not self.seen:
+            raise ConfigurationError(
+                [str(error) for error in self.broken] + ["none of the pictures can be read"]
+            )
+
+    def _measure(self, index: int, picture: Labelled) -> None:
+        if self._ranking is not None:
+            self._ranking.see(index, picture)
+        found = self._segmenters.segment(picture.image)
+        for instances, scores, kept in zip(found, self.scores, self._instances, strict=True):
+            scores.append(score(picture, instances, self._pairing))
+            if self._ranking is not None:
+                kept.append(instances)
+
+    def rows(self) -> list[Row]:
+        """Return the figures of every cell."""
+        rows = []
+        for cell, scores, instances in zip(self._cells, self.scores, self._instances, strict=True):
+            counted = detection(scores, self._pairing.model)
+            ranked = self._ranking.figures(instances) if self._ranking else None
+            rows.append(Row(cell, counted, ranked or bowl(scores, self._pairing.model)))
+        return rows
+
+
+def score(picture: Labelled, instances: Sequence[Instance], pairing: Pairing) -> PictureScores:
+    """Compare instances of the measured classes with a picture."""
+    counted = [each for each in instances if each.class_name in pairing.measured]
+    predicted, labels, _ = instance_map(counted, picture.labels.shape, pairing.model)
+    return score_picture(predicted, labels, picture, n_classes=len(pairing.model))
