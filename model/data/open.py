@@ -12,7 +12,7 @@ from typing import Literal
 from contract.errors import ConfigurationError
 from model.data import cityscapes, label_maps, yolo
 from model.data.coco import Coco
-from model.data.dataset import DataSet, Joined, Renamed, Split, split_by_name
+from model.data.dataset import DataSet, Joined, Renamed, Split, Subset, split_by_name
 
 Layout = Literal["auto", "cityscapes", "coco", "label-maps", "yolo"]
 
@@ -34,7 +34,8 @@ def open_data_set(
         path: Folder, or annotation file of COCO.
         layout: What to take it for; ``auto`` looks.
         split: Which part. Cityscapes, COCO (``instances_train*``, ``instances_val*``) and YOLO
-            (folders ``train*`` and ``val*``) have their own, everything else is split by name.
+            (folders ``train*`` and ``val*``) have their own, label maps may name the pictures that
+            validate in ``dataset.json``; everything else is split by name.
         classes: Which classes, in which order; others become background. Label maps take them as
             the names of their classes instead, unless ``dataset.json`` has every one of them.
 
@@ -45,9 +46,11 @@ def open_data_set(
         raise ConfigurationError(f"{path}: there is no such data set")
     found = detect(path) if layout == "auto" else layout
     if found == "label-maps":
-        named = label_maps.read_card(path).get("classes", [])
+        card = label_maps.read_card(path)
+        named = card.get("classes", [])
         names = None if classes and set(classes) <= set(named) else classes
-        data: DataSet = split_by_name(label_maps.LabelMaps(path, names), split)
+        maps = label_maps.LabelMaps(path, names)
+        data: DataSet = _part(maps, card.get("validation"), split)
     elif found == "cityscapes":
         data = cityscapes.Cityscapes(path, split)
     elif found == "coco":
@@ -55,6 +58,18 @@ def open_data_set(
     else:
         data = yolo.Yolo(path).part(split)
     return _chosen(data, classes) if classes else data
+
+
+def _part(maps: DataSet, held: Sequence[str] | None, split: Split) -> DataSet:
+    """Split as ``dataset.json`` says in ``validation`` (names of pictures), else by name.
+
+    Frames of a video that follow each other look alike: which of them validate cannot be left to
+    their names.
+    """
+    if held is None or split == "all":
+        return split_by_name(maps, split)
+    chosen, wanted = set(held), split == "validation"
+    return Subset(maps, [i for i, name in enumerate(maps.names) if (name in chosen) == wanted])
 
 
 def detect(path: Path) -> Layout:

@@ -31,6 +31,8 @@ _GLOBAL = 0.45
 RESTLESS = "where the background is never at rest"
 """Why a piece is unclear."""
 
+_LARGEST_CUT = 1.2
+
 Line = tuple[float, float]
 
 
@@ -136,8 +138,8 @@ class Camera:
             return "in an ignored region"
         if piece.window(self._restless)[piece.mask].mean() > 0.1:
             return RESTLESS
-        # One that the border cuts shows a part of itself: more than a whole one is two.
-        largest = self.motion.largest if piece.is_inside(*self.shape) else 1.0
+        # One that the border cuts shows a part of itself: more than a large whole one is two.
+        largest = self.motion.largest if piece.is_inside(*self.shape) else _LARGEST_CUT
         if sizes.typical is not None and piece.pixels > largest * sizes.typical:
             return "larger than the others (largest)"
         if sizes.line is not None and self.motion.height_tolerance:

@@ -87,6 +87,8 @@ def test_the_data_set_says_how_it_was_made(made):
     assert card["classes"] == ["person"]
     assert card["made_by"] == ["seedstream ..."]
     assert card["validation"] == [f"street-1/{number:06d}" for number in range(52, 61)]
+    assert list(open_data_set(out, split="validation").names) == card["validation"]
+    assert len(open_data_set(out, split="train")) == FRAMES - 9
     assert scene["size"] == [360, 480]
     assert scene["options"]["class"] == "person"
     assert scene["objects"] == summary.objects
