@@ -102,18 +102,19 @@ class Upsampler(nn.Module):
 class Encoder(nn.Module):
     """Sixteen layers from RGB to 128 channels at an eighth of the resolution.
 
-    Dropout is 0.03 in the 64-channel stage and 0.3 in the 128-channel stage (ERFNet, section IV).
+    Published (ERFNet, section IV) is a dropout of 0.3 in the 128-channel stage and of a tenth of
+    that in the 64-channel stage.
     """
 
-    def __init__(self, pretraining_channels: int) -> None:
+    def __init__(self, pretraining_channels: int, dropout: float) -> None:
         super().__init__()
         self.initial_block = Downsampler(3, 16)
         self.layers = nn.ModuleList(
             [
                 Downsampler(16, 64),
-                *(NonBottleneck1d(64, dropout=0.03, dilation=1) for _ in range(5)),
+                *(NonBottleneck1d(64, dropout=dropout / 10, dilation=1) for _ in range(5)),
                 Downsampler(64, 128),
-                *(NonBottleneck1d(128, dropout=0.3, dilation=d) for d in _DILATIONS * 2),
+                *(NonBottleneck1d(128, dropout=dropout, dilation=d) for d in _DILATIONS * 2),
             ]
         )
         # Classification head of the encoder's pretraining: not run here, kept because published
@@ -158,12 +159,15 @@ class BranchedERFNet(nn.Module):
         heads: Output channels of each decoder, at least one decoder with at least one channel.
         input_power: Exponent of the brightness before the first layer. Below 1 it spreads dark
             tones, as microscopes and night cameras need; published networks have 1.
+        dropout: Share of the channels that training drops in the encoder's deep stage.
 
     Raises:
         ValueError: ``heads`` is empty or holds a number below 1, or the exponent is not above 0.
     """
 
-    def __init__(self, heads: Sequence[int], input_power: float = 1.0) -> None:
+    def __init__(
+        self, heads: Sequence[int], input_power: float = 1.0, dropout: float = 0.3
+    ) -> None:
         super().__init__()
         if not input_power > 0:
             raise ValueError(f"input_power is {input_power}, expected a number above 0")
@@ -171,7 +175,7 @@ class BranchedERFNet(nn.Module):
         if not heads or min(heads) < 1:
             raise ValueError(f"heads is {list(heads)}, expected at least one number, each >= 1")
         self.heads = tuple(heads)
-        self.encoder = Encoder(sum(heads))
+        self.encoder = Encoder(sum(heads), dropout)
         self.decoders = nn.ModuleList(Decoder(channels) for channels in heads)
 
     @torch.no_grad()

@@ -16,7 +16,7 @@ from model.augment.compose import Composer
 from model.augment.cut_outs import CutOutSource, PictureCutOuts, StoredCutOuts
 from model.data.cache import Cached
 from model.data.dataset import DataSet, Joined, Renamed, Split, Subset, fingerprint
-from model.data.labels import IGNORE, CutOut, Scene
+from model.data.labels import IGNORE, UNNAMED, CutOut, Scene
 from model.data.open import open_data_set
 from model.motion.store import StoredScene, read_scenes
 from model.training.recipe import Recipe, Source
@@ -84,8 +84,8 @@ def open_training_data(recipe: Recipe, root: Path, cache_bytes: int) -> Training
         raise ConfigurationError(faults)
     classes = _classes(recipe, opened)
     share = cache_bytes // len(opened)
-    learned = [
-        Cached(Renamed(data, classes, source.classes), share)
+    learned: list[DataSet] = [
+        Cached(Renamed(data, classes, _mapping(data, source, classes)), share)
         for data, source in zip(opened, recipe.sources, strict=True)
     ]
     empty = [f"{data.root}: no pictures to learn from" for data in learned if not len(data)]
@@ -107,12 +107,24 @@ def open_training_data(recipe: Recipe, root: Path, cache_bytes: int) -> Training
 
 
 def _open(recipe: Recipe, source: Source, root: Path, split: Split) -> DataSet:
-    # A data set of label maps has no class names of its own: the recipe's are the ones.
-    names = recipe.classes if len(recipe.sources) == 1 and not source.classes else None
-    path = root / source.path
-    if source.layout == "label-maps" and names:
-        return open_data_set(path, layout="label-maps", split=split, classes=names)
-    return open_data_set(path, layout=source.layout, split=split)
+    return open_data_set(root / source.path, layout=source.layout, split=split)
+
+
+def _mapping(data: DataSet, source: Source, classes: tuple[str, ...]) -> dict[str, str]:
+    """New class names by those of the data; data without names of their own take the only one.
+
+    Raises:
+        ConfigurationError: No class of the data is one of the model's.
+    """
+    mapping = dict(source.classes)
+    if data.classes == (UNNAMED,) and UNNAMED not in mapping and len(classes) == 1:
+        mapping[UNNAMED] = classes[0]
+    if not any(mapping.get(name, name) in classes for name in data.classes):
+        raise ConfigurationError(
+            f"{data.root}: its classes are {list(data.classes)}, the model's {list(classes)}: none "
+            "is the same; name them in the recipe's sources.classes"
+        )
+    return mapping
 
 
 def _classes(recipe: Recipe, opened: Sequence[DataSet]) -> tuple[str, ...]:
@@ -126,12 +138,16 @@ def _classes(recipe: Recipe, opened: Sequence[DataSet]) -> tuple[str, ...]:
 
 def _validation(recipe: Recipe, root: Path, classes: tuple[str, ...]) -> DataSet | None:
     """The validation parts of the sources that are learned from in part."""
-    parts = [
-        Renamed(_open(recipe, source, root, "validation"), classes, source.classes)
+    opened = [
+        (_open(recipe, source, root, "validation"), source)
         for source in recipe.sources
         if source.split == "train"
     ]
-    parts = [part for part in parts if len(part)]
+    parts = [
+        Renamed(data, classes, _mapping(data, source, classes))
+        for data, source in opened
+        if len(data)
+    ]
     return Joined(parts) if parts else None
 
 

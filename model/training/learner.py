@@ -64,7 +64,7 @@ class Learner:
     ) -> None:
         self._recipe, self._processes = recipe, processes
         self._dtype = _DTYPES[arithmetic]
-        network = BranchedERFNet([2 + recipe.n_sigma, classes], recipe.input_power)
+        network = BranchedERFNet([2 + recipe.n_sigma, classes], recipe.input_power, recipe.dropout)
         network.init_instance_head(recipe.n_sigma)
         # Weights of the encoder's pretraining head: never run, and DDP waits for every gradient.
         network.encoder.output_conv.requires_grad_(False)

@@ -121,6 +121,9 @@ class Recipe(Part):
     input_power: float = Field(default=1.0, gt=0)
     """Exponent of the brightness 0..1 before the first layer; below 1 it spreads dark tones."""
 
+    dropout: float = Field(default=0.3, ge=0, lt=1)
+    """Share of the channels that training drops in the encoder's deep stage."""
+
     learn_center: bool = False
     """Pull embeddings to the mean of an object's embeddings (equation 10) instead of its middle."""
 

@@ -118,7 +118,7 @@ def _loss(learner: Learner, recipe: Recipe, picture: Labelled) -> float:
     shown = fitted(picture, recipe.input_size)
     terms = learner.measure(
         [
-            torch.from_numpy(shown.image).permute(2, 0, 1)[None].float() / 255,
+            torch.from_numpy(shown.image.copy()).permute(2, 0, 1)[None].float() / 255,
             torch.from_numpy(shown.instances.astype(np.int64))[None],
             torch.from_numpy(shown.labels.astype(np.int64))[None],
         ]

@@ -1,0 +1,286 @@
+import json
+
+import cv2
+import numpy as np
+import pytest
+import torch
+
+from contract.errors import ConfigurationError
+from contract.settings import load_settings
+from model.checkpoint import load_checkpoint
+from model.data.dataset import BrokenSampleError
+from model.training.learner import Learner, choose_arithmetic
+from model.training.settings import TrainSettings
+from model.training.train import NonFiniteLossError, train
+from tests.made_data import RECIPE, write_discs, write_recipe
+
+STEPS = 3 + 3 + 5
+"""Two epochs of three batches, then one of five (10 pictures of 12 are learned from)."""
+
+
+@pytest.fixture(scope="module")
+def discs(tmp_path_factory):
+    return write_discs(tmp_path_factory.mktemp("discs"))
+
+
+@pytest.fixture
+def settings(discs, tmp_path):
+    def make(text: str = RECIPE, **overrides) -> TrainSettings:
+        given = {
+            "recipe": str(write_recipe(tmp_path, text)),
+            "data": discs,
+            "out": tmp_path / "run",
+            "device": "cpu",
+            "precision": "float32",
+            "threads": 1,
+            "data_workers": 0,
+            "checkpoint_every": 2,
+            "log_every": 1,
+        }
+        return load_settings(TrainSettings, **given | overrides)
+
+    return make
+
+
+def curve(run) -> list[dict]:
+    lines = [json.loads(line) for line in (run / "log.jsonl").read_text().splitlines()]
+    return [line for line in lines if "loss" in line]
+
+
+def weights(path) -> dict[str, torch.Tensor]:
+    return torch.load(path, weights_only=True)["model_state_dict"]
+
+
+def test_a_run_leaves_what_export_reads_and_a_record(settings, discs):
+    best = train(settings())
+
+    run = best.parent.parent
+    checkpoint = load_checkpoint(best)
+    assert checkpoint.classes == ["disc"]
+    assert checkpoint.name == "discs"
+    assert checkpoint.input_size == [64, 64]
+    assert "ap_at_iou_0.5" in checkpoint.accuracy
+    record = json.loads((run / "run.json").read_text())
+    assert record["steps"] == record["done"] == STEPS
+    assert record["recipe"]["stages"][1]["freeze_batch_norm"]
+    assert record["data"][0]["path"] == str(discs)
+    assert len(record["data"][0]["fingerprint"]) == 64
+    assert record["settings"]["seed"] == 0
+    assert record["attempts"][0]["commit"]
+    assert record["results"]["best"]["step"] <= STEPS
+    assert list((run / "tensorboard").iterdir())
+    assert not list(run.rglob("*.partial"))
+
+
+def test_the_curve_names_step_epoch_rate_and_every_term(settings):
+    run = train(settings()).parent.parent
+
+    lines = curve(run)
+
+    assert [line["step"] for line in lines] == list(range(STEPS))
+    assert [line["epoch"] for line in lines] == [1, 1, 1, 2, 2, 2, 3, 3, 3, 3, 3]
+    assert all(line["loss"] > 0 and line["gradient_norm"] > 0 for line in lines)
+    assert lines[0]["learning_rate"] == 5e-4
+    assert lines[3]["learning_rate"] == pytest.approx(5e-4 * 0.5**0.9)
+    assert lines[6]["learning_rate"] == 5e-4
+
+
+def test_only_the_newest_checkpoints_and_the_best_are_kept(settings):
+    best = train(settings(keep_checkpoints=2))
+
+    names = sorted(path.name for path in best.parent.iterdir())
+    assert names == ["best.pt", "step-00000010.pt", "step-00000011.pt"]
+
+
+def test_the_same_seed_gives_the_same_curve_and_another_one_does_not(settings, tmp_path):
+    one = curve(train(settings(out=tmp_path / "one")).parent.parent)
+    same = curve(train(settings(out=tmp_path / "same")).parent.parent)
+    other = curve(train(settings(out=tmp_path / "other", seed=1)).parent.parent)
+
+    assert [line["loss"] for line in one] == [line["loss"] for line in same]
+    assert one[0]["loss"] != other[0]["loss"]
+
+
+@pytest.mark.parametrize("stop", [2, 6, 9])
+def test_a_stopped_run_goes_on_exactly_as_one_that_was_not(settings, tmp_path, stop):
+    whole = train(settings(out=tmp_path / "whole"))
+
+    train(settings(stop_after=stop))
+    run = train(settings()).parent.parent
+
+    assert [line["loss"] for line in curve(run)] == [
+        line["loss"] for line in curve(whole.parent.parent)
+    ]
+    last = f"step-{STEPS:08d}.pt"
+    expected, found = weights(whole.with_name(last)), weights(run / "checkpoints" / last)
+    assert all(torch.equal(found[name], value) for name, value in expected.items())
+
+
+def test_a_finished_run_is_not_repeated(settings):
+    first = train(settings())
+    written = first.stat().st_mtime_ns
+
+    assert train(settings()) == first
+    assert first.stat().st_mtime_ns == written
+
+
+def test_frozen_batch_norm_keeps_its_statistics(settings):
+    train(settings(stop_after=6))
+    folder = settings().out / "checkpoints"
+    name = "encoder.layers.3.bn1.running_mean"
+    before = weights(folder / "step-00000006.pt")
+    train(settings())
+    after = weights(folder / f"step-{STEPS:08d}.pt")
+
+    assert torch.equal(before[name], after[name])
+    assert not torch.equal(
+        before[name.replace("running_mean", "weight")],
+        after[name.replace("running_mean", "weight")],
+    )
+
+
+def test_a_folder_with_another_run_is_refused_with_what_differs(settings):
+    train(settings(stop_after=1))
+
+    with pytest.raises(ConfigurationError, match=r"another seed: was 0, is 3; choose"):
+        train(settings(seed=3))
+    changed = RECIPE.replace("min_pixels = 8", "min_pixels = 9")
+    with pytest.raises(ConfigurationError, match="min_pixels was 8, is 9"):
+        train(settings(changed))
+
+
+def test_other_pictures_are_other_data(settings, tmp_path):
+    data = write_discs(tmp_path / "copy")
+    train(settings(data=data, stop_after=1))
+    write_discs(data, seed=9)
+
+    with pytest.raises(ConfigurationError, match="another data"):
+        train(settings(data=data))
+
+
+def test_a_broken_picture_is_named(settings, tmp_path):
+    data = write_discs(tmp_path / "broken")
+    for path in (data / "images").iterdir():
+        path.write_bytes(path.read_bytes()[:40])
+
+    with pytest.raises(BrokenSampleError, match=r"\d{3}\.png"):
+        train(settings(data=data))
+
+
+def test_a_picture_without_labels_is_named_before_training(settings, tmp_path):
+    data = write_discs(tmp_path / "half")
+    for path in (data / "instances").iterdir():
+        path.unlink()
+
+    with pytest.raises((BrokenSampleError, ConfigurationError), match=r"\.png"):
+        train(settings(data=data))
+
+
+def test_data_that_are_missing_are_named(settings, tmp_path):
+    with pytest.raises(ConfigurationError, match="nowhere"):
+        train(settings(data=tmp_path / "nowhere"))
+
+
+def test_a_loss_that_is_no_number_stops_and_names_the_batch(settings, monkeypatch):
+    step = Learner.step
+
+    def spoil(learner, batch, rate, **options):
+        batch[0][0, 0, 0, 0] = float("nan")
+        return step(learner, batch, rate, **options)
+
+    train(settings(stop_after=2))
+    monkeypatch.setattr(Learner, "step", spoil)
+    with pytest.raises(
+        NonFiniteLossError, match=r"step 2: .*0\d\d \(crop 8\).*learning_rate"
+    ) as caught:
+        train(settings())
+
+    assert str(caught.value).count("(crop ") == 4
+    monkeypatch.undo()
+    newest = sorted(settings().out.glob("checkpoints/step-*.pt"))[-1]
+    assert all(value.isfinite().all() for value in weights(newest).values())
+
+
+def test_a_batch_that_the_processes_cannot_share_is_refused(settings, monkeypatch):
+    from model.training import train as loop
+    from model.training.plan import plan
+    from model.training.recipe import Stage
+
+    phases = plan([Stage(crop=32, epochs=1, batch=5)], 10)
+    with pytest.raises(ConfigurationError, match=r"batch is 5, expected a multiple of the 2"):
+        loop._check_batches(phases, 2)
+
+
+def test_cuda_is_refused_where_there_is_none(settings, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+
+    with pytest.raises(ConfigurationError, match="no CUDA device"):
+        train(settings(device="cuda"))
+
+
+def test_precision_is_what_the_processor_computes_in():
+    cpu = torch.device("cpu")
+    assert choose_arithmetic("float32", cpu) == "float32"
+    assert choose_arithmetic("auto", cpu) in ("float32", "bfloat16")
+
+
+def test_training_can_start_from_a_trained_network(settings, tmp_path):
+    first = train(settings(out=tmp_path / "first"))
+
+    train(settings(out=tmp_path / "second", initial_weights=first, stop_after=1))
+    cold = train(settings(out=tmp_path / "cold", stop_after=1))
+
+    warm = curve(tmp_path / "second")[0]["loss"]
+    assert warm != curve(cold.parent.parent)[0]["loss"]
+
+
+def test_weights_to_start_from_that_are_none_are_refused(settings, tmp_path):
+    junk = tmp_path / "junk.pt"
+    junk.write_bytes(b"no weights")
+
+    with pytest.raises(ConfigurationError, match=r"junk\.pt"):
+        train(settings(initial_weights=junk))
+
+
+def test_bfloat16_learns_as_well(settings):
+    lines = curve(train(settings(precision="bfloat16", stop_after=3)).parent.parent)
+
+    assert all(np.isfinite(line["loss"]) for line in lines)
+
+
+def test_balanced_foreground_weights_follow_the_share_of_the_pixels(settings, discs):
+    from model.training.data import foreground_weights, open_training_data
+    from model.training.recipe import load_recipe
+
+    text = RECIPE + '\n[loss]\nforeground = "balanced"\n'
+    recipe = load_recipe(settings(text).recipe)
+    data = open_training_data(recipe, discs, 1 << 20)
+
+    (weight,) = foreground_weights(recipe, data)
+
+    covered = [
+        (cv2.imread(str(path), cv2.IMREAD_UNCHANGED) > 0).mean()
+        for path in data.learned[0].files(0)[1:2]
+    ]
+    assert 1 / np.log(1.02 + 3 * covered[0]) < weight < 1 / np.log(1.02 + covered[0] / 3)
+
+
+def test_data_whose_classes_are_others_are_refused(settings, tmp_path):
+    data = write_discs(tmp_path / "named")
+    (data / "dataset.json").write_text('{"classes": ["coin"]}')
+
+    with pytest.raises(ConfigurationError, match=r"classes are \['coin'\], the model's \['disc'\]"):
+        train(settings(data=data))
+
+
+def test_discs_are_learned(settings, tmp_path):
+    text = RECIPE.split("[[stages]]")[0] + (
+        "[[stages]]\ncrop = 64\nepochs = 1\nbatch = 8\n"
+        "crops_per_epoch = 640\nlearning_rate = 1e-3\n"
+    )
+
+    best = train(settings(text, data=write_discs(tmp_path / "many", 40), log_every=80))
+
+    lines = curve(best.parent.parent)
+    assert lines[-1]["instance"] < 0.5 * lines[0]["instance"]
+    assert load_checkpoint(best).accuracy["ap_at_iou_0.5"] > 0.5
