@@ -238,19 +238,21 @@ def fingerprint(data: DataSet) -> str:
     """Return a sha256 over names, sizes and the first 64 KiB of all files.
 
     The same data give the same text. Of large files only the beginning is read: a data set of
-    thousands of photographs is told in seconds, and a file that changes rarely keeps its size.
-
-    Raises:
-        BrokenSampleError: A file is missing or cannot be read.
+    thousands of photographs is told in seconds, and a file that changes rarely keeps its size. A
+    file that several pictures share counts once, one that is missing as missing.
     """
     digest = hashlib.sha256("\n".join(data.classes).encode())
+    shared: set[Path] = set()
     for index, name in enumerate(data.names):
         digest.update(f"\n{name}".encode())
         for path in data.files(index):
-            try:
-                digest.update(f" {path.stat().st_size} ".encode())
-                with path.open("rb") as file:
-                    digest.update(file.read(_FINGERPRINT_BYTES))
-            except OSError as error:
-                raise BrokenSampleError(path, f"cannot be read: {error.strerror}") from error
+            if path in shared:
+                continue
+            shared.add(path)
+            if not path.is_file():
+                digest.update(b" missing ")
+                continue
+            digest.update(f" {path.stat().st_size} ".encode())
+            with path.open("rb") as file:
+                digest.update(file.read(_FINGERPRINT_BYTES))
     return digest.hexdigest()

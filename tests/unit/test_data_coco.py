@@ -1,0 +1,228 @@
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from pycocotools import mask as coco_mask
+from pycocotools.coco import COCO
+
+from contract.errors import ConfigurationError
+from model.data.coco import Coco
+from model.data.dataset import BrokenSampleError, Renamed, Subset
+from model.data.labels import IGNORE
+from tests.data_sets import SIZE, annotation, box_polygon, two_objects, write_coco, write_picture
+
+HEIGHT, WIDTH = SIZE
+
+
+def one(tmp_path: Path, *annotations: dict[str, object]) -> Coco:
+    """Return a data set of one picture."""
+    return Coco(write_coco(tmp_path / "labels.json", list(annotations), tmp_path / "images", 1))
+
+
+def test_polygons_become_instances_of_their_category(tmp_path: Path):
+    box = box_polygon(30, 10, 20, 20)
+    data = one(
+        tmp_path,
+        annotation(1, 100),
+        annotation(2, 100, category_id=44, segmentation=[box], area=400),
+    )
+
+    picture = data.read(0)
+
+    assert data.classes == ("dog", "bottle")  # in the order of the categories' numbers
+    assert np.array_equal(picture.instances, two_objects())
+    assert np.array_equal(picture.labels, two_objects())
+
+
+def test_an_object_may_have_several_polygons(tmp_path: Path):
+    parts = [box_polygon(5, 5, 10, 10), box_polygon(30, 10, 20, 20)]
+
+    picture = one(tmp_path, annotation(9, 100, segmentation=parts)).read(0)
+
+    assert np.array_equal(picture.instances, two_objects() > 0)
+
+
+@pytest.mark.parametrize("compressed", [True, False])
+def test_run_lengths_are_read_compressed_and_plain(tmp_path: Path, compressed: bool):
+    inside = two_objects() == 2
+    if compressed:
+        counts: object = coco_mask.encode(np.asfortranarray(inside.astype(np.uint8)))["counts"]
+        counts = counts.decode() if isinstance(counts, bytes) else counts
+    else:
+        column = inside.ravel(order="F")
+        changes = np.flatnonzero(np.diff(column.astype(int))) + 1
+        counts = np.diff([0, *changes, column.size]).tolist()
+    rle = {"size": [HEIGHT, WIDTH], "counts": counts}
+
+    picture = one(tmp_path, annotation(1, 100, segmentation=rle)).read(0)
+
+    assert np.array_equal(picture.labels == 1, inside)
+
+
+def test_crowds_are_ignored_but_not_the_objects_in_them(tmp_path: Path):
+    crowd = [box_polygon(0, 0, 40, 40)]
+    data = one(tmp_path, annotation(1, 100), annotation(2, 100, iscrowd=1, segmentation=crowd))
+
+    picture = data.read(0)
+
+    assert (picture.labels[two_objects() == 1] == 1).all()
+    assert picture.labels[30, 20] == IGNORE
+    assert np.unique(picture.instances).tolist() == [0, 1]
+
+
+def test_the_smaller_of_two_that_overlap_is_in_front(tmp_path: Path):
+    large = [box_polygon(0, 0, 40, 40)]
+    data = one(tmp_path, annotation(1, 100), annotation(2, 100, segmentation=large))
+
+    assert (data.read(0).instances[5:15, 5:15] == 1).all()
+
+
+def test_masks_are_those_of_the_official_tool(tmp_path: Path):
+    rng = np.random.default_rng(3)
+    polygons = [rng.uniform(0, 40, 12).tolist() for _ in range(20)]
+    path = write_coco(
+        tmp_path / "labels.json",
+        [annotation(n, 100 + n, segmentation=[p]) for n, p in enumerate(polygons)],
+        tmp_path / "images",
+        count=20,
+    )
+    data, official = Coco(path), COCO(str(path))
+
+    for index in range(20):
+        (entry,) = official.loadAnns(official.getAnnIds(data.coco_id(index)))
+        assert np.array_equal(data.read(index).labels, official.annToMask(entry))
+
+
+def test_the_image_id_is_kept_through_parts_and_renaming(tmp_path: Path):
+    data = Coco(write_coco(tmp_path / "labels.json", [], tmp_path / "images", count=3))
+
+    assert data.image_ids == (100, 101, 102)
+    assert Renamed(Subset(data, [2, 0]), ["dog"]).coco_id(0) == 102
+
+
+FAULTS = [
+    ({"area": None}, "annotation 7: Object missing required field `area`"),
+    ({"area": 0}, "annotation 7: has area 0.0, expected more than 0"),
+    ({"category_id": 3}, "annotation 7: has category 3, expected one of [18, 44]"),
+    ({"category_id": "dog"}, "annotation 7: Expected `int`, got `str`"),
+    ({"segmentation": None}, "annotation 7: Object missing required field `segmentation`"),
+    ({"segmentation": []}, "annotation 7: has no polygon, expected at least one"),
+    ({"segmentation": [[1, 2, 3, 4]]}, "annotation 7: has a polygon of 4 numbers"),
+    ({"segmentation": [[1, 2, 3, 4, 5, 6, 7]]}, "annotation 7: has a polygon of 7 numbers"),
+    (
+        {"segmentation": [box_polygon(50, 5, 20, 5)]},
+        "annotation 7: has a polygon corner at (70.0, 5.0), outside the picture of 60x40 pixels",
+    ),
+    (
+        {"segmentation": {"size": [WIDTH, HEIGHT], "counts": [2400]}},
+        "annotation 7: has run lengths of size [60, 40], expected [40, 60]",
+    ),
+    (
+        {"segmentation": {"size": [HEIGHT, WIDTH], "counts": [100]}},
+        "annotation 7: has run lengths of 100 pixels, expected 2400",
+    ),
+    (
+        {"segmentation": {"size": [HEIGHT, WIDTH], "counts": "0Z"}},
+        "annotation 7: has run lengths that do not decode",
+    ),
+]
+
+
+@pytest.mark.parametrize(("changes", "reason"), FAULTS)
+def test_a_wrong_annotation_is_named_with_file_and_id_and_loses_nothing_else(
+    tmp_path: Path, changes: dict[str, object], reason: str
+):
+    annotations = [annotation(7, 100, **changes), annotation(8, 101)]
+    data = Coco(write_coco(tmp_path / "labels.json", annotations, tmp_path / "images"))
+
+    with pytest.raises(BrokenSampleError) as caught:
+        data.read(0)
+
+    assert caught.value.path == tmp_path / "labels.json"
+    assert caught.value.reason.startswith("000000000000.jpg: ")
+    assert reason in caught.value.reason
+    assert data.read(1).instances.any()
+
+
+def test_all_wrong_annotations_of_a_picture_are_told_together(tmp_path: Path):
+    data = one(tmp_path, annotation(1, 100, area=0, category_id=5), annotation(2, 100, area=None))
+
+    with pytest.raises(BrokenSampleError) as caught:
+        data.read(0)
+
+    for part in ("annotation 1: has category 5", "annotation 1: has area 0.0", "annotation 2: "):
+        assert part in caught.value.reason
+
+
+def test_entries_without_a_picture_are_told_and_left_out(tmp_path: Path):
+    path = write_coco(
+        tmp_path / "labels.json",
+        [annotation(1, 100), annotation(2, 999), annotation(3, 100, image_id=None)],
+        tmp_path / "images",
+    )
+    document = json.loads(path.read_text())
+    document["images"] += [document["images"][0], {"id": 5, "width": 3, "height": 4}]
+    path.write_text(json.dumps(document))
+
+    data = Coco(path)
+
+    assert len(data) == 2
+    assert data.read(0).instances.any()
+    assert [fault.reason for fault in data.orphans()] == [
+        "picture 100, 000000000000.jpg, is listed twice; left out",
+        "picture 5: Object missing required field `file_name`",
+        "annotation 2: there is no picture 999",
+        "annotation 3: Object missing required field `image_id`",
+    ]
+
+
+def test_a_picture_of_another_size_or_a_missing_one_is_named(tmp_path: Path):
+    data = Coco(write_coco(tmp_path / "labels.json", [], tmp_path / "images", count=3))
+    write_picture(data.files(0)[0], np.zeros((30, 20, 3), np.uint8))
+    data.files(1)[0].unlink()
+
+    with pytest.raises(BrokenSampleError, match=r"is 20x30 pixels, labels\.json says 60x40"):
+        data.read(0)
+    with pytest.raises(BrokenSampleError, match="there is no such file"):
+        data.read(1)
+    assert not data.read(2).instances.any()
+
+
+@pytest.mark.parametrize(
+    "images", ["a/train2017", "a/images/train2017", "a/images", "a/annotations/images", "a"]
+)
+def test_pictures_are_found_where_they_usually_lie(tmp_path: Path, images: str):
+    path = tmp_path / "a" / "annotations" / "instances_train2017.json"
+
+    data = Coco(write_coco(path, [], tmp_path / images))
+
+    assert data.read(1).image.shape == (*SIZE, 3)
+
+
+def test_pictures_that_are_not_found_say_where_they_were_looked_for(tmp_path: Path):
+    path = write_coco(tmp_path / "labels.json", [], tmp_path / "elsewhere")
+
+    with pytest.raises(ConfigurationError, match=r"expected 000000000000.jpg in one of .*/images,"):
+        Coco(path)
+
+
+@pytest.mark.parametrize(
+    ("text", "fault"),
+    [
+        ("{", "expected COCO annotations"),
+        ("[]", "expected COCO annotations"),
+        ('{"images": [], "annotations": []}', "missing required field `categories`"),
+        ('{"images": [], "annotations": [], "categories": []}', "has 0 categories"),
+        (
+            '{"images": [], "annotations": [], "categories": '
+            '[{"id": 1, "name": "a"}, {"id": 2, "name": "a"}]}',
+            "categories names are not unique",
+        ),
+    ],
+)
+def test_a_file_that_is_none_is_refused(tmp_path: Path, text: str, fault: str):
+    (tmp_path / "labels.json").write_text(text)
+
+    with pytest.raises(ConfigurationError, match=fault):
+        Coco(tmp_path / "labels.json")

@@ -1,0 +1,240 @@
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from contract.errors import ConfigurationError
+from model.data.dataset import BrokenSampleError
+from model.data.label_maps import LabelMaps
+from model.data.labels import IGNORE
+from model.data.read import read_image
+from tests.data_sets import SIZE, two_objects, write_label_maps, write_picture
+
+
+def test_a_folder_of_label_maps_is_read(tmp_path: Path):
+    data = LabelMaps(write_label_maps(tmp_path))
+
+    picture = data.read(1)
+
+    assert data.names == ("a", "b", "c")
+    assert data.classes == ("object",)
+    assert picture.image.shape == (*SIZE, 3)
+    assert picture.instances.dtype == np.int32
+    assert np.array_equal(picture.instances, two_objects())
+    assert np.array_equal(picture.labels, two_objects() > 0)
+
+
+def test_pictures_may_lie_in_folders_and_have_any_format(tmp_path: Path):
+    for name, ending in (("x/1", "jpg"), ("x/2", "TIF"), ("y/z/1", "bmp"), ("1", "png")):
+        write_picture(tmp_path / "images" / f"{name}.{ending}")
+        write_picture(tmp_path / "instances" / f"{name}.tif", two_objects(np.int32, 7, 70_000))
+    (tmp_path / "images" / ".thumbnails").mkdir()
+    write_picture(tmp_path / "images" / ".thumbnails" / "1.png")
+
+    data = LabelMaps(tmp_path)
+
+    assert sorted(data.names) == ["1", "x/1", "x/2", "y/z/1"]
+    assert all(np.unique(picture.instances).tolist() == [0, 7, 70_000] for picture in data)
+
+
+def test_classes_come_from_their_own_maps_and_ignored_pixels_lose_their_instance(tmp_path: Path):
+    write_label_maps(tmp_path, ("a",))
+    labels = two_objects(np.uint8, 2, IGNORE)
+    write_picture(tmp_path / "classes" / "a.png", labels)
+    (tmp_path / "dataset.json").write_text(
+        json.dumps({"classes": ["cell", "debris"], "credits": "me", "made_by": {"tool": 1}})
+    )
+
+    data = LabelMaps(tmp_path)
+    picture = data.read(0)
+
+    assert data.classes == ("cell", "debris")
+    assert np.array_equal(picture.labels, labels)
+    assert np.unique(picture.instances).tolist() == [0, 1]
+    assert not picture.instances[labels == IGNORE].any()
+
+
+@pytest.mark.parametrize("mode", ["L", "RGBA", "P", "LA", "1", "CMYK"])
+def test_every_kind_of_picture_becomes_rgb(tmp_path: Path, mode: str):
+    grey = np.zeros(SIZE, np.uint8)
+    grey[:, 30:] = 255
+    path = tmp_path / ("a.tif" if mode == "CMYK" else "a.png")
+    Image.fromarray(grey).convert("RGB").convert(mode).save(path)
+
+    image = read_image(path)
+
+    assert image.dtype == np.uint8
+    assert np.array_equal(image, np.repeat(grey[:, :, None], 3, axis=2))
+
+
+def test_transparency_does_not_darken_a_picture(tmp_path: Path):
+    array = np.full((*SIZE, 4), 200, np.uint8)
+    array[..., 3] = 0
+
+    assert (read_image(write_picture(tmp_path / "a.png", array)) == 200).all()
+
+
+def test_of_16_bits_the_high_ones_are_kept(tmp_path: Path):
+    values = np.full(SIZE, 0x1234, np.uint16)
+    values[0, 0] = 0xFFFF
+    path = write_picture(tmp_path / "a.png", values)
+
+    image = read_image(path)
+
+    assert image[0, 0].tolist() == [255, 255, 255]
+    assert (image[1:] == 0x12).all()
+
+
+def test_the_bits_in_use_can_be_told(tmp_path: Path):
+    write_label_maps(tmp_path, ("a",))
+    write_picture(tmp_path / "images" / "a.png", np.full(SIZE, 0xFFF, np.uint16))
+    (tmp_path / "dataset.json").write_text('{"bits": 12}')
+
+    assert (LabelMaps(tmp_path).read(0).image == 255).all()
+
+    write_picture(tmp_path / "images" / "a.png", np.full(SIZE, 0x1000, np.uint16))
+    with pytest.raises(BrokenSampleError, match=r"brightness 4096..4096, expected 0..4095"):
+        LabelMaps(tmp_path).read(0)
+
+
+def test_a_picture_is_turned_as_its_exif_says(tmp_path: Path):
+    picture = Image.fromarray(np.zeros((*SIZE, 3), np.uint8))
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    picture.save(tmp_path / "a.jpg", exif=exif)
+
+    assert read_image(tmp_path / "a.jpg").shape == (SIZE[1], SIZE[0], 3)
+
+
+def test_a_map_with_a_palette_keeps_its_numbers(tmp_path: Path):
+    write_label_maps(tmp_path, ("a",))
+    coloured = Image.fromarray(two_objects(np.uint8, 3, 9))
+    coloured.putpalette([200] * 768)
+    coloured.save(tmp_path / "instances" / "a.png")
+
+    assert np.unique(LabelMaps(tmp_path).read(0).instances).tolist() == [0, 3, 9]
+
+
+def broken(tmp_path: Path, file: str, content: object) -> str:
+    """Spoil one file of picture b; return the reason, having read the other two."""
+    root = write_label_maps(tmp_path)
+    for name in "abc":
+        write_picture(root / "classes" / f"{name}.png", two_objects(np.uint8, 1, 1))
+    path = root / file
+    if content is None:
+        path.unlink()
+    elif isinstance(content, bytes):
+        path.write_bytes(content)
+    elif isinstance(content, np.ndarray):
+        write_picture(path, content)
+    data = LabelMaps(root)
+    assert [len(np.unique(data.read(index).instances)) for index in (0, 2)] == [3, 3]
+    with pytest.raises(BrokenSampleError) as caught:
+        data.read(1)
+    assert caught.value.path == path
+    return caught.value.reason
+
+
+MADE = np.random.default_rng(0).integers(0, 255, (*SIZE, 3), np.uint8)
+MANY = np.resize(np.arange(256, dtype=np.uint8), SIZE)
+
+
+@pytest.mark.parametrize(
+    ("file", "content", "reason"),
+    [
+        ("instances/b.png", None, "there is no such file"),
+        ("classes/b.png", None, "there is no such file"),
+        ("images/b.png", b"", "is empty (0 bytes)"),
+        ("images/b.png", b"not a picture", "does not decode"),
+        ("instances/b.png", b"not a picture", "does not decode"),
+        (
+            "instances/b.png",
+            two_objects()[:30],
+            "is 60x30 pixels (width x height)",
+        ),
+        ("instances/b.png", MADE, "has channels ('R', 'G', 'B'), expected one"),
+        ("instances/b.png", two_objects(np.uint8, 255, 255), "holds only 0 and 255, a mask"),
+        ("instances/b.png", MANY, "numbers up to 255, the last that 8 bits hold"),
+        ("classes/b.png", two_objects(np.uint8, 1, 2), "has the classes [2], expected 0..1 or 255"),
+    ],
+)
+def test_a_broken_file_is_named_with_the_reason_and_loses_nothing_else(
+    tmp_path: Path, file: str, content: object, reason: str
+):
+    assert reason in broken(tmp_path, file, content)
+
+
+@pytest.mark.parametrize(
+    ("array", "reason"),
+    [
+        (two_objects(np.float32, 1, 2), "values of type float32, expected integers"),
+        (two_objects(np.int32, 1, -5), "numbers -5..1, expected 0..2147483647"),
+    ],
+)
+def test_numbers_that_are_no_instances_are_refused(tmp_path: Path, array: object, reason: str):
+    root = write_label_maps(tmp_path, ("a",))
+    (root / "instances" / "a.png").unlink()
+    write_picture(root / "instances" / "a.tif", np.asarray(array))
+
+    with pytest.raises(BrokenSampleError, match=reason):
+        LabelMaps(root).read(0)
+
+
+@pytest.mark.parametrize("ending", ["jpg", "png", "tif", "bmp"])
+def test_a_picture_that_ends_early_is_broken_and_not_half_grey(tmp_path: Path, ending: str):
+    path = write_picture(tmp_path / f"a.{ending}", np.resize(MADE, (200, 300, 3)))
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+
+    with pytest.raises(BrokenSampleError, match="does not decode"):
+        read_image(path)
+
+
+def test_labels_without_a_picture_and_files_of_one_name_are_told(tmp_path: Path):
+    root = write_label_maps(tmp_path)
+    write_picture(root / "images" / "a.jpg")
+    (root / "images" / "c.png").unlink()
+
+    data = LabelMaps(root)
+
+    assert data.names == ("a", "b")
+    assert [(fault.path.name, fault.reason) for fault in data.orphans()] == [
+        ("a.jpg", "is left out: a.png has the same name"),
+        ("c.png", "there is no picture of this name"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("card", "fault"),
+    [
+        ("{", "expected JSON"),
+        ("[]", "expected a JSON object, got list"),
+        ('{"classes": "cell"}', "to be a list of names, got 'cell'"),
+        ('{"classes": ["cell", "cell"]}', "254 different names"),
+        ('{"bits": 32}', '"bits" to be 8..16, got 32'),
+    ],
+)
+def test_a_card_that_says_nonsense_is_refused(tmp_path: Path, card: str, fault: str):
+    (write_label_maps(tmp_path) / "dataset.json").write_text(card)
+
+    with pytest.raises(ConfigurationError, match=fault):
+        LabelMaps(tmp_path)
+
+
+def test_a_folder_that_is_none_says_what_is_missing_and_what_is_there(tmp_path: Path):
+    (tmp_path / "images").mkdir()
+
+    with pytest.raises(ConfigurationError, match=r"\['instances'\] missing, found \['images'\]"):
+        LabelMaps(tmp_path)
+
+
+def test_real_nuclei_are_read(shared_data: Path):
+    data = LabelMaps(shared_data / "nuclei", ["nucleus"])
+
+    picture = data.read(0)
+
+    assert len(data) == 484
+    assert picture.image.shape[:2] == picture.instances.shape
+    assert picture.instances.max() > 1
+    assert not data.orphans()
