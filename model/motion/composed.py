@@ -21,7 +21,7 @@ from model.motion.store import StoredScene, read_description, read_scenes
 
 _OBJECTS = 16
 _LARGEST_SIDE = 640
-_SCALE = (0.8, 1.25)
+_SCALE = (1.0, 1.5)  # not smaller: the window stays inside the picture
 
 
 def write_composed(root: Path, out: Path, count: int, seed: int, progress: Progress) -> None:

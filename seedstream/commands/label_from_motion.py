@@ -14,18 +14,18 @@ if TYPE_CHECKING:
     from model.motion.make import Summary
     from model.motion.options import Options
 
-HELP = """
-
-What moves in front of a fixed camera is cut out of its background and becomes a labelled data
-set (label maps: images/, instances/, classes/, dataset.json) for `seedstream train`. What moves
-but is not clearly one object (pairs, parts, shadows that join two) is marked as ignored. Look at
-sheet.jpg and cutouts.jpg of each scene before you train: whether the masks are right, only you see.
-
-What it cannot do: moving cameras; crowds that never let the background through; objects that
-stand still most of the time (outline those as `parked`, or name a free stretch with
---background); two kinds of things that move in one video (all get the one class, so choose the
-limits such that the other kind is ignored).
-"""
+HELP = (
+    "\n\nWhat moves in front of a fixed camera is cut out of its background and becomes a data set "
+    "of label maps for `seedstream train`. What moves but is not clearly one object (pairs, parts) "
+    "is marked as ignored. Look at sheet.jpg and cutouts.jpg of each scene before you train: "
+    "whether the masks are right, only you see."
+    "\n\nIt cannot do moving cameras, crowds that never let the background through, objects that "
+    "stand still most of the time (outline them as `parked`, or name a free stretch with "
+    "--background), and two kinds of things that move in one video (all get the one class, unless "
+    "the other kind is outside the limits)."
+    "\n\nAll options, with polygons of posts and parked things, are explained in "
+    "docs/tutorials/labels-from-a-camera.md."
+)
 
 
 def register(app: typer.Typer, text: str) -> None:
@@ -142,7 +142,8 @@ def _progress() -> "Iterator[Progress]":
     from rich.console import Console
     from rich.progress import Progress as Bars
 
-    with Bars(console=Console(stderr=True), transient=True) as bars:
+    console = Console(stderr=True)
+    with Bars(console=console, transient=True, disable=not console.is_terminal) as bars:
         task = bars.add_task("")
 
         def update(text: str, done: int, whole: int) -> None:

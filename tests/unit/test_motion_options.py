@@ -1,3 +1,4 @@
+import re
 from pathlib import Path
 
 import pytest
@@ -5,7 +6,8 @@ import pytest
 from contract.errors import ConfigurationError
 from model.motion.options import load_options, parse_range, preset_of
 
-STREET = Path(__file__).parents[2] / "model" / "recipes" / "street"
+ROOT = Path(__file__).parents[2]
+STREET = ROOT / "model" / "recipes" / "street"
 
 
 @pytest.mark.parametrize(
@@ -82,6 +84,17 @@ def test_a_range_of_frames_is_read():
     assert parse_range("455-500") == (455, 500)
     with pytest.raises(ConfigurationError, match="expected FIRST-LAST"):
         parse_range("500-455")
+
+
+def test_the_file_in_the_tutorial_is_read(tmp_path):
+    text = (ROOT / "docs" / "tutorials" / "labels-from-a-camera.md").read_text(encoding="utf-8")
+    (example,) = re.findall(r"```toml\n(.*?)```", text, re.DOTALL)
+    (tmp_path / "entrance.toml").write_text(example, encoding="utf-8")
+
+    options = load_options(tmp_path / "entrance.toml")
+
+    assert options.classes() == ("person", "vehicle")
+    assert options.occluders[0].foot == 392
 
 
 @pytest.mark.parametrize("name", ["vtest", "traffic", "car-park"])
