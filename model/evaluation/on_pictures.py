@@ -24,7 +24,7 @@ from model.evaluation.figures import bowl, detection
 from model.evaluation.matching import PictureScores, score_picture
 from model.evaluation.predict import Cell, ManySegmenters, instance_map
 from model.evaluation.ranking import Metric, Ranking, choose_metric, make_ranking
-from model.evaluation.sweep import grid
+from model.evaluation.sweep import Tried, grid
 from workers.engine import OnnxEngine, Provider
 from workers.segmenter import Engine
 
@@ -43,9 +43,6 @@ class Options:
         metric: What to measure; ``auto`` follows the layout.
         score: Lowest instance score that counts, 0..1; None takes the artifact's.
         limit: Most pictures, spread over the data; None takes all.
-        sweep: Whether to try other thresholds and sizes, too.
-        thresholds: Seed thresholds to try, 0.5..1; None takes `model.evaluation.sweep.THRESHOLDS`.
-        min_pixels: Sizes to try, in pixels of the input; None takes `model.evaluation.sweep.sizes`.
         provider: Where to run.
     """
 
@@ -55,9 +52,6 @@ class Options:
     metric: Metric | Literal["auto"] = "auto"
     score: float | None = None
     limit: int | None = None
-    sweep: bool = False
-    thresholds: Sequence[float] | None = None
-    min_pixels: Sequence[int] | None = None
     provider: Provider = "auto"
 
 
@@ -78,6 +72,7 @@ class Evaluation:
         scores: Counts of each of those, with the thresholds of ``shown``.
         broken: Pictures that could not be read.
         engine: What ran the network.
+        provider: Where it ran.
     """
 
     artifact: Artifact
@@ -92,6 +87,7 @@ class Evaluation:
     scores: Sequence[PictureScores]
     broken: Sequence[BrokenSampleError]
     engine: Engine
+    provider: str
 
     @property
     def shown(self) -> Setting:
@@ -100,7 +96,11 @@ class Evaluation:
 
 
 def evaluate_pictures(
-    model: Path, path: Path, options: Options, progress: Progress = lambda numbers, _: numbers
+    model: Path,
+    path: Path,
+    options: Options,
+    tried: Tried | None = None,
+    progress: Progress = lambda numbers, _: numbers,
 ) -> Evaluation:
     """Measure an artifact on a data set.
 
@@ -110,6 +110,7 @@ def evaluate_pictures(
         model: Folder ``NAME/VERSION`` or its ``.onnx`` file.
         path: The data set.
         options: What to measure, and how.
+        tried: What a sweep is to try; None measures the artifact as it is.
         progress: Shows how far it is.
 
     Raises:
@@ -124,12 +125,12 @@ def evaluate_pictures(
         chosen = np.linspace(0, len(data) - 1, options.limit).astype(int).tolist()
         data = Subset(data, chosen)
     ranking = make_ranking(metric, data, layout, pairing)
-    cells = _cells(engine.artifact, options, ranked=ranking is not None)
+    cells = _cells(engine.artifact, options.score, tried, ranked=ranking is not None)
     run = _Run(engine, data, pairing, cells, ranking)
     run.go(progress)
     rows = run.rows()
     shipped = as_shipped(rows, engine.artifact, options.score, ranked=ranking is not None)
-    best = choose(rows, metric) if options.sweep else None
+    best = choose(rows, metric) if tried else None
     shown = (best or shipped).reported
     return Evaluation(
         artifact=engine.artifact,
@@ -144,6 +145,7 @@ def evaluate_pictures(
         scores=run.scores[cells.index(shown)],
         broken=run.broken,
         engine=engine,
+        provider=engine.provider,
     )
 
 
@@ -169,12 +171,13 @@ def open_paired(
     return Renamed(data, artifact.classes, options.classes), pairing
 
 
-def _cells(artifact: Artifact, options: Options, *, ranked: bool) -> list[Cell]:
-    own = [Cell.of(artifact, options.score)]
+def _cells(
+    artifact: Artifact, score: float | None, tried: Tried | None, *, ranked: bool
+) -> list[Cell]:
+    own = [Cell.of(artifact, score)]
     if ranked:
         own.append(Cell(artifact.seed_threshold, artifact.min_pixels))
-    tried = grid(artifact, options.thresholds, options.min_pixels) if options.sweep else []
-    return sorted({*own, *tried})
+    return sorted({*own, *(grid(artifact, tried) if tried else [])})
 
 
 class _Run:

@@ -3,6 +3,7 @@
 What runs is the file that ships, through the worker's own engine and clustering.
 """
 
+import contextlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
@@ -16,7 +17,7 @@ from numpy.typing import NDArray
 from contract.errors import ConfigurationError
 from model.evaluation.boxes import Boxes, match_boxes, read_boxes
 from model.evaluation.predict import Cell, ManySegmenters
-from model.evaluation.sweep import grid
+from model.evaluation.sweep import Tried, grid
 from workers.engine import OnnxEngine, Provider
 from workers.segmenter import Engine
 
@@ -100,16 +101,29 @@ class Report:
         }
 
 
+class _Document(msgspec.Struct):
+    """What `seedstream evaluate --out FOLDER` writes, as far as it is of use here."""
+
+    accuracy: dict[str, float]
+
+
 def read_accuracy(path: Path) -> dict[str, float]:
-    """Read the figures that ``Report.accuracy`` gave, from JSON.
+    """Read the figures that an artifact is to carry, from JSON.
+
+    Args:
+        path: A file of figures, or the ``report.json`` of an evaluation.
 
     Raises:
         ConfigurationError: The file is missing or holds something else.
     """
     try:
-        return msgspec.json.decode(path.read_bytes(), type=dict[str, float])
+        content = path.read_bytes()
     except OSError as error:
         raise ConfigurationError(f"{path}: cannot read the accuracy: {error.strerror}") from error
+    with contextlib.suppress(msgspec.MsgspecError):
+        return msgspec.json.decode(content, type=_Document).accuracy
+    try:
+        return msgspec.json.decode(content, type=dict[str, float])
     except msgspec.MsgspecError as error:
         raise ConfigurationError(
             f"{path}: expected one JSON object of numbers, as `seedstream evaluate --out` writes "
@@ -128,9 +142,7 @@ def evaluate_boxes(
     class_name: str = "person",
     iou: float = 0.5,
     provider: Provider = "auto",
-    thresholds: Sequence[float] | None = None,
-    min_pixels: Sequence[int] | None = None,
-    with_grid: bool = False,
+    tried: Tried | None = None,
 ) -> Report:
     """Run an artifact over a video and compare its instances with true boxes.
 
@@ -144,10 +156,7 @@ def evaluate_boxes(
         class_name: The class that the true boxes show; other instances are left out.
         iou: Least intersection over union of a matched pair, 0..1.
         provider: Where to run: ``auto``, ``cpu`` or ``cuda``.
-        thresholds: Thresholds of the grid, 0.5..1; None takes `model.evaluation.sweep.THRESHOLDS`.
-        min_pixels: Smallest sizes of the grid, in pixels of the model's input; None takes
-            `model.evaluation.sweep.sizes`.
-        with_grid: Whether to try every threshold with every smallest size as well.
+        tried: Thresholds and smallest sizes to try with each other as well.
 
     Raises:
         ConfigurationError: A file is missing or malformed, the video is shorter than ``last``, or
@@ -166,13 +175,17 @@ def evaluate_boxes(
         )
     chosen = engine.artifact.score_threshold if score is None else score
     lowest = engine.artifact.seed_threshold  # instances with lower scores do not exist
-    tried = sorted({chosen, lowest, *(t for t in SWEEP if t > lowest)})
-    cells = grid(engine.artifact, thresholds, min_pixels) if with_grid else []
+    thresholds = sorted({chosen, lowest, *(t for t in SWEEP if t > lowest)})
+    cells = grid(engine.artifact, tried) if tried else []
     frames = read_frames(video, first, last)
-    own = [Cell(max(t, lowest), engine.artifact.min_pixels) for t in tried]
+    own = [Cell(max(t, lowest), engine.artifact.min_pixels) for t in thresholds]
     scores = score_cells(engine, frames, true, [*own, *cells], class_name, iou)
-    line = tuple(replace(s, threshold=t, min_pixels=0) for t, s in zip(tried, scores, strict=False))
-    return Report(first, last, iou, line[tried.index(chosen)], line, tuple(scores[len(tried) :]))
+    line = tuple(
+        replace(s, threshold=t, min_pixels=0) for t, s in zip(thresholds, scores, strict=False)
+    )
+    return Report(
+        first, last, iou, line[thresholds.index(chosen)], line, tuple(scores[len(line) :])
+    )
 
 
 def sweep(

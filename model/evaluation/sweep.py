@@ -6,6 +6,7 @@ pixels, but also shows objects that a smaller one does not, so the sizes tried g
 
 import math
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import TypeVar
 
 from contract.artifact import Artifact
@@ -22,6 +23,19 @@ _SHARES = (1 / 48, 1 / 24, 1 / 12, 1 / 6, 1 / 3)
 Number = TypeVar("Number", int, float)
 
 
+@dataclass(frozen=True)
+class Tried:
+    """What a sweep is to try.
+
+    Attributes:
+        thresholds: Seed thresholds, 0.5..1; None takes `THRESHOLDS`.
+        min_pixels: Sizes, in pixels of the model's input; None takes `sizes`.
+    """
+
+    thresholds: Sequence[float] | None = None
+    min_pixels: Sequence[int] | None = None
+
+
 def sizes(artifact: Artifact) -> tuple[int, ...]:
     """Return the smallest sizes of an instance that are tried, in pixels of the input.
 
@@ -32,23 +46,18 @@ def sizes(artifact: Artifact) -> tuple[int, ...]:
     return tuple(sorted({artifact.min_pixels, *(max(1, round(side * s)) for s in _SHARES)}))
 
 
-def grid(
-    artifact: Artifact,
-    thresholds: Sequence[float] | None = None,
-    min_pixels: Sequence[int] | None = None,
-) -> list[Cell]:
+def grid(artifact: Artifact, tried: Tried) -> list[Cell]:
     """Return what a sweep tries; what the artifact ships with is always among it.
 
     Args:
         artifact: Its thresholds and input size count.
-        thresholds: Seed thresholds to try, 0..1; None takes `THRESHOLDS`.
-        min_pixels: Sizes to try, in pixels of the input; None takes `sizes`.
+        tried: What is asked for.
 
     Raises:
         ConfigurationError: A value is out of its range; all are named.
     """
-    thresholds = THRESHOLDS if thresholds is None else thresholds
-    min_pixels = sizes(artifact) if min_pixels is None else min_pixels
+    thresholds = THRESHOLDS if tried.thresholds is None else tried.thresholds
+    min_pixels = sizes(artifact) if tried.min_pixels is None else tried.min_pixels
     area = artifact.height * artifact.width
     faults = [
         f"a seed threshold is {t:g}, expected {FOREGROUND_THRESHOLD:g}..1: pixels with a lower "

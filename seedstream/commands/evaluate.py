@@ -1,10 +1,11 @@
 """``seedstream evaluate``."""
 
-import json
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
+
+from contract.errors import ConfigurationError
 
 
 def register(app: typer.Typer, text: str) -> None:
@@ -13,36 +14,126 @@ def register(app: typer.Typer, text: str) -> None:
     @app.command("evaluate", help=text)
     def evaluate(
         model: Annotated[Path, typer.Option(help="Model artifact: a folder NAME/VERSION.")],
-        video: Annotated[Path, typer.Option(help="Video that the true boxes belong to.")],
-        boxes: Annotated[
-            Path, typer.Option(help="True boxes: CSV lines frame,track,x,y,w,h in pixels, 1-based.")
-        ],
-        first: Annotated[int, typer.Option(help="First frame, counted from 1.")] = 301,
-        last: Annotated[int, typer.Option(help="Last frame, inclusive.")] = 400,
+        data: Annotated[
+            Path | None, typer.Option(help="Data set: a folder, or a COCO annotation file.")
+        ] = None,
+        layout: Annotated[
+            Literal["auto", "cityscapes", "coco", "label-maps", "yolo"],
+            typer.Option(help="Layout of the data."),
+        ] = "auto",
+        split: Annotated[
+            Literal["validation", "all", "train"], typer.Option(help="Part of the data.")
+        ] = "validation",
+        classes: Annotated[
+            str | None,
+            typer.Option(
+                help="Which class of the data is which of the model, like "
+                "car=vehicle,person=person,rider=ignore; default: those of one name."
+            ),
+        ] = None,
+        metric: Annotated[
+            Literal["auto", "average-precision", "cityscapes", "coco"],
+            typer.Option(
+                help="What to measure; auto: cityscapes on Cityscapes, coco on COCO and YOLO, "
+                "average-precision (2018 Data Science Bowl, StarDist) on label maps."
+            ),
+        ] = "auto",
+        limit: Annotated[
+            int | None, typer.Option(min=1, help="Most pictures, spread over the data.")
+        ] = None,
+        sweep: Annotated[
+            bool,
+            typer.Option(
+                "--sweep",
+                help="Try thresholds and smallest sizes, and store the best and its figures in "
+                "the artifact.",
+            ),
+        ] = False,
+        seed_thresholds: Annotated[
+            str | None, typer.Option(help="Seed thresholds to try, 0.5..1, like 0.5,0.7,0.9.")
+        ] = None,
+        min_pixels: Annotated[
+            str | None,
+            typer.Option(
+                help="Smallest sizes to try, in pixels of the model's input, like 32,64; default: "
+                "several that suit the input's size."
+            ),
+        ] = None,
         score: Annotated[
             float | None,
-            typer.Option(help="Lowest instance score that counts, 0..1; default: the artifact's."),
+            typer.Option(
+                min=0, max=1, help="Lowest instance score that counts; default: the artifact's."
+            ),
         ] = None,
+        out: Annotated[
+            Path | None,
+            typer.Option(
+                help="Folder for report.json, report.md and pages of pictures; a name that ends "
+                "in .json takes the figures alone."
+            ),
+        ] = None,
+        provider: Annotated[
+            Literal["auto", "cpu", "cuda"], typer.Option(help="What runs the network.")
+        ] = "auto",
+        video: Annotated[
+            Path | None, typer.Option(help="Instead of --data: a video, with --boxes.")
+        ] = None,
+        boxes: Annotated[
+            Path | None,
+            typer.Option(help="Its true boxes: CSV lines frame,track,x,y,w,h in pixels, 1-based."),
+        ] = None,
+        first: Annotated[int, typer.Option(help="First frame, counted from 1.")] = 301,
+        last: Annotated[int, typer.Option(help="Last frame, inclusive.")] = 400,
         class_name: Annotated[
             str, typer.Option("--class", help="Class that the boxes show.")
         ] = "person",
         iou: Annotated[
-            float, typer.Option(help="Least intersection over union of a match, 0..1.")
+            float, typer.Option(help="Least intersection over union of matched boxes, 0..1.")
         ] = 0.5,
-        out: Annotated[Path | None, typer.Option(help="Also write the figures as JSON.")] = None,
     ) -> None:
-        from model.evaluation.on_video import evaluate_boxes
+        from model.evaluation.sweep import Tried, parse_numbers
+        from seedstream.evaluate import on_pictures, on_video
 
-        report = evaluate_boxes(
-            model, video, boxes, first, last, score, class_name=class_name, iou=iou
+        _check_mode(data, video, boxes, sweep, seed_thresholds, min_pixels)
+        tried = Tried(
+            parse_numbers(seed_thresholds, float, "--seed-thresholds"),
+            parse_numbers(min_pixels, int, "--min-pixels"),
         )
-        print(f"frames {report.first}..{report.last}, {class_name}, IoU {report.iou:g}")
-        print("score   recall  precision  f1")
-        for scores in report.sweep:
-            mark = "  <- reported" if scores is report.chosen else ""
-            print(
-                f"{scores.threshold:<7.3f} {scores.recall:.3f}   {scores.precision:.3f}"
-                f"      {scores.f1:.3f}{mark}"
+        if data is not None:
+            from model.evaluation.classes import parse_classes
+            from model.evaluation.on_pictures import Options
+
+            options = Options(layout, split, parse_classes(classes), metric, score, limit, provider)
+            raise typer.Exit(on_pictures(model, data, options, tried if sweep else None, out))
+        if video is not None and boxes is not None:
+            on_video(
+                model,
+                (video, boxes),
+                (first, last),
+                out,
+                score=score,
+                class_name=class_name,
+                iou=iou,
+                provider=provider,
+                tried=tried if sweep else None,
             )
-        if out is not None:
-            out.write_text(json.dumps(report.accuracy(), indent=2) + "\n")
+
+
+def _check_mode(
+    data: Path | None,
+    video: Path | None,
+    boxes: Path | None,
+    sweep: bool,
+    seed_thresholds: str | None,
+    min_pixels: str | None,
+) -> None:
+    faults = []
+    if (data is None) == (video is None):
+        seen = "neither" if data is None else "both"
+        faults.append(f"give either --data or --video with --boxes, found {seen}")
+    if (video is None) != (boxes is None):
+        faults.append("--video and --boxes go together: give both or neither")
+    if not sweep and (seed_thresholds or min_pixels):
+        faults.append("--seed-thresholds and --min-pixels say what --sweep tries: give it, too")
+    if faults:
+        raise ConfigurationError(faults)
