@@ -109,6 +109,13 @@ def _median(stack: NDArray[Number]) -> NDArray[Number]:
     return result
 
 
+def edges(image: Image) -> NDArray[np.float32]:
+    """Return how steep the lightness of an (H, W, 3) image is at every pixel (H, W)."""
+    grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
+    across, down = (cv2.Sobel(grey, cv2.CV_32F, *order) for order in ((1, 0), (0, 1)))
+    return np.asarray(cv2.magnitude(across, down), np.float32)
+
+
 def without_specks(mask: Image) -> Image:
     """Return the (H, W) 0/1 mask without what is narrower than 2 pixels.
 

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from model.data.labels import IGNORE, CutOut, Image, Labelled, fill
-from model.motion.background import Background, fill_holes, without_specks
+from model.motion.background import Background, edges, fill_holes, without_specks
 from model.motion.options import IGNORE_CLASS, Motion, Options
 from model.motion.pieces import Piece, cut, find_pieces, shape_fault
 
@@ -32,6 +32,10 @@ RESTLESS = "where the background is never at rest"
 """Why a piece is unclear."""
 
 _LARGEST_CUT = 1.2
+_GHOST_FACTOR = 1.5
+
+GHOST = "where something left that stood in the background"
+"""Why a piece is unclear: the outline is in the background, not in the frame."""
 
 Line = tuple[float, float]
 
@@ -86,6 +90,7 @@ class Camera:
     front: NDArray[np.int32] = field(init=False)
     _ignored: NDArray[np.bool_] = field(init=False)
     _restless: NDArray[np.bool_] = field(init=False)
+    _edges: NDArray[np.float32] = field(init=False)
     _speck: float = field(init=False)
 
     def __post_init__(self) -> None:
@@ -101,6 +106,7 @@ class Camera:
         object.__setattr__(self, "motion", self.options.motion.for_picture(*shape))
         places = find_pieces(self.background.restless, False, self.motion.min_pixels / 2)
         object.__setattr__(self, "_restless", _grow(_union(shape, places)))
+        object.__setattr__(self, "_edges", edges(self.background.image))
         object.__setattr__(self, "_speck", max(4.0, SPECK * shape[0] * shape[1]))
 
     @property
@@ -148,9 +154,25 @@ class Camera:
                 return "wrong height for its place (height_tolerance)"
         return None
 
+    def is_ghost(self, piece: Piece, steep: NDArray[np.float32]) -> bool:
+        """Tell whether a piece is the gap that something left which stood for most of the time.
+
+        Args:
+            piece: What differs from the background.
+            steep: `edges` of the frame.
+        """
+        mask = np.pad(piece.mask.astype(np.uint8), 2)
+        cross = np.ones((3, 3), np.uint8)
+        ring = (cv2.dilate(mask, cross) > cv2.erode(mask, cross))[2:-2, 2:-2]
+        theirs, ours = piece.window(self._edges)[ring].sum(), piece.window(steep)[ring].sum()
+        return bool(theirs > _GHOST_FACTOR * ours)
+
     def label(self, frame: Image, pieces: Sequence[Piece], sizes: Sizes) -> Labels:
         """Label a frame (H, W, 3) with what moves in it."""
-        faults = [self.fault(piece, sizes) for piece in pieces]
+        steep = edges(frame)
+        faults = [
+            GHOST if self.is_ghost(piece, steep) else self.fault(piece, sizes) for piece in pieces
+        ]
         good = [piece for piece, fault in zip(pieces, faults, strict=True) if fault is None]
         unclear = [piece for piece, fault in zip(pieces, faults, strict=True) if fault is not None]
         label = self._label(self.options.class_name)

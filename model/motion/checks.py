@@ -12,8 +12,8 @@ import numpy as np
 
 from contract.errors import ConfigurationError
 from model.data.labels import Image
-from model.motion.background import steadiness
-from model.motion.camera import RESTLESS, Camera, Sizes
+from model.motion.background import edges, steadiness
+from model.motion.camera import GHOST, RESTLESS, Camera, Sizes
 from model.motion.pieces import LEAST_OBJECTS, Piece, fit_perspective, shape_fault
 
 _CORNERS = 40
@@ -53,9 +53,11 @@ def survey(camera: Camera, frames: Iterable[Image]) -> Survey:
         count += 1
         pieces = camera.pieces(frame)
         changed += pieces is None
+        steep = edges(frame)
         for piece in pieces or ():
             largest = max(largest, piece.pixels)
-            fault = shape_fault(piece, camera.motion, camera.shape)
+            ghost = camera.is_ghost(piece, steep)
+            fault = GHOST if ghost else shape_fault(piece, camera.motion, camera.shape)
             if fault is None:
                 shaped.append(piece)
             else:
@@ -141,7 +143,7 @@ def _too_few(video: Path, seen: Survey, camera: Camera, objects: int, unclear: C
         f"{LEAST_OBJECTS}. Other pieces: {_reasons(unclear)}. The largest has {seen.largest} "
         f"pixels ({camera.motion.min_pixels:.0f} to {camera.motion.max_pixels:.0f} are accepted). "
     )
-    if unclear[RESTLESS] > objects:
+    if unclear[RESTLESS] + unclear[GHOST] > objects:
         return text + (
             "Things stand in one place for half of the time, so that they are taken for "
             "background; name a stretch of the video in which that place is free (--background)"

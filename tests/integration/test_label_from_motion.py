@@ -163,6 +163,28 @@ def test_refused_videos_are_all_named_and_leave_nothing_behind(video, tmp_path):
     assert list((tmp_path / "out").iterdir()) == []
 
 
+def test_a_place_that_is_mostly_taken_needs_a_named_background(tmp_path):
+    ground = Scene(width=320, height=240, objects=0, seed=1).render(0)[0]
+    frames = []
+    for number in range(60):
+        frame = ground.copy()
+        if number >= 15:  # comes in frame 16, stands 37 frames, leaves
+            left = 150 + 9 * max(0, number - 52)
+            frame[100:180, left : left + 30] = (20, 40, 160)
+        frames.append(frame)
+    desk = write_frames(tmp_path / "desk.avi", frames)
+    looks = {**LOOKS, "girth": [0.1, 0.6], "shoulders": 0.6}
+
+    with pytest.raises(ConfigurationError, match=r"taken for background.*--background"):
+        label_from_motion({desk: options(motion=looks)}, tmp_path / "a")
+    (summary,) = label_from_motion(
+        {desk: options(motion=looks, background=(1, 14))}, tmp_path / "b"
+    )
+
+    assert summary.objects >= 43
+    assert summary.ignored < 0.01
+
+
 def test_a_video_that_ends_before_the_last_frame_asked_for_is_refused(video, tmp_path):
     with pytest.raises(ConfigurationError, match=r"ends after frame 60, expected 90"):
         label_from_motion({video: options(last=90)}, tmp_path / "out")
