@@ -96,7 +96,9 @@ def _spread(indices: Sequence[int], count: int) -> list[int]:
 def _draw(data: DataSet, report: Report, path: Path, console: Console) -> None:
     chosen = _spread(list(report.pictures), SHEET_PICTURES)
     if not chosen:
-        console.print(f"{path}: not drawn, there is no good picture", highlight=False)
+        console.print(
+            f"{path}: not drawn, there is no good picture", highlight=False, soft_wrap=True
+        )
         return
     drawn = contact_sheet([data.read(index) for index in chosen], SHEET_COLUMNS, SHEET_SIDE)
     Image.fromarray(drawn).save(path, quality=90)

@@ -12,7 +12,8 @@ from typing import Any
 import msgspec
 from pycocotools import mask as coco_mask
 
-from contract.errors import ConfigurationError
+from contract.errors import ConfigurationError, InvalidMessageError
+from contract.mask import decode_mask
 from model.data.dataset import BrokenSampleError, DataSet
 from model.data.labels import IGNORE, Labelled
 from model.data.read import ENDINGS, read_image
@@ -229,12 +230,12 @@ def _run_lengths(
             return None, [f"has run lengths of {total} pixels, expected {height * width}"]
         plain = {"size": [height, width], "counts": lengths.counts}
         return coco_mask.frPyObjects(plain, height, width), []
-    rle = {"size": [height, width], "counts": lengths.counts.encode()}
     try:
-        coco_mask.decode(rle)
-    except ValueError as error:
+        # Not pycocotools: of counts that end early it returns memory that nothing was written to.
+        decode_mask({"size": [height, width], "counts": lengths.counts})
+    except InvalidMessageError as error:
         return None, [f"has run lengths that do not decode: {error}"]
-    return rle, []
+    return {"size": [height, width], "counts": lengths.counts.encode()}, []
 
 
 def _id(raw: bytes) -> object:

@@ -122,9 +122,12 @@ FAULTS = [
         {"segmentation": {"size": [HEIGHT, WIDTH], "counts": [100]}},
         "annotation 7: has run lengths of 100 pixels, expected 2400",
     ),
-    (
-        {"segmentation": {"size": [HEIGHT, WIDTH], "counts": "0Z"}},
-        "annotation 7: has run lengths that do not decode",
+    *(
+        (
+            {"segmentation": {"size": [HEIGHT, WIDTH], "counts": counts}},
+            "annotation 7: has run lengths that do not decode",
+        )
+        for counts in ("0Z", "", "oo10", "000000", "o" * 50)
     ),
 ]
 

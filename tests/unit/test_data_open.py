@@ -1,0 +1,143 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from contract.errors import ConfigurationError
+from model.data.dataset import fingerprint
+from model.data.label_maps import LabelMaps
+from model.data.open import Layout, detect, open_data_set
+from tests.data_sets import (
+    annotation,
+    two_objects,
+    write_cityscapes,
+    write_coco,
+    write_label_maps,
+    write_picture,
+    write_yolo,
+)
+
+TRIANGLE = "0 0.1 0.1 0.5 0.1 0.5 0.5"
+
+
+def write(layout: Layout, root: Path) -> Path:
+    """Write a data set; return the path to open it by."""
+    if layout == "cityscapes":
+        return write_cityscapes(root)
+    if layout == "label-maps":
+        return write_label_maps(root)
+    if layout == "yolo":
+        return write_yolo(root, {"1": TRIANGLE, "2": TRIANGLE})
+    write_coco(root / "annotations" / "instances_all.json", [annotation(1, 100)], root / "images")
+    return root
+
+
+@pytest.mark.parametrize("layout", ["cityscapes", "coco", "label-maps", "yolo"])
+def test_every_layout_is_known_by_its_files(tmp_path: Path, layout: Layout):
+    root = write(layout, tmp_path)
+
+    data = open_data_set(root)
+
+    assert detect(root) == layout
+    assert data.root == root
+    assert data.read(0).instances.any()
+    assert fingerprint(data) == fingerprint(open_data_set(root, layout=layout))
+
+
+@pytest.mark.parametrize("layout", ["cityscapes", "coco", "label-maps", "yolo"])
+def test_a_layout_that_is_asked_for_but_not_there_is_refused(tmp_path: Path, layout: Layout):
+    write_picture(tmp_path / "holidays" / "1.jpg")
+
+    with pytest.raises(ConfigurationError):
+        open_data_set(tmp_path, layout=layout)
+
+
+def test_an_unknown_folder_says_what_was_looked_for_and_found(tmp_path: Path):
+    write_picture(tmp_path / "holidays" / "1.jpg")
+    (tmp_path / "notes.txt").touch()
+
+    with pytest.raises(ConfigurationError, match=r"found holidays/, notes\.txt; expected city"):
+        open_data_set(tmp_path)
+    with pytest.raises(ConfigurationError, match="is a file; expected city"):
+        open_data_set(tmp_path / "notes.txt")
+    with pytest.raises(ConfigurationError, match="there is no such data set"):
+        open_data_set(tmp_path / "nowhere")
+
+
+def test_a_json_file_is_opened_as_coco_and_split_by_name(tmp_path: Path):
+    path = write_coco(tmp_path / "x.json", [annotation(1, 100)], tmp_path / "images", count=40)
+
+    train, validation = (open_data_set(path, split=split) for split in ("train", "validation"))
+
+    assert len(train) + len(validation) == 40
+    assert 0 < len(validation) < len(train)
+    assert train.root == path
+
+
+def test_annotation_files_of_train_and_val_are_the_split(tmp_path: Path):
+    for part, count in (("train2017", 3), ("val2017", 2), ("test2017", 1)):
+        path = tmp_path / "annotations" / f"instances_{part}.json"
+        write_coco(path, [annotation(1, 100)], tmp_path / part, count)
+
+    assert open_data_set(tmp_path, split="train").names[0] == "train2017/000000000000"
+    assert len(open_data_set(tmp_path, split="train")) == 3
+    assert len(open_data_set(tmp_path, split="validation")) == 2
+    whole = open_data_set(tmp_path)
+    assert len(set(whole.names)) == len(whole) == 5
+    assert whole.coco_id(4) == 101
+
+
+def test_annotation_files_that_disagree_about_the_categories_are_refused(tmp_path: Path):
+    for part in ("train", "val"):
+        write_coco(tmp_path / "annotations" / f"instances_{part}.json", [], tmp_path / "images")
+    path = tmp_path / "annotations" / "instances_val.json"
+    path.write_text(path.read_text().replace("bottle", "jar"))
+
+    with pytest.raises(ConfigurationError, match="categories differ"):
+        open_data_set(tmp_path)
+
+
+def test_classes_choose_some_in_an_order_and_the_others_become_background(tmp_path: Path):
+    data = open_data_set(write_cityscapes(tmp_path), classes=["car"])
+
+    assert data.classes == ("car",)
+    assert np.array_equal(data.read(0).labels, two_objects() == 2)
+    assert set(np.unique(data.read(0).instances)) == {0, 26_001}
+
+
+def test_every_class_that_there_is_not_is_named(tmp_path: Path):
+    with pytest.raises(ConfigurationError) as caught:
+        open_data_set(write_cityscapes(tmp_path), classes=["cat", "car", "dog"])
+
+    assert len(caught.value.faults) == 2
+
+
+def test_classes_name_those_of_label_maps(tmp_path: Path):
+    assert open_data_set(write_label_maps(tmp_path), classes=["cell"]).classes == ("cell",)
+
+
+def test_label_maps_with_names_take_classes_as_a_choice_or_as_new_names(tmp_path: Path):
+    root = write_label_maps(tmp_path)
+    for name in "abc":
+        write_picture(root / "classes" / f"{name}.png", two_objects(np.uint8, 1, 2))
+    (root / "dataset.json").write_text('{"classes": ["cell", "debris"]}')
+
+    chosen = open_data_set(root, classes=["debris"])
+    renamed = open_data_set(root, classes=["zelle", "rest"])
+
+    assert np.array_equal(chosen.read(0).labels, two_objects() == 2)
+    assert renamed.classes == ("zelle", "rest")
+    assert np.array_equal(renamed.read(0).labels, two_objects())
+    with pytest.raises(ConfigurationError, match="has 2 classes"):
+        open_data_set(root, classes=["rest"])
+
+
+def test_a_fingerprint_follows_what_is_in_the_files_and_bears_missing_ones(tmp_path: Path):
+    root = write_label_maps(tmp_path)
+    before = fingerprint(LabelMaps(root))
+    write_picture(root / "instances" / "b.png", two_objects(np.uint16, 1, 3))
+    changed = fingerprint(LabelMaps(root))
+    (root / "instances" / "b.png").unlink()
+    missing = fingerprint(LabelMaps(root))
+
+    assert len({before, changed, missing}) == 3
