@@ -7,10 +7,13 @@ with the very numbers of one that was not.
 
 import logging
 import os
+import signal
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 import torch
@@ -39,6 +42,10 @@ class NonFiniteLossError(SeedstreamError):
     """The loss is no number any more; the last checkpoint is from before."""
 
 
+class StoppedError(SeedstreamError):
+    """The run was asked to stop; its last step is kept."""
+
+
 def train(settings: TrainSettings) -> Path:
     """Run a recipe from its data to the best checkpoint; an unfinished run in ``out`` goes on.
 
@@ -52,11 +59,13 @@ def train(settings: TrainSettings) -> Path:
         ConfigurationError: Recipe, data or settings have faults, or ``out`` holds another run.
         BrokenSampleError: A picture cannot be used.
         NonFiniteLossError: Training diverged.
+        StoppedError: SIGTERM or SIGINT came; the step under way was finished and kept.
     """
     recipe = load_recipe(settings.recipe)
     with join_processes(settings.device) as processes:
         _prepare(settings)
-        return _Run(settings, recipe, processes).go()
+        stop = _StopSignal() if processes.world == 1 else None
+        return _Run(settings, recipe, processes, stop).go()
 
 
 def _prepare(settings: TrainSettings) -> None:
@@ -69,11 +78,36 @@ def _prepare(settings: TrainSettings) -> None:
     torch.manual_seed(settings.seed)
 
 
+class _StopSignal:
+    """Whether SIGTERM or SIGINT came.
+
+    Several processes would hear it at different steps: they stop at once, without this, and go on
+    from their last checkpoint.
+    """
+
+    def __init__(self) -> None:
+        self.came = False
+        if threading.current_thread() is threading.main_thread():
+            for number in (signal.SIGTERM, signal.SIGINT):
+                signal.signal(number, self._hear)
+
+    def _hear(self, number: int, _: FrameType | None) -> None:
+        self.came = True
+        signal.signal(number, signal.SIG_DFL)  # the second one ends the process at once
+
+
 class _Run:
     """A run in one process: its plan, its learner, its files."""
 
-    def __init__(self, settings: TrainSettings, recipe: Recipe, processes: Processes) -> None:
+    def __init__(
+        self,
+        settings: TrainSettings,
+        recipe: Recipe,
+        processes: Processes,
+        stop: _StopSignal | None,
+    ) -> None:
         self._settings, self._recipe, self._processes = settings, recipe, processes
+        self._stop = stop
         data = open_training_data(recipe, settings.data, settings.cache_bytes)
         self._data: TrainingData = data
         self._phases = plan(recipe.stages, data.pictures)
@@ -127,8 +161,13 @@ class _Run:
             epoch, rest = divmod(done - phase.first_step, phase.steps_per_epoch)
             if not rest and (epoch % self._recipe.validate_every == 0 or done == phase.end):
                 self._validate(done, reporter)
-            if done % self._settings.checkpoint_every == 0 or done == last or not rest:
+            stopped = self._stop is not None and self._stop.came
+            if done % self._settings.checkpoint_every == 0 or done == last or not rest or stopped:
                 self._save(done)
+            if stopped and done < self._steps:
+                raise StoppedError(
+                    f"stopped after step {done} of {self._steps}; the same command goes on"
+                )
             began = time.monotonic()
 
     @property

@@ -66,7 +66,7 @@ class TorchEngine:
 
     def run(self, images: NDArray[np.uint8]) -> Predictions:
         """Map uint8 (N, H, W, 3) to what the exported graph gives."""
-        scaled = torch.from_numpy(images).permute(0, 3, 1, 2).float() / 255
+        scaled = torch.tensor(images).permute(0, 3, 1, 2).float() / 255  # a copy: it may be read-only
         prediction = self._learner.predict(scaled)
         best, class_index = prediction[:, 2 + self.artifact.n_sigma :].max(dim=1)
         return Predictions(
@@ -118,7 +118,7 @@ def _loss(learner: Learner, recipe: Recipe, picture: Labelled) -> float:
     shown = fitted(picture, recipe.input_size)
     terms = learner.measure(
         [
-            torch.from_numpy(shown.image.copy()).permute(2, 0, 1)[None].float() / 255,
+            torch.tensor(shown.image).permute(2, 0, 1)[None].float() / 255,
             torch.from_numpy(shown.instances.astype(np.int64))[None],
             torch.from_numpy(shown.labels.astype(np.int64))[None],
         ]

@@ -1,5 +1,7 @@
 """``seedstream train``."""
 
+import os
+
 import typer
 
 from model.training.settings import TrainSettings
@@ -16,4 +18,6 @@ def register(app: typer.Typer, text: str) -> None:
         from model.training.train import train
 
         configure_logging("train", style="text")
-        print(f"wrote {train(settings)}")
+        best = train(settings)
+        if os.environ.get("RANK", "0") == "0":  # of several processes, one speaks
+            print(f"wrote {best}")
