@@ -44,7 +44,7 @@ def run_check(
     with Progress(console=Console(stderr=True), transient=True) as progress:
         task = progress.add_task("reading", total=len(indices))
         report = check(data, indices, done=lambda: progress.advance(task))
-    summary = summarize(report, _splits(path, layout, split, classes))
+    summary = summarize(report, _splits(data, path, layout, split, classes))
     if len(indices) < len(data):
         summary["notes"].append(f"only {len(indices)} of {len(data)} pictures were read (--limit)")
     # Rich would cut cells that do not fit a narrow or redirected output.
@@ -77,13 +77,13 @@ def _refuse_outputs(sheet: Path | None, json_out: Path | None) -> None:
 
 
 def _splits(
-    path: Path, layout: Layout, split: Split, classes: Sequence[str] | None
+    data: DataSet, path: Path, layout: Layout, split: Split, classes: Sequence[str] | None
 ) -> dict[str, int]:
-    """Count the pictures of each part that is read."""
-    parts: tuple[Split, ...] = ("train", "validation") if split == "all" else (split,)
-    return {
-        part: len(open_data_set(path, layout=layout, split=part, classes=classes)) for part in parts
-    }
+    """Count the pictures of each part of what is read."""
+    if split != "all":
+        return {split: len(data)}
+    train = len(open_data_set(path, layout=layout, split="train", classes=classes))
+    return {"train": train, "validation": len(data) - train}
 
 
 def _spread(indices: Sequence[int], count: int) -> list[int]:

@@ -17,7 +17,7 @@ from contract.mask import decode_mask
 from model.data.dataset import BrokenSampleError, DataSet
 from model.data.labels import IGNORE, Labelled
 from model.data.read import ENDINGS, read_image
-from model.data.shapes import Shape, draw, polygons_rle
+from model.data.shapes import Shape, draw, join_faults, polygons_rle
 
 
 class _Category(msgspec.Struct):
@@ -118,7 +118,7 @@ class Coco(DataSet):
             faults += found
             shapes += [shape] if shape else []
         if faults:
-            raise BrokenSampleError(self.root, f"{entry.file_name}: {'; '.join(faults)}")
+            raise BrokenSampleError(self.root, f"{entry.file_name}: {join_faults(faults)}")
         return Labelled(image, *draw(shapes, height, width))
 
     def _shape(self, raw: bytes, height: int, width: int) -> tuple[Shape | None, list[str]]:

@@ -136,15 +136,16 @@ def _by_name(folder: Path) -> dict[str, list[Path]]:
 
 
 def _refuse_full(numbers: NDArray[np.generic], path: Path) -> None:
-    """Refuse 8-bit maps that reach 255: masks of 0 and 255, or numbers that wrapped around."""
-    if numbers.dtype != np.uint8 or not numbers.size or numbers.max() < IGNORE:
+    """Refuse maps that reach the end of their numbers: masks of 0 and 255, or a wrap-around."""
+    bits = 8 * numbers.dtype.itemsize
+    last = (1 << bits) - 1
+    if bits > 16 or not numbers.size or numbers.max() < last:
         return
-    count = len(np.unique(numbers))
-    if count == 2:
-        reason = "holds only 0 and 255, a mask; expected another number for each instance"
+    if len(np.unique(numbers)) == 2:
+        reason = f"holds only 0 and {last}, a mask; expected another number for each instance"
     else:
         reason = (
-            "numbers up to 255, the last that 8 bits hold, so instances may share one; expected "
-            "a 16-bit map (and ignored pixels as 255 in classes/, not here)"
+            f"numbers up to {last}, the last that {bits} bits hold, so instances may share one; "
+            f"expected a map of {2 * bits} bits (and ignored pixels as {IGNORE} in classes/)"
         )
     raise BrokenSampleError(path, reason)

@@ -17,6 +17,9 @@ from model.data.labels import IGNORE, Image
 EDGE_PIXELS = 2.0
 """How far a corner may lie outside the picture: labels are often rounded outwards."""
 
+_FAULTS = 10
+"""Faults of one picture that are told in full."""
+
 
 @dataclass(frozen=True, eq=False)
 class Shape:
@@ -51,6 +54,12 @@ def polygons_rle(
         return None, faults
     parts = coco_mask.frPyObjects([list(polygon) for polygon in polygons], height, width)
     return coco_mask.merge(parts), []
+
+
+def join_faults(faults: Sequence[str]) -> str:
+    """Return the first faults of one picture as a sentence, and how many more there are."""
+    more = [f"and {len(faults) - _FAULTS} more"] if len(faults) > _FAULTS else []
+    return "; ".join([*faults[:_FAULTS], *more])
 
 
 def draw(shapes: Sequence[Shape], height: int, width: int) -> tuple[NDArray[np.int32], Image]:

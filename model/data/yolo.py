@@ -15,7 +15,7 @@ from model.data.coco80 import COCO_80
 from model.data.dataset import BrokenSampleError, DataSet, Split, Subset, split_by_name
 from model.data.labels import IGNORE, Labelled
 from model.data.read import find_pictures, read_image
-from model.data.shapes import Shape, draw, polygons_rle
+from model.data.shapes import Shape, draw, join_faults, polygons_rle
 
 IMAGES, LABELS = "images", "labels"
 
@@ -66,7 +66,7 @@ class Yolo(DataSet):
             faults += [f"line {number} {fault}" for fault in found]
             shapes += [shape] if shape else []
         if faults:
-            raise BrokenSampleError(self._texts[index], "; ".join(faults))
+            raise BrokenSampleError(self._texts[index], join_faults(faults))
         return Labelled(image, *draw(shapes, height, width))
 
     def orphans(self) -> Sequence[BrokenSampleError]:

@@ -158,6 +158,17 @@ def test_all_wrong_annotations_of_a_picture_are_told_together(tmp_path: Path):
         assert part in caught.value.reason
 
 
+def test_a_thousand_faults_are_told_in_a_line(tmp_path: Path):
+    data = one(tmp_path, *(annotation(number, 100, area=0) for number in range(1000)))
+
+    with pytest.raises(BrokenSampleError) as caught:
+        data.read(0)
+
+    assert "annotation 9: has area" in caught.value.reason
+    assert caught.value.reason.endswith("; and 990 more")
+    assert len(caught.value.reason) < 1000
+
+
 def test_entries_without_a_picture_are_told_and_left_out(tmp_path: Path):
     path = write_coco(
         tmp_path / "labels.json",

@@ -156,6 +156,7 @@ MANY = np.resize(np.arange(256, dtype=np.uint8), SIZE)
         ),
         ("instances/b.png", MADE, "has channels ('R', 'G', 'B'), expected one"),
         ("instances/b.png", two_objects(np.uint8, 255, 255), "holds only 0 and 255, a mask"),
+        ("instances/b.png", two_objects(np.uint16, 1, 65_535), "the last that 16 bits hold"),
         ("instances/b.png", MANY, "numbers up to 255, the last that 8 bits hold"),
         ("classes/b.png", two_objects(np.uint8, 1, 2), "has the classes [2], expected 0..1 or 255"),
     ],

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from contract.errors import ConfigurationError
-from model.data.dataset import fingerprint
+from model.data.cache import Cached
+from model.data.dataset import Joined, Renamed, Subset, fingerprint
 from model.data.label_maps import LabelMaps
 from model.data.open import Layout, detect, open_data_set
 from tests.data_sets import (
@@ -130,6 +131,22 @@ def test_label_maps_with_names_take_classes_as_a_choice_or_as_new_names(tmp_path
     assert np.array_equal(renamed.read(0).labels, two_objects())
     with pytest.raises(ConfigurationError, match="has 2 classes"):
         open_data_set(root, classes=["rest"])
+
+
+def test_what_wraps_a_data_set_passes_on_what_is_known_of_all_of_it(tmp_path: Path):
+    root = write_yolo(tmp_path, {"1": TRIANGLE, "2": None})
+    (root / "labels" / "3.txt").touch()
+    data = open_data_set(root)
+
+    for wrapped in (
+        Subset(data, [0]),
+        Renamed(data, ["class0"]),
+        Cached(data, 0),
+        Joined([data]),
+    ):
+        assert wrapped.notes() == data.notes() != []
+        assert [fault.path.name for fault in wrapped.orphans()] == ["3.txt"]
+        assert wrapped.coco_id(0) is None
 
 
 def test_a_fingerprint_follows_what_is_in_the_files_and_bears_missing_ones(tmp_path: Path):
