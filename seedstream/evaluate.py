@@ -46,7 +46,7 @@ def on_pictures(
     evaluation = evaluate_pictures(model, data, options, tried, _progress)
     _print(evaluation, options)
     if out is not None and out.suffix == ".json":
-        _write_figures(out, evaluation.shown.accuracy())
+        _write_figures(out, evaluation.accuracy())
     elif out is not None:
         texts = write_report(evaluation, options, out)
         pages = write_pages(evaluation, out)
@@ -55,7 +55,7 @@ def on_pictures(
         best = evaluation.best
         rewrite_artifact(
             model,
-            accuracy=best.accuracy(),
+            accuracy=evaluation.accuracy(),
             seed_threshold=best.seed_threshold,
             score_threshold=best.score_threshold,
             min_pixels=best.min_pixels,

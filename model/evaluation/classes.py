@@ -68,10 +68,11 @@ def pair(data: Sequence[str], model: Sequence[str], given: Mapping[str, str]) ->
     measured = tuple(name for name in model if name in becomes.values())
     missing = [name for name in model if name not in measured]
     if not faults and (not measured or (missing and not given)):
+        example = next((name for name in data if name not in becomes), data[0])
         faults.append(
             f"the model's classes {missing} are none of the data's: the model has {list(model)}, "
             f"the data have {_listed(data)}; say which is which, like --classes "
-            f"{data[0]}={missing[0]} (what is then still without a counterpart is not measured)"
+            f"{example}={missing[0]} (what is then still without a counterpart is not measured)"
         )
     if faults:
         raise ConfigurationError(faults)

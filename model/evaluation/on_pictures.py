@@ -94,6 +94,10 @@ class Evaluation:
         """What the report is about: the sweep's choice, or the artifact as it is."""
         return self.best or self.shipped
 
+    def accuracy(self) -> dict[str, float]:
+        """Return the figures that an artifact carries (`contract.artifact.Artifact.accuracy`)."""
+        return {**self.shown.accuracy(), "pictures": float(len(self.seen))}
+
 
 def evaluate_pictures(
     model: Path,

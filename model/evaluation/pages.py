@@ -101,7 +101,7 @@ def write_pages(evaluation: Evaluation, folder: Path) -> list[Path]:
     titles = {
         "best": "best pictures",
         "worst": "worst pictures, the worst one first",
-        "missed": "missed objects, the largest ones first",
+        "missed": "what is missed where most is missed: the largest object of each picture",
     }
     written = []
     for name, cells in pages.items():
@@ -119,7 +119,7 @@ def _caption(evaluation: Evaluation, place: int) -> str:
 
 
 def _missed(evaluation: Evaluation, compared: Callable[[int], Compared]) -> list[Image]:
-    """Cells of the largest missed objects, two of a picture at most."""
+    """Cells of the largest missed objects of the pictures that miss most, one of each."""
     worst = sorted(range(len(evaluation.scores)), key=lambda p: -_n_missed(evaluation.scores[p]))
     found: list[tuple[int, Image]] = []
     for place in worst[: COLUMNS * ROWS]:
@@ -127,12 +127,12 @@ def _missed(evaluation: Evaluation, compared: Callable[[int], Compared]) -> list
             break
         shown = compared(place)
         name = evaluation.data.names[evaluation.seen[place]].rpartition("/")[2]
-        for number, area in _missed_areas(shown)[:2]:
+        for number, area in _missed_areas(shown)[:1]:
             label = int(shown.picture.labels[shown.picture.instances == number][0])
             title = f"{evaluation.pairing.model[label - 1]} of {area} pixels in {name[:24]}"
             found.append((area, whole(_view(shown, number), title)))
     found.sort(key=lambda pair: -pair[0])
-    return [cell for _, cell in found[: COLUMNS * ROWS]]
+    return [cell for _, cell in found]
 
 
 def _n_missed(scores: PictureScores) -> int:

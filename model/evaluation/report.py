@@ -143,7 +143,7 @@ def describe(evaluation: Evaluation, options: Options) -> dict[str, Any]:
     run = describe_run()
     run["versions"] |= {name: metadata.version(name) for name in _PACKAGES}
     return {
-        "accuracy": evaluation.shown.accuracy(),
+        "accuracy": evaluation.accuracy(),
         "by_class": evaluation.shown.figures.by_class,
         "metric": evaluation.metric,
         "thresholds": _thresholds(evaluation.shown),

@@ -1,0 +1,166 @@
+import msgspec
+import numpy as np
+import pytest
+
+from contract.artifact import Artifact
+from contract.errors import ConfigurationError
+from model.evaluation.choice import Row, as_shipped, choose
+from model.evaluation.classes import pair, parse_classes
+from model.evaluation.figures import Figures, bowl, detection
+from model.evaluation.matching import PictureScores
+from model.evaluation.predict import Cell
+from model.evaluation.sweep import Tried, grid, parse_numbers, sizes
+
+CARD = Artifact(
+    name="a",
+    version="1",
+    classes=("person", "vehicle"),
+    height=384,
+    width=384,
+    grid_step=(1e-3, 1e-3),
+    n_sigma=1,
+    weights_sha256="",
+    seed_threshold=0.6,
+    score_threshold=0.8,
+    min_pixels=40,
+)
+
+
+def scores(*rows: tuple[int, int, int, float]) -> PictureScores:
+    """One row of (tp, fp, fn, sum of IoU) for each class, at the one threshold 0.5."""
+    tp, fp, fn, iou = (np.array(column)[:, None] for column in zip(*rows, strict=True))
+    return PictureScores((0.5,), tp, fp, fn, iou)
+
+
+def test_counts_are_summed_over_pictures_before_they_are_divided() -> None:
+    figures = detection(
+        [scores((3, 1, 0, 2.4)), scores((0, 1, 2, 0.0), (1, 0, 0, 0.9))], CARD.classes
+    )
+    person, vehicle = figures.by_class["person"], figures.by_class["vehicle"]
+    assert (person["recall_at_iou_0.5"], person["precision_at_iou_0.5"]) == (3 / 5, 3 / 5)
+    assert person["mean_iou_of_matches"] == pytest.approx(0.8)
+    assert person["panoptic_quality"] == pytest.approx(2.4 / (3 + (2 + 2) / 2))
+    assert vehicle["panoptic_quality"] == pytest.approx(0.9)
+    assert figures.overall["f1_at_iou_0.5"] == pytest.approx(2 * 4 / (2 * 4 + 2 + 2))
+    assert figures.overall["panoptic_quality"] == pytest.approx((0.48 + 0.9) / 2)
+
+
+def test_average_precision_is_a_mean_over_pictures_and_not_over_instances() -> None:
+    figures = bowl([scores((1, 0, 0, 1.0)), scores((0, 0, 9, 0.0))], CARD.classes)
+    assert figures.overall == {"average_precision_at_iou_0.5": 0.5, "average_precision": 0.5}
+    assert set(figures.by_class) == {"person"}
+
+
+def row(threshold: float, size: int, main: float, f1: float) -> Row:
+    return Row(
+        Cell(threshold, size),
+        Figures({"f1_at_iou_0.5": f1}),
+        Figures({"coco_ap": main, "average_precision_at_iou_0.5": main, "average_precision": main}),
+    )
+
+
+def test_average_precision_chooses_one_threshold_for_both() -> None:
+    rows = [row(0.5, 8, 0.5, 0.9), row(0.7, 8, 0.6, 0.7), row(0.7, 32, 0.55, 0.8)]
+    best = choose(rows, "average-precision")
+    assert (best.seed_threshold, best.score_threshold, best.min_pixels) == (0.7, 0.7, 8)
+    assert best.figures.overall["average_precision"] == 0.6
+
+
+def test_a_ranking_metric_chooses_what_is_ranked_and_f1_chooses_what_is_reported() -> None:
+    rows = [
+        row(0.5, 8, 0.6, 0.3),
+        row(0.7, 8, 0.5, 0.8),
+        row(0.9, 8, 0.4, 0.7),
+        row(0.7, 32, 0.55, 0.95),
+    ]
+    best = choose(rows, "coco")
+    assert (best.seed_threshold, best.score_threshold, best.min_pixels) == (0.5, 0.7, 8)
+    assert best.figures.overall["coco_ap"] == 0.6
+    assert best.figures.overall["f1_at_iou_0.5"] == 0.8
+
+
+def test_of_equal_figures_the_higher_threshold_wins() -> None:
+    best = choose([row(0.5, 8, 0.6, 0.5), row(0.9, 8, 0.6, 0.5)], "average-precision")
+    assert best.seed_threshold == 0.9
+
+
+def test_the_artifact_as_it_is_ranks_from_the_seed_and_reports_from_the_score_threshold() -> None:
+    rows = [row(0.6, 40, 0.5, 0.1), row(0.8, 40, 0.4, 0.9), row(0.9, 40, 0.3, 0.7)]
+    shipped = as_shipped(rows, CARD, None, ranked=True)
+    assert shipped.figures.overall["coco_ap"] == 0.5
+    assert shipped.figures.overall["f1_at_iou_0.5"] == 0.9
+    asked = as_shipped(rows, CARD, 0.9, ranked=False)
+    assert asked.score_threshold == 0.9
+    assert asked.figures.overall["coco_ap"] == 0.3
+
+
+@pytest.mark.parametrize(
+    ("size", "expected"),
+    [((384, 384), (8, 16, 32, 40, 64, 128)), ((1024, 2048), (30, 40, 60, 121, 241, 483))],
+)
+def test_the_sizes_tried_follow_the_side_of_the_input(
+    size: tuple[int, int], expected: tuple[int, ...]
+) -> None:
+    assert sizes(msgspec.structs.replace(CARD, height=size[0], width=size[1])) == expected
+
+
+def test_a_sweep_tries_every_pair_and_what_the_artifact_ships_with() -> None:
+    cells = grid(CARD, Tried([0.5, 0.9], [16]))
+    assert cells == [Cell(t, m) for m in (16, 40) for t in (0.5, 0.6, 0.8, 0.9)]
+
+
+def test_values_that_cannot_be_tried_are_all_named() -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        grid(CARD, Tried([0.3, 0.7, 1.2], [0, 16, 10**6]))
+    assert [fault.split(",")[0] for fault in caught.value.faults] == [
+        "a seed threshold is 0.3",
+        "a seed threshold is 1.2",
+        "a smallest size is 0",
+        "a smallest size is 1000000",
+    ]
+
+
+def test_numbers_of_a_flag_are_parsed_or_named() -> None:
+    assert parse_numbers("0.5,0.75", float, "--x") == [0.5, 0.75]
+    assert parse_numbers(None, int, "--x") is None
+    with pytest.raises(ConfigurationError, match=r"--x is '8,a', expected whole numbers"):
+        parse_numbers("8,a", int, "--x")
+
+
+def test_classes_of_one_name_belong_together_and_others_are_background() -> None:
+    pairing = pair(["person", "vehicle", "chair"], CARD.classes, {})
+    assert pairing.measured == ("person", "vehicle")
+    assert pairing.left_out == ("chair",)
+
+
+def test_a_mapping_may_leave_a_class_of_the_model_unmeasured() -> None:
+    pairing = pair(["human", "dog"], CARD.classes, {"human": "person", "dog": "ignore"})
+    assert pairing.measured == ("person",)
+    assert pairing.left_out == ()
+
+
+def test_classes_that_do_not_match_are_listed_on_both_sides_with_what_to_say() -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        pair(["person", "car"], CARD.classes, {})
+    (fault,) = caught.value.faults
+    assert "['vehicle'] are none of the data's" in fault
+    assert "the model has ['person', 'vehicle'], the data have ['person', 'car']" in fault
+    assert "--classes car=vehicle" in fault
+
+
+def test_a_mapping_with_unknown_names_is_refused_with_both_lists() -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        pair(["person", "car"], CARD.classes, {"cat": "person", "car": "tram"})
+    assert "names 'cat', but the data have the classes ['person', 'car']" in caught.value.faults[0]
+    assert "makes 'car' 'tram', but the model has" in caught.value.faults[1]
+
+
+def test_a_mapping_is_read_from_text() -> None:
+    assert parse_classes("car=vehicle, person = person") == {"car": "vehicle", "person": "person"}
+    assert parse_classes(None) == {}
+
+
+@pytest.mark.parametrize("text", ["car", "car=", "=vehicle", "car=vehicle,car=person", ""])
+def test_a_text_that_is_no_mapping_is_refused(text: str) -> None:
+    with pytest.raises(ConfigurationError, match="expected each class of the data once"):
+        parse_classes(text)
