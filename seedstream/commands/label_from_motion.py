@@ -89,7 +89,7 @@ def register(app: typer.Typer, text: str) -> None:
         ] = 0,
         seed: Annotated[int, typer.Option(min=0, help="Seed of the composed pictures.")] = 0,
     ) -> None:
-        from model.motion.options import load_options, parse_range
+        from model.motion.options_file import load_options, parse_range
 
         chosen = load_options(
             options,

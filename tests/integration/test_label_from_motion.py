@@ -15,7 +15,7 @@ from model.data.labels import IGNORE
 from model.data.open import open_data_set
 from model.motion.composed import write_composed
 from model.motion.make import label_from_motion
-from model.motion.options import load_options
+from model.motion.options_file import load_options
 from model.motion.store import read_scenes
 from producer.scene import Scene
 from seedstream.cli import build

@@ -4,7 +4,8 @@ from pathlib import Path
 import pytest
 
 from contract.errors import ConfigurationError
-from model.motion.options import load_options, parse_range, preset_of
+from model.motion.options import preset_of
+from model.motion.options_file import load_options, parse_range
 
 ROOT = Path(__file__).parents[2]
 STREET = ROOT / "model" / "recipes" / "street"
