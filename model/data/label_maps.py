@@ -3,7 +3,9 @@
 ``images/`` holds pictures (in folders of their own, if you like), ``instances/`` one single-channel
 picture each of the same name whose values number the instances (0: none), ``classes/`` (optional)
 one each with the class (0 background, 1..K, 255 ignored; without it everything is class 1) and
-``dataset.json`` (optional) what the data are: ``{"classes": ["cell"], "bits": 12}``.
+``dataset.json`` (optional) what the data are: ``{"classes": ["cell"], "bits": 12, "validation":
+["day2/001"]}``, the class names, the bits in use of 16-bit pictures and the names of the pictures
+that validate (without it they are chosen by name). Other keys are left alone.
 """
 
 import json
@@ -30,6 +32,10 @@ class LabelMaps(DataSet):
         root: Folder with ``images/`` and ``instances/``.
         classes: Class names; None takes those of ``dataset.json``, or ``object``.
 
+    Attributes:
+        bits: Bits in use of pictures with 16 bits.
+        held: Names of the pictures that validate; None where ``dataset.json`` does not say.
+
     Raises:
         ConfigurationError: A folder is missing, ``dataset.json`` is none, or it names another
             number of classes; all faults.
@@ -52,6 +58,8 @@ class LabelMaps(DataSet):
         self.root = root
         self.classes = tuple(classes or named or (UNNAMED,))
         self.bits = int(card.get("bits", 16))
+        held = card.get("validation")
+        self.held: tuple[str, ...] | None = None if held is None else tuple(held)
         self._images = _by_name(root / IMAGES)
         self.names = tuple(self._images)
         self._instances = _by_name(root / INSTANCES)
@@ -85,7 +93,7 @@ class LabelMaps(DataSet):
         return Labelled(image, instances, labels.astype(np.uint8))
 
     def orphans(self) -> Sequence[BrokenSampleError]:
-        """Return label maps without a picture, and files that share one name."""
+        """Return label maps and validation names without a picture, and files of one name."""
         found = []
         for files in (self._images, self._instances, self._labels or {}):
             for name, (first, *others) in files.items():
@@ -93,6 +101,10 @@ class LabelMaps(DataSet):
                 found += [BrokenSampleError(path, reason) for path in others]
                 if name not in self._images:
                     found.append(BrokenSampleError(first, "there is no picture of this name"))
+        lost = [name for name in self.held or () if name not in self._images]
+        if lost:
+            reason = f'"validation" names pictures that are not there: {", ".join(lost[:8])}'
+            found.append(BrokenSampleError(self.root / CARD, f"{reason} ({len(lost)} in all)"))
         return found
 
 
@@ -100,7 +112,8 @@ def read_card(root: Path) -> dict[str, Any]:
     """Return what ``dataset.json`` says, checked; an empty one where there is none.
 
     Raises:
-        ConfigurationError: It is no JSON object, or ``classes`` or ``bits`` are no such thing.
+        ConfigurationError: It is no JSON object, or a key that is known is no such thing; all
+            faults.
     """
     path = root / CARD
     if not path.is_file():
@@ -120,6 +133,9 @@ def read_card(root: Path) -> dict[str, Any]:
     bits = card.get("bits", 16)
     if not (isinstance(bits, int) and 8 <= bits <= 16):
         faults.append(f'{path}: expected "bits" to be 8..16, got {bits!r}')
+    held = card.get("validation")
+    if held is not None and not (isinstance(held, list) and all(isinstance(n, str) for n in held)):
+        faults.append(f'{path}: expected "validation" to be a list of pictures, got {held!r:.80}')
     if faults:
         raise ConfigurationError(faults)
     return card

@@ -50,7 +50,7 @@ def open_data_set(
         named = card.get("classes", [])
         names = None if classes and set(classes) <= set(named) else classes
         maps = label_maps.LabelMaps(path, names)
-        data: DataSet = _part(maps, card.get("validation"), split)
+        data: DataSet = _part(maps, maps.held, split)
     elif found == "cityscapes":
         data = cityscapes.Cityscapes(path, split)
     elif found == "coco":

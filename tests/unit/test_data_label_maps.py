@@ -206,6 +206,16 @@ def test_labels_without_a_picture_and_files_of_one_name_are_told(tmp_path: Path)
     ]
 
 
+def test_a_picture_that_should_validate_but_is_not_there_is_told(tmp_path: Path):
+    root = write_label_maps(tmp_path)
+    (root / "dataset.json").write_text('{"validation": ["b", "B", "x/c"]}')
+
+    (fault,) = LabelMaps(root).orphans()
+
+    assert fault.path == root / "dataset.json"
+    assert fault.reason.endswith("not there: B, x/c (2 in all)")
+
+
 @pytest.mark.parametrize(
     ("card", "fault"),
     [
@@ -213,6 +223,7 @@ def test_labels_without_a_picture_and_files_of_one_name_are_told(tmp_path: Path)
         ("[]", "expected a JSON object, got list"),
         ('{"classes": "cell"}', "to be a list of names, got 'cell'"),
         ('{"classes": ["cell", "cell"]}', "254 different names"),
+        ('{"validation": "b"}', "\"validation\" to be a list of pictures, got 'b'"),
         ('{"bits": 32}', '"bits" to be 8..16, got 32'),
     ],
 )

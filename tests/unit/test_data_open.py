@@ -117,6 +117,15 @@ def test_classes_name_those_of_label_maps(tmp_path: Path):
     assert open_data_set(write_label_maps(tmp_path), classes=["cell"]).classes == ("cell",)
 
 
+def test_label_maps_may_name_the_pictures_that_validate(tmp_path: Path):
+    root = write_label_maps(tmp_path)
+    (root / "dataset.json").write_text('{"validation": ["b"]}')
+
+    names = {part: open_data_set(root, split=part).names for part in ("train", "validation", "all")}
+
+    assert names == {"train": ("a", "c"), "validation": ("b",), "all": ("a", "b", "c")}
+
+
 def test_label_maps_with_names_take_classes_as_a_choice_or_as_new_names(tmp_path: Path):
     root = write_label_maps(tmp_path)
     for name in "abc":
