@@ -17,9 +17,14 @@ from model.loss import LossTerms, SpatialEmbeddingLoss
 from model.training.processes import Processes, share_batch_norm
 from model.training.recipe import Loss, Recipe
 
-Arithmetic = Literal["float32", "bfloat16", "float16"]
+Arithmetic = Literal["float64", "float32", "bfloat16", "float16"]
 
-_DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+_DTYPES = {
+    "float64": torch.float64,
+    "float32": torch.float32,
+    "bfloat16": torch.bfloat16,
+    "float16": torch.float16,
+}
 
 
 @dataclass(frozen=True)
@@ -73,6 +78,8 @@ class Learner:
                 module.rank, module.world = processes.rank, processes.world
         if processes.world > 1:
             share_batch_norm(network, processes.device)
+        if arithmetic == "float64":
+            network = network.double()
         self.network = network.to(processes.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self._parallel = processes.parallel(self.network)
         self._loss = SpatialEmbeddingLoss(
@@ -138,14 +145,17 @@ class Learner:
 
     def _terms(self, network: nn.Module, batch: Sequence[Tensor]) -> LossTerms:
         images, instances, labels = (part.to(self._processes.device) for part in batch[:3])
-        return self._loss.terms(self._run(network, images).float(), instances, labels)
+        return self._loss.terms(self._run(network, images), instances, labels)
 
     def _run(self, network: nn.Module, images: Tensor) -> Tensor:
         images = images.contiguous(memory_format=torch.channels_last)
+        if self._dtype == torch.float64:
+            prediction: Tensor = network(images.double())
+            return prediction
         enabled = self._dtype != torch.float32
         with torch.autocast(self._processes.device.type, self._dtype, enabled=enabled):
-            prediction: Tensor = network(images)
-        return prediction
+            prediction = network(images)
+        return prediction.float()
 
     def state(self) -> dict[str, Any]:
         """Return what has to be kept to go on."""

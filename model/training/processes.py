@@ -115,7 +115,7 @@ class SharedBatchNorm2d(nn.BatchNorm2d):
         """Map (N, C, H, W) to the same shape."""
         if not self.training:
             return super().forward(input)
-        x = input.float()
+        x = input if input.dtype == torch.float64 else input.float()
         count = x.numel() // x.shape[1]
         sums = torch.cat([x.sum((0, 2, 3)), x.square().sum((0, 2, 3))]).double()
         total: Tensor = _SumOverProcesses.apply(sums)
@@ -123,8 +123,8 @@ class SharedBatchNorm2d(nn.BatchNorm2d):
         mean, square = (total / count).chunk(2)
         variance = (square - mean.square()).clamp(min=0)
         self._remember(mean.detach(), variance.detach() * count / max(count - 1, 1))
-        scale = torch.rsqrt(variance + self.eps).float() * self.weight
-        shift = self.bias - mean.float() * scale
+        scale = torch.rsqrt(variance + self.eps).to(x.dtype) * self.weight
+        shift = self.bias - mean.to(x.dtype) * scale
         return (x * scale[:, None, None] + shift[:, None, None]).to(input.dtype)
 
     @torch.no_grad()
@@ -134,8 +134,8 @@ class SharedBatchNorm2d(nn.BatchNorm2d):
         assert self.running_var is not None
         assert self.momentum is not None
         self.num_batches_tracked += 1
-        self.running_mean.lerp_(mean.float(), self.momentum)
-        self.running_var.lerp_(variance.float(), self.momentum)
+        self.running_mean.lerp_(mean.to(self.running_mean.dtype), self.momentum)
+        self.running_var.lerp_(variance.to(self.running_var.dtype), self.momentum)
 
 
 class _SumOverProcesses(torch.autograd.Function):

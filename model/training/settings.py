@@ -6,7 +6,7 @@ from typing import Literal
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-Precision = Literal["auto", "float32", "bfloat16", "float16"]
+Precision = Literal["auto", "float64", "float32", "bfloat16", "float16"]
 
 
 class TrainSettings(BaseSettings):
@@ -33,7 +33,8 @@ class TrainSettings(BaseSettings):
 
     precision: Precision = "auto"
     """Numbers inside the network; losses and weights stay float32. auto: bfloat16 where the
-    processor computes in it, else float16 on CUDA and float32 on the CPU."""
+    processor computes in it, else float16 on CUDA and float32 on the CPU. float64 is for comparing
+    runs: rounding no longer tells one process from several."""
 
     threads: int = Field(default=0, ge=0)
     """CPU threads of the network; 0 takes all cores."""

@@ -66,7 +66,7 @@ class TorchEngine:
 
     def run(self, images: NDArray[np.uint8]) -> Predictions:
         """Map uint8 (N, H, W, 3) to what the exported graph gives."""
-        scaled = torch.tensor(images).permute(0, 3, 1, 2).float() / 255  # a copy: it may be read-only
+        scaled = torch.tensor(images).permute(0, 3, 1, 2).float() / 255
         prediction = self._learner.predict(scaled)
         best, class_index = prediction[:, 2 + self.artifact.n_sigma :].max(dim=1)
         return Predictions(

@@ -101,16 +101,19 @@ def test_a_killed_run_goes_on_with_the_same_curve(folder, whole):
 
 
 def test_two_processes_learn_as_one_does(folder, whole):
+    # In float64: in float32 the order of sums alone moves the gradient of such small crops by
+    # percents, through ReLU's kinks and ties in the hinge, and no curve tells a fault from it.
+    exact = ("--precision", "float64")
+    run(command(folder, folder / "one", *exact))
     out = folder / "two"
 
-    run(command(folder, out, processes=2))
+    run(command(folder, out, *exact, processes=2))
 
-    one, two = losses(whole), losses(out)
+    one, two = losses(folder / "one"), losses(out)
     assert list(two) == list(range(STEPS))
-    # The same numbers but for the order of sums, whose rounding grows from step to step.
-    assert two[0] == pytest.approx(one[0], rel=1e-5)
-    for step in range(STEPS):
-        assert two[step] == pytest.approx(one[step], rel=2e-3 if step < 12 else 2e-2)
+    epoch = STEPS // 3
+    for step in range(STEPS):  # even so, the smallest difference grows tenfold a step
+        assert two[step] == pytest.approx(one[step], rel=1e-6 if step < epoch else 5e-2), step
     record = json.loads((out / "run.json").read_text())
     assert record["attempts"][0]["processes"] == 2
     assert len(list((out / "tensorboard").iterdir())) == 1
