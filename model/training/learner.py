@@ -114,12 +114,12 @@ class Learner:
         loss = weighted_sum(terms, self._recipe.loss)
         parts = [loss, terms.instance, terms.variance, terms.seed]
         means = self._processes.mean(torch.stack([part.detach() for part in parts])).tolist()
-        norm = self._descend(loss) if all(map(math.isfinite, means)) else math.nan
+        norm = self.descend(loss) if all(map(math.isfinite, means)) else math.nan
         finite = math.isfinite(norm) or (self._scaler.is_enabled() and math.isfinite(means[0]))
         total, instance, variance, seed_term = means
         return StepReport(total, instance, variance, seed_term, norm, finite)
 
-    def _descend(self, loss: Tensor) -> float:
+    def descend(self, loss: Tensor) -> float:
         """Take the optimiser's step; return the gradient's norm. Nothing moves if that is none."""
         self._optimizer.zero_grad(set_to_none=True)
         self._scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
@@ -141,13 +141,17 @@ class Learner:
     def predict(self, images: Tensor) -> Tensor:
         """Map images float (B, 3, H, W) 0..1 to raw maps float32, on the CPU."""
         self.network.eval()
-        return self._run(self.network, images.to(self._processes.device)).float().cpu()
+        return self.run(images).float().cpu()
+
+    def run(self, images: Tensor) -> Tensor:
+        """Map images float (B, 3, H, W) 0..1 to raw maps, on the device."""
+        return self._through(self.network, images.to(self._processes.device))
 
     def _terms(self, network: nn.Module, batch: Sequence[Tensor]) -> LossTerms:
         images, instances, labels = (part.to(self._processes.device) for part in batch[:3])
-        return self._loss.terms(self._run(network, images), instances, labels)
+        return self._loss.terms(self._through(network, images), instances, labels)
 
-    def _run(self, network: nn.Module, images: Tensor) -> Tensor:
+    def _through(self, network: nn.Module, images: Tensor) -> Tensor:
         images = images.contiguous(memory_format=torch.channels_last)
         if self._dtype == torch.float64:
             prediction: Tensor = network(images.double())
