@@ -1,11 +1,14 @@
-"""From a run to a released version of a store: export, proof, place, promotion."""
+"""From a run, or from an artifact, to a released version of a store."""
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
+import onnx
 
 from contract import artifact as contract
+from contract.artifact import Artifact
 from contract.errors import ConfigurationError
 from model.checkpoint import Checkpoint, find_checkpoint, load_checkpoint
 from model.deploy.export import Exported, ExportOptions, export_checkpoint
@@ -57,17 +60,48 @@ def release(
             part.rename(stage.folder / part.name)
         done.folder.rmdir()
         done.folder.parent.rmdir()
-        version = stage.publish(_marker(stage.folder, done))
+        version = stage.publish(_marker(stage.folder, done.artifact))
     if promote:
         store.promote(name, version)
     artifact = msgspec.structs.replace(done.artifact, version=version)
     return Exported(store.root / name / version, artifact, done.comparison)
 
 
-def _marker(folder: Path, done: Exported) -> Callable[[str], None]:
+def release_artifact(
+    folder: Path, store: Store, *, name: str | None = None, promote: bool = True
+) -> tuple[Path, Artifact]:
+    """Put an exported artifact into a store as its next version; its weights stay as they are.
+
+    What was measured, and whose thresholds a sweep has chosen, is then what ships.
+
+    Args:
+        folder: Folder ``NAME/VERSION`` of an export.
+        store: The store.
+        name: Name of the model; None takes the artifact's.
+        promote: Whether workers are to load it from now on.
+
+    Returns:
+        Where it lies now, and what it says about itself.
+
+    Raises:
+        ConfigurationError: It is no artifact, its files are broken, or the store does not fit.
+    """
+    model = contract.find_model(folder)
+    metadata = {each.key: each.value for each in onnx.load(model).metadata_props}
+    artifact = contract.from_metadata(metadata, str(model))
+    name = name or artifact.name
+    named = msgspec.structs.replace(artifact, name=name)
+    with store.stage(name) as stage:
+        shutil.copyfile(model, stage.folder / contract.MODEL_FILE)
+        version = stage.publish(_marker(stage.folder, named))
+    if promote:
+        store.promote(name, version)
+    return store.root / name / version, msgspec.structs.replace(named, version=version)
+
+
+def _marker(folder: Path, artifact: Artifact) -> Callable[[str], None]:
     def mark(version: str) -> None:
-        artifact = msgspec.structs.replace(done.artifact, version=version)
-        stamp(folder / contract.MODEL_FILE, artifact)
+        stamp(folder / contract.MODEL_FILE, msgspec.structs.replace(artifact, version=version))
 
     return mark
 

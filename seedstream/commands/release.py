@@ -11,41 +11,71 @@ def register(app: typer.Typer, text: str) -> None:
 
     @app.command("release", help=text)
     def release(
-        run: Annotated[Path, typer.Argument(help="Folder of a run, or a checkpoint.")],
+        source: Annotated[
+            Path,
+            typer.Argument(help="Folder of a run, a checkpoint, or an exported artifact."),
+        ],
         store: Annotated[Path, typer.Option(help="Folder that holds NAME/VERSION/model.onnx.")],
         name: Annotated[
-            str | None, typer.Option(help="Name of the model; default: the run's.")
-        ] = None,
-        precision: Annotated[
-            Literal["float32", "float16", "int8"],
-            typer.Option(help="Precision of the weights; int8 needs --pictures."),
-        ] = "float16",
-        pictures: Annotated[
-            list[Path] | None,
-            typer.Option(help="Image, video or folder to prove the file on; may be repeated."),
-        ] = None,
-        accuracy: Annotated[
-            Path | None, typer.Option(help="JSON of `seedstream evaluate --out`; default: run's.")
-        ] = None,
-        score: Annotated[
-            float | None,
-            typer.Option(help="Lowest instance score reported, 0..1; default: checkpoint's."),
+            str | None, typer.Option(help="Name of the model; default: the source's.")
         ] = None,
         promote: Annotated[
             bool, typer.Option(help="Whether workers that load NAME/current take it.")
         ] = True,
+        data: Annotated[
+            Path | None,
+            typer.Option(
+                help="Of a run: data set whose validation part chooses the thresholds and gives "
+                "the figures that the artifact carries."
+            ),
+        ] = None,
+        precision: Annotated[
+            Literal["float32", "float16", "int8"],
+            typer.Option(help="Of a run: precision of the weights; int8 needs --pictures."),
+        ] = "float16",
+        pictures: Annotated[
+            list[Path] | None,
+            typer.Option(
+                help="Of a run: image, video or folder to prove the file on; may be repeated."
+            ),
+        ] = None,
+        accuracy: Annotated[
+            Path | None,
+            typer.Option(help="Of a run: JSON of `seedstream evaluate --out`; default: its own."),
+        ] = None,
+        score: Annotated[
+            float | None,
+            typer.Option(help="Of a run: lowest score reported, 0..1; default: checkpoint's."),
+        ] = None,
     ) -> None:
-        from model.deploy import release as releasing
+        from contract.errors import ConfigurationError
         from model.deploy.export import ExportOptions
         from model.deploy.store import Store
         from model.evaluation.on_video import read_accuracy
+        from seedstream.release import release_exported, release_run
 
+        if (source / "model.onnx").is_file() or source.suffix == ".onnx":
+            given = [
+                flag
+                for flag, value in (
+                    ("--data", data),
+                    ("--pictures", pictures),
+                    ("--accuracy", accuracy),
+                    ("--score", score),
+                )
+                if value is not None
+            ]
+            if given:
+                raise ConfigurationError(
+                    f"{source}: an exported artifact, it ships as it is: leave {given} out, or "
+                    "release its run"
+                )
+            release_exported(source, Store(store), name, promote)
+            return
         options = ExportOptions(
             precision=precision,
             pictures=pictures or (),
             accuracy=None if accuracy is None else read_accuracy(accuracy),
             score_threshold=score,
         )
-        done = releasing.release(run, Store(store), options, name=name, promote=promote)
-        print(f"released {done.folder}{', current from now on' if promote else ''}")
-        print(f"against PyTorch: {done.comparison}")
+        release_run(source, Store(store), options, name, promote, data)

@@ -102,3 +102,53 @@ def test_a_name_comes_from_the_checkpoint_then_from_the_run(run: Path, tmp_path:
     (run / "run.json").write_text("{}")
     with pytest.raises(ConfigurationError, match=r"run\.json names it: give --name"):
         default_name(state(""), run)
+
+
+def invoke(*words: object) -> str:
+    arguments = ["release", *map(str, words)]
+    outcome = CliRunner(env={"COLUMNS": "200"}).invoke(build(["release"]), arguments)
+    if outcome.exception is not None and not isinstance(outcome.exception, SystemExit):
+        raise outcome.exception
+    assert outcome.exit_code == 0, outcome.output
+    return outcome.output
+
+
+def test_an_exported_artifact_ships_as_it_was_measured(run: Path, tmp_path: Path) -> None:
+    from model.deploy.export import ExportOptions, export_checkpoint
+    from model.deploy.rewrite import rewrite_artifact
+
+    exported = export_checkpoint(run, tmp_path / "out", "cells", "try", ExportOptions())
+    rewrite_artifact(exported.folder, seed_threshold=0.7, min_pixels=21, accuracy={"ap_50": 0.9})
+    store = tmp_path / "store"
+
+    output = invoke(exported.folder, "--store", store)
+
+    assert f"released {store}/cells/1" in output
+    shipped = OnnxEngine(store / "cells", provider="cpu").artifact
+    assert shipped.version == "1"
+    assert (shipped.seed_threshold, shipped.min_pixels) == (0.7, 21)
+    assert shipped.accuracy == {"ap_50": 0.9}
+    assert shipped.weights_sha256 == exported.artifact.weights_sha256
+    assert check_file(store / "cells" / "1").precision == "float16"
+
+
+def test_an_artifact_takes_no_options_of_an_export(run: Path, tmp_path: Path) -> None:
+    from model.deploy.export import ExportOptions, export_checkpoint
+
+    exported = export_checkpoint(run, tmp_path / "out", "cells", "try", ExportOptions())
+
+    with pytest.raises(ConfigurationError, match=r"ships as it is: leave \['--score'\] out"):
+        invoke(exported.folder, "--store", tmp_path / "store", "--score", "0.5")
+
+
+def test_data_choose_the_thresholds_of_a_release(run: Path, tmp_path: Path) -> None:
+    from tests.made_data import write_discs
+
+    data = write_discs(tmp_path / "discs")
+    store = tmp_path / "store"
+
+    invoke(run, "--store", store, "--data", data)
+
+    shipped = OnnxEngine(store / "cells", provider="cpu").artifact
+    assert "ap_50" not in shipped.accuracy  # what the checkpoint said is replaced
+    assert any("0.5" in name for name in shipped.accuracy), shipped.accuracy
