@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 SHARED ?= ../shared
 CONSTRAINTS := requirements/constraints.txt
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-online setup-system demo test test-unit check format bench demo-weights constraints docs clean
+.PHONY: help setup setup-online setup-system demo test test-unit check format bench demo-weights nuclei-weights street-data constraints docs clean
 
 help:  ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 16
@@ -50,15 +50,34 @@ format: setup  ## Format the code
 
 bench: setup  ## Run the benchmarks; results under benchmarks/results/
 	$(BIN)/python -m benchmarks.pipeline
+	$(BIN)/python -m benchmarks.loss
+	$(BIN)/python -m benchmarks.train
 
-demo-weights: setup  ## Train, evaluate and export the demo weights from $(SHARED)/data (CPU: about an hour)
-	$(BIN)/seedstream train street --data $(SHARED)/data --out runs/street
-	$(BIN)/seedstream export runs/street/checkpoint.pt --name street --version 1 \
-	  --out runs/street/unmeasured --pictures assets/vtest_clip.mp4 --overwrite
-	$(BIN)/seedstream evaluate --model runs/street/unmeasured/street/1 --first 301 --last 400 \
+nuclei-weights: setup  ## Train, measure and release the model `nuclei` from $(SHARED)/data (2 cores: about an hour)
+	$(BIN)/seedstream train nuclei --data $(SHARED)/data/nuclei --out runs/nuclei
+	$(BIN)/seedstream release runs/nuclei --store runs/models --data $(SHARED)/data/nuclei \
+	  --pictures $(SHARED)/data/nuclei/images
+
+STREET := runs/street-data
+LABEL := $(BIN)/seedstream label-from-motion
+street-data: setup  ## Label the street clips of $(SHARED)/data by motion, into runs/street-data
+	rm -rf $(STREET) && mkdir -p $(STREET)
+	$(LABEL) $(SHARED)/data/video/opencv_vtest_576p_80s.avi \
+	  --options model/recipes/street/vtest.toml --out $(STREET)/vtest
+	$(LABEL) $(SHARED)/data/video/opencv4nodejs_traffic_360p_20s.mp4 \
+	  --options model/recipes/street/traffic.toml --out $(STREET)/traffic
+	$(LABEL) $(SHARED)/data/video/intel_car-detection_432p_30s.mp4 \
+	  --options model/recipes/street/car-park.toml --out $(STREET)/car-park
+	ln -s $(abspath $(SHARED)/data/coco128-seg) $(STREET)/coco128-seg
+
+demo-weights: street-data  ## Train, measure and export the demo weights (2 cores: about an hour)
+	$(BIN)/seedstream train street --data $(STREET) --out runs/street
+	$(BIN)/seedstream export runs/street --name street --version 1 \
+	  --out runs/models --pictures assets/vtest_clip.mp4 --overwrite
+	$(BIN)/seedstream evaluate --model runs/models/street/1 --first 301 --last 400 \
 	  --video $(SHARED)/data/video/opencv_vtest_576p_80s.avi \
 	  --boxes $(SHARED)/data/pets/vtest_frames_1-400_boxes.csv --out runs/street/accuracy.json
-	$(BIN)/seedstream export runs/street/checkpoint.pt --name street --version 1 \
+	$(BIN)/seedstream export runs/street --name street --version 1 \
 	  --out runs/models --pictures assets/vtest_clip.mp4 --accuracy runs/street/accuracy.json --overwrite
 
 constraints: setup  ## Pin the versions that are installed now

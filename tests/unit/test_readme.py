@@ -15,7 +15,7 @@ def test_the_settings_tables_are_those_of_the_settings_classes() -> None:
 
 
 def test_every_subcommand_that_the_readme_names_exists() -> None:
-    named = set(re.findall(r"^\s*seedstream ([a-z]+)", README, re.MULTILINE))
+    named = set(re.findall(r"^\s*seedstream ([a-z-]+)", README, re.MULTILINE))
     assert named, "the README shows no command"
     assert named <= set(COMMANDS)
 
@@ -34,4 +34,8 @@ def test_every_file_that_the_readme_links_exists() -> None:
 def test_nothing_is_left_to_fill_in() -> None:
     assert "@@" not in README
     for document in (REPOSITORY / "docs").rglob("*.md"):
-        assert "@@" not in document.read_text(), document
+        text = document.read_text()
+        assert "@@" not in text, document
+        assert "TODO" not in text, document
+    for recipe in (REPOSITORY / "model" / "recipes").glob("*.toml"):
+        assert "TODO" not in recipe.read_text(), recipe
