@@ -128,7 +128,9 @@ def _prepare(out: Path) -> None:
 
 
 def _progress(numbers: Iterable[int], total: int) -> Iterable[int]:
-    return track(numbers, "pictures", total=total, console=Console(stderr=True), transient=True)
+    console = Console(stderr=True)
+    quiet = not console.is_terminal
+    return track(numbers, "pictures", total=total, console=console, transient=True, disable=quiet)
 
 
 def _print_video(report: Report, class_name: str) -> None:

@@ -52,15 +52,16 @@ def rewrite_artifact(
         "score_threshold": score_threshold,
         "min_pixels": min_pixels,
     }
+    old = contract.from_metadata(metadata, str(path))
     new = msgspec.structs.replace(
-        contract.from_metadata(metadata, str(path)),
+        old,
         **{name: value for name, value in given.items() if value is not None},
     )
     stamped = metadata | contract.to_metadata(new)
     contract.from_metadata(stamped, str(path))  # refuses values out of their range
     helper.set_model_props(model, stamped)
     try:
-        _replace(path, model.SerializeToString(), new)
+        _replace(path, model.SerializeToString(), old, new)
     except OSError as error:
         raise ConfigurationError(_unwritable(path.parent, str(error.strerror))) from error
     return new
@@ -99,14 +100,14 @@ def _unwritable(folder: Path, reason: str) -> str:
     return f"{folder}: cannot be written: {reason}; copy the folder and change the copy"
 
 
-def _replace(path: Path, content: bytes, new: Artifact) -> None:
+def _replace(path: Path, content: bytes, old: Artifact, new: Artifact) -> None:
     folder = path.parent
     fresh = folder / f".{contract.MODEL_FILE}.partial"
     try:
         fresh.write_bytes(content)
         sync(fresh)
         fresh.chmod(path.stat().st_mode & 0o777)
-        _write_card(new, folder, file_sha256="")
+        _write_card(old, folder, file_sha256="")
         fresh.replace(path)
         _write_card(new, folder, file_sha256=hashlib.sha256(content).hexdigest())
         sync(folder)
@@ -114,8 +115,8 @@ def _replace(path: Path, content: bytes, new: Artifact) -> None:
         fresh.unlink(missing_ok=True)
 
 
-def _write_card(new: Artifact, folder: Path, file_sha256: str) -> None:
-    values = {name: getattr(new, name) for name in new.__struct_fields__}
+def _write_card(artifact: Artifact, folder: Path, file_sha256: str) -> None:
+    values = {name: getattr(artifact, name) for name in artifact.__struct_fields__}
     card = contract.Card(**values, file_sha256=file_sha256)
     partial = folder / f".{contract.CARD_FILE}.partial"
     partial.write_bytes(msgspec.json.format(msgspec.json.encode(card), indent=2) + b"\n")
