@@ -16,39 +16,20 @@ import json
 import statistics
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader
 
 from benchmarks.environment import RESULTS, ROOT, describe
-from model.augment.crops import Crops, batch_indices, collate, one_thread
-from model.data.dataset import BrokenSampleError
+from model.augment.crops import Crops, batch_indices, load_batches
 from model.training.data import foreground_weights, open_training_data
 from model.training.learner import Learner, choose_arithmetic
 from model.training.processes import Processes
 from model.training.recipe import load_recipe
 
 WARM_UP = 3
-
-
-def batches(crops: Crops, batch: int, steps: int, workers: int) -> Iterator[list[Tensor]]:
-    """Yield batches as the trainer loads them."""
-    loader = DataLoader(
-        crops,
-        batch_sampler=batch_indices(0, steps, batch, 0, 1),
-        collate_fn=collate,
-        num_workers=workers,
-        worker_init_fn=one_thread,
-        multiprocessing_context="fork" if workers else None,
-        prefetch_factor=4 if workers else None,
-    )
-    for item in loader:
-        if isinstance(item, BrokenSampleError):
-            raise item
-        yield item
 
 
 def network_only(learner: Learner, batch: list[Tensor], weight: Tensor) -> None:
@@ -94,7 +75,8 @@ def _measure(arguments: argparse.Namespace, path: Path) -> dict[str, object]:
     steps = arguments.steps + WARM_UP
     weight = torch.rand(1, 2 + recipe.n_sigma + len(data.classes), 1, 1, device=device)
     times: dict[str, list[float]] = {"training": [], "step": [], "network": []}
-    row = batches(crops, stage.batch, steps, arguments.data_workers)
+    parts = batch_indices(0, steps, stage.batch, 0, 1)
+    row = load_batches(crops, parts, arguments.data_workers, device)
     for number in range(steps):
         began = time.monotonic()
         batch = next(row)

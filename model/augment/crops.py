@@ -3,14 +3,14 @@
 Legend: S pixels of the square crop.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.utils.data import Dataset, default_collate
+from torch.utils.data import DataLoader, Dataset, default_collate
 
 from model.augment.compose import Composer
 from model.data.dataset import BrokenSampleError
@@ -77,11 +77,6 @@ def _in_turn(n: int, count: int, rng: np.random.Generator) -> NDArray[np.int64]:
     return np.concatenate([*rounds, np.zeros(0, np.int64)])[:count].astype(np.int64)
 
 
-def one_thread(_: int) -> None:
-    """Prepare a loading process: the network needs the cores, and OpenCV's do not fork."""
-    cv2.setNumThreads(0)
-
-
 def collate(items: Sequence[Item | BrokenSampleError]) -> list[Tensor] | BrokenSampleError:
     """Stack crops to a batch: images, instances, labels, crop numbers; or return an error."""
     good: list[Item] = []
@@ -91,6 +86,44 @@ def collate(items: Sequence[Item | BrokenSampleError]) -> list[Tensor] | BrokenS
         good.append(item)
     stacked: list[Tensor] = default_collate(good)
     return stacked
+
+
+def load_batches(
+    crops: Crops, parts: Sequence[list[int]], workers: int, device: torch.device
+) -> Iterator[list[Tensor]]:
+    """Make batches, some ahead of time in processes of their own.
+
+    Args:
+        crops: What they are made of.
+        parts: Crop numbers of each batch.
+        workers: Number of processes; 0 makes each batch when it is asked for.
+        device: Where the batches go.
+
+    Yields:
+        Images (B, 3, S, S), instances, labels (B, S, S) and crop numbers (B,).
+
+    Raises:
+        BrokenSampleError: A picture cannot be used.
+    """
+    loader = DataLoader(
+        crops,
+        batch_sampler=parts,
+        collate_fn=collate,
+        num_workers=workers,
+        worker_init_fn=_one_thread,
+        # Forked, what is in memory (cut-outs, cached pictures) is shared and not copied.
+        multiprocessing_context="fork" if workers else None,
+        prefetch_factor=4 if workers else None,
+        pin_memory=device.type == "cuda",
+    )
+    for batch in loader:
+        if isinstance(batch, BrokenSampleError):
+            raise batch
+        yield batch
+
+
+def _one_thread(_: int) -> None:
+    cv2.setNumThreads(0)  # the network needs the cores, and OpenCV's threads do not fork
 
 
 def batch_indices(

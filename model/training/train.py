@@ -7,22 +7,17 @@ with the very numbers of one that was not.
 
 import logging
 import os
-import signal
-import threading
 import time
-from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader
 
-from contract.errors import ConfigurationError, SeedstreamError
-from model.augment.crops import Crops, batch_indices, collate, one_thread
-from model.data.dataset import BrokenSampleError, DataSet
+from contract.errors import ConfigurationError
+from model.augment.crops import Crops, batch_indices, load_batches
+from model.data.dataset import DataSet
 from model.training.data import TrainingData, foreground_weights, open_training_data
 from model.training.initial import load_initial_weights
 from model.training.learner import Learner, StepReport, choose_arithmetic
@@ -33,17 +28,10 @@ from model.training.record import Record, describe_run
 from model.training.reporter import Reporter
 from model.training.settings import TrainSettings
 from model.training.state import BEST, Checkpoints
+from model.training.stopping import NonFiniteLossError, StoppedError, StopSignal
 from model.training.validate import validate
 
 log = logging.getLogger(__name__)
-
-
-class NonFiniteLossError(SeedstreamError):
-    """The loss is no number any more; the last checkpoint is from before."""
-
-
-class StoppedError(SeedstreamError):
-    """The run was asked to stop; its last step is kept."""
 
 
 def train(settings: TrainSettings) -> Path:
@@ -64,7 +52,7 @@ def train(settings: TrainSettings) -> Path:
     recipe = load_recipe(settings.recipe)
     with join_processes(settings.device) as processes:
         _prepare(settings)
-        stop = _StopSignal() if processes.world == 1 else None
+        stop = StopSignal() if processes.world == 1 else None
         return _Run(settings, recipe, processes, stop).go()
 
 
@@ -78,24 +66,6 @@ def _prepare(settings: TrainSettings) -> None:
     torch.manual_seed(settings.seed)
 
 
-class _StopSignal:
-    """Whether SIGTERM or SIGINT came.
-
-    Several processes would hear it at different steps: they stop at once, without this, and go on
-    from their last checkpoint.
-    """
-
-    def __init__(self) -> None:
-        self.came = False
-        if threading.current_thread() is threading.main_thread():
-            for number in (signal.SIGTERM, signal.SIGINT):
-                signal.signal(number, self._hear)
-
-    def _hear(self, number: int, _: FrameType | None) -> None:
-        self.came = True
-        signal.signal(number, signal.SIG_DFL)  # the second one ends the process at once
-
-
 class _Run:
     """A run in one process: its plan, its learner, its files."""
 
@@ -104,7 +74,7 @@ class _Run:
         settings: TrainSettings,
         recipe: Recipe,
         processes: Processes,
-        stop: _StopSignal | None,
+        stop: StopSignal | None,
     ) -> None:
         self._settings, self._recipe, self._processes = settings, recipe, processes
         self._stop = stop
@@ -146,7 +116,15 @@ class _Run:
     def _learn(self, phase: Phase, first: int, last: int, reporter: Reporter) -> None:
         """Take the steps ``first .. last - 1`` of the run, all of one stage."""
         crops, began = self._crops(phase), time.monotonic()
-        for step, batch in enumerate(self._batches(crops, phase, first, last), first):
+        parts = batch_indices(
+            first - phase.first_step,
+            last - phase.first_step,
+            phase.stage.batch,
+            self._processes.rank,
+            self._processes.world,
+        )
+        loaded = load_batches(crops, parts, self._settings.data_workers, self._processes.device)
+        for step, batch in enumerate(loaded, first):
             waited, rate = time.monotonic() - began, phase.learning_rate(step, self._optimizer)
             report = self._learner.step(
                 batch,
@@ -177,26 +155,6 @@ class _Run:
     def _crops(self, phase: Phase) -> Crops:
         composer = self._data.composer(self._recipe, phase.stage.crop)
         return Crops(composer, phase.crops_per_epoch, [self._settings.seed, phase.number])
-
-    def _batches(self, crops: Crops, phase: Phase, first: int, last: int) -> Iterator[list[Tensor]]:
-        workers = self._settings.data_workers
-        rank, world = self._processes.rank, self._processes.world
-        start, stop = first - phase.first_step, last - phase.first_step
-        loader = DataLoader(
-            crops,
-            batch_sampler=batch_indices(start, stop, phase.stage.batch, rank, world),
-            collate_fn=collate,
-            num_workers=workers,
-            worker_init_fn=one_thread,
-            # Forked, what is in memory (cut-outs, cached pictures) is shared and not copied.
-            multiprocessing_context="fork" if workers else None,
-            prefetch_factor=4 if workers else None,
-            pin_memory=self._processes.device.type == "cuda",
-        )
-        for batch in loader:
-            if isinstance(batch, BrokenSampleError):
-                raise batch
-            yield batch
 
     def _validate(self, done: int, reporter: Reporter) -> None:
         data, most = self._data.validation, self._settings.validation_pictures

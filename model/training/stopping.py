@@ -1,0 +1,33 @@
+"""Stopping a run from outside, and why it stops by itself."""
+
+import signal
+import threading
+from types import FrameType
+
+from contract.errors import SeedstreamError
+
+
+class NonFiniteLossError(SeedstreamError):
+    """The loss is no number any more; the last checkpoint is from before."""
+
+
+class StoppedError(SeedstreamError):
+    """The run was asked to stop; its last step is kept."""
+
+
+class StopSignal:
+    """Whether SIGTERM or SIGINT came; a second one ends the process at once.
+
+    Several processes would hear it at different steps: they do without this, stop where they are,
+    and go on from their last checkpoint.
+    """
+
+    def __init__(self) -> None:
+        self.came = False
+        if threading.current_thread() is threading.main_thread():
+            for number in (signal.SIGTERM, signal.SIGINT):
+                signal.signal(number, self._hear)
+
+    def _hear(self, number: int, _: FrameType | None) -> None:
+        self.came = True
+        signal.signal(number, signal.SIG_DFL)
