@@ -11,7 +11,8 @@ from model.checkpoint import load_checkpoint
 from model.data.dataset import BrokenSampleError
 from model.training.learner import Learner, choose_arithmetic
 from model.training.settings import TrainSettings
-from model.training.train import NonFiniteLossError, train
+from model.training.stopping import NonFiniteLossError
+from model.training.train import train
 from tests.made_data import RECIPE, write_discs, write_recipe
 
 STEPS = 3 + 3 + 5
@@ -275,12 +276,13 @@ def test_data_whose_classes_are_others_are_refused(settings, tmp_path):
 
 def test_discs_are_learned(settings, tmp_path):
     text = RECIPE.split("[[stages]]")[0] + (
-        "[[stages]]\ncrop = 64\nepochs = 1\nbatch = 8\n"
-        "crops_per_epoch = 640\nlearning_rate = 1e-3\n"
+        '[optimizer]\ndecay_by = "step"\n[[stages]]\ncrop = 64\nepochs = 3\nbatch = 4\n'
+        "crops_per_epoch = 160\nlearning_rate = 2e-3\n"
     )
 
-    best = train(settings(text, data=write_discs(tmp_path / "many", 40), log_every=80))
+    data = write_discs(tmp_path / "many", 40)
+    best = train(settings("dropout = 0.0\n" + text, data=data, log_every=119))
 
     lines = curve(best.parent.parent)
-    assert lines[-1]["instance"] < 0.5 * lines[0]["instance"]
-    assert load_checkpoint(best).accuracy["ap_at_iou_0.5"] > 0.5
+    assert lines[-1]["seed"] < 0.4 * lines[0]["seed"]
+    assert load_checkpoint(best).accuracy["ap_at_iou_0.5"] > 0.25
