@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from model.evaluation.on_pictures import Options, evaluate_pictures
 from model.evaluation.on_video import evaluate_boxes, read_frames
 from workers.engine import OnnxEngine
 from workers.segmenter import Segmenter
@@ -43,3 +44,16 @@ def test_the_bar_of_recall_and_precision_holds(street_model: Path, shared_data: 
     # The processor's own rounding may move a box across the bound.
     assert card["recall_at_iou_0.5"] == pytest.approx(report.chosen.recall, abs=0.01)
     assert card["precision_at_iou_0.5"] == pytest.approx(report.chosen.precision, abs=0.01)
+
+
+def test_masks_in_photographs_are_measured_with_classes_brought_together(
+    street_model: Path, shared_data: Path
+) -> None:
+    vehicles = dict.fromkeys(("car", "bus", "truck"), "vehicle")
+    options = Options(split="all", classes=vehicles, limit=6, provider="cpu")
+    evaluation = evaluate_pictures(street_model, shared_data / "coco128-seg", options)
+    assert (evaluation.metric, evaluation.layout, len(evaluation.seen)) == ("coco", "yolo", 6)
+    figures = evaluation.shown.figures.overall
+    assert figures["true_instances"] > 0
+    assert 0 <= figures["coco_ap"] <= figures["coco_ap50"] <= 1
+    assert set(evaluation.pairing.measured) == {"person", "vehicle"}
