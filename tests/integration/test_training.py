@@ -286,3 +286,22 @@ def test_discs_are_learned(settings, tmp_path):
     lines = curve(best.parent.parent)
     assert lines[-1]["seed"] < 0.4 * lines[0]["seed"]
     assert load_checkpoint(best).accuracy["ap_at_iou_0.5"] > 0.25
+
+
+def test_training_can_start_from_an_encoder_trained_for_classification(settings, tmp_path):
+    from model.erfnet import BranchedERFNet
+    from model.training.initial import load_initial_weights
+
+    torch.manual_seed(5)
+    published = BranchedERFNet([3, 1])
+    path = tmp_path / "imagenet.pth"
+    state = {f"module.{k}": v for k, v in published.state_dict().items() if "encoder" in k}
+    torch.save({"state_dict": state}, path)
+    network = BranchedERFNet([4, 1])
+    untouched = network.decoders[0].state_dict()["output_conv.weight"].clone()
+
+    load_initial_weights(network, path)
+
+    name = "layers.7.conv3x1_1.weight"
+    assert torch.equal(network.encoder.state_dict()[name], published.encoder.state_dict()[name])
+    assert torch.equal(network.decoders[0].state_dict()["output_conv.weight"], untouched)
