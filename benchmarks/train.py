@@ -1,10 +1,10 @@
 """Images per second of the trainer, and the share of the time that is not the network's.
 
-Three things take turns in one run, on the same crops:
-
-- *training*: what `seedstream train` does: crops from the loading process, a full step;
-- *step*: the same step on a batch that is there already: what waiting for crops costs;
-- *network*: forward, backward and optimiser under a sum instead of the loss: what the loss costs.
+- *training*: what `seedstream train` does, a number of steps: crops from the loading process, a
+  full step each;
+- *step*: the same step on batches that are there already: what waiting for crops costs;
+- *network*: forward, backward and optimiser of another network of the kind under a sum instead of
+  the loss, in turn with *step*: what the loss costs.
 
 Run: ``python -m benchmarks.train [--recipe nuclei --data ../shared/data/nuclei]``; without the data
 it draws discs. It prints a table, writes a JSON file and adds a line to
@@ -17,6 +17,7 @@ import statistics
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -70,21 +71,27 @@ def _measure(arguments: argparse.Namespace, path: Path) -> dict[str, object]:
     stage = recipe.stages[0]
     arithmetic = choose_arithmetic(arguments.precision, device)
     weights = foreground_weights(recipe, data)
-    learner = Learner(recipe, len(data.classes), weights, Processes(0, 1, device), arithmetic)
+    alone = Processes(0, 1, device)
+    learner, other = (
+        Learner(recipe, len(data.classes), weights, alone, arithmetic) for _ in range(2)
+    )
     crops = Crops(data.composer(recipe, stage.crop), data.pictures, [0, 0])
     steps = arguments.steps + WARM_UP
     weight = torch.rand(1, 2 + recipe.n_sigma + len(data.classes), 1, 1, device=device)
-    times: dict[str, list[float]] = {"training": [], "step": [], "network": []}
     parts = batch_indices(0, steps, stage.batch, 0, 1)
     row = load_batches(crops, parts, arguments.data_workers, device)
-    for number in range(steps):
-        began = time.monotonic()
-        batch = next(row)
-        _step(learner, batch, number)
-        _wait(device)
-        times["training"].append(time.monotonic() - began)
-        _timed(times["step"], device, lambda: _step(learner, batch, number))  # noqa: B023
-        _timed(times["network"], device, lambda: network_only(learner, batch, weight))  # noqa: B023
+    times: dict[str, list[float]] = {"training": [], "step": [], "network": []}
+    stored: list[list[Tensor]] = []
+
+    def train_one() -> None:
+        stored.append(next(row))
+        _step(learner, stored[-1], len(stored))
+
+    for _ in range(steps):
+        _timed(times["training"], device, train_one)
+    for number, batch in enumerate(stored):
+        _timed(times["step"], device, partial(_step, learner, batch, number))
+        _timed(times["network"], device, partial(network_only, other, batch, weight))
     seconds = {name: statistics.median(values[WARM_UP:]) for name, values in times.items()}
     return {
         "recipe": arguments.recipe,

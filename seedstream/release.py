@@ -1,8 +1,10 @@
 """The work of ``seedstream release``: export, choose thresholds, place, promote."""
 
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 
+from contract.errors import ConfigurationError
 from model.checkpoint import find_checkpoint, load_checkpoint
 from model.deploy.export import ExportOptions, export_checkpoint
 from model.deploy.release import default_name, release, release_artifact
@@ -28,15 +30,25 @@ def release_run(
     options: ExportOptions,
     name: str | None,
     promote: bool,
-    data: Path | None,
+    measured: tuple[Path, Mapping[str, str]] | None,
 ) -> None:
-    """Export a run into a store, with thresholds chosen on ``data`` where it is given.
+    """Export a run into a store.
+
+    Args:
+        run: Folder of a run, or a checkpoint.
+        store: The store.
+        options: Of the export.
+        name: Name of the model; None takes the run's.
+        promote: Whether workers are to load it from now on.
+        measured: Data whose validation part chooses the thresholds, and class of the model by
+            class of the data; None keeps the run's thresholds.
 
     Raises:
-        ConfigurationError: See `model.deploy.release.release`, `seedstream.evaluate.on_pictures`.
+        ConfigurationError: See `model.deploy.release.release`, `seedstream.evaluate.on_pictures`;
+            or a picture could not be read. The store is as it was.
         ExportError: The file failed its comparison; the store is as it was.
     """
-    if data is None:
+    if measured is None:
         done = release(run, store, options, name=name, promote=promote)
         print(f"against PyTorch: {done.comparison}")
         _say(done.folder, promote)
@@ -46,7 +58,12 @@ def release_run(
         called = name or default_name(state, run)
         exported = export_checkpoint(state, Path(scratch), called, "candidate", options)
         print(f"against PyTorch: {exported.comparison}")
-        on_pictures(exported.folder, data, Options(), Tried(), None)
+        data, classes = measured
+        if on_pictures(exported.folder, data, Options(classes=classes), Tried(), None):
+            raise ConfigurationError(
+                f"{data}: not released: pictures named above could not be read; mend them or leave "
+                "them out (`seedstream dataset check` names all)"
+            )
         place, _ = release_artifact(exported.folder, store, promote=promote)
     _say(place, promote)
 

@@ -79,7 +79,7 @@ class Composer:
         options, side = self.augment.copy_paste, len(window.front)
         free_height = None if options.height is None else rng.uniform(*options.height) * side
         placed: list[Placed] = []
-        for _ in range(int(rng.integers(options.objects + 1) * rng.uniform(0.3, 1))):
+        for _ in range(round(rng.integers(options.objects + 1) * rng.uniform(0.5, 1))):
             bottom = int(rng.integers(side + side // 4))
             left = int(rng.integers(-side // 16, side))
             if placed and rng.random() < _COMPANIONS:

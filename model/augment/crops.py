@@ -3,6 +3,7 @@
 Legend: S pixels of the square crop.
 """
 
+import signal
 from collections.abc import Iterator, Sequence
 
 import cv2
@@ -16,7 +17,10 @@ from model.augment.compose import Composer
 from model.data.dataset import BrokenSampleError
 
 Item = tuple[Tensor, Tensor, Tensor, int]
-"""Image (3, S, S) float32 0..1, instances (S, S) int64, labels (S, S) int64, crop number."""
+"""Image (3, S, S) uint8, instances (S, S) int32, labels (S, S) uint8, crop number.
+
+As small as they are: batches come through shared memory, of which a container has little.
+"""
 
 
 class Crops(Dataset[Item | BrokenSampleError]):
@@ -44,9 +48,8 @@ class Crops(Dataset[Item | BrokenSampleError]):
             crop = self._composer.draw_from(scene, picture, rng)
         except BrokenSampleError as error:
             return error  # raised, it would reach the trainer as text from another process
-        image = torch.from_numpy(crop.image).permute(2, 0, 1).float() / 255
-        instances = torch.from_numpy(crop.instances.astype(np.int64))
-        return image, instances, torch.from_numpy(crop.labels.astype(np.int64)), index
+        image = torch.from_numpy(np.ascontiguousarray(crop.image.transpose(2, 0, 1)))
+        return image, torch.from_numpy(crop.instances), torch.from_numpy(crop.labels), index
 
     def place(self, index: int) -> tuple[int, int]:
         """Return the scene and the picture of crop ``index``."""
@@ -124,6 +127,8 @@ def load_batches(
 
 def _one_thread(_: int) -> None:
     cv2.setNumThreads(0)  # the network needs the cores, and OpenCV's threads do not fork
+    for number in (signal.SIGTERM, signal.SIGINT):  # the trainer hears it and stops in order
+        signal.signal(number, signal.SIG_IGN)
 
 
 def batch_indices(

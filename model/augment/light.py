@@ -25,7 +25,7 @@ def change_light(image: Image, options: Light, rng: np.random.Generator) -> Imag
         values = values + rng.normal(0, rng.uniform(0, options.noise), values.shape)
     pixels = np.round(np.clip(values, 0, 1) * 255).astype(np.uint8)
     if rng.random() < options.jpeg_share:
-        quality = [cv2.IMWRITE_JPEG_QUALITY, int(rng.integers(options.jpeg[0], options.jpeg[1]))]
+        quality = [cv2.IMWRITE_JPEG_QUALITY, round(rng.uniform(*options.jpeg))]
         coded = cv2.imencode(".jpg", pixels, quality)[1]
         pixels = np.asarray(cv2.imdecode(coded, cv2.IMREAD_COLOR), np.uint8)
     return pixels

@@ -2,10 +2,19 @@
 
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 Share = Annotated[float, Field(ge=0, le=1)]
-Factors = Annotated[tuple[float, float], Field(description="smallest and largest factor")]
+
+
+def _in_order(pair: tuple[float, float]) -> tuple[float, float]:
+    if not 0 < pair[0] <= pair[1]:
+        raise ValueError(f"expected 0 < smallest <= largest, found {list(pair)}")
+    return pair
+
+
+Factors = Annotated[tuple[float, float], AfterValidator(_in_order)]
+"""Smallest and largest factor."""
 
 
 class Part(BaseModel):
@@ -38,7 +47,7 @@ class Light(Part):
     blur_share: Share = 0.15
     """Share of the crops that are blurred."""
 
-    blur: tuple[float, float] = (0.4, 0.9)
+    blur: Factors = (0.4, 0.9)
     """Standard deviation of the blur in pixels."""
 
     noise_share: Share = 0.4
@@ -50,7 +59,7 @@ class Light(Part):
     jpeg_share: Share = 0.4
     """Share of the crops that are coded as JPEG and back."""
 
-    jpeg: tuple[int, int] = (45, 95)
+    jpeg: Factors = (45, 95)
     """JPEG quality."""
 
 
@@ -63,7 +72,7 @@ class CopyPaste(Part):
     classes: dict[str, float] = {}
     """Share of the pasted objects by class name; unset: by how often a class occurs."""
 
-    height: tuple[float, float] | None = None
+    height: Factors | None = None
     """Height of a pasted object as a share of the window where the scene has no perspective;
     unset: its own."""
 
@@ -77,7 +86,7 @@ class Augment(Part):
     off_center: float = Field(default=0.0, ge=0, le=0.5)
     """Farthest that the object may lie from the crop's centre, as a share of the crop's side."""
 
-    scale: tuple[float, float] = (1.0, 1.0)
+    scale: Factors = (1.0, 1.0)
     """Scale of the crops; 1 is the scale at which the deployed model sees the picture."""
 
     flip_horizontal: bool = True
@@ -97,9 +106,3 @@ class Augment(Part):
 
     copy_paste: CopyPaste = CopyPaste()
     """Objects of other pictures."""
-
-    @model_validator(mode="after")
-    def _ordered(self) -> "Augment":
-        if not 0 < self.scale[0] <= self.scale[1]:
-            raise ValueError(f"scale is {self.scale}, expected 0 < smallest <= largest")
-        return self

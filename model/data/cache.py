@@ -3,8 +3,12 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
+
 from model.data.dataset import BrokenSampleError, DataSet
 from model.data.labels import Labelled
+
+_LARGEST_NUMBER = 1 << 16
 
 
 class Cached(DataSet):
@@ -27,7 +31,7 @@ class Cached(DataSet):
         """Read picture ``index`` from memory or disk."""
         kept = self._kept.get(index)
         if kept is None:
-            kept = self._whole.read(index)
+            kept = _renumbered(self._whole.read(index))
             size = kept.image.nbytes + kept.instances.nbytes + kept.labels.nbytes
             if size <= self._free:
                 self._free -= size
@@ -49,3 +53,12 @@ class Cached(DataSet):
     def coco_id(self, index: int) -> int | None:
         """Return the COCO image id of picture ``index``."""
         return self._whole.coco_id(index)
+
+
+def _renumbered(picture: Labelled) -> Labelled:
+    """Number instances from 1 where they have large numbers: tables are as long as the largest."""
+    if picture.instances.max(initial=0) <= _LARGEST_NUMBER:
+        return picture
+    numbers, compact = np.unique(picture.instances, return_inverse=True)
+    compact = compact.reshape(picture.instances.shape) + (numbers[0] != 0)
+    return Labelled(picture.image, compact.astype(np.int32), picture.labels)

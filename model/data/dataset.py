@@ -36,6 +36,9 @@ class BrokenSampleError(SeedstreamError):
         self.path = path
         self.reason = reason
 
+    def __reduce__(self) -> tuple[type, tuple[Path, str]]:  # it comes back from loading processes
+        return type(self), (self.path, self.reason)
+
 
 class DataSet(ABC):
     """Labelled pictures in a fixed order.

@@ -56,14 +56,18 @@ class TrainingData:
 
     def describe(self) -> list[dict[str, object]]:
         """Return path, size and fingerprint of every data set, for the record of a run."""
+        validation = [] if self.validation is None else [self.validation]
+        used = [("learned", data) for data in self.learned]
+        used += [("validation", data) for data in validation]
         return [
             {
+                "use": use,
                 "path": str(data.root),
                 "pictures": len(data),
                 "classes": list(data.classes),
                 "fingerprint": fingerprint(data),
             }
-            for data in self.learned
+            for use, data in used
         ]
 
 
@@ -148,6 +152,11 @@ def _validation(recipe: Recipe, root: Path, classes: tuple[str, ...]) -> DataSet
         for data, source in opened
         if len(data)
     ]
+    if not parts:
+        log.warning(
+            "no pictures validate: the last weights will count as the best; add pictures, or name "
+            'some under "validation" in dataset.json'
+        )
     return Joined(parts) if parts else None
 
 

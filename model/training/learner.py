@@ -99,7 +99,7 @@ class Learner:
         """Learn from this process's part of a batch.
 
         Args:
-            batch: Images float (B, 3, S, S) 0..1, instances and labels int (B, S, S).
+            batch: Images (B, 3, S, S) uint8 or float 0..1, instances and labels int (B, S, S).
             learning_rate: Adam's.
             seed: Of this step's dropout, the same in all processes.
             freeze_batch_norm: Whether batch norm keeps its statistics.
@@ -115,9 +115,13 @@ class Learner:
         parts = [loss, terms.instance, terms.variance, terms.seed]
         means = self._processes.mean(torch.stack([part.detach() for part in parts])).tolist()
         norm = self.descend(loss) if all(map(math.isfinite, means)) else math.nan
-        finite = math.isfinite(norm) or (self._scaler.is_enabled() and math.isfinite(means[0]))
+        finite = math.isfinite(norm) or (self._scales_down() and math.isfinite(means[0]))
         total, instance, variance, seed_term = means
         return StepReport(total, instance, variance, seed_term, norm, finite)
+
+    def _scales_down(self) -> bool:
+        """Whether float16 overflowed and a smaller loss scale may help."""
+        return self._scaler.is_enabled() and self._scaler.get_scale() >= 1
 
     def descend(self, loss: Tensor) -> float:
         """Take the optimiser's step; return the gradient's norm. Nothing moves if that is none."""
@@ -148,10 +152,14 @@ class Learner:
         return self._through(self.network, images.to(self._processes.device))
 
     def _terms(self, network: nn.Module, batch: Sequence[Tensor]) -> LossTerms:
-        images, instances, labels = (part.to(self._processes.device) for part in batch[:3])
+        images, instances, labels = (
+            part.to(self._processes.device, non_blocking=True) for part in batch[:3]
+        )
         return self._loss.terms(self._through(network, images), instances, labels)
 
     def _through(self, network: nn.Module, images: Tensor) -> Tensor:
+        if images.dtype == torch.uint8:
+            images = images.float() / 255
         images = images.contiguous(memory_format=torch.channels_last)
         if self._dtype == torch.float64:
             prediction: Tensor = network(images.double())

@@ -83,10 +83,10 @@ def join_processes(device: str) -> Iterator[Processes]:
         return
     backend = "nccl" if place.type == "cuda" else "gloo"
     distributed.init_process_group(backend, timeout=_TIMEOUT)
-    try:
-        yield Processes(rank, world, place)
-    finally:
-        distributed.destroy_process_group()
+    # Not on an error: the others may wait in a sum, and leaving the group would wait for them. The
+    # error ends this process, and torchrun the others.
+    yield Processes(rank, world, place)
+    distributed.destroy_process_group()
 
 
 def _device(wanted: str, local_rank: int) -> torch.device:
@@ -116,8 +116,9 @@ class SharedBatchNorm2d(nn.BatchNorm2d):
         if not self.training:
             return super().forward(input)
         x = input if input.dtype == torch.float64 else input.float()
+        exact = x.double()  # E[x^2] - E[x]^2 would lose the digits of a small variance
         count = x.numel() // x.shape[1]
-        sums = torch.cat([x.sum((0, 2, 3)), x.square().sum((0, 2, 3))]).double()
+        sums = torch.cat([exact.sum((0, 2, 3)), exact.square().sum((0, 2, 3))])
         total: Tensor = _SumOverProcesses.apply(sums)
         count *= distributed.get_world_size()
         mean, square = (total / count).chunk(2)
@@ -132,10 +133,11 @@ class SharedBatchNorm2d(nn.BatchNorm2d):
         assert self.num_batches_tracked is not None
         assert self.running_mean is not None
         assert self.running_var is not None
-        assert self.momentum is not None
         self.num_batches_tracked += 1
-        self.running_mean.lerp_(mean.to(self.running_mean.dtype), self.momentum)
-        self.running_var.lerp_(variance.to(self.running_var.dtype), self.momentum)
+        # No momentum means the plain average of all batches.
+        share = self.momentum or 1 / int(self.num_batches_tracked)
+        self.running_mean.lerp_(mean.to(self.running_mean.dtype), share)
+        self.running_var.lerp_(variance.to(self.running_var.dtype), share)
 
 
 class _SumOverProcesses(torch.autograd.Function):

@@ -1,6 +1,7 @@
 """Recipes: what a model learns, on what, and how long. A TOML file each, in model/recipes.
 
-The values of `cityscapes.toml` are the published ones (Neven et al., CVPR 2019, section 4).
+`cityscapes.toml` is the published one (Neven et al., CVPR 2019, section 4); its head says what
+differs.
 """
 
 import tomllib
@@ -10,7 +11,7 @@ from typing import Annotated, Literal
 from pydantic import Field, ValidationError, model_validator
 
 from contract.errors import ConfigurationError
-from model.augment.options import Augment, Part
+from model.augment.options import Augment, Factors, Part
 from model.data.dataset import Split
 
 RECIPES = Path(__file__).parent.parent / "recipes"
@@ -69,7 +70,7 @@ class Loss(Part):
     seed: float = Field(default=1.0, ge=0)
     """Of the regression of the seed maps."""
 
-    foreground: float | Literal["balanced"] = 10.0
+    foreground: Annotated[float, Field(ge=0)] | Literal["balanced"] = 10.0
     """Weight of objects in the seed term; `balanced` takes one per class from its share of the
     pixels p, 1 / ln(1.02 + p)."""
 
@@ -93,7 +94,7 @@ class Source(Part):
     """New name, or `ignore`, of its classes; one that is not named keeps its name where the model
     has such a class and is background otherwise."""
 
-    scale: tuple[float, float] | None = None
+    scale: Factors | None = None
     """Scale of its crops instead of the recipe's."""
 
     upside_down: bool = False
@@ -139,6 +140,9 @@ class Recipe(Part):
     loss: Loss = Loss()
     """Weights of the terms."""
 
+    recount_batch_norm: bool = False
+    """After the last step, count batch norm's statistics anew on whole pictures."""
+
     validate_every: int = Field(default=1, ge=1)
     """Epochs between two validations."""
 
@@ -158,6 +162,8 @@ class Recipe(Part):
     def _stages_fit(self) -> "Recipe":
         if not any((self.loss.instance, self.loss.variance, self.loss.seed)):
             raise ValueError("every weight of the loss is 0, expected at least one above")
+        if len(set(self.classes)) < len(self.classes):
+            raise ValueError(f"classes are {list(self.classes)}, expected each name once")
         return self
 
 

@@ -117,12 +117,12 @@ class Reporter:
             validation_score=result.score,
             average_precision={f"{k:g}": v for k, v in result.average_precision.items()},
         )
-        self._board.validation(done, result)
+        self._board.validation(done - 1, result)
         engine = TorchEngine(learner, recipe, self._data.classes)
         assert self._data.validation is not None
         for index in range(min(_PICTURES, len(self._data.validation))):
             shown = fitted(self._data.validation.read(index), recipe.input_size)
-            self._board.picture(done, f"validation/{index}", shown, engine)
+            self._board.picture(done - 1, f"validation/{index}", shown, engine)
         self._results(done, last={"step": done, "score": result.score}, best=best)
         log.info(
             "validation after step %d: loss %.4f, average precision %s, best %.4f after step %s",
@@ -130,6 +130,11 @@ class Reporter:
             " ".join(f"{k:g}: {v:.3f}" for k, v in result.average_precision.items()),
             *(best["score"], best["step"]),
         )
+
+    def saved(self, done: int) -> None:
+        """Note that the checkpoint after ``done`` steps is kept."""
+        if self._active:
+            self._results(done)
 
     def _results(self, done: int, **results: object) -> None:
         seconds = time.monotonic() - self._began

@@ -25,7 +25,7 @@ class TrainSettings(BaseSettings):
     out: Path
     """Folder of the run; an unfinished run found there goes on."""
 
-    seed: int = Field(default=0, ge=0)
+    seed: int = Field(default=0, ge=0, lt=2**31)
     """Seed of the weights, the crops and their order."""
 
     device: Literal["auto", "cpu", "cuda"] = "auto"
@@ -37,7 +37,7 @@ class TrainSettings(BaseSettings):
     runs: rounding no longer tells one process from several."""
 
     threads: int = Field(default=0, ge=0)
-    """CPU threads of the network; 0 takes all cores."""
+    """CPU threads of the network; 0 leaves it to PyTorch (all cores; one under torchrun)."""
 
     data_workers: int = Field(default=1, ge=0)
     """Processes that make crops, for each training process; 0 makes them between the steps."""
@@ -64,4 +64,5 @@ class TrainSettings(BaseSettings):
     """Checkpoint to start from: a whole network with the same heads, or an ERFNet encoder."""
 
     deterministic: bool = True
-    """Take only kernels that give the same numbers each time (slower on CUDA)."""
+    """Ask for kernels that give the same numbers each time, and warn where there are none (slower
+    on CUDA)."""

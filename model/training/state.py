@@ -12,9 +12,11 @@ from typing import Any
 import torch
 
 from contract.errors import ConfigurationError
+from model.checkpoint import read_state
 
 _NAME = re.compile(r"step-(\d{8})\.pt")
 BEST = "best.pt"
+_KEYS = ("step", "identity", "best", "model_state_dict", "optimizer_state_dict")
 
 
 @dataclass(frozen=True)
@@ -49,7 +51,7 @@ class Checkpoints:
         _write(state, path)
         return path
 
-    def newest(self, device: torch.device) -> dict[str, Any] | None:
+    def newest(self) -> dict[str, Any] | None:
         """Read the newest checkpoint, or return None where there is none.
 
         Raises:
@@ -58,18 +60,23 @@ class Checkpoints:
         paths = self.all()
         if not paths:
             return None
+        hint = "; remove it to go on from the one before"
         try:
-            state: dict[str, Any] = torch.load(paths[-1], map_location=device, weights_only=True)
-        except (OSError, RuntimeError, EOFError, ValueError, KeyError) as error:
+            state = read_state(paths[-1])
+        except ConfigurationError as error:
+            raise ConfigurationError(f"{error}{hint}") from error
+        missing = [key for key in _KEYS if key not in state]
+        if missing:
             raise ConfigurationError(
-                f"{paths[-1]}: not a checkpoint that can be read: {error}; remove it to go on from "
-                "the one before"
-            ) from error
+                f"{paths[-1]}: not a checkpoint of a run: {missing} missing{hint}"
+            )
         return state
 
 
 def _write(state: dict[str, Any], path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
+    for left in path.parent.glob("*.partial"):  # of a killed run
+        left.unlink()
     partial = path.with_suffix(".partial")
     with partial.open("wb") as file:
         torch.save(state, file)

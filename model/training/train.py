@@ -17,7 +17,7 @@ from torch import Tensor
 
 from contract.errors import ConfigurationError
 from model.augment.crops import Crops, batch_indices, load_batches
-from model.data.dataset import DataSet
+from model.data.dataset import DataSet, Joined
 from model.training.data import TrainingData, foreground_weights, open_training_data
 from model.training.initial import load_initial_weights
 from model.training.learner import Learner, StepReport, choose_arithmetic
@@ -25,6 +25,7 @@ from model.training.plan import Phase, plan
 from model.training.processes import Processes, join_processes
 from model.training.recipe import Recipe, load_recipe
 from model.training.record import Record, describe_run
+from model.training.recount import recount_batch_norm
 from model.training.reporter import Reporter
 from model.training.settings import TrainSettings
 from model.training.state import BEST, Checkpoints
@@ -52,8 +53,10 @@ def train(settings: TrainSettings) -> Path:
     recipe = load_recipe(settings.recipe)
     with join_processes(settings.device) as processes:
         _prepare(settings)
-        stop = StopSignal() if processes.world == 1 else None
-        return _Run(settings, recipe, processes, stop).go()
+        if processes.world > 1:
+            return _Run(settings, recipe, processes, None).go()
+        with StopSignal() as stop:
+            return _Run(settings, recipe, processes, stop).go()
 
 
 def _prepare(settings: TrainSettings) -> None:
@@ -85,11 +88,13 @@ class _Run:
         arithmetic = choose_arithmetic(settings.precision, processes.device)
         weights = foreground_weights(recipe, data)
         self._learner = Learner(recipe, len(data.classes), weights, processes, arithmetic)
+        self._told = data.describe()
         self._identity = {
             "recipe": recipe.model_dump(mode="json"),
             "seed": settings.seed,
             "precision": arithmetic,
-            "data": data.describe(),
+            "validation_pictures": settings.validation_pictures,
+            "data": [told["fingerprint"] for told in self._told],
         }
         self._checkpoints = Checkpoints(settings.out / "checkpoints", settings.keep_checkpoints)
         self._best: dict[str, Any] = {"score": None, "step": 0, "accuracy": {}}
@@ -136,12 +141,16 @@ class _Run:
                 raise NonFiniteLossError(self._tell_batch(step, phase, crops, batch, report))
             done = step + 1
             reporter.step(step, phase, report, rate, time.monotonic() - began, waited)
+            if done == self._steps and self._recipe.recount_batch_norm:
+                whole = Joined(self._data.learned)
+                recount_batch_norm(self._learner, whole, self._recipe.input_size)
             epoch, rest = divmod(done - phase.first_step, phase.steps_per_epoch)
             if not rest and (epoch % self._recipe.validate_every == 0 or done == phase.end):
                 self._validate(done, reporter)
             stopped = self._stop is not None and self._stop.came
             if done % self._settings.checkpoint_every == 0 or done == last or not rest or stopped:
                 self._save(done)
+                reporter.saved(done)
             if stopped and done < self._steps:
                 raise StoppedError(
                     f"stopped after step {done} of {self._steps}; the same command goes on"
@@ -194,12 +203,12 @@ class _Run:
             "score_threshold": recipe.score_threshold,
             "min_pixels": recipe.min_pixels,
             "training_data": recipe.training_data,
-            "accuracy": self._best["accuracy"],
+            "accuracy": self._best["accuracy"] if self._best["step"] == done else {},
         }
 
     def _resume(self) -> int:
         """Load the newest checkpoint and return the steps done."""
-        state = self._checkpoints.newest(self._processes.device)
+        state = self._checkpoints.newest()
         if state is None:
             if self._settings.initial_weights is not None:
                 load_initial_weights(self._learner.network, self._settings.initial_weights)
@@ -223,7 +232,7 @@ class _Run:
         self._settings.out.mkdir(parents=True, exist_ok=True)
         record = Record(self._settings.out)
         record.update(
-            **self._identity,
+            **(self._identity | {"data": self._told}),
             settings=self._settings.model_dump(mode="json"),
             classes=list(self._data.classes),
             steps=self._steps,

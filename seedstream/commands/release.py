@@ -29,6 +29,13 @@ def register(app: typer.Typer, text: str) -> None:
                 "the figures that the artifact carries."
             ),
         ] = None,
+        classes: Annotated[
+            str | None,
+            typer.Option(
+                help="Of --data: which of its classes is which of the model's, like "
+                "car=vehicle,rider=ignore; default: those of one name."
+            ),
+        ] = None,
         precision: Annotated[
             Literal["float32", "float16", "int8"],
             typer.Option(help="Of a run: precision of the weights; int8 needs --pictures."),
@@ -51,6 +58,7 @@ def register(app: typer.Typer, text: str) -> None:
         from contract.errors import ConfigurationError
         from model.deploy.export import ExportOptions
         from model.deploy.store import Store
+        from model.evaluation.classes import parse_classes
         from model.evaluation.on_video import read_accuracy
         from seedstream.release import release_exported, release_run
 
@@ -78,4 +86,5 @@ def register(app: typer.Typer, text: str) -> None:
             accuracy=None if accuracy is None else read_accuracy(accuracy),
             score_threshold=score,
         )
-        release_run(source, Store(store), options, name, promote, data)
+        measured = None if data is None else (data, parse_classes(classes))
+        release_run(source, Store(store), options, name, promote, measured)

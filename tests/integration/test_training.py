@@ -9,6 +9,7 @@ from contract.errors import ConfigurationError
 from contract.settings import load_settings
 from model.checkpoint import load_checkpoint
 from model.data.dataset import BrokenSampleError
+from model.training import learner as learning
 from model.training.learner import Learner, choose_arithmetic
 from model.training.settings import TrainSettings
 from model.training.stopping import NonFiniteLossError
@@ -159,13 +160,14 @@ def test_other_pictures_are_other_data(settings, tmp_path):
         train(settings(data=data))
 
 
-def test_a_broken_picture_is_named(settings, tmp_path):
+@pytest.mark.parametrize("workers", [0, 1])
+def test_a_broken_picture_is_named(settings, tmp_path, workers):
     data = write_discs(tmp_path / "broken")
     for path in (data / "images").iterdir():
         path.write_bytes(path.read_bytes()[:40])
 
     with pytest.raises(BrokenSampleError, match=r"\d{3}\.png"):
-        train(settings(data=data))
+        train(settings(data=data, data_workers=workers))
 
 
 def test_a_picture_without_labels_is_named_before_training(settings, tmp_path):
@@ -186,6 +188,7 @@ def test_a_loss_that_is_no_number_stops_and_names_the_batch(settings, monkeypatc
     step = Learner.step
 
     def spoil(learner, batch, rate, **options):
+        batch[0] = batch[0].float() / 255
         batch[0][0, 0, 0, 0] = float("nan")
         return step(learner, batch, rate, **options)
 
@@ -219,10 +222,12 @@ def test_cuda_is_refused_where_there_is_none(settings, monkeypatch):
         train(settings(device="cuda"))
 
 
-def test_precision_is_what_the_processor_computes_in():
+def test_precision_is_what_the_processor_computes_in(monkeypatch):
     cpu = torch.device("cpu")
-    assert choose_arithmetic("float32", cpu) == "float32"
-    assert choose_arithmetic("auto", cpu) in ("float32", "bfloat16")
+    assert choose_arithmetic("float16", cpu) == "float16"
+    for computes, expected in ((True, "bfloat16"), (False, "float32")):
+        monkeypatch.setattr(learning, "_cpu_computes_bfloat16", lambda found=computes: found)
+        assert choose_arithmetic("auto", cpu) == expected
 
 
 def test_training_can_start_from_a_trained_network(settings, tmp_path):
@@ -243,10 +248,35 @@ def test_weights_to_start_from_that_are_none_are_refused(settings, tmp_path):
         train(settings(initial_weights=junk))
 
 
-def test_bfloat16_learns_as_well(settings):
-    lines = curve(train(settings(precision="bfloat16", stop_after=3)).parent.parent)
+@pytest.mark.parametrize("precision", ["bfloat16", "float16"])
+def test_half_precision_learns_nearly_the_same(settings, tmp_path, precision):
+    exact = curve(train(settings(out=tmp_path / "exact", stop_after=3)).parent.parent)
+    half = curve(
+        train(settings(out=tmp_path / "half", precision=precision, stop_after=3)).parent.parent
+    )
 
-    assert all(np.isfinite(line["loss"]) for line in lines)
+    assert half[0]["loss"] == pytest.approx(exact[0]["loss"], rel=0.02)
+    assert half[0]["loss"] != exact[0]["loss"]
+    assert half[2]["loss"] == pytest.approx(exact[2]["loss"], rel=0.2)
+
+
+def test_without_validation_the_last_weights_are_the_best_and_the_record_is_whole(settings):
+    best = train(settings(validation_pictures=0))
+
+    record = json.loads((best.parent.parent / "run.json").read_text())
+    assert record["done"] == STEPS
+    assert record["attempts"][0]["last_step"] == STEPS
+    assert torch.load(best, weights_only=True)["step"] == STEPS
+
+
+def test_the_same_data_under_another_path_go_on(settings, discs, tmp_path):
+    train(settings(stop_after=2))
+    link = tmp_path / "elsewhere"
+    link.symlink_to(discs)
+
+    train(settings(data=link, stop_after=3))
+
+    assert len(curve(settings().out)) == 3
 
 
 def test_balanced_foreground_weights_follow_the_share_of_the_pixels(settings, discs):

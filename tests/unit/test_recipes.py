@@ -111,3 +111,22 @@ def test_the_learning_rate_may_decay_per_step():
     rate = phase.learning_rate(3, Optimizer(decay_by="step"))
 
     assert rate == pytest.approx((1 - 3 / 8) ** 0.9)
+
+
+@pytest.mark.parametrize(
+    ("table", "said"),
+    [
+        ("[augment]\nlight = { gain = [0, 0] }", "0 < smallest <= largest"),
+        ("[augment]\nlight = { jpeg = [90, 40] }", "0 < smallest <= largest"),
+        ("[loss]\nforeground = -3", "greater than or equal to 0"),
+        ("[[sources]]\nscale = [2, 1]", "0 < smallest <= largest"),
+    ],
+)
+def test_values_that_could_only_fail_later_are_refused(recipe_file, table, said):
+    with pytest.raises(ConfigurationError, match=said):
+        load_recipe(recipe_file(f"{SMALLEST}\n{table}\n"))
+
+
+def test_a_class_has_one_label(recipe_file):
+    with pytest.raises(ConfigurationError, match="each name once"):
+        load_recipe(recipe_file('classes = ["a", "a"]\n' + SMALLEST))
