@@ -34,7 +34,8 @@ def _row(store: Store, name: str, version: str) -> tuple[str, str, str, str, str
         card = contract.read_card(folder)
     except ConfigurationError as error:
         return when, "?", size, "?", str(error)
-    figures = ", ".join(f"{key} {value:g}" for key, value in card.accuracy.items())
+    # The first figure is the main one; `models show` has them all.
+    figures = ", ".join(f"{key} {value:g}" for key, value in list(card.accuracy.items())[:1])
     return when, card.precision, size, ", ".join(card.classes), figures or "-"
 
 

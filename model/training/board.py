@@ -105,8 +105,11 @@ def color_instances(instances: NDArray[np.int32]) -> Image:
 
 
 def color_offsets(offset: NDArray[np.float32]) -> Image:
-    """Draw offsets (2, H, W): hue is the direction, brightness the length up to 24 pixels."""
-    x, y = offset
+    """Draw offsets (2, H, W): hue is the direction, brightness the length up to 24 pixels.
+
+    What all pixels have in common is left out: where centres are learned, it is free to drift.
+    """
+    x, y = offset - np.median(offset, axis=(1, 2), keepdims=True)
     angle = (np.arctan2(y, x) / (2 * np.pi) * 180) % 180  # OpenCV's hue is 0..179
     length = np.hypot(x, y) / (24 / 1023)
     full = np.full(x.shape, 255)

@@ -40,7 +40,7 @@ class TrainSettings(BaseSettings):
     """CPU threads of the network; 0 leaves it to PyTorch (all cores; one under torchrun)."""
 
     data_workers: int = Field(default=1, ge=0)
-    """Processes that make crops, for each training process; 0 makes them between the steps."""
+    """Processes that draw crops, for each training process; 0 draws them between the steps."""
 
     cache_bytes: int = Field(default=1 << 30, ge=0)
     """Decoded pictures that each process keeps in memory, in bytes."""

@@ -335,3 +335,24 @@ def test_training_can_start_from_an_encoder_trained_for_classification(settings,
     name = "layers.7.conv3x1_1.weight"
     assert torch.equal(network.encoder.state_dict()[name], published.encoder.state_dict()[name])
     assert torch.equal(network.decoders[0].state_dict()["output_conv.weight"], untouched)
+
+
+def test_batch_norm_is_counted_anew_on_whole_pictures(settings, tmp_path, discs):
+    from model.data.open import open_data_set
+    from model.training.validate import fitted
+
+    plain = train(settings(out=tmp_path / "plain", validation_pictures=0))
+    text = "recount_batch_norm = true\n" + RECIPE
+    best = train(settings(text, out=tmp_path / "recounted", validation_pictures=0))
+
+    before, after = weights(plain), weights(best)
+    for name, value in before.items():
+        counted = "running" in name or "num_batches" in name
+        assert torch.equal(after[name], value) != counted, name
+    data = open_data_set(discs, split="train")
+    images = np.stack([fitted(picture, (64, 64)).image for picture in data])
+    network = load_checkpoint(best).network()
+    block = network.encoder.initial_block
+    x = torch.from_numpy(images).permute(0, 3, 1, 2).float() / 255
+    pooled = torch.nn.functional.max_pool2d(x, 2).mean((0, 2, 3))
+    assert torch.allclose(block.bn.running_mean[-3:], pooled, atol=1e-4)

@@ -18,6 +18,7 @@ RECIPE = """
 classes = ["disc"]
 input_size = [64, 64]
 min_pixels = 8
+recount_batch_norm = true
 [[stages]]
 crop = 32
 epochs = 3
@@ -138,13 +139,14 @@ def test_a_run_stopped_by_sigterm_keeps_its_last_step(folder, whole):
         env={**os.environ, "OMP_NUM_THREADS": "1"},
         stderr=subprocess.PIPE,
         text=True,
+        start_new_session=True,
     )
     deadline = time.monotonic() + PATIENCE_SECONDS
     while not (out / "log.jsonl").exists() or len(losses(out)) < 3:
         assert time.monotonic() < deadline
         assert process.poll() is None, process.stderr.read()
         time.sleep(0.02)
-    process.terminate()
+    os.killpg(process.pid, signal.SIGTERM)  # as systemd and `timeout` do: its loader hears it, too
     _, said = process.communicate(timeout=60)
 
     assert process.returncode == 1
