@@ -112,9 +112,10 @@ def test_two_processes_learn_as_one_does(folder, whole):
 
     one, two = losses(folder / "one"), losses(out)
     assert list(two) == list(range(STEPS))
-    epoch = STEPS // 3
-    for step in range(STEPS):  # even so, the smallest difference grows tenfold a step
-        assert two[step] == pytest.approx(one[step], rel=1e-6 if step < epoch else 5e-2), step
+    # Even so the smallest difference grows tenfold a step, and faster where a kink is met.
+    bounds = [1e-9] * 3 + [1e-3] * 5 + [5e-2] * (STEPS - 8)
+    for step, bound in enumerate(bounds):
+        assert two[step] == pytest.approx(one[step], rel=bound), step
     record = json.loads((out / "run.json").read_text())
     assert record["attempts"][0]["processes"] == 2
     assert len(list((out / "tensorboard").iterdir())) == 1
