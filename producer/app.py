@@ -95,6 +95,7 @@ class _Process:
         """Run to the end; return the exit code."""
         self._probes.start()
         log.info("probes and /metrics on port %d", self._probes.port)
+        log.info("shard %s carries %d cameras", self._settings.shard, self._supervisor.count)
         try:
             sender = connect(self._settings, lambda: self._shutdown.requested)
             if sender is None:

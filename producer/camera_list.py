@@ -30,7 +30,7 @@ def load_cameras(
     options: Sequence[str] = (),
     environment: Mapping[str, str] | None = None,
 ) -> list[Camera]:
-    """Read the cameras of ``settings.config`` and of the command line.
+    """Read the cameras of ``settings.config`` and of the command line that ``settings.shard`` owns.
 
     A value comes from the camera itself, else from the file's ``defaults``, else from the settings.
 
@@ -40,7 +40,8 @@ def load_cameras(
         environment: Variables for ``${NAME}``; the process's own where not given.
 
     Raises:
-        ConfigurationError: With every fault of both, each naming its camera.
+        ConfigurationError: With every fault of both, each naming its camera; also of cameras that
+            other shards carry, so that all processes refuse a faulty list.
     """
     faults: list[str] = []
     defaults: dict[str, Any] = {name: getattr(settings, name) for name in _FROM_SETTINGS}
@@ -56,10 +57,11 @@ def load_cameras(
         for where, entry in entries
         if (camera := _camera(where, defaults, entry, variables, faults)) is not None
     ]
-    faults += _collective_faults(cameras, entries, faults)
+    ours = [camera for camera in cameras if settings.shard.owns(camera.id)]
+    faults += _collective_faults(ours, entries, faults)
     if faults:
         raise ConfigurationError(list(dict.fromkeys(faults)))
-    return cameras
+    return ours
 
 
 def _read(path: Path, faults: list[str]) -> dict[str, Any]:
@@ -173,10 +175,10 @@ def _collective_faults(
     ids = [str(entry.get("id")) for _, entry in entries if "id" in entry]
     for name in sorted({name for name in ids if ids.count(name) > 1}):
         found.append(f"camera {name}: the id is given {ids.count(name)} times; ids must differ")
-    if len(entries) > MAX_CAMERAS:
+    if len(cameras) > MAX_CAMERAS:
         found.append(
-            f"{len(entries)} cameras, one process carries at most {MAX_CAMERAS}: start more "
-            "processes, each with a part of the list"
+            f"{len(cameras)} cameras, one process carries at most {MAX_CAMERAS}: start more "
+            "processes, each with a part of the list (PRODUCER_SHARD, --shard)"
         )
     if not entries and not faults:
         found.append("no camera: give --camera ID=URL or --config FILE with a list of cameras")

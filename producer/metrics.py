@@ -63,6 +63,12 @@ class ProducerMetrics:
             ["camera"],
             registry=registry,
         )
+        self.fps_target = Gauge(
+            "seedstream_camera_fps_target",
+            "Most frames per second that the settings let be published; absent where they set none.",
+            ["camera"],
+            registry=registry,
+        )
         self.reconnects = Counter(
             "seedstream_camera_reconnects_total",
             "Connections to the camera begun after the first one.",
@@ -106,8 +112,15 @@ class ProducerMetrics:
             registry=registry,
         )
 
-    def add_camera(self, camera: str) -> None:
-        """Let every series of ``camera`` exist from the start, at 0, so that rates are right."""
+    def add_camera(self, camera: str, fps_target: float | None = None) -> None:
+        """Let every series of ``camera`` exist from the start, at 0, so that rates are right.
+
+        Args:
+            camera: Camera id.
+            fps_target: The cap on its published frames per second, if it has one.
+        """
+        if fps_target is not None:
+            self.fps_target.labels(camera).set(fps_target)
         for metric in (
             self.captured,
             self.published,

@@ -75,7 +75,7 @@ class CameraRunner:
         self._failures = 0
         self._not_before_ms = 0
         self._began: float | None = None
-        metrics.add_camera(camera.id)
+        metrics.add_camera(camera.id, camera.fps)
 
     def run(self, watch: Watch) -> None:
         """Read the camera; the target of its thread."""
@@ -167,6 +167,10 @@ class CameraRunner:
 
     def _read(self, watch: Watch, session: str, source: Source) -> int:
         cap, media, schedule = FrameCap(self.camera.fps), MediaClock(source.fps), Schedule()
+        if self.camera.fps is not None:
+            # A slower camera cannot give what the cap allows.
+            target = min(self.camera.fps, source.fps)
+            self._metrics.fps_target.labels(self.camera.id).set(target)
         stall = self.camera.stall_timeout_seconds + _GRACE_SECONDS
         sequence = 0
         with closing(source.pictures()) as pictures:

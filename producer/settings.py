@@ -1,15 +1,21 @@
 """Settings of the producer process."""
 
 from pathlib import Path
+from typing import Annotated
 
-from pydantic import Field, ValidationInfo, field_validator
-from pydantic_settings import SettingsConfigDict
+from pydantic import BeforeValidator, Field, ValidationInfo, field_validator
+from pydantic_settings import NoDecode, SettingsConfigDict
 
 from contract.kafka import FRAMES_TOPIC, MAX_RECORD_BYTES, KafkaConnection
 from contract.settings import ProcessSettings
+from producer.sharding import Shard
 
 MAX_CAMERAS = 256
 """Cameras of one process: each has a thread, and Python decodes a few dozen at most anyway."""
+
+
+def _shard(value: object) -> Shard:
+    return value if isinstance(value, Shard) else Shard.parse(str(value))
 
 
 class ProducerSettings(KafkaConnection, ProcessSettings):
@@ -22,6 +28,10 @@ class ProducerSettings(KafkaConnection, ProcessSettings):
 
     config: Path | None = None
     """YAML file with the list of cameras."""
+
+    shard: Annotated[Shard, NoDecode, BeforeValidator(_shard)] = Shard(0, 1)
+    """Part of the cameras that this process carries: INDEX/COUNT, INDEX from 0. Processes with the
+    same list and COUNT share it, each camera in exactly one of them."""
 
     topic: str = Field(default=FRAMES_TOPIC, pattern=r"^[a-zA-Z0-9._-]{1,249}$")
     """Kafka topic that frames go to."""

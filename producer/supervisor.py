@@ -62,9 +62,17 @@ class Supervisor:
         self.heartbeat = self._clock()
 
     @property
+    def count(self) -> int:
+        """How many cameras there are."""
+        return len(self._seats)
+
+    @property
     def finished(self) -> bool:
-        """Whether no camera will give another frame."""
-        return all(
+        """Whether there were cameras and none will give another frame.
+
+        A shard to which no camera falls is not finished: it waits for the next list.
+        """
+        return bool(self._seats) and all(
             seat.runner.state != "running" and not (seat.thread and seat.thread.is_alive())
             for seat in self._seats
         )
