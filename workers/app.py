@@ -7,7 +7,7 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from urllib.parse import urlsplit
 
-from prometheus_client import CollectorRegistry
+from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector
 
 from contract.errors import UnavailableError
 from contract.process import EXIT_FAILED, EXIT_OK, ProbeServer, Shutdown, configure_logging
@@ -115,6 +115,9 @@ def _run(
 ) -> None:
     inference = build(settings)
     registry = CollectorRegistry()
+    ProcessCollector(registry=registry)
+    PlatformCollector(registry=registry)
+    GCCollector(registry=registry)
     metrics = WorkerMetrics(registry, max_cameras=settings.max_camera_series, clock=time.monotonic)
     model = inference.segmenter.reference
     metrics.model_info.labels(model.name, model.version, inference.provider).set(1)
@@ -194,11 +197,15 @@ def _work(
 
 
 def _make_sink(settings: WorkerSettings) -> sink.RedisSink:
-    url = settings.redis_url.get_secret_value()
+    url, password = settings.redis_url.get_secret_value(), settings.redis_password
     parts = urlsplit(url)
     return sink.RedisSink(
         lambda: sink.connect(
-            url, cluster=settings.redis_cluster, timeout_seconds=settings.redis_timeout_seconds
+            url,
+            cluster=settings.redis_cluster,
+            timeout_seconds=settings.redis_timeout_seconds,
+            username=settings.redis_username,
+            password=password.get_secret_value() if password else None,
         ),
         ttl_seconds=settings.result_ttl_seconds,
         max_results=settings.max_results_per_camera,

@@ -106,6 +106,12 @@ class WorkerSettings(KafkaConnection, ProcessSettings):
     redis_url: SecretStr = SecretStr("redis://127.0.0.1:6379/0")
     """Redis that the results go to: redis://, rediss:// (TLS) or unix://; may hold a password."""
 
+    redis_username: str | None = None
+    """User of Redis (ACL); where redis_url names one, that counts."""
+
+    redis_password: SecretStr | None = None
+    """Password of Redis, as it is; where redis_url holds one (percent-encoded), that counts."""
+
     redis_cluster: bool = False
     """Whether redis_url is a node of a Redis Cluster."""
 

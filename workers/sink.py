@@ -78,13 +78,22 @@ class Outcome(enum.Enum):
     sessions, two producers send under one camera id, or the result was trimmed long ago."""
 
 
-def connect(url: str, *, cluster: bool, timeout_seconds: float) -> Client:
+def connect(
+    url: str,
+    *,
+    cluster: bool,
+    timeout_seconds: float,
+    username: str | None = None,
+    password: str | None = None,
+) -> Client:
     """Return a client; nothing is sent yet, except that a cluster is asked for its nodes.
 
     Args:
         url: ``redis://``, ``rediss://`` or ``unix://``.
         cluster: Whether the URL is a node of a Redis Cluster.
         timeout_seconds: How long the caller goes on trying; one answer is waited for at most 5 s.
+        username: User, unless the URL names one.
+        password: Password, unless the URL holds one.
 
     Raises:
         redis.exceptions.RedisError: The cluster does not answer.
@@ -93,6 +102,8 @@ def connect(url: str, *, cluster: bool, timeout_seconds: float) -> Client:
         "socket_timeout": min(timeout_seconds, _ANSWER_SECONDS),
         "socket_connect_timeout": min(timeout_seconds, _ANSWER_SECONDS),
     }
+    options |= {"username": username} if username else {}
+    options |= {"password": password} if password else {}
     if cluster:
         return redis.cluster.RedisCluster.from_url(url, **options)
     # The sink repeats a whole batch itself, within one bound.
@@ -214,8 +225,8 @@ class RedisSink:
                 return
             except _REFUSED as error:
                 raise ConfigurationError(
-                    f"Redis at {self._where} refuses this worker: {error}; check the user and "
-                    "password in WORKER_REDIS_URL and the user's permissions"
+                    f"Redis at {self._where} refuses this worker: {error}; check WORKER_REDIS_URL, "
+                    "WORKER_REDIS_USERNAME, WORKER_REDIS_PASSWORD and the user's permissions"
                 ) from error
             except redis.exceptions.RedisError as error:
                 seen = error

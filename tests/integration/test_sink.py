@@ -247,6 +247,21 @@ def test_a_full_server_is_unavailable_and_heals(own_server: RedisServer) -> None
         assert sink.store([make_result("gate", 0)]) == [Outcome.STORED]
 
 
+def test_a_password_beside_the_url_is_used_as_it_is(own_server: RedisServer) -> None:
+    secret = "p@ss/w:rd%20"
+    with redis.Redis.from_url(own_server.url) as client:
+        client.config_set("requirepass", secret)
+    sink = RedisSink(
+        functools.partial(
+            connect, own_server.url, cluster=False, timeout_seconds=5, password=secret
+        ),
+        ttl_seconds=100, max_results=10, timeout_seconds=5, where="the test's Redis",
+    )  # fmt: skip
+    sink.start()
+    assert sink.store([make_result("a", 0)]) == [Outcome.STORED]
+    sink.close()
+
+
 def test_a_wrong_password_is_a_wrong_setting(own_server: RedisServer) -> None:
     with redis.Redis.from_url(own_server.url) as client:
         client.config_set("requirepass", "right")
