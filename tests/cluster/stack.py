@@ -1,0 +1,111 @@
+"""What the tests know about the installation: apply, wait, look inside, count."""
+
+import json
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from tests.cluster.machine import Cluster
+
+HERE = Path(__file__).resolve().parent
+REPOSITORY = HERE.parent.parent
+NAMESPACE = "seedstream"
+LOCAL = REPOSITORY / "deploy" / "k8s" / "overlays" / "local"
+OVERLAYS = HERE / "overlays"
+TOPIC = "few"
+GROUP = "seedstream-workers"
+
+Count = dict[str, Any]
+
+
+@dataclass
+class Stack:
+    """The installation in the cluster.
+
+    Attributes:
+        cluster: The cluster.
+        rows: Lines of the table at the end: what was done, and what was seen.
+        ends: Where on the topic the last count ended.
+    """
+
+    cluster: Cluster
+    rows: list[tuple[str, str]] = field(default_factory=list)
+    ends: dict[str, int] = field(default_factory=dict)
+
+    def kubectl(self, *arguments: str, timeout: float = 60, stdin: str | None = None) -> str:
+        """Run kubectl in our namespace."""
+        return self.cluster.kubectl("-n", NAMESPACE, *arguments, timeout=timeout, stdin=stdin)
+
+    def get(self, *arguments: str) -> Any:
+        """Return what `kubectl get` knows, parsed."""
+        return json.loads(self.kubectl("get", *arguments, "-o", "json"))
+
+    def pods(self, component: str) -> list[Any]:
+        """Return the pods of a component that are not on their way out."""
+        items = self.get("pods", "-l", f"app.kubernetes.io/component={component}")["items"]
+        return [pod for pod in items if "deletionTimestamp" not in pod["metadata"]]
+
+    def apply(self, overlay: Path) -> None:
+        """Apply an overlay as a user does, and wait for what it started."""
+        self.cluster.kubectl("apply", "-k", str(overlay), timeout=120)
+        self.rolled_out()
+
+    def rolled_out(self, timeout_seconds: float = 240) -> None:
+        """Wait until producers, workers, Kafka and Redis are as the manifests say, and ready."""
+        for what in ("statefulset/kafka", "statefulset/redis", "statefulset/producer"):
+            self.kubectl(
+                "rollout", "status", what, f"--timeout={timeout_seconds:.0f}s",
+                timeout=timeout_seconds + 10,
+            )  # fmt: skip
+        self.rolled_out_workers(timeout_seconds)
+
+    def rolled_out_workers(self, timeout_seconds: float = 240) -> None:
+        """Wait until the workers are as the manifests say, and ready."""
+        self.kubectl(
+            "rollout", "status", "deployment/worker", f"--timeout={timeout_seconds:.0f}s",
+            timeout=timeout_seconds + 10,
+        )  # fmt: skip
+
+    def look(self, script: str, *arguments: str, timeout: float = 240) -> str:
+        """Run a script of ``inside/`` in the pod `looker`; return what it prints."""
+        text = (HERE / "inside" / f"{script}.py").read_text()
+        return self.kubectl(
+            "exec", "-i", "looker", "--", "/opt/seedstream/bin/python", "-", *arguments,
+            timeout=timeout, stdin=text,
+        )  # fmt: skip
+
+    def count(self) -> Count:
+        """Compare the frames published since the last count with the results."""
+        seen: Count = json.loads(self.look("count", TOPIC, GROUP, json.dumps(self.ends)))
+        self.ends = seen["ends"]
+        return seen
+
+    def row(self, what: str, seen: str) -> None:
+        """Add a line to the table at the end."""
+        self.rows.append((what, seen))
+
+    def query(self, promql: str) -> list[Any]:
+        """Ask the Prometheus inside."""
+        script = (
+            "import sys, urllib.parse, urllib.request\n"
+            "url = 'http://prometheus:9090/api/v1/query?' + urllib.parse.urlencode("
+            "{'query': sys.argv[1]})\n"
+            "print(urllib.request.urlopen(url, timeout=10).read().decode())"
+        )
+        text = self.kubectl(
+            "exec", "looker", "--", "/opt/seedstream/bin/python", "-c", script, promql
+        )
+        return list(json.loads(text)["data"]["result"])
+
+
+class Timer:
+    """Seconds since it was made."""
+
+    def __init__(self) -> None:
+        self._began = time.monotonic()
+
+    @property
+    def seconds(self) -> float:
+        """Seconds since it was made."""
+        return time.monotonic() - self._began

@@ -1,0 +1,120 @@
+"""Frames published = stored + skipped + dead-lettered, whatever happens to the pods.
+
+In `complete` mode nothing may be skipped. Every frame on the topic is looked for among the results,
+each must be there once, and each camera's results in the order of its frames.
+"""
+
+import time
+from collections.abc import Callable
+
+import pytest
+
+from tests.cluster.stack import OVERLAYS, TOPIC, Count, Stack, Timer
+
+
+@pytest.fixture(scope="module", autouse=True)
+def delivery(stack: Stack) -> None:
+    stack.apply(OVERLAYS / "delivery")
+    stack.kubectl("wait", "--for=condition=Ready", "pod/looker", "--timeout=90s", timeout=100)
+    stack.cluster.wait(
+        "frames on the topic", lambda: stack.count()["published"] > 20, timeout_seconds=180
+    )
+
+
+def rolling_update(stack: Stack) -> None:
+    stack.kubectl("rollout", "restart", "deployment/worker")
+    stack.rolled_out_workers()
+
+
+def delete_a_worker(stack: Stack) -> None:
+    stack.kubectl("delete", "pod", stack.pods("worker")[0]["metadata"]["name"], timeout=90)
+    stack.rolled_out_workers()
+
+
+def kill_a_worker(stack: Stack) -> None:
+    name = stack.pods("worker")[0]["metadata"]["name"]
+    stack.kubectl("delete", "pod", name, "--grace-period=0", "--force", timeout=90)
+    stack.rolled_out_workers()
+
+
+def delete_the_producer(stack: Stack) -> None:
+    stack.kubectl("delete", "pod", "producer-0", timeout=90)
+    stack.rolled_out()
+
+
+def drain_under_load(stack: Stack) -> None:
+    stack.look("burst", TOPIC, "60", "6")
+    # As `kubectl drain` does it: through evictions, which the disruption budget governs.
+    stack.cluster.kubectl(
+        "drain", "node1", "--pod-selector=app.kubernetes.io/component=worker", "--timeout=150s",
+        "--delete-emptydir-data", "--force", "--ignore-daemonsets", timeout=170,
+    )  # fmt: skip
+    stack.cluster.kubectl("uncordon", "node1")
+    stack.rolled_out_workers()
+
+
+def restart_redis(stack: Stack) -> None:
+    stack.kubectl("delete", "pod", "redis-0", timeout=90)
+    stack.rolled_out()
+
+
+def restart_kafka(stack: Stack) -> None:
+    stack.kubectl("delete", "pod", "kafka-0", timeout=120)
+    stack.rolled_out()
+
+
+@pytest.mark.parametrize(
+    "disturb",
+    [
+        rolling_update,
+        delete_a_worker,
+        kill_a_worker,
+        delete_the_producer,
+        drain_under_load,
+        restart_redis,
+        restart_kafka,
+    ],
+)
+def test_no_frame_is_lost_doubled_or_out_of_order(
+    stack: Stack, disturb: Callable[[Stack], None]
+) -> None:
+    timer = Timer()
+    disturb(stack)
+    disturbed = timer.seconds
+    time.sleep(5)  # so that frames of after the disturbance are among those counted
+    seen = stack.count()
+    stack.row(disturb.__name__.replace("_", " "), f"{described(seen)}; took {disturbed:.0f} s")
+    assert seen["published"] > 10
+    assert (seen["behind"], seen["missing"], seen["duplicates"]) == (0, 0, 0), seen
+    assert seen["cameras_out_of_order"] == 0, seen
+    assert seen["published"] == seen["stored"]
+    assert seen["invalid"] == 0
+
+
+def test_frames_that_no_network_could_carry_are_not_gaps(stack: Stack) -> None:
+    stack.ends = {}
+    seen = stack.count()
+    stack.row("all of it", described(seen))
+    assert (seen["missing"], seen["duplicates"], seen["cameras_out_of_order"]) == (0, 0, 0), seen
+    # Test cameras wait when Kafka is away: within a session no number is left out.
+    gaps = {s: v for s, v in seen["sessions"].items() if v[1] - v[0] + 1 != v[2]}
+    assert not gaps
+
+
+def test_a_poisoned_record_is_a_dead_letter_and_costs_nothing_else(stack: Stack) -> None:
+    before = stack.count()
+    stack.look("burst", TOPIC, "0", "0")
+    time.sleep(3)
+    seen = stack.count()
+    stack.row("a poisoned record", f"{described(seen)}, dead letters {seen['dead_letters']}")
+    assert seen["invalid"] == 1
+    assert seen["dead_letters"] - before["dead_letters"] == 1
+    assert (seen["missing"], seen["duplicates"], seen["behind"]) == (0, 0, 0), seen
+
+
+def described(seen: Count) -> str:
+    return (
+        f"published {seen['published']} = stored {seen['stored']} + skipped 0 "
+        f"+ dead-lettered {seen['invalid']}; lost {seen['missing']}, doubled {seen['duplicates']}, "
+        f"out of order {seen['cameras_out_of_order']}"
+    )

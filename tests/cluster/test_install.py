@@ -1,0 +1,62 @@
+"""`kubectl apply -k deploy/k8s/overlays/local` is the whole installation."""
+
+import json
+
+from contract.result import decode_result, latest_key
+from tests.cluster.machine import ClusterError
+from tests.cluster.stack import LOCAL, NAMESPACE, Stack, Timer
+
+
+def test_one_command_gives_ready_pods_and_results(stack: Stack) -> None:
+    timer = Timer()
+    stack.cluster.kubectl("apply", "-k", str(LOCAL), timeout=120)
+    stack.rolled_out()
+    ready = timer.seconds
+    # Read where Redis is: nothing of the tests is installed yet.
+    document = stack.cluster.wait(
+        "a result in Redis",
+        lambda: stack.kubectl("exec", "redis-0", "--", "valkey-cli", "get", latest_key("synthetic")),
+        120,
+    )
+    first = timer.seconds
+    text = document[document.index("{") :].strip()
+    result = decode_result(text)
+    assert result.camera == "synthetic"
+    assert (result.model.name, result.model.version) == ("street", "1")
+    stack.row("apply -k overlays/local: all pods ready", f"{ready:.0f} s")
+    stack.row("... first result in Redis", f"{first:.0f} s, {len(result.instances)} instances")
+
+
+def test_every_pod_is_accepted_under_the_restricted_standard(stack: Stack) -> None:
+    namespace = stack.cluster.json("get", "namespace", NAMESPACE)
+    labels = namespace["metadata"]["labels"]
+    assert labels["pod-security.kubernetes.io/enforce"] == "restricted"
+    events = stack.get("events", "--field-selector", "reason=FailedCreate")["items"]
+    assert [event["message"] for event in events] == []
+    pods = stack.get("pods")["items"]
+    restarts = {
+        pod["metadata"]["name"]: sum(c["restartCount"] for c in pod["status"]["containerStatuses"])
+        for pod in pods
+    }
+    stack.row("pods accepted under `restricted`", f"{len(pods)} of {len(pods)}")
+    assert set(restarts.values()) == {0}, restarts
+
+
+def test_the_standard_is_enforced_here(stack: Stack) -> None:
+    pod = {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": "careless"},
+        "spec": {"containers": [{"name": "c", "image": "seedstream/worker:0.1.0"}]},
+    }
+    try:
+        stack.kubectl("apply", "-f", "-", stdin=json.dumps(pod))
+    except ClusterError as error:
+        assert "violates PodSecurity" in str(error)
+    else:
+        raise AssertionError("a pod without a security context was accepted")
+
+
+def test_applying_again_changes_nothing(stack: Stack) -> None:
+    said = stack.cluster.kubectl("apply", "-k", str(LOCAL), timeout=120)
+    assert {line.rsplit(" ", 1)[-1] for line in said.splitlines()} == {"unchanged"}

@@ -1,0 +1,53 @@
+"""KEDA adds workers while there is lag, never more than there are partitions, and takes them back."""
+
+import pytest
+
+from tests.cluster.stack import OVERLAYS, TOPIC, Stack, Timer
+
+PARTITIONS = 3
+
+
+@pytest.fixture(scope="module")
+def scaling(stack: Stack) -> Stack:
+    stack.cluster.kubectl("apply", "-k", str(OVERLAYS / "scaling"), timeout=120)
+    return stack
+
+
+def wanted(stack: Stack) -> int:
+    return int(stack.get("deployment", "worker")["spec"]["replicas"])
+
+
+def test_workers_come_with_the_lag_and_go_without_it(scaling: Stack) -> None:
+    stack = scaling
+    stack.cluster.wait("the autoscaler to be ready", lambda: _ready(stack), 90)
+    stack.cluster.wait("one worker when there is no lag", lambda: wanted(stack) == 1, 180)
+    timer, most = Timer(), 0
+    stack.look("burst", TOPIC, "600", "12")
+
+    def grown() -> bool:
+        nonlocal most
+        most = max(most, wanted(stack))
+        return most >= PARTITIONS
+
+    stack.cluster.wait(f"{PARTITIONS} workers for 600 frames of lag", grown, 120)
+    up = timer.seconds
+
+    def shrunk() -> bool:
+        nonlocal most
+        most = max(most, wanted(stack))
+        return wanted(stack) == 1
+
+    stack.cluster.wait("one worker again", shrunk, 420)
+    seen = stack.count()
+    stack.row(
+        "KEDA on 600 frames of lag",
+        f"1 to {most} workers in {up:.0f} s, back to 1 after {timer.seconds:.0f} s, never above "
+        f"{PARTITIONS} partitions; published {seen['published']} = stored {seen['stored']}",
+    )
+    assert most == PARTITIONS
+    assert (seen["missing"], seen["duplicates"], seen["cameras_out_of_order"]) == (0, 0, 0), seen
+
+
+def _ready(stack: Stack) -> bool:
+    conditions = stack.get("scaledobject", "worker").get("status", {}).get("conditions", [])
+    return any(c["type"] == "Ready" and c["status"] == "True" for c in conditions)

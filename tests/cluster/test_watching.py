@@ -1,0 +1,58 @@
+"""A real Prometheus finds the pods by itself, and its rules say what Redis says."""
+
+import json
+import time
+
+import pytest
+
+from tests.cluster.stack import OVERLAYS, Stack, Timer
+
+WINDOW_SECONDS = 60
+
+
+@pytest.fixture(scope="module", autouse=True)
+def watched(stack: Stack) -> None:
+    stack.apply(OVERLAYS / "delivery")
+    stack.kubectl("rollout", "status", "deployment/prometheus", "--timeout=120s", timeout=130)
+    stack.kubectl("wait", "--for=condition=Ready", "pod/looker", "--timeout=90s", timeout=100)
+
+
+def test_it_scrapes_every_pod_of_ours(stack: Stack) -> None:
+    expected = {p["metadata"]["name"] for c in ("worker", "producer") for p in stack.pods(c)}
+
+    def found() -> bool:
+        return expected <= {
+            each["metric"]["pod"] for each in stack.query("up") if each["value"][1] == "1"
+        }
+
+    stack.cluster.wait(f"targets {expected}", found, 90)
+    stack.row("Prometheus found by itself", ", ".join(sorted(expected)))
+
+
+def test_the_rules_fps_is_what_redis_received(stack: Stack) -> None:
+    stack.cluster.wait("the recording rule", lambda: stack.query("seedstream:frames_processed:rate1m"), 120)
+    time.sleep(WINDOW_SECONDS)
+    before = json.loads(stack.look("received"))
+    time.sleep(WINDOW_SECONDS)
+    after = json.loads(stack.look("received"))
+    received = (after["received"] - before["received"]) / (after["at"] - before["at"])
+    ruled = float(stack.query("seedstream:frames_processed:rate1m")[0]["value"][1])
+    stack.row(
+        "fps by the recording rule", f"{ruled:.2f}, Redis received {received:.2f} a second"
+    )
+    assert ruled == pytest.approx(received, rel=0.05)
+
+
+def test_an_alert_fires_when_a_camera_is_cut_and_resolves_when_it_is_back(stack: Stack) -> None:
+    alert = 'ALERTS{alertname="SeedstreamCameraDown",camera="door",alertstate="firing"}'
+    assert not stack.query(alert)
+    timer = Timer()
+    stack.kubectl("scale", "deployment/camera", "--replicas=0")
+    stack.cluster.wait("the alert to fire", lambda: stack.query(alert), 240)
+    fired = timer.seconds
+    timer = Timer()
+    stack.kubectl("scale", "deployment/camera", "--replicas=1")
+    stack.cluster.wait("the alert to resolve", lambda: not stack.query(alert), 240)
+    stack.row(
+        "camera `door` cut", f"alert after {fired:.0f} s, resolved {timer.seconds:.0f} s after it is back"
+    )
