@@ -3,6 +3,7 @@
 # them into the cluster that up.sh started. What has not changed is not built again.
 # Run as root after up.sh. Usage: images.sh [NAME...]; without names: all but worker-gpu.
 set -euo pipefail
+export STORAGE_DRIVER=overlay
 HERE=$(cd "$(dirname "$0")" && pwd) ROOT=$(cd "$HERE/../.." && pwd)
 DIR=${CLUSTER_DIR:-$HOME/.cache/seedstream/cluster}
 PYTHON_IMAGE=docker.io/library/python:3.11.13-slim-bookworm

@@ -17,10 +17,10 @@ go mod tidy -e >/dev/null 2>&1
   go build -ldflags "-s -w" -o "$DIR/bin/" github.com/kedacore/keda/v2/cmd/{operator,adapter}
 echo "$V" >"$DIR/bin/.keda"
 
-image=$(buildah --storage-driver=overlay --root "$DIR/buildah" from scratch)
-buildah --storage-driver=overlay --root "$DIR/buildah" copy -q "$image" "$DIR/bin/operator" "$DIR/bin/adapter" / >/dev/null
-buildah --storage-driver=overlay --root "$DIR/buildah" commit -q "$image" "oci-archive:$R/keda.tar:localhost/keda:1" >/dev/null
-buildah --storage-driver=overlay --root "$DIR/buildah" rm "$image" >/dev/null
+image=$(buildah --storage-driver=overlay --root "$DIR/buildah" --runroot "$DIR/buildah-run" from scratch)
+buildah --storage-driver=overlay --root "$DIR/buildah" --runroot "$DIR/buildah-run" copy -q "$image" "$DIR/bin/operator" "$DIR/bin/adapter" / >/dev/null
+buildah --storage-driver=overlay --root "$DIR/buildah" --runroot "$DIR/buildah-run" commit -q "$image" "oci-archive:$R/keda.tar:localhost/keda:1" >/dev/null
+buildah --storage-driver=overlay --root "$DIR/buildah" --runroot "$DIR/buildah-run" rm "$image" >/dev/null
 ctr -n k8s.io images import "$R/keda.tar" >/dev/null
 
 cd "$R/pki"

@@ -114,11 +114,11 @@ start proxy "$B/kube-proxy" --kubeconfig="$R/admin.conf" --hostname-override=nod
   --cluster-cidr=10.244.0.0/16 --conntrack-max-per-core=0 --conntrack-tcp-timeout-established=0s --conntrack-tcp-timeout-close-wait=0s
 
 # Images: the pause container; then `buildah push IMAGE oci-archive:X.tar:NAME` and `ctr -n k8s.io images import X.tar`.
-image=$(buildah --storage-driver=overlay --root "$DIR/buildah" from scratch)
-buildah --storage-driver=overlay --root "$DIR/buildah" copy -q "$image" "$B/pause" /pause >/dev/null
-buildah --storage-driver=overlay --root "$DIR/buildah" config --entrypoint '["/pause"]' "$image"
-buildah --storage-driver=overlay --root "$DIR/buildah" commit -q "$image" "oci-archive:$R/pause.tar:localhost/pause:1" >/dev/null
-buildah --storage-driver=overlay --root "$DIR/buildah" rm "$image" >/dev/null
+image=$(buildah --storage-driver=overlay --root "$DIR/buildah" --runroot "$DIR/buildah-run" from scratch)
+buildah --storage-driver=overlay --root "$DIR/buildah" --runroot "$DIR/buildah-run" copy -q "$image" "$B/pause" /pause >/dev/null
+buildah --storage-driver=overlay --root "$DIR/buildah" --runroot "$DIR/buildah-run" config --entrypoint '["/pause"]' "$image"
+buildah --storage-driver=overlay --root "$DIR/buildah" --runroot "$DIR/buildah-run" commit -q "$image" "oci-archive:$R/pause.tar:localhost/pause:1" >/dev/null
+buildah --storage-driver=overlay --root "$DIR/buildah" --runroot "$DIR/buildah-run" rm "$image" >/dev/null
 CONTAINERD_ADDRESS="$R/containerd.sock" ctr -n k8s.io images import "$R/pause.tar" >/dev/null
 
 # DNS: CoreDNS on the node, reached under the cluster's DNS address through a Service without a selector.
