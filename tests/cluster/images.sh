@@ -83,6 +83,9 @@ fill_kafka() {
   inside "$1" sh -c 'apt-get update -qq && apt-get install -y -qq --no-install-recommends openjdk-17-jre-headless && rm -rf /var/lib/apt/lists/* /var/cache/apt/*' >"$DIR/archives/kafka.log" 2>&1 || { tail -20 "$DIR/archives/kafka.log" >&2; return 1; }
   mkdir -p "$2/opt/kafka/bin" "$2/opt/kafka/libs" "$2/opt/kafka/config"
   cp "$JARS"/*.jar "$2/opt/kafka/libs/"
+  # kafka-topics.sh and its like are in an artifact of their own.
+  mvn -q -B dependency:copy -Dartifact=org.apache.kafka:kafka-tools:4.1.0 "-DoutputDirectory=$DIR/archives/tools"
+  cp "$DIR"/archives/tools/*.jar "$2/opt/kafka/libs/"
   cp "$ROOT/stack/log4j2.properties" "$2/opt/kafka/config/"
   shim() { printf '#!/bin/bash\nexec java $KAFKA_HEAP_OPTS -XX:+UseSerialGC -XX:TieredStopAtLevel=1 -Dlog4j2.configurationFile=/opt/kafka/config/log4j2.properties -cp "/opt/kafka/libs/*" %s "$@"\n' "$3" >"$1/opt/kafka/bin/$2"; chmod 755 "$1/opt/kafka/bin/$2"; }
   shim "$2" kafka-storage.sh kafka.tools.StorageTool
