@@ -1,0 +1,201 @@
+"""Manifests and code cannot say different things."""
+
+import re
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from pydantic_settings import BaseSettings
+
+from contract.settings import load_settings
+from model.training.settings import TrainSettings
+from producer.camera_list import load_cameras
+from producer.settings import ProducerSettings
+from producer.sharding import Shard
+from tests.deploy.manifests import (
+    K8S,
+    OVERLAYS,
+    REPOSITORY,
+    Object,
+    container,
+    find,
+    overlay,
+    pods,
+)
+from workers.app import _LEAVE_SECONDS
+from workers.settings import WorkerSettings
+
+DOCKERFILE = REPOSITORY / "deploy" / "images" / "Dockerfile"
+PROCESSES: list[tuple[str, str, type[BaseSettings]]] = [
+    ("worker", "Deployment", WorkerSettings),
+    ("producer", "StatefulSet", ProducerSettings),
+]
+
+
+def settings_of(name: str, process: str) -> dict[str, str]:
+    return dict(find(overlay(name), "ConfigMap", f"{process}-settings")["data"])
+
+
+@pytest.fixture
+def here(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """Paths of the pods, as far as settings look at them, and no setting of this shell."""
+    return tmp_path
+
+
+def load(
+    kind: type[BaseSettings], given: dict[str, str], here: Path, monkeypatch: pytest.MonkeyPatch
+) -> Any:
+    prefix = str(kind.model_config["env_prefix"])
+    for name, value in given.items():
+        assert name.startswith(prefix), name
+        assert name.removeprefix(prefix).lower() in kind.model_fields, f"{name}: no such setting"
+        if value.startswith("/etc/seedstream"):
+            file = here / Path(value).name
+            file.touch()
+            value = str(file)
+        if name == "WORKER_MODEL":
+            model = REPOSITORY / value.removeprefix("/opt/").removeprefix("/")
+            assert (model / "model.onnx").is_file(), f"{value} is not in the repository"
+            value = str(model)
+        monkeypatch.setenv(name, value)
+    return load_settings(kind)
+
+
+@pytest.mark.parametrize("name", OVERLAYS)
+@pytest.mark.parametrize(("process", "kind", "settings"), PROCESSES)
+def test_the_settings_load_and_fit_the_workload(
+    name: str, process: str, kind: str, settings: type[BaseSettings],
+    here: Path, monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    loaded = load(settings, settings_of(name, process), here, monkeypatch)
+    only = container(overlay(name), kind, process)
+    assert only["ports"] == [{"name": "http", "containerPort": loaded.http_port}]
+    for probe, path in (
+        ("startupProbe", "/healthz"),
+        ("livenessProbe", "/healthz"),
+        ("readinessProbe", "/readyz"),
+    ):
+        assert only[probe]["httpGet"] == {"path": path, "port": "http"}
+    spec = find(overlay(name), kind, process)["spec"]["template"]["spec"]
+    leave = _LEAVE_SECONDS if process == "worker" else 5
+    assert spec["terminationGracePeriodSeconds"] >= loaded.drain_seconds + leave
+    sources = [each.get("configMapRef", {}).get("name", "") for each in only["envFrom"]]
+    assert find(overlay(name), "ConfigMap", f"{process}-settings")["metadata"]["name"] in sources
+    optional = [each["secretRef"] for each in only["envFrom"] if "secretRef" in each]
+    assert all(each["optional"] for each in optional), "a pod that misses one could not say so"
+
+
+@pytest.mark.parametrize("name", OVERLAYS)
+def test_every_process_means_the_same_topic(name: str) -> None:
+    worker, producer = settings_of(name, "worker"), settings_of(name, "producer")
+    assert worker["WORKER_TOPIC"] == producer["PRODUCER_TOPIC"]
+    assert worker["WORKER_BOOTSTRAP_SERVERS"] == producer["PRODUCER_BOOTSTRAP_SERVERS"]
+
+
+def test_the_topics_job_makes_the_topics_of_the_settings() -> None:
+    script = container(overlay("local"), "Job", "kafka-topics")["args"][0]
+    worker = settings_of("local", "worker")
+    assert f"--topic {worker['WORKER_TOPIC']} " in script
+    assert f"--topic {worker['WORKER_DEAD_TOPIC']} " in script
+    sizes = {int(size) for size in re.findall(r"max\.message\.bytes=(\d+)", script)}
+    properties = find(overlay("local"), "ConfigMap", "kafka-settings")["data"]["server.properties"]
+    sizes |= {int(size) for size in re.findall(r"^message\.max\.bytes=(\d+)", properties, re.M)}
+    assert min(sizes) >= ProducerSettings().max_record_bytes
+    assert min(sizes) >= WorkerSettings.model_fields["max_frame_bytes"].default
+
+
+def scaled_objects() -> list[Object]:
+    component = K8S / "components" / "keda" / "scaledobject.yaml"
+    return [yaml.safe_load(component.read_text()), find(overlay("production"), "ScaledObject", "worker")]
+
+
+@pytest.mark.parametrize("scaled", scaled_objects(), ids=["component", "production"])
+def test_the_autoscaler_watches_what_the_workers_read(scaled: Object) -> None:
+    name = "production" if "kafka-1" in str(scaled) else "local"
+    worker = settings_of(name, "worker")
+    lag, offered = scaled["spec"]["triggers"]
+    assert lag["metadata"]["topic"] == worker["WORKER_TOPIC"]
+    assert lag["metadata"]["consumerGroup"] == worker["WORKER_GROUP"]
+    assert lag["metadata"]["bootstrapServers"] == worker["WORKER_BOOTSTRAP_SERVERS"]
+    script = container(overlay("local"), "Job", "kafka-topics")["args"][0]
+    partitions = re.search(r"--topic frames --partitions (\d+)", script)
+    assert partitions
+    assert scaled["spec"]["maxReplicaCount"] <= int(partitions[1])
+    assert "seedstream_frames_skipped_total" in offered["metadata"]["query"]
+
+
+def test_the_autoscaler_alone_sets_the_replicas() -> None:
+    assert "replicas" not in find(overlay("production"), "Deployment", "worker")["spec"]
+
+
+@pytest.mark.parametrize("name", OVERLAYS)
+def test_the_producers_know_how_many_share_the_cameras(name: str) -> None:
+    only = container(overlay(name), "StatefulSet", "producer")
+    names = [each["name"] for each in only["env"]]
+    assert names.index("POD_INDEX") < names.index("PRODUCER_SHARD"), "expanded in this order"
+    shard = only["env"][names.index("PRODUCER_SHARD")]["value"]
+    replicas = find(overlay(name), "StatefulSet", "producer")["spec"]["replicas"]
+    shards = [Shard.parse(shard.replace("$(POD_INDEX)", str(i))) for i in range(replicas)]
+    assert [each.count for each in shards] == [replicas] * replicas
+
+
+@pytest.mark.parametrize("name", OVERLAYS)
+def test_the_cameras_can_be_read(name: str, tmp_path: Path) -> None:
+    text = find(overlay(name), "ConfigMap", "cameras")["data"]["cameras.yaml"]
+    path = tmp_path / "cameras.yaml"
+    path.write_text(text)
+    variables = dict.fromkeys(re.findall(r"\$\{(\w+)\}", text), "x")
+    assert load_cameras(ProducerSettings(config=path), [], variables)
+    configured = settings_of(name, "producer")["PRODUCER_CONFIG"]
+    mounts = container(overlay(name), "StatefulSet", "producer")["volumeMounts"]
+    assert str(Path(configured).parent) in [mount["mountPath"] for mount in mounts]
+
+
+def test_the_training_is_set_with_real_settings() -> None:
+    given = find(overlay("production"), "ConfigMap", "train-settings")["data"]
+    for name in given:
+        assert name.removeprefix("TRAIN_").lower() in TrainSettings.model_fields, name
+    recipe = REPOSITORY / "model" / "recipes" / f"{given['TRAIN_RECIPE']}.toml"
+    assert recipe.is_file()
+    only = container(overlay("production"), "Job", "train")
+    mounts = [mount["mountPath"] for mount in only["volumeMounts"]]
+    assert given["TRAIN_DATA"] in mounts
+    assert any(given["TRAIN_OUT"].startswith(mount) for mount in mounts)
+    worker = container(overlay("production"), "Deployment", "worker")
+    (models,) = [m for m in worker["volumeMounts"] if m["name"] == "models"]
+    assert models["readOnly"] is True
+    assert f"--store {models['mountPath']} " in only["args"][0]
+
+
+def test_our_images_are_targets_of_the_dockerfile_with_the_projects_version() -> None:
+    project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]
+    dockerfile = DOCKERFILE.read_text()
+    targets = set(re.findall(r"^FROM \S+ AS (\S+)", dockerfile, re.M))
+    assert f'version="{project["version"]}"' in dockerfile
+    for name in OVERLAYS:
+        for workload, spec in pods(overlay(name)):
+            image, _, tag = spec["containers"][0]["image"].rpartition(":")
+            if "seedstream/" not in image:
+                continue
+            target = image.rpartition("/")[2].replace("worker", "worker-cpu").replace("cpu-gpu", "gpu")
+            assert target in targets, f"{workload}: {image}"
+            assert tag == project["version"], f"{workload}: {tag}"
+
+
+@pytest.mark.parametrize("name", OVERLAYS)
+def test_services_and_selectors_find_their_pods(name: str) -> None:
+    objects = overlay(name)
+    templates = [
+        each["spec"]["template"] for each in objects if each["kind"] in ("Deployment", "StatefulSet")
+    ]
+    for each in objects:
+        if each["kind"] != "Service":
+            continue
+        chosen = [
+            t for t in templates if each["spec"]["selector"].items() <= t["metadata"]["labels"].items()
+        ]
+        assert len(chosen) == 1, each["metadata"]["name"]
+        ports = [p["name"] for c in chosen[0]["spec"]["containers"] for p in c["ports"]]
+        assert {p["targetPort"] for p in each["spec"]["ports"]} <= set(ports)

@@ -1,0 +1,88 @@
+"""The flows that the system needs pass the NetworkPolicies, and others do not."""
+
+import pytest
+
+from tests.deploy.manifests import REPOSITORY, build, overlay
+from tests.deploy.network import End, allowed
+
+TRIED = build(REPOSITORY / "tests" / "cluster" / "overlays" / "training")
+POLICIES = {
+    "local": [each for each in overlay("local") if each["kind"] == "NetworkPolicy"],
+    "production": [each for each in overlay("production") if each["kind"] == "NetworkPolicy"],
+    "tried": [each for each in TRIED if each["kind"] == "NetworkPolicy"],
+}
+
+
+def pod(component: str) -> End:
+    return End({"app.kubernetes.io/name": "seedstream", "app.kubernetes.io/component": component})
+
+
+producer, worker, kafka, redis = map(pod, ("producer", "worker", "kafka", "redis"))
+topics, trainer, prometheus = map(pod, ("kafka-topics", "trainer", "prometheus"))
+dns = End({"k8s-app": "kube-dns"}, "kube-system")
+keda = End({"app": "keda-operator"}, "keda")
+operator = End({"app": "prometheus"}, "monitoring")
+stranger = End({"app": "shell"}, "default")
+reader = End({"seedstream/reads-results": "true"}, "dashboards")
+camera = End(None, address="10.20.0.7")
+internet = End(None, address="93.184.216.34")
+metadata = End(None, address="169.254.169.254")
+apiserver = End(None, address="10.96.0.1")
+brokers = End(None, address="10.1.2.3")
+
+
+@pytest.mark.parametrize(
+    ("where", "source", "target", "port", "udp"),
+    [
+        ("local", producer, kafka, 9092, False),
+        ("local", worker, kafka, 9092, False),
+        ("local", topics, kafka, 9092, False),
+        ("local", worker, redis, 6379, False),
+        ("local", reader, redis, 6379, False),
+        ("local", keda, kafka, 9092, False),
+        ("local", producer, camera, 554, False),
+        ("local", producer, camera, 80, False),
+        *[("local", each, dns, 53, True) for each in (producer, worker, kafka, redis, topics)],
+        ("tried", prometheus, worker, 8080, False),
+        ("tried", prometheus, producer, 8081, False),
+        ("tried", prometheus, apiserver, 443, False),
+        ("tried", keda, prometheus, 9090, False),
+        ("production", producer, brokers, 9093, False),
+        ("production", worker, brokers, 9093, False),
+        ("production", worker, brokers, 6379, False),
+        ("production", operator, worker, 8080, False),
+        ("production", operator, producer, 8081, False),
+    ],
+)
+def test_what_the_system_needs_passes(
+    where: str, source: End, target: End, port: int, udp: bool
+) -> None:
+    assert allowed(POLICIES[where], source, target, port, udp)
+
+
+@pytest.mark.parametrize(
+    ("where", "source", "target", "port"),
+    [
+        ("local", stranger, worker, 8080),
+        ("local", producer, worker, 8080),
+        ("local", prometheus, worker, 8080),  # not part of `local`
+        ("local", stranger, kafka, 9092),
+        ("local", redis, kafka, 9092),
+        ("local", stranger, redis, 6379),
+        ("local", producer, redis, 6379),
+        ("local", worker, internet, 443),
+        ("local", worker, producer, 8081),
+        ("local", producer, metadata, 80),
+        ("local", producer, internet, 25),
+        ("local", redis, internet, 443),
+        ("local", kafka, internet, 443),
+        ("tried", trainer, internet, 443),
+        ("tried", trainer, kafka, 9092),
+        ("tried", stranger, prometheus, 9090),
+        ("production", worker, internet, 443),
+        ("production", worker, camera, 554),
+        ("production", stranger, producer, 8081),
+    ],
+)
+def test_what_nobody_needs_does_not_pass(where: str, source: End, target: End, port: int) -> None:
+    assert not allowed(POLICIES[where], source, target, port)
