@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 SHARED ?= ../shared
 CONSTRAINTS := requirements/constraints.txt
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-online setup-system demo test test-unit check format bench demo-weights nuclei-weights street-data constraints docs clean
+.PHONY: manifests monitoring cluster-test cluster-up cluster-down help setup setup-online setup-system demo test test-unit check format bench demo-weights nuclei-weights street-data constraints docs clean
 
 help:  ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 16
@@ -33,10 +33,26 @@ demo: setup-online  ## Run the whole path on real video for 60 s: Kafka, Redis, 
 
 test: setup  ## Run the whole test suite; as root, first install what it needs of Debian
 	@if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then bash .ci/system-packages; fi
-	$(BIN)/python -m pytest $(PYTEST)
+	$(BIN)/python -m pytest --ignore=tests/cluster $(PYTEST)
 
 test-unit: setup  ## Run the unit tests (seconds)
 	$(BIN)/python -m pytest tests/unit
+
+manifests: setup  ## Check manifests, rules and dashboards: schemas, policy, drift (no cluster needed)
+	$(BIN)/python -m pytest tests/deploy
+
+monitoring: setup  ## Write the rules as the Prometheus operator's object anew
+	$(BIN)/python deploy/monitoring/prometheusrule.py
+
+cluster-test: setup  ## Try the manifests on a real Kubernetes on this machine (root; cold 30 minutes)
+	@if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then bash .ci/system-packages; fi
+	$(BIN)/python -m pytest tests/cluster $(PYTEST)
+
+cluster-up: setup  ## Start that Kubernetes with KEDA and our images, and leave it running
+	for step in build up images keda; do bash tests/cluster/$$step.sh || exit 1; done
+
+cluster-down:  ## Stop it and remove what it left
+	bash tests/cluster/down.sh
 
 check: setup  ## Lint, types, architecture
 	$(BIN)/ruff check .

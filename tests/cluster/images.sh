@@ -36,7 +36,7 @@ base() { # Debian's own Python under the name of the official image, which canno
 
 ours() { # image, target
   local key
-  key=$(cd "$ROOT" && printf '%s' "$2" | hash_of deploy/images requirements pyproject.toml contract producer workers model viewer stack seedstream models)
+  key=$(cd "$ROOT" && printf '%s' "$2" | hash_of LICENSE NOTICE README.md .dockerignore deploy/images requirements pyproject.toml contract producer workers model viewer stack seedstream models)
   archive "$1" "$key" build_ours "$2"
 }
 
@@ -53,8 +53,8 @@ archive() { # image, key, builder, arguments...
   if [ ! -e "$file" ]; then
     "$builder" "$image" "${@:4}"
     rm -f "$DIR/archives/$(tr '/:' '__' <<<"$image")"-*.tar
-    # Layers stay uncompressed: they go from this disk to this disk.
-    bud push -q --disable-compression "docker.io/$image" "oci-archive:$file.partial:docker.io/$image"
+    # In this format layers stay uncompressed: they go from this disk to this disk.
+    bud push -q "docker.io/$image" "docker-archive:$file.partial:docker.io/$image"
     mv "$file.partial" "$file"
     say "$image" "built in $((SECONDS - began)) s, $(du -m "$file" | cut -f1) MB"
   fi
@@ -84,7 +84,7 @@ fill_kafka() {
   mkdir -p "$2/opt/kafka/bin" "$2/opt/kafka/libs" "$2/opt/kafka/config"
   cp "$JARS"/*.jar "$2/opt/kafka/libs/"
   # kafka-topics.sh and its like are in an artifact of their own.
-  mvn -q -B dependency:copy -Dartifact=org.apache.kafka:kafka-tools:4.1.0 "-DoutputDirectory=$DIR/archives/tools"
+  mvn -q -B org.apache.maven.plugins:maven-dependency-plugin:3.6.1:copy -Dartifact=org.apache.kafka:kafka-tools:4.1.0 "-DoutputDirectory=$DIR/archives/tools"
   cp "$DIR"/archives/tools/*.jar "$2/opt/kafka/libs/"
   cp "$ROOT/stack/log4j2.properties" "$2/opt/kafka/config/"
   shim() { printf '#!/bin/bash\nexec java $KAFKA_HEAP_OPTS -XX:+UseSerialGC -XX:TieredStopAtLevel=1 -Dlog4j2.configurationFile=/opt/kafka/config/log4j2.properties -cp "/opt/kafka/libs/*" %s "$@"\n' "$3" >"$1/opt/kafka/bin/$2"; chmod 755 "$1/opt/kafka/bin/$2"; }

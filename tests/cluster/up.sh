@@ -5,6 +5,9 @@ set -euo pipefail
 DIR=${1:-${CLUSTER_DIR:-$HOME/.cache/seedstream/cluster}}
 B=$DIR/bin R=$DIR/run NS=seedstream NODE=10.245.0.1
 [ -e "$R" ] && { echo "already up (or left over): run down.sh first" >&2; exit 1; }
+mkdir -p "$R"
+# The kubelet sets these for the whole machine; down.sh sets them back.
+sysctl vm.overcommit_memory kernel.panic kernel.panic_on_oops >"$R/sysctl" 2>/dev/null || true
 mkdir -p "$R"/{pki,log,pid,cni,etcd,kubelet,ctd}
 
 # `ip netns exec` would hide /sys/fs/cgroup; nsenter --net does not.
