@@ -3,13 +3,13 @@
 # time, seconds from a warm Go build cache. Run as root. Usage: build.sh [DIR]
 set -euo pipefail
 DIR=${1:-${CLUSTER_DIR:-$HOME/.cache/seedstream/cluster}}
-K8S=1.34.4 STAGING=0.34.4 ETCD=3.6.6 COREDNS=1.12.1 KUBECTL=0.34.4
+K8S=1.34.4 STAGING=0.34.4 ETCD=3.6.6 COREDNS=1.12.1 KUBECTL=0.34.4 PROMETHEUS=0.305.0
 mkdir -p "$DIR"/{bin,src/{k8s,etcd}}
 export CGO_ENABLED=0 PATH=$DIR/bin:$PATH
 
 packages=()
 for pair in containerd:containerd runc:runc buildah:buildah debootstrap:debootstrap iptables:iptables ip:iproute2 \
-  conntrack:conntrack gcc:gcc prometheus:prometheus promtool:prometheus openssl:openssl; do
+  conntrack:conntrack gcc:gcc openssl:openssl; do
   command -v "${pair%%:*}" >/dev/null || packages+=("${pair#*:}")
 done
 [ -x /usr/lib/cni/bridge ] || packages+=(containernetworking-plugins)
@@ -61,6 +61,14 @@ go build -ldflags "-s -w" -o "$DIR/bin/etcd" go.etcd.io/etcd/server/v3
 
 GOBIN="$DIR/bin" go install "github.com/coredns/coredns@v$COREDNS"
 GOBIN="$DIR/bin" go install github.com/yannh/kubeconform/cmd/kubeconform@v0.7.0
+
+# Debian's Prometheus is built without the discovery of Kubernetes' pods.
+mkdir -p "$DIR/src/prometheus" && cd "$DIR/src/prometheus"
+printf 'module p\ngo 1.26\nrequire github.com/prometheus/prometheus v%s\n' "$PROMETHEUS" > go.mod
+printf '//go:build tools\npackage p\nimport _ "github.com/prometheus/prometheus/cmd/prometheus"\n' > tools.go
+go mod tidy -e >/dev/null 2>&1
+go build -tags netgo,remove_all_sd,enable_kubernetes_sd -ldflags "-s -w" -o "$DIR/bin/prometheus" \
+  github.com/prometheus/prometheus/cmd/prometheus
 
 # The pause container: reaps children, ends on a signal.
 cat > "$DIR/src/pause.c" <<'C'

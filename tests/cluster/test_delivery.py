@@ -4,12 +4,13 @@ In `complete` mode nothing may be skipped. Every frame on the topic is looked fo
 each must be there once, and each camera's results in the order of its frames.
 """
 
+import json
 import time
 from collections.abc import Callable
 
 import pytest
 
-from tests.cluster.stack import OVERLAYS, TOPIC, Count, Stack, Timer
+from tests.cluster.stack import NAMESPACE, OVERLAYS, TOPIC, Count, Stack, Timer
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -42,14 +43,19 @@ def delete_the_producer(stack: Stack) -> None:
     stack.rolled_out()
 
 
-def drain_under_load(stack: Stack) -> None:
+def evict_under_load(stack: Stack) -> None:
+    # What `kubectl drain` does to each pod, under the disruption budget; draining the only node
+    # would leave no place to go.
     stack.look("burst", TOPIC, "60", "6")
-    # As `kubectl drain` does it: through evictions, which the disruption budget governs.
-    stack.cluster.kubectl(
-        "drain", "node1", "--pod-selector=app.kubernetes.io/component=worker", "--timeout=150s",
-        "--delete-emptydir-data", "--force", "--ignore-daemonsets", timeout=170,
-    )  # fmt: skip
-    stack.cluster.kubectl("uncordon", "node1")
+    name = stack.pods("worker")[0]["metadata"]["name"]
+    eviction = {
+        "apiVersion": "policy/v1",
+        "kind": "Eviction",
+        "metadata": {"name": name, "namespace": NAMESPACE},
+    }
+    path = f"/api/v1/namespaces/{NAMESPACE}/pods/{name}/eviction"
+    stack.kubectl("create", "--raw", path, "-f", "-", stdin=json.dumps(eviction))
+    stack.kubectl("wait", "--for=delete", f"pod/{name}", "--timeout=60s", timeout=70)
     stack.rolled_out_workers()
 
 
@@ -70,7 +76,7 @@ def restart_kafka(stack: Stack) -> None:
         delete_a_worker,
         kill_a_worker,
         delete_the_producer,
-        drain_under_load,
+        evict_under_load,
         restart_redis,
         restart_kafka,
     ],
