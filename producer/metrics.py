@@ -65,7 +65,7 @@ class ProducerMetrics:
         )
         self.fps_target = Gauge(
             "seedstream_camera_fps_target",
-            "Most frames per second that the settings let be published; absent where they set none.",
+            "Most frames per second that the settings let be published; absent without a cap.",
             ["camera"],
             registry=registry,
         )

@@ -59,9 +59,7 @@ def stack(cluster: Cluster) -> Stack:
 
 
 @pytest.hookimpl(wrapper=True)
-def pytest_runtest_makereport(
-    item: pytest.Item, call: pytest.CallInfo[None]
-) -> Iterator[None]:
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Iterator[None]:
     """Write down what the cluster looked like when a test failed."""
     report = yield
     if report.failed and (DIR / "run").exists():

@@ -1,4 +1,4 @@
-"""KEDA adds workers while there is lag, never more than there are partitions, and takes them back."""
+"""KEDA adds workers while there is lag, never more than there are partitions, and removes them."""
 
 import pytest
 

@@ -30,16 +30,16 @@ def test_it_scrapes_every_pod_of_ours(stack: Stack) -> None:
 
 
 def test_the_rules_fps_is_what_redis_received(stack: Stack) -> None:
-    stack.cluster.wait("the recording rule", lambda: stack.query("seedstream:frames_processed:rate1m"), 120)
+    stack.cluster.wait(
+        "the recording rule", lambda: stack.query("seedstream:frames_processed:rate1m"), 120
+    )
     time.sleep(WINDOW_SECONDS)
     before = json.loads(stack.look("received"))
     time.sleep(WINDOW_SECONDS)
     after = json.loads(stack.look("received"))
     received = (after["received"] - before["received"]) / (after["at"] - before["at"])
     ruled = float(stack.query("seedstream:frames_processed:rate1m")[0]["value"][1])
-    stack.row(
-        "fps by the recording rule", f"{ruled:.2f}, Redis received {received:.2f} a second"
-    )
+    stack.row("fps by the recording rule", f"{ruled:.2f}, Redis received {received:.2f} a second")
     assert ruled == pytest.approx(received, rel=0.05)
 
 
@@ -54,5 +54,6 @@ def test_an_alert_fires_when_a_camera_is_cut_and_resolves_when_it_is_back(stack:
     stack.kubectl("scale", "deployment/camera", "--replicas=1")
     stack.cluster.wait("the alert to resolve", lambda: not stack.query(alert), 240)
     stack.row(
-        "camera `door` cut", f"alert after {fired:.0f} s, resolved {timer.seconds:.0f} s after it is back"
+        "camera `door` cut",
+        f"alert after {fired:.0f} s, resolved {timer.seconds:.0f} s after it is back",
     )

@@ -52,7 +52,9 @@ def find(objects: tuple[Object, ...], kind: str, name: str) -> Object:
         each
         for each in objects
         if each["kind"] == kind
-        and (each["metadata"]["name"] == name or each["metadata"]["name"].rpartition("-")[0] == name)
+        and (
+            each["metadata"]["name"] == name or each["metadata"]["name"].rpartition("-")[0] == name
+        )
     ]
     assert len(found) == 1, f"{kind}/{name}: {len(found)} of them"
     return found[0]

@@ -108,7 +108,10 @@ def test_the_topics_job_makes_the_topics_of_the_settings() -> None:
 
 def scaled_objects() -> list[Object]:
     component = K8S / "components" / "keda" / "scaledobject.yaml"
-    return [yaml.safe_load(component.read_text()), find(overlay("production"), "ScaledObject", "worker")]
+    return [
+        yaml.safe_load(component.read_text()),
+        find(overlay("production"), "ScaledObject", "worker"),
+    ]
 
 
 @pytest.mark.parametrize("scaled", scaled_objects(), ids=["component", "production"])
@@ -179,7 +182,9 @@ def test_our_images_are_targets_of_the_dockerfile_with_the_projects_version() ->
             image, _, tag = spec["containers"][0]["image"].rpartition(":")
             if "seedstream/" not in image:
                 continue
-            target = image.rpartition("/")[2].replace("worker", "worker-cpu").replace("cpu-gpu", "gpu")
+            target = (
+                image.rpartition("/")[2].replace("worker", "worker-cpu").replace("cpu-gpu", "gpu")
+            )
             assert target in targets, f"{workload}: {image}"
             assert tag == project["version"], f"{workload}: {tag}"
 
@@ -188,13 +193,17 @@ def test_our_images_are_targets_of_the_dockerfile_with_the_projects_version() ->
 def test_services_and_selectors_find_their_pods(name: str) -> None:
     objects = overlay(name)
     templates = [
-        each["spec"]["template"] for each in objects if each["kind"] in ("Deployment", "StatefulSet")
+        each["spec"]["template"]
+        for each in objects
+        if each["kind"] in ("Deployment", "StatefulSet")
     ]
     for each in objects:
         if each["kind"] != "Service":
             continue
         chosen = [
-            t for t in templates if each["spec"]["selector"].items() <= t["metadata"]["labels"].items()
+            t
+            for t in templates
+            if each["spec"]["selector"].items() <= t["metadata"]["labels"].items()
         ]
         assert len(chosen) == 1, each["metadata"]["name"]
         ports = [p["name"] for c in chosen[0]["spec"]["containers"] for p in c["ports"]]

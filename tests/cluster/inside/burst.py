@@ -1,4 +1,4 @@
-"""Run inside the cluster: publish a burst of frames under cameras of their own, or a poisoned record.
+"""Run inside the cluster: publish a burst of frames of cameras of its own, or a poisoned record.
 
 Arguments: the topic, how many frames (0: one record that is no frame), how many cameras.
 """

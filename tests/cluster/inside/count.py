@@ -1,7 +1,7 @@
 """Run inside the cluster: compare every frame on Kafka with every result in Redis.
 
-Arguments: the topic, the group, and as JSON the positions {partition: position} where the last count
-ended (empty: from the start). Waits until the group has committed all that is on the topic now,
+Arguments: the topic, the group, and as JSON the positions {partition: position} where the last
+count ended (empty: from the start). Waits until the group has committed all that is on the topic now,
 then prints one JSON document. Reads only.
 """
 
@@ -58,7 +58,9 @@ store = redis.Redis(host="redis")
 published = stored = missing = duplicates = disorder = 0
 versions, examples = collections.Counter(), []
 for camera, sent in frames.items():
-    results = [decode_result(e[DOCUMENT_FIELD.encode()]) for _, e in store.xrange(results_key(camera))]
+    results = [
+        decode_result(e[DOCUMENT_FIELD.encode()]) for _, e in store.xrange(results_key(camera))
+    ]
     found = [(result.session, result.sequence) for result in results]
     counts, wanted = collections.Counter(found), set(sent)
     published += len(sent)
@@ -71,7 +73,9 @@ for camera, sent in frames.items():
         if (result.session, result.sequence) in wanted:
             versions[f"{result.model.name}/{result.model.version}"] += 1
 
-dead = [TopicPartition("frames.dead", p) for p in consumer.partitions_for_topic("frames.dead") or ()]
+dead = [
+    TopicPartition("frames.dead", p) for p in consumer.partitions_for_topic("frames.dead") or ()
+]
 json.dump(
     {
         "published": published,
