@@ -1,8 +1,8 @@
 """Run inside the cluster: compare every frame on Kafka with every result in Redis.
 
 Arguments: the topic, the group, and as JSON the positions {partition: position} where the last
-count ended (empty: from the start). Waits until the group has committed all that is on the topic now,
-then prints one JSON document. Reads only.
+count ended (empty: from the start). Waits until the group has committed all that is on the topic
+now, then prints one JSON document. Reads only.
 """
 
 import collections

@@ -1,0 +1,49 @@
+"""Train in the cluster, release, promote to the workers, roll back; the results say which version."""
+
+import time
+
+import pytest
+
+from tests.cluster.machine import DIR
+from tests.cluster.stack import OVERLAYS, Stack, Timer
+from tests.made_data import write_discs, write_recipe
+
+
+@pytest.fixture(scope="module")
+def training(stack: Stack) -> Stack:
+    data = DIR / "volumes" / "training-data"
+    write_discs(data)
+    write_recipe(data)
+    stack.kubectl("delete", "job", "train", "--ignore-not-found", timeout=90)
+    stack.apply(OVERLAYS / "training")
+    stack.kubectl("wait", "--for=condition=Ready", "pod/looker", "--timeout=90s", timeout=100)
+    return stack
+
+
+def models_of_new_results(stack: Stack) -> set[str]:
+    stack.count()
+    time.sleep(8)
+    return set(stack.count()["models"])
+
+
+def test_a_released_version_is_rolled_out_and_back(training: Stack) -> None:
+    stack, timer = training, Timer()
+    stack.kubectl("wait", "--for=condition=Complete", "job/train", "--timeout=400s", timeout=410)
+    trained = timer.seconds
+    released = stack.kubectl("logs", "job/train", "--tail=5")
+    assert "released /models/discs/1" in released
+
+    timer = Timer()
+    stack.kubectl("set", "env", "deployment/worker", "WORKER_MODEL=/models/discs/1")
+    stack.rolled_out_workers()
+    promoted = timer.seconds
+    assert models_of_new_results(stack) == {"discs/1"}
+
+    timer = Timer()
+    stack.kubectl("rollout", "undo", "deployment/worker")
+    stack.rolled_out_workers()
+    stack.row(
+        "train, release, promote, roll back",
+        f"{trained:.0f} s, {promoted:.0f} s to promote, {timer.seconds:.0f} s to roll back",
+    )
+    assert models_of_new_results(stack) == {"street/1"}
