@@ -47,7 +47,8 @@ def cluster() -> Iterator[Cluster]:
 def stack(cluster: Cluster) -> Stack:
     """The installation; nothing is applied yet."""
     volumes = DIR / "volumes"
-    shutil.rmtree(volumes, ignore_errors=True)
+    if not cluster.kubectl("get", "namespace", "seedstream", "--ignore-not-found"):
+        shutil.rmtree(volumes, ignore_errors=True)
     for claim, user in {
         "data-kafka-0": 1000,
         "data-redis-0": 999,

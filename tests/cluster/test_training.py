@@ -1,4 +1,4 @@
-"""Train in the cluster, release, promote to the workers, roll back; the results say which version."""
+"""Train in the cluster, release, promote to the workers, roll back; results say which."""
 
 import time
 

@@ -1,4 +1,4 @@
-"""A pod that cannot work says why, in its log and in its termination message, and is never ready."""
+"""A pod that cannot work says why, in its log and its termination message, and is never ready."""
 
 import json
 from typing import Any
