@@ -41,8 +41,9 @@ test-unit: setup  ## Run the unit tests (seconds)
 manifests: setup  ## Check manifests, rules and dashboards: schemas, policy, drift (no cluster needed)
 	$(BIN)/python -m pytest tests/deploy
 
-monitoring: setup  ## Write the rules as the Prometheus operator's object anew
+monitoring: setup  ## Write the dashboard and the Prometheus operator's rules anew
 	$(BIN)/python deploy/monitoring/prometheusrule.py
+	$(BIN)/python deploy/monitoring/dashboard.py
 
 cluster-test: setup  ## Try the manifests on a real Kubernetes on this machine (root; cold 30 minutes)
 	@if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then bash .ci/system-packages; fi

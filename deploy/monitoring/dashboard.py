@@ -1,0 +1,160 @@
+"""Write the Grafana dashboard: `make monitoring`.
+
+A dashboard's JSON is nine tenths layout; the panels, which matter, stand here; a test compares.
+Exporters besides our own metrics: kafka_exporter (danielqsj), redis_exporter (oliver006), NVIDIA's
+DCGM exporter.
+"""
+
+import json
+from pathlib import Path
+from typing import Any, NamedTuple
+
+TARGET = Path(__file__).resolve().parent / "dashboards" / "seedstream.json"
+_WIDTH, _HEIGHT = 24, 7
+_NS = 'namespace="$namespace"'
+_CAMERA = f'{_NS},camera=~"$camera"'
+
+
+class Panel(NamedTuple):
+    """One panel: its title, what it tells, its unit, and its queries by legend."""
+
+    title: str
+    tells: str
+    unit: str
+    queries: dict[str, str]
+    kind: str = "timeseries"
+
+
+ROWS: dict[str, list[Panel]] = {
+    "Overview": [
+        Panel("Frames per second", "Results stored per second, all cameras.", "ops",
+              {"fps": f"namespace:seedstream_frames_processed:rate1m{{{_NS}}}"}, "stat"),
+        Panel("Cameras up", "Cameras that give frames, and all of them.", "short",
+              {"up": f"sum(max by (camera) (seedstream_camera_up{{{_NS}}}))",
+               "all": f"count(max by (camera) (seedstream_camera_up{{{_NS}}}))"}, "stat"),
+        Panel("Latency p95", "Capture to stored result, all cameras.", "s",
+              {"p95": f"namespace:seedstream_end_to_end_latency_seconds:p95_5m{{{_NS}}}"}, "stat"),
+        Panel("Lag", "Age of the oldest frame that is not done.", "s",
+              {"lag": f"namespace:seedstream_lag_seconds:max{{{_NS}}}"}, "stat"),
+        Panel("From camera to result", "Captured, published, processed, all cameras.", "ops",
+              {"captured": f"sum(camera:seedstream_frames_captured:rate1m{{{_NS}}})",
+               "published": f"sum(camera:seedstream_frames_published:rate1m{{{_NS}}})",
+               "processed": f"namespace:seedstream_frames_processed:rate1m{{{_NS}}}"}),
+        Panel("Instances per second", "By class.", "ops",
+              {"{{class}}": f"namespace:seedstream_instances:rate1m{{{_NS}}}"}),
+    ],
+    "Cameras": [
+        Panel("Processed", "Results stored per second and camera.", "ops",
+              {"{{camera}}": f"camera:seedstream_frames_processed:rate1m{{{_CAMERA}}}"}),
+        Panel("Latency p95", "Capture to stored result by camera.", "s",
+              {"{{camera}}": f"camera:seedstream_end_to_end_latency_seconds:p95_5m{{{_CAMERA}}}"}),
+        Panel("Dropped by the producer", "Share of captured frames, without those above the cap.",
+              "percentunit",
+              {"{{camera}}": f"camera:seedstream_frames_dropped:ratio5m{{{_CAMERA}}}"}),
+        Panel("Skipped by workers", "Share of the frames that workers were offered.", "percentunit",
+              {"{{camera}}": f"camera:seedstream_frames_skipped:ratio5m{{{_CAMERA}}}"}),
+        Panel("Skipped, by reason", "Frames per second.", "ops",
+              {"{{reason}}": "sum by (reason) (rate(seedstream_frames_skipped_total"
+                             f"{{{_CAMERA}}}[5m]))"}),
+        Panel("Reconnections", "In the last hour.", "short",
+              {"{{camera}}": f"increase(seedstream_camera_reconnects_total{{{_CAMERA}}}[1h])"}),
+    ],
+    "Workers": [
+        Panel("Stages p95", "fetch is the time in Kafka; the others are of a batch or a frame.",
+              "s", {"{{stage}}": f"stage:seedstream_stage_seconds:p95_5m{{{_NS}}}"}),
+        Panel("Batch size", "Mean of the frames run together.", "short",
+              {"{{pod}}": f"rate(seedstream_batch_size_sum{{{_NS}}}[5m])"
+                          f" / rate(seedstream_batch_size_count{{{_NS}}}[5m])"}),
+        Panel("Model", "Workers by model, version and provider.", "short",
+              {"{{name}}/{{version}} {{provider}}":
+               f"count by (name, version, provider) (seedstream_model_info{{{_NS}}})"}),
+        Panel("Rebalances", "Changes of partitions in 10 minutes.", "short",
+              {"{{pod}}": f"increase(seedstream_rebalances_total{{{_NS}}}[10m])"}),
+        Panel("CPU", "Cores in use.", "short",
+              {"{{pod}}": f"rate(process_cpu_seconds_total{{{_NS}}}[5m])"}),
+        Panel("Memory", "Resident memory.", "bytes",
+              {"{{pod}}": f"process_resident_memory_bytes{{{_NS}}}"}),
+    ],
+    "Kafka, Redis, GPU": [
+        Panel("Lag by partition", "Records that workers have not done yet.", "short",
+              {"{{partition}}": f"partition:seedstream_lag_records:max{{{_NS}}}"}),
+        Panel("Lag of the group", "As the brokers see it (kafka_exporter).", "short",
+              {"{{consumergroup}}": "sum by (consumergroup) (kafka_consumergroup_lag)"}),
+        Panel("Dead letters", "In 10 minutes, by reason.", "short",
+              {"{{reason}}": "sum by (reason) (increase("
+                             f"seedstream_dead_letters_total{{{_NS}}}[10m]))"}),
+        Panel("Redis memory", "In use and at most (redis_exporter).", "bytes",
+              {"used": "redis_memory_used_bytes", "bound": "redis_memory_max_bytes"}),
+        Panel("GPU", "Utilisation (DCGM exporter).", "percent",
+              {"{{gpu}} {{Hostname}}": "DCGM_FI_DEV_GPU_UTIL"}),
+        Panel("GPU memory", "In use (DCGM exporter), in MiB.", "decmbytes",
+              {"{{gpu}} {{Hostname}}": "DCGM_FI_DEV_FB_USED"}),
+    ],
+}  # fmt: skip
+
+
+def build() -> dict[str, Any]:
+    """Return the dashboard."""
+    panels: list[dict[str, Any]] = []
+    y = 0
+    for row, content in ROWS.items():
+        panels.append(
+            {"type": "row", "title": row, "gridPos": {"x": 0, "y": y, "w": _WIDTH, "h": 1}}
+        )
+        y, x = y + 1, 0
+        for each in content:
+            width, height = (6, 4) if each.kind == "stat" else (12, _HEIGHT)
+            panels.append(_panel(each, {"x": x, "y": y, "w": width, "h": height}))
+            x += width
+            if x >= _WIDTH:
+                x, y = 0, y + height
+    for number, panel in enumerate(panels, start=1):
+        panel["id"] = number
+    return {
+        "uid": "seedstream",
+        "title": "Seedstream",
+        "tags": ["seedstream"],
+        "schemaVersion": 39,
+        "refresh": "30s",
+        "time": {"from": "now-1h", "to": "now"},
+        "templating": {"list": [_source(), _variable("namespace"), _variable("camera")]},
+        "panels": panels,
+    }
+
+
+def _panel(panel: Panel, place: dict[str, int]) -> dict[str, Any]:
+    source = {"type": "prometheus", "uid": "${datasource}"}
+    return {
+        "type": panel.kind,
+        "title": panel.title,
+        "description": panel.tells,
+        "gridPos": place,
+        "datasource": source,
+        "fieldConfig": {"defaults": {"unit": panel.unit, "min": 0}, "overrides": []},
+        "targets": [
+            {"refId": chr(65 + i), "expr": query, "legendFormat": legend, "datasource": source}
+            for i, (legend, query) in enumerate(panel.queries.items())
+        ],
+    }
+
+
+def _source() -> dict[str, Any]:
+    return {"name": "datasource", "type": "datasource", "query": "prometheus"}
+
+
+def _variable(name: str) -> dict[str, Any]:
+    within = '{namespace="$namespace"}' if name == "camera" else ""
+    return {
+        "name": name,
+        "type": "query",
+        "datasource": {"type": "prometheus", "uid": "${datasource}"},
+        "query": f"label_values(seedstream_camera_up{within}, {name})",
+        "refresh": 2,
+        "multi": name == "camera",
+        "includeAll": name == "camera",
+        "allValue": ".*" if name == "camera" else None,
+    }
+
+
+if __name__ == "__main__":
+    TARGET.write_text(json.dumps(build(), indent=1) + "\n")
