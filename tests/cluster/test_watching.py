@@ -31,14 +31,16 @@ def test_it_scrapes_every_pod_of_ours(stack: Stack) -> None:
 
 def test_the_rules_fps_is_what_redis_received(stack: Stack) -> None:
     stack.cluster.wait(
-        "the recording rule", lambda: stack.query("seedstream:frames_processed:rate1m"), 120
+        "the recording rule",
+        lambda: stack.query("namespace:seedstream_frames_processed:rate1m"),
+        120,
     )
     time.sleep(WINDOW_SECONDS)
     before = json.loads(stack.look("received"))
     time.sleep(WINDOW_SECONDS)
     after = json.loads(stack.look("received"))
     received = (after["received"] - before["received"]) / (after["at"] - before["at"])
-    ruled = float(stack.query("seedstream:frames_processed:rate1m")[0]["value"][1])
+    ruled = float(stack.query("namespace:seedstream_frames_processed:rate1m")[0]["value"][1])
     stack.row("fps by the recording rule", f"{ruled:.2f}, Redis received {received:.2f} a second")
     assert ruled == pytest.approx(received, rel=0.05)
 

@@ -1,4 +1,4 @@
-"""A camera that can be cut: the synthetic scene as MJPEG over HTTP, two frames a second."""
+"""A camera that can be cut: the synthetic scene as MJPEG over HTTP, one frame in two seconds."""
 
 import http.server
 import itertools
@@ -8,7 +8,8 @@ import simplejpeg
 
 from producer.scene import Scene
 
-SCENE = Scene(width=320, height=240, fps=2, objects=4, seed=4)
+SCENE = Scene(width=320, height=240, objects=4, seed=4)
+PAUSE_SECONDS = 2.0
 
 
 class Camera(http.server.BaseHTTPRequestHandler):
@@ -20,7 +21,7 @@ class Camera(http.server.BaseHTTPRequestHandler):
             jpeg = simplejpeg.encode_jpeg(SCENE.render(number)[0], quality=85)
             head = f"--frame\r\nContent-Type: image/jpeg\r\nContent-Length: {len(jpeg)}\r\n\r\n"
             self.wfile.write(head.encode() + jpeg + b"\r\n")
-            time.sleep(1 / SCENE.fps)
+            time.sleep(PAUSE_SECONDS)
 
 
 http.server.ThreadingHTTPServer(("", 8000), Camera).serve_forever()
