@@ -121,7 +121,9 @@ def test_the_autoscaler_watches_what_the_workers_read(scaled: Object) -> None:
     lag, offered = scaled["spec"]["triggers"]
     assert lag["metadata"]["topic"] == worker["WORKER_TOPIC"]
     assert lag["metadata"]["consumerGroup"] == worker["WORKER_GROUP"]
-    assert lag["metadata"]["bootstrapServers"] == worker["WORKER_BOOTSTRAP_SERVERS"]
+    # KEDA asks from a namespace of its own: a name inside the cluster needs ours.
+    asked = lag["metadata"]["bootstrapServers"].replace(".seedstream.svc:", ":")
+    assert asked == worker["WORKER_BOOTSTRAP_SERVERS"]
     script = container(overlay("local"), "Job", "kafka-topics")["args"][0]
     partitions = re.search(r"--topic frames --partitions (\d+)", script)
     assert partitions
@@ -208,3 +210,12 @@ def test_services_and_selectors_find_their_pods(name: str) -> None:
         assert len(chosen) == 1, each["metadata"]["name"]
         ports = [p["name"] for c in chosen[0]["spec"]["containers"] for p in c["ports"]]
         assert {p["targetPort"] for p in each["spec"]["ports"]} <= set(ports)
+
+
+def test_what_kafka_tells_its_clients_is_found_from_every_namespace() -> None:
+    properties = find(overlay("local"), "ConfigMap", "kafka-settings")["data"]["server.properties"]
+    assert "advertised.listeners=CLIENTS://kafka.seedstream.svc:9092\n" in properties
+    component = yaml.safe_load((K8S / "components" / "keda" / "scaledobject.yaml").read_text())
+    lag, offered = (trigger["metadata"] for trigger in component["spec"]["triggers"])
+    assert lag["bootstrapServers"] == "kafka.seedstream.svc:9092"
+    assert offered["serverAddress"] == "http://prometheus.seedstream.svc:9090"
