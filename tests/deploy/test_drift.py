@@ -19,6 +19,7 @@ from tests.deploy.manifests import (
     OVERLAYS,
     REPOSITORY,
     Object,
+    build,
     container,
     find,
     overlay,
@@ -159,16 +160,22 @@ def test_the_cameras_can_be_read(name: str, tmp_path: Path) -> None:
 
 
 def test_the_training_is_set_with_real_settings() -> None:
-    given = find(overlay("production"), "ConfigMap", "train-settings")["data"]
+    component = K8S / "components" / "train"
+    given = dict(
+        line.split("=", 1)
+        for line in (component / "settings.env").read_text().splitlines()
+        if line and not line.startswith("#")
+    )
     for name in given:
         assert name.removeprefix("TRAIN_").lower() in TrainSettings.model_fields, name
     recipe = REPOSITORY / "model" / "recipes" / f"{given['TRAIN_RECIPE']}.toml"
     assert recipe.is_file()
-    only = container(overlay("production"), "Job", "train")
+    trained = build(REPOSITORY / "tests" / "cluster" / "overlays" / "training")
+    only = container(trained, "Job", "train")
     mounts = [mount["mountPath"] for mount in only["volumeMounts"]]
     assert given["TRAIN_DATA"] in mounts
     assert any(given["TRAIN_OUT"].startswith(mount) for mount in mounts)
-    worker = container(overlay("production"), "Deployment", "worker")
+    worker = container(trained, "Deployment", "worker")
     (models,) = [m for m in worker["volumeMounts"] if m["name"] == "models"]
     assert models["readOnly"] is True
     assert f"--store {models['mountPath']} " in only["args"][0]

@@ -63,6 +63,7 @@ def test_what_the_system_needs_passes(
 @pytest.mark.parametrize(
     ("where", "source", "target", "port"),
     [
+        ("local", stranger, End({"app": "yours"}), 80),  # default-deny alone governs it
         ("local", stranger, worker, 8080),
         ("local", producer, worker, 8080),
         ("local", prometheus, worker, 8080),  # not part of `local`

@@ -4,12 +4,26 @@ import re
 
 import pytest
 
-from tests.deploy.manifests import OVERLAYS, REPOSITORY, everything, find, overlay, pods
+from tests.deploy.manifests import (
+    OVERLAYS,
+    REPOSITORY,
+    build,
+    everything,
+    find,
+    overlay,
+    pods,
+)
 
 ALL = [
     pytest.param(spec, id=f"{name}/{workload}")
     for name in OVERLAYS
     for workload, spec in pods(overlay(name))
+]
+ALL += [
+    # Of components that no overlay has.
+    pytest.param(spec, id=f"training/{workload}")
+    for workload, spec in pods(build(REPOSITORY / "tests" / "cluster" / "overlays" / "training"))
+    if workload in ("Job/train", "Deployment/prometheus")
 ]
 TOKENS = {"prometheus"}
 """Accounts whose pods talk to the API server."""
@@ -76,3 +90,9 @@ def test_a_resource_has_a_file_of_its_own_named_by_its_kind() -> None:
         assert len(kinds) <= 1, file
         if kinds and kinds[0] not in ("Kustomization", "Component"):
             assert file.name.startswith(kinds[0].lower()), file
+
+
+def test_no_account_gives_out_tokens_but_the_one_that_needs_it() -> None:
+    for name, each in everything():
+        if each["kind"] == "ServiceAccount" and each["metadata"]["name"] not in TOKENS:
+            assert each["automountServiceAccountToken"] is False, name
