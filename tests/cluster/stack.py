@@ -27,11 +27,13 @@ class Stack:
         cluster: The cluster.
         rows: Lines of the table at the end: what was done, and what was seen.
         ends: Where on the topic the last count ended.
+        dead: Dead letters at the last count.
     """
 
     cluster: Cluster
     rows: list[tuple[str, str]] = field(default_factory=list)
     ends: dict[str, int] = field(default_factory=dict)
+    dead: int = 0
 
     def kubectl(self, *arguments: str, timeout: float = 60, stdin: str | None = None) -> str:
         """Run kubectl in our namespace."""
@@ -79,6 +81,7 @@ class Stack:
         """Compare the frames published since the last count with the results."""
         seen: Count = json.loads(self.look("count", TOPIC, GROUP, json.dumps(self.ends)))
         self.ends = seen["ends"]
+        seen["new_dead_letters"], self.dead = seen["dead_letters"] - self.dead, seen["dead_letters"]
         return seen
 
     def row(self, what: str, seen: str) -> None:
