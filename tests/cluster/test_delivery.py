@@ -1,4 +1,4 @@
-"""Every frame published is stored once, whatever happens to the pods; what is no frame is set aside.
+"""Every frame published is stored once, whatever happens to the pods; no frame, no result.
 
 In `complete` mode nothing may be skipped. Every frame on the topic is looked for among the results,
 each must be there once, and each camera's results in the order of its frames.
