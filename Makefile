@@ -23,7 +23,13 @@ $(VENV)/.all: $(VENV)/.online
 
 setup-online: $(VENV)/.online  ## Install what runs online (no torch) into .venv
 
-setup: $(VENV)/.all  ## Install everything, with torch and the tools, into .venv
+# A scanner of manifests, in an environment of its own since it pins much of what we pin otherwise.
+$(VENV)/.policy: requirements/policy.txt $(VENV)/.all
+	test -x $(VENV)/policy/bin/pip || $(PYTHON) -m venv $(VENV)/policy
+	$(VENV)/policy/bin/python -m pip install -q --disable-pip-version-check -r requirements/policy.txt
+	touch $@
+
+setup: $(VENV)/.all $(VENV)/.policy  ## Install everything, with torch and the tools, into .venv
 
 setup-system:  ## Install Debian's parts of the tests (Java, Maven, RTSP server); needs root
 	bash .ci/system-packages

@@ -10,6 +10,7 @@ import jsonschema
 import kubernetes_validate
 import pytest
 import yaml
+from cloudcoil.models.prometheus_operator import v1 as prometheus_operator
 
 from tests.deploy.manifests import COMPONENTS, K8S, OVERLAYS, build, everything
 
@@ -96,3 +97,28 @@ def test_the_objects_for_keda_fit_its_schemas(keda_schemas: dict[str, Any]) -> N
             pytest.fail(f"{name}: {error.message} at {list(error.path)}")
         seen.add(each["kind"])
     assert seen == {"ScaledObject", "TriggerAuthentication"}
+
+
+@pytest.mark.parametrize("kind", ["PodMonitor", "PrometheusRule"])
+def test_the_objects_for_the_prometheus_operator_fit_its_types(kind: str) -> None:
+    found = [each for _, each in everything() if each["kind"] == kind]
+    assert found
+    for each in found:
+        assert through_the_type(each) == each, "what the operator knows is less than what it says"
+
+
+def test_a_misspelt_key_for_the_prometheus_operator_would_be_found() -> None:
+    monitor = yaml.safe_load(
+        (K8S / "components" / "monitoring" / "podmonitor-worker.yaml").read_text()
+    )
+    monitor["spec"]["podMetricsEndpoints"][0]["scrapeTimeOut"] = "5s"
+    assert through_the_type(monitor) != monitor
+    monitor["spec"]["podMetricsEndpoints"][0]["scrapeTimeout"] = "soon"
+    with pytest.raises(ValueError, match="scrapeTimeout"):
+        through_the_type(monitor)
+
+
+def through_the_type(each: dict[str, Any]) -> Any:
+    """Return an object as the operator's type has it: without what it does not know."""
+    model = getattr(prometheus_operator, each["kind"]).model_validate(each)
+    return model.model_dump(mode="json", by_alias=True, exclude_unset=True)
