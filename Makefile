@@ -56,7 +56,7 @@ cluster-test: setup  ## Try the manifests on a real Kubernetes on this machine (
 	$(BIN)/python -m pytest tests/cluster $(PYTEST)
 
 cluster-up: setup  ## Start that Kubernetes with KEDA and our images, and leave it running
-	for step in build up images keda; do bash tests/cluster/$$step.sh || exit 1; done
+	for step in packages build up images keda; do bash tests/cluster/$$step.sh || exit 1; done
 
 cluster-down:  ## Stop it and remove what it left
 	bash tests/cluster/down.sh

@@ -78,6 +78,7 @@ class _Process:
         PlatformCollector(registry=registry)
         GCCollector(registry=registry)
         self._metrics = metrics = ProducerMetrics(registry)
+        metrics.shards.set(settings.shard.count)
         clock = time.monotonic
         self._outbox = Outbox(lambda frame, reason: metrics.drop(frame.camera, reason))
         self._publisher = Publisher(settings, self._outbox, self._reconnect, metrics, clock)

@@ -59,7 +59,7 @@ class ProducerMetrics:
         )
         self.up = Gauge(
             "seedstream_camera_up",
-            "1 while frames of the camera arrive, else 0.",
+            "1 while frames of the camera arrive, else 0; absent after the end of a file.",
             ["camera"],
             registry=registry,
         )
@@ -71,7 +71,7 @@ class ProducerMetrics:
         )
         self.reconnects = Counter(
             "seedstream_camera_reconnects_total",
-            "Connections to the camera begun after the first one.",
+            "Connections to the camera begun after one that failed or was lost.",
             ["camera"],
             registry=registry,
         )
@@ -112,6 +112,12 @@ class ProducerMetrics:
             registry=registry,
         )
 
+        self.shards = Gauge(
+            "seedstream_producer_shards",
+            "Producers that share the cameras, by this one's settings.",
+            registry=registry,
+        )
+
     def add_camera(self, camera: str, fps_target: float | None = None) -> None:
         """Let every series of ``camera`` exist from the start, at 0, so that rates are right.
 
@@ -133,6 +139,11 @@ class ProducerMetrics:
             metric.labels(camera)
         for reason in DROP_REASONS:
             self.dropped.labels(camera, reason)
+
+    def finish(self, camera: str) -> None:
+        """Note that a file has come to its end: it is neither up nor down, and owes no frames."""
+        for gauge in (self.up, self.fps_target):
+            gauge.remove_by_labels({"camera": camera})
 
     def capture(self, camera: str) -> None:
         """Count a decoded frame; ``publish`` or ``drop`` must follow exactly once."""

@@ -118,7 +118,7 @@ class CameraRunner:
 
     def _attempt(self, watch: Watch) -> None:
         """Open the camera and read it to its end."""
-        if self._not_before_ms:
+        if self._failures:
             self._metrics.reconnects.labels(self.camera.id).inc()
         session = new_session(self._not_before_ms)
         self._not_before_ms = session_start_ms(session) + 1
@@ -147,7 +147,7 @@ class CameraRunner:
             self._finish(f"the end, after {count} frames")
 
     def _finish(self, what: str) -> None:
-        self._metrics.up.labels(self.camera.id).set(0)
+        self._metrics.finish(self.camera.id)
         self.state = "done"
         log.info("camera %s: %s", self.camera.id, what)
 

@@ -46,13 +46,17 @@ build_ours() { # image, target
     -f deploy/images/Dockerfile --target "$2" -t "docker.io/$1" . >/dev/null)
 }
 
-# Makes DIR/archives/NAME-KEY.tar unless it is there, and imports it unless it is in the cluster.
+# Brings an image into the cluster, unless the one of this key is there. Without a running cluster: makes
+# DIR/archives/NAME-KEY.tar, which the next call brings in.
 archive() { # image, key, builder, arguments...
-  local image=$1 key=$2 builder=$3 file began=$SECONDS
-  file="$DIR/archives/$(tr '/:' '__' <<<"$image")-$key.tar"
+  local image=$1 key=$2 builder=$3 name file began=$SECONDS
+  name=$(tr '/:' '__' <<<"$image") file="$DIR/archives/$(tr '/:' '__' <<<"$image")-$key.tar"
+  # Inside containerd's own folder, so that it goes where the image goes.
+  local imported="$DIR/containerd/.imported/$name"
+  if [ "$(cat "$imported" 2>/dev/null)" = "$key" ]; then say "$image" "is in the cluster"; return; fi
   if [ ! -e "$file" ]; then
     "$builder" "$image" "${@:4}"
-    rm -f "$DIR/archives/$(tr '/:' '__' <<<"$image")"-*.tar
+    rm -f "$DIR/archives/$name"-*.tar
     # In this format layers stay uncompressed: they go from this disk to this disk.
     bud push -q "docker.io/$image" "docker-archive:$file.partial:docker.io/$image"
     mv "$file.partial" "$file"
@@ -61,6 +65,8 @@ archive() { # image, key, builder, arguments...
   if [ -S "$CONTAINERD_ADDRESS" ]; then
     began=$SECONDS
     ctr -n k8s.io images import --local --snapshotter overlayfs "$file" >/dev/null 2>&1 || ctr -n k8s.io images import "$file" >/dev/null
+    mkdir -p "${imported%/*}" && echo "$key" >"$imported"
+    rm -f "$file"
     say "$image" "imported in $((SECONDS - began)) s"
   fi
 }

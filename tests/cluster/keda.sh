@@ -1,21 +1,11 @@
 #!/usr/bin/env bash
-# Builds KEDA's operator and metrics adapter (5 minutes on 2 cores, seconds from a warm cache), puts them in one image and
-# runs them in the cluster that up.sh started, with its CRDs. Usage: keda.sh [DIR]
+# Puts KEDA's operator and metrics adapter, which build.sh has built, in one image and runs them in the cluster that up.sh
+# started, with its CRDs. Usage: keda.sh [DIR]
 set -euo pipefail
 DIR=${1:-${CLUSTER_DIR:-$HOME/.cache/seedstream/cluster}}
-R=$DIR/run V=2.18.0
+R=$DIR/run
 kubectl() { nsenter --net=/run/netns/seedstream kubectl --kubeconfig "$R/admin.conf" "$@"; }
-export CGO_ENABLED=0 CONTAINERD_ADDRESS=$R/containerd.sock PATH=$DIR/bin:$PATH
-
-mkdir -p "$DIR/src/keda"; cd "$DIR/src/keda"
-info=$(go mod download -json "github.com/kedacore/keda/v2@v$V")
-field() { python3 -c 'import json,sys; print(json.load(sys.stdin)[sys.argv[1]])' "$1" <<<"$info"; }
-{ printf 'module k\ngo 1.26\nrequire github.com/kedacore/keda/v2 v%s\n' "$V"; awk '/^replace \(/{f=1} f{print} /^\)/{f=0}' "$(field GoMod)"; } > go.mod
-printf '//go:build tools\npackage k\nimport (\n_ "github.com/kedacore/keda/v2/cmd/operator"\n_ "github.com/kedacore/keda/v2/cmd/adapter"\n)\n' > tools.go
-go mod tidy -e >/dev/null 2>&1
-[ -x "$DIR/bin/operator" ] && [ "$(cat "$DIR/bin/.keda" 2>/dev/null)" = "$V" ] ||
-  go build -ldflags "-s -w" -o "$DIR/bin/" github.com/kedacore/keda/v2/cmd/{operator,adapter}
-echo "$V" >"$DIR/bin/.keda"
+export CONTAINERD_ADDRESS=$R/containerd.sock PATH=$DIR/bin:$PATH
 
 image=$(buildah --storage-driver=overlay --root "$DIR/buildah" --runroot "$DIR/buildah-run" from scratch)
 buildah --storage-driver=overlay --root "$DIR/buildah" --runroot "$DIR/buildah-run" copy -q "$image" "$DIR/bin/operator" "$DIR/bin/adapter" / >/dev/null
@@ -27,7 +17,7 @@ cd "$R/pki"
 openssl req -newkey rsa:2048 -nodes -keyout keda.key -out keda.csr -subj /CN=keda-operator 2>/dev/null
 openssl x509 -req -in keda.csr -CA ca.crt -CAkey ca.key -CAcreateserial -days 30 -out keda.crt -extfile <(printf \
   'subjectAltName=DNS:keda-operator.keda.svc,DNS:keda-operator.keda.svc.cluster.local,DNS:keda-metrics.keda.svc') 2>/dev/null
-kubectl apply --server-side -f "$(field Dir)/config/crd/bases" >/dev/null
+kubectl apply --server-side -f "$DIR/src/keda/crds" >/dev/null
 kubectl create namespace keda
 kubectl -n keda create secret generic kedaorg-certs --from-file=tls.crt=keda.crt --from-file=tls.key=keda.key --from-file=ca.crt
 kubectl -n keda create serviceaccount keda

@@ -9,6 +9,9 @@ mkdir -p "$R"
 # The kubelet sets these for the whole machine; down.sh sets them back.
 sysctl vm.overcommit_memory kernel.panic kernel.panic_on_oops >"$R/sysctl" 2>/dev/null || true
 mkdir -p "$R"/{pki,log,pid,cni,etcd,kubelet,ctd}
+# Images stay from one start to the next, unless the last end was not an orderly one.
+if [ -e "$DIR/containerd/.in-use" ]; then rm -rf "$DIR/containerd"; fi
+mkdir -p "$DIR/containerd" && touch "$DIR/containerd/.in-use"
 
 # `ip netns exec` would hide /sys/fs/cgroup; nsenter --net does not.
 export PATH=$DIR/bin:$PATH
@@ -53,7 +56,7 @@ kubeconfig kubelet.conf "$node"
 
 cat >"$R/containerd.toml" <<T
 version = 2
-root = "$R/ctd/root"
+root = "$DIR/containerd"
 state = "$R/ctd/state"
 [grpc]
   address = "$R/containerd.sock"
