@@ -19,10 +19,16 @@ KEEP = "CLUSTER_KEEP"
 _ROWS: list[tuple[str, str]] = []
 
 
+_ORDER = ("install", "delivery", "scaling", "watching", "training", "wrong_settings")
+
+
+@pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Give what takes a cluster the time that it takes."""
+    """Begin with the installation into an empty cluster, and give each test the time it takes."""
     for item in items:
-        item.add_marker(pytest.mark.timeout(1200))
+        # The first one waits for everything to be built.
+        item.add_marker(pytest.mark.timeout(3600))
+    items.sort(key=lambda item: _ORDER.index(item.path.stem.removeprefix("test_")))
 
 
 @pytest.fixture(scope="session")

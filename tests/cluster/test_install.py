@@ -1,6 +1,7 @@
 """`kubectl apply -k deploy/k8s/overlays/local` is the whole installation."""
 
 import json
+from datetime import datetime
 
 import pytest
 
@@ -29,6 +30,20 @@ def test_one_command_gives_ready_pods_and_results(stack: Stack) -> None:
     assert (result.model.name, result.model.version) == ("street", "1")
     stack.row("apply -k overlays/local: all pods ready", f"{ready:.0f} s")
     stack.row("... first result in Redis", f"{first:.0f} s, {len(result.instances)} instances")
+
+
+def test_the_startup_probes_leave_several_times_what_a_start_takes(stack: Stack) -> None:
+    for component in ("worker", "producer"):
+        (pod, *_) = stack.pods(component)
+        probe = pod["spec"]["containers"][0]["startupProbe"]
+        budget = probe["failureThreshold"] * probe["periodSeconds"]
+        ready = [c for c in pod["status"]["conditions"] if c["type"] == "Ready"][0]
+        running = pod["status"]["containerStatuses"][0]["state"]["running"]["startedAt"]
+        took = (
+            datetime.fromisoformat(ready["lastTransitionTime"]) - datetime.fromisoformat(running)
+        ).total_seconds()
+        stack.row(f"{component}: container to ready", f"{took:.0f} s of {budget} s")
+        assert 0 <= took < budget / 4
 
 
 def test_every_pod_is_accepted_under_the_restricted_standard(stack: Stack) -> None:

@@ -45,6 +45,29 @@ def test_the_rules_fps_is_what_redis_received(stack: Stack) -> None:
     assert ruled == pytest.approx(received, rel=0.05)
 
 
+def test_the_memory_that_pods_take_is_well_within_what_they_are_granted(stack: Stack) -> None:
+    for component in ("worker", "producer"):
+        job = f'job="seedstream-{component}"'
+        memory = max(
+            float(each["value"][1])
+            for each in stack.query(f"max_over_time(process_resident_memory_bytes{{{job}}}[5m])")
+        )
+        cores = max(
+            float(each["value"][1])
+            for each in stack.query(f"rate(process_cpu_seconds_total{{{job}}}[1m])")
+        )
+        (resources,) = {
+            json.dumps(pod["spec"]["containers"][0]["resources"]) for pod in stack.pods(component)
+        }
+        text = json.loads(resources)["limits"]["memory"]
+        limit = int(text[:-2]) * {"Mi": 2**20, "Gi": 2**30}[text[-2:]]
+        stack.row(
+            f"{component}: what a pod takes",
+            f"{memory / 2**20:.0f} MiB of {limit / 2**20:.0f}, {cores:.2f} cores",
+        )
+        assert memory < 0.8 * limit
+
+
 def test_an_alert_fires_when_a_camera_is_cut_and_resolves_when_it_is_back(stack: Stack) -> None:
     alert = 'ALERTS{alertname="SeedstreamCameraDown",camera="door",alertstate="firing"}'
     assert not stack.query(alert)

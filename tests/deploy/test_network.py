@@ -14,7 +14,17 @@ POLICIES = {
 
 
 def pod(component: str) -> End:
-    return End({"app.kubernetes.io/name": "seedstream", "app.kubernetes.io/component": component})
+    """A pod of ours, with the labels that its workload gives it."""
+    found = [
+        each["spec"]["template"]["metadata"]["labels"]
+        for each in TRIED
+        if each["kind"] in ("Deployment", "StatefulSet", "Job")
+        and each["spec"]["template"]["metadata"]["labels"].get("app.kubernetes.io/component")
+        == component
+        and each["metadata"]["name"] != "topic-few"
+    ]
+    (labels,) = found
+    return End(labels)
 
 
 producer, worker, kafka, redis = map(pod, ("producer", "worker", "kafka", "redis"))

@@ -96,3 +96,10 @@ def test_no_account_gives_out_tokens_but_the_one_that_needs_it() -> None:
     for name, each in everything():
         if each["kind"] == "ServiceAccount" and each["metadata"]["name"] not in TOKENS:
             assert each["automountServiceAccountToken"] is False, name
+
+
+@pytest.mark.parametrize("name", OVERLAYS)
+def test_every_object_says_of_what_it_is_a_part(name: str) -> None:
+    for each in overlay(name):
+        labels = each["metadata"].get("labels", {})
+        assert labels.get("app.kubernetes.io/part-of") == "seedstream", each["metadata"]["name"]
