@@ -37,7 +37,7 @@ def test_the_startup_probes_leave_several_times_what_a_start_takes(stack: Stack)
         (pod, *_) = stack.pods(component)
         probe = pod["spec"]["containers"][0]["startupProbe"]
         budget = probe["failureThreshold"] * probe["periodSeconds"]
-        ready = [c for c in pod["status"]["conditions"] if c["type"] == "Ready"][0]
+        ready = next(c for c in pod["status"]["conditions"] if c["type"] == "Ready")
         running = pod["status"]["containerStatuses"][0]["state"]["running"]["startedAt"]
         took = (
             datetime.fromisoformat(ready["lastTransitionTime"]) - datetime.fromisoformat(running)
