@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Builds the images with the real Dockerfile and stand-ins for what cannot be pulled here, and imports
-# them into the cluster that up.sh started. What has not changed is not built again.
-# Run as root after up.sh. Usage: images.sh [NAME...]; without names: all but worker-gpu.
+# them into the cluster that up.sh started. What has not changed is not built again. Run as root; before
+# up.sh it only builds (beside build.sh, if you like). Usage: images.sh [NAME...]; without names: all but worker-gpu.
 set -euo pipefail
 export STORAGE_DRIVER=overlay
 HERE=$(cd "$(dirname "$0")" && pwd) ROOT=$(cd "$HERE/../.." && pwd)
@@ -129,6 +129,8 @@ one() {
 
 cd "$ROOT"
 base
-[ $# -gt 0 ] || set -- kafka redis prometheus producer worker trainer
+[ $# -gt 0 ] || set -- kafka redis producer worker trainer
+# Before the cluster is up build.sh may still be compiling it.
+[ -S "$CONTAINERD_ADDRESS" ] && set -- prometheus "$@"
 echo "stand-ins, since nothing can be pulled here: the Python base, apache/kafka, valkey/valkey, prom/prometheus"
 for name in "$@"; do one "$name"; done
