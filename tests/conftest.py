@@ -31,6 +31,18 @@ def pytest_runtest_makereport(
     return report
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report(
+    collector: pytest.Collector,
+) -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
+    """The same for a whole file that is skipped while it is read."""
+    report = yield
+    if report.skipped and os.environ.get(REQUIRE_ALL):
+        report.outcome = "failed"
+        report.longrepr = f"{collector.nodeid} is skipped, and {REQUIRE_ALL} is set"
+    return report
+
+
 @pytest.fixture(scope="session")
 def kafka() -> Iterator[Broker]:
     """A real Apache Kafka: ``.bootstrap_servers``, ``.create_topic(name, partitions)``."""
