@@ -46,6 +46,7 @@ def test_a_released_version_is_rolled_out_and_back(training: Stack) -> None:
     stack.rolled_out_workers()
     stack.row(
         "train, release, promote, roll back",
-        f"{(ended - began).total_seconds():.0f} s to train and release, {promoted:.0f} s to promote, {timer.seconds:.0f} s to roll back",
+        f"{(ended - began).total_seconds():.0f} s to train and release, "
+        f"{promoted:.0f} s to promote, {timer.seconds:.0f} s to roll back",
     )
     assert models_of_new_results(stack) == {"street/1"}
