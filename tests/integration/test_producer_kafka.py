@@ -127,7 +127,9 @@ def test_sigterm_flushes_and_ends_with_zero_and_every_frame_is_accounted_for(
     kafka: Broker, topic: str, tmp_path: Path
 ) -> None:
     cameras = [f"--camera=cam{number}=test:?size=160x120&fps=25&seed={number}" for number in "123"]
-    with produce(tmp_path, kafka.bootstrap_servers, topic, *cameras) as process:
+    # Room for four seconds: a slow start of the broker's client must not drop any.
+    options = [*cameras, "--buffer-frames=100"]
+    with produce(tmp_path, kafka.bootstrap_servers, topic, *options) as process:
         process.wait_ready()
         wait_until(lambda: process.metric(PUBLISHED, camera="cam1") >= 20, 30, "20 frames")
         check_account(process, "cam2")
