@@ -51,7 +51,7 @@ monitoring: setup  ## Write the dashboard and the Prometheus operator's rules an
 	$(BIN)/python deploy/monitoring/prometheusrule.py
 	$(BIN)/python deploy/monitoring/dashboard.py
 
-cluster-test: setup  ## Try the manifests on a real Kubernetes on this machine (root; cold 30 minutes)
+cluster-test: setup  ## Try the manifests on a real Kubernetes on this machine (root; cold 30 to 40 minutes)
 	@if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then bash .ci/system-packages; fi
 	$(BIN)/python -m pytest tests/cluster $(PYTEST)
 
