@@ -8,15 +8,4 @@ for pair in containerd:containerd runc:runc buildah:buildah debootstrap:debootst
 done
 [ -x /usr/lib/cni/bridge ] || packages+=(containernetworking-plugins)
 [ -e /usr/include/stdlib.h ] || packages+=(libc6-dev)
-if [ ${#packages[@]} -gt 0 ]; then
-  echo "installing: ${packages[*]}"
-  export DEBIAN_FRONTEND=noninteractive
-  # Nothing that is installed here may start by itself.
-  policy=/usr/sbin/policy-rc.d
-  if [ ! -e "$policy" ]; then
-    trap 'rm -f "$policy"' EXIT
-    printf '#!/bin/sh\nexit 101\n' >"$policy" && chmod +x "$policy"
-  fi
-  apt-get update -qq
-  apt-get install -y -qq --no-install-recommends "${packages[@]}" >/dev/null
-fi
+exec "$(dirname "$0")/../../.ci/install-packages" "${packages[@]}"

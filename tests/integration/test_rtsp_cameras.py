@@ -74,9 +74,8 @@ class Cameras:
     def sessions(self, camera: str) -> list[str]:
         return list(dict.fromkeys(frame.session for frame in self.frames.get(camera, [])))
 
-    def value(self, name: str, camera: str, **labels: str) -> float:
-        labels["camera"] = camera
-        return self.registry.get_sample_value(f"seedstream_{name}", labels) or 0.0
+    def value(self, name: str, camera: str) -> float:
+        return self.registry.get_sample_value(f"seedstream_{name}", {"camera": camera}) or 0.0
 
     def close(self) -> None:
         self.outbox.close()
@@ -123,20 +122,19 @@ def test_an_rtsp_camera_that_dies_and_comes_back_goes_on_in_a_new_session(
 ) -> None:
     port = free_ports(1)[0]
     with rtsp_server.rtsp_server(port):
-        watched = cameras(f"gate=rtsp://127.0.0.1:{port}/stream")
+        # A camera begins with a burst; none of it may be dropped: the numbers are checked below.
+        watched = cameras(f"gate=rtsp://127.0.0.1:{port}/stream", buffer_frames=100)
         watched.until(lambda: watched.count("gate") >= 10)
         assert watched.value("camera_up", "gate") == 1
     watched.until(lambda: watched.value("camera_up", "gate") == 0)
-    before = watched.count("gate")
     with rtsp_server.rtsp_server(port):
-        watched.until(lambda: watched.count("gate") >= before + 5)
+        watched.until(lambda: len(watched.sessions("gate")) > 1)
+        before = watched.count("gate")
+        watched.until(lambda: watched.count("gate") >= before + 4)
     first, *_, last = watched.sessions("gate")
     assert first < last
     sequences = [frame.sequence for frame in watched.frames["gate"] if frame.session == last]
-    # Numbers start anew; a gap is a frame that a full buffer dropped (cameras begin with a burst).
-    assert sequences == sorted(set(sequences))
-    dropped = watched.value("frames_dropped_total", "gate", reason="buffer_full")
-    assert sequences[-1] + 1 - len(sequences) <= dropped
+    assert sequences == list(range(len(sequences)))
     assert image_of(watched.frames["gate"][0]).shape == (240, 320, 3)
     assert watched.value("camera_reconnects_total", "gate") >= 1
 
