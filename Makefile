@@ -78,7 +78,7 @@ bench: setup  ## Run the benchmarks; results under benchmarks/results/
 
 nuclei-weights: setup  ## Train, measure and release the model `nuclei` from $(SHARED)/data (2 cores: about an hour)
 	$(BIN)/seedstream train nuclei --data $(SHARED)/data/nuclei --out runs/nuclei
-	$(BIN)/seedstream release runs/nuclei --store runs/models --data $(SHARED)/data/nuclei \
+	$(BIN)/seedstream release runs/nuclei --store runs/artifacts --data $(SHARED)/data/nuclei \
 	  --pictures $(SHARED)/data/nuclei/images
 
 STREET := runs/street-data
@@ -96,12 +96,12 @@ street-data: setup  ## Label the street clips of $(SHARED)/data by motion, into 
 demo-weights: street-data  ## Train, measure and export the demo weights (2 cores: about an hour)
 	$(BIN)/seedstream train street --data $(STREET) --out runs/street
 	$(BIN)/seedstream export runs/street --name street --version 1 \
-	  --out runs/models --pictures assets/vtest_clip.mp4 --overwrite
-	$(BIN)/seedstream evaluate --model runs/models/street/1 --first 301 --last 400 \
+	  --out runs/artifacts --pictures assets/vtest_clip.mp4 --overwrite
+	$(BIN)/seedstream evaluate --model runs/artifacts/street/1 --first 301 --last 400 \
 	  --video $(SHARED)/data/video/opencv_vtest_576p_80s.avi \
 	  --boxes $(SHARED)/data/pets/vtest_frames_1-400_boxes.csv --out runs/street/accuracy.json
 	$(BIN)/seedstream export runs/street --name street --version 1 \
-	  --out runs/models --pictures assets/vtest_clip.mp4 --accuracy runs/street/accuracy.json --overwrite
+	  --out runs/artifacts --pictures assets/vtest_clip.mp4 --accuracy runs/street/accuracy.json --overwrite
 
 constraints: setup  ## Pin the versions that are installed now
 	( echo "# Versions that the tests pass with (pip -c); written by \`make constraints\`."; \

@@ -24,7 +24,7 @@ import torch
 from torch import Tensor
 
 from benchmarks.environment import RESULTS, describe
-from model.loss import PAPER_GRID_STEP, SpatialEmbeddingLoss
+from model.net.loss import PAPER_GRID_STEP, SpatialEmbeddingLoss
 
 N_SIGMA = 2
 Batch = tuple[Tensor, Tensor, Tensor]

@@ -35,7 +35,7 @@ from stack.redis import RedisServer, start_redis
 from stack.server import Server, spawn
 
 CLIP = ROOT / "assets" / "vtest_clip.mp4"
-MODEL = ROOT / "models" / "street" / "1"
+MODEL = ROOT / "artifacts" / "street" / "1"
 CAMERAS = ("street", "second")
 PATIENCE_SECONDS = 600.0
 

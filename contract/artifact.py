@@ -59,7 +59,7 @@ class Artifact(msgspec.Struct, frozen=True, kw_only=True):
         training_data: What the weights were trained on, with licences, for people.
         accuracy: Measured figures by name, for instance ``{"recall": 0.93}``.
         comparison: The file against PyTorch at export, by name; empty in older files. See
-            `model.deploy.verify.Comparison`.
+            `model.export.verify.Comparison`.
         source_commit: Commit of the code that exported the file, ``unknown`` outside a checkout.
         weights_sha256: sha256 over the initialisers (names sorted; name, dtype, shape, bytes).
     """

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from contract.errors import ConfigurationError
-from model.erfnet import BranchedERFNet
+from model.net.erfnet import BranchedERFNet
 
 _FORBIDDEN = re.compile(r"(?:GLOBAL|class|function|instruction) `?([\w.]+\.[\w.]+)")
 """Where PyTorch's message names what it refused."""

@@ -11,12 +11,12 @@ from rich.progress import track
 
 from contract.errors import ConfigurationError
 from contract.process import configure_logging
-from model.deploy.rewrite import check_rewritable, rewrite_artifact
 from model.evaluation.on_pictures import Evaluation, Options, evaluate_pictures
 from model.evaluation.on_video import Report, evaluate_boxes
 from model.evaluation.pages import write_pages
 from model.evaluation.report import notes, sweep_table, table, write_report
 from model.evaluation.sweep import Tried
+from model.export.rewrite import check_rewritable, rewrite_artifact
 
 
 def on_pictures(

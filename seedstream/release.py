@@ -6,11 +6,11 @@ from pathlib import Path
 
 from contract.errors import ConfigurationError
 from model.checkpoint import find_checkpoint, load_checkpoint
-from model.deploy.export import ExportOptions, export_checkpoint
-from model.deploy.release import default_name, release, release_artifact
-from model.deploy.store import Store
 from model.evaluation.on_pictures import Options
 from model.evaluation.sweep import Tried
+from model.export.export import ExportOptions, export_checkpoint
+from model.export.release import default_name, release, release_artifact
+from model.registry.store import Store
 from seedstream.evaluate import on_pictures
 
 
@@ -18,7 +18,7 @@ def release_exported(folder: Path, store: Store, name: str | None, promote: bool
     """Put an exported artifact into a store.
 
     Raises:
-        ConfigurationError: See `model.deploy.release.release_artifact`.
+        ConfigurationError: See `model.export.release.release_artifact`.
     """
     place, _ = release_artifact(folder, store, name=name, promote=promote)
     _say(place, promote)
@@ -44,7 +44,7 @@ def release_run(
             class of the data; None keeps the run's thresholds.
 
     Raises:
-        ConfigurationError: See `model.deploy.release.release`, `seedstream.evaluate.on_pictures`;
+        ConfigurationError: See `model.export.release.release`, `seedstream.evaluate.on_pictures`;
             or a picture could not be read. The store is as it was.
         ExportError: The file failed its comparison; the store is as it was.
     """

@@ -29,13 +29,13 @@ from rich.progress import (
 from contract.frame import new_session
 from contract.mask import decode_mask
 from contract.result import Instance, Result, encode_result
-from seedstream.media import UnreadableInputError, read_image, read_video
+from segmentation.engines.onnx import OnnxEngine, Provider
+from segmentation.letterbox import Resize
+from segmentation.pictures import UnreadableInputError, read_image, read_video
+from segmentation.segmenter import Image, Segmenter
 from viewer.colors import ColorMemory
 from viewer.overlay import draw_overlay
 from viewer.video import VideoWriter
-from workers.engine import OnnxEngine, Provider
-from workers.letterbox import Resize
-from workers.segmenter import Image, Segmenter
 
 _MAX_INSTANCES = 65_535  # what a 16-bit picture can number
 _JPEG_QUALITY = 90

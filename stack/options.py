@@ -30,7 +30,7 @@ class DemoOptions:
     bootstrap_servers: str | None = None
     redis_url: str | None = None
     out: Path = Path("demo-out")
-    model: Path = field(default=_ROOT / "models" / "street" / "1")
+    model: Path = field(default=_ROOT / "artifacts" / "street" / "1")
     video: Path = field(default=_ROOT / "assets" / "vtest_clip.mp4")
     fps: float = 3.0
 

@@ -79,4 +79,4 @@ def shared_data() -> Path:
 @pytest.fixture(scope="session")
 def street_model() -> Path:
     """The model artifact that ships in the repository."""
-    return REPOSITORY / "models" / "street" / "1"
+    return REPOSITORY / "artifacts" / "street" / "1"

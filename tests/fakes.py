@@ -12,9 +12,9 @@ from contract.errors import DeviceError, InvalidMessageError, UnavailableError
 from contract.frame import Frame, encode_frame, new_session
 from contract.mask import encode_mask
 from contract.result import Instance, ModelReference, Result, stream_id
-from workers.decode import Image
+from segmentation.decode import Image
 from workers.inference import Inference
-from workers.membership import Change, Event
+from workers.rebalance import Change, Event
 from workers.records import Job, Position, Record
 from workers.settings import WorkerSettings
 from workers.sink import Outcome

@@ -7,10 +7,10 @@ import onnx
 import torch
 from onnx import numpy_helper
 
-from model.erfnet import BranchedERFNet
+from model.net.erfnet import BranchedERFNet
 
 CLIP = Path(__file__).parents[1] / "assets" / "vtest_clip.mp4"
-ARTIFACT = Path(__file__).parents[1] / "models" / "street" / "1"
+ARTIFACT = Path(__file__).parents[1] / "artifacts" / "street" / "1"
 CLASSES = ["person", "vehicle"]
 
 

@@ -14,12 +14,12 @@ from contract.process import EXIT_FAILED, EXIT_OK, ProbeServer, Shutdown, config
 from workers import sink
 from workers.connect import KafkaClients
 from workers.dead_letters import DeadLetters
+from workers.exit_deadline import ExitDeadline
 from workers.inference import Inference, build_inference
-from workers.leaving import Leaving
 from workers.loop import Loop, Rules
 from workers.metrics import WorkerMetrics
+from workers.offset_tracker import OffsetTracker
 from workers.pipeline import Limits, Pipeline
-from workers.positions import Positions
 from workers.records import Position
 from workers.settings import WorkerSettings
 from workers.source import KafkaSource
@@ -94,7 +94,7 @@ def run(
     configure_logging("worker", settings.log_level, settings.log_format)
     shutdown = Shutdown()
     shutdown.install()
-    leaving = Leaving(_LEAVE_SECONDS)
+    leaving = ExitDeadline(_LEAVE_SECONDS)
     try:
         with ExitStack() as stack:
             _run(settings, build, shutdown, stack, leaving)
@@ -111,7 +111,7 @@ def _run(
     build: Callable[[WorkerSettings], Inference],
     shutdown: Shutdown,
     stack: ExitStack,
-    leaving: Leaving,
+    leaving: ExitDeadline,
 ) -> None:
     inference = build(settings)
     registry = CollectorRegistry()
@@ -147,9 +147,9 @@ def _work(
     kafka: KafkaClients,
     shutdown: Shutdown,
     stack: ExitStack,
-    leaving: Leaving,
+    leaving: ExitDeadline,
 ) -> None:
-    positions = Positions()
+    positions = OffsetTracker()
     progress = threading.Event()
 
     def dead_letter_done(position: Position, reason: str) -> None:

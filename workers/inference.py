@@ -3,9 +3,9 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from workers.engine import OnnxEngine
+from segmentation.engines.onnx import OnnxEngine
+from segmentation.segmenter import Segmenter as ModelSegmenter
 from workers.ports import Segmenter
-from workers.segmenter import Segmenter as ModelSegmenter
 from workers.settings import WorkerSettings
 
 _CUDA_BATCH = 8

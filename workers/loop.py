@@ -1,7 +1,7 @@
 """The worker's loop: poll, admit, commit. It never blocks for long and never stops polling.
 
-One thread owns it. The pipeline works in threads of its own and tells, through ``Positions``, what
-may be committed.
+One thread owns it. The pipeline works in threads of its own and tells, through ``OffsetTracker``,
+what may be committed.
 """
 
 import logging
@@ -13,10 +13,10 @@ from dataclasses import dataclass
 
 from contract.errors import InvalidMessageError
 from contract.frame import Frame, decode_frame
-from workers.membership import Change, Event
 from workers.metrics import WorkerMetrics
+from workers.offset_tracker import OffsetTracker
 from workers.ports import DeadLetterBox, Source, Work
-from workers.positions import Positions
+from workers.rebalance import Change, Event
 from workers.records import Job, Record
 
 log = logging.getLogger(__name__)
@@ -70,7 +70,7 @@ class Loop:
         source: Source,
         work: Work,
         dead_letters: DeadLetterBox,
-        positions: Positions,
+        positions: OffsetTracker,
         metrics: WorkerMetrics,
         rules: Rules,
         progress: threading.Event,

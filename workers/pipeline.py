@@ -16,14 +16,14 @@ from typing import Any, NamedTuple
 
 from contract.errors import InvalidMessageError
 from contract.result import Instance, Result
+from segmentation.decode import Image, decode_image
 from workers.batcher import Batcher
-from workers.decode import Image, decode_image
+from workers.fair_queue import FairQueue
 from workers.metrics import WorkerMetrics
+from workers.offset_tracker import OffsetTracker
 from workers.ports import DeadLetterBox, Segmenter, Sink
-from workers.positions import Positions
 from workers.records import Job
 from workers.sink import Outcome
-from workers.waiting import WaitingRoom
 
 _IDLE_WAIT_SECONDS = 1.0
 _MAX_DECODE_SECONDS = 60.0
@@ -79,7 +79,7 @@ class Pipeline:
         segmenter: Segmenter,
         sink: Sink,
         dead_letters: DeadLetterBox,
-        positions: Positions,
+        positions: OffsetTracker,
         metrics: WorkerMetrics,
         limits: Limits,
         *,
@@ -97,7 +97,7 @@ class Pipeline:
         self._clock = clock
         self._wall_clock = wall_clock
         self._changed = threading.Condition()
-        self._waiting: WaitingRoom[Job] = WaitingRoom(
+        self._waiting: FairQueue[Job] = FairQueue(
             limits.max_waiting_frames, limits.max_waiting_bytes, lambda job: len(job.frame.data)
         )
         self._decoding: deque[_Decoding] = deque()

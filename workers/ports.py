@@ -8,8 +8,8 @@ from typing import Protocol
 
 from contract.errors import InvalidMessageError
 from contract.result import Instance, ModelReference, Result
-from workers.decode import Image
-from workers.membership import Event
+from segmentation.decode import Image
+from workers.rebalance import Event
 from workers.records import Job, Position, Record
 from workers.sink import Outcome
 

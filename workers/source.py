@@ -23,7 +23,7 @@ from kafka.errors import (
 from kafka.structs import MemberState
 
 from contract.errors import ConfigurationError, UnavailableError
-from workers.membership import Event, HandOver, RebalanceListener
+from workers.rebalance import Event, HandOver, RebalanceListener
 from workers.records import Record
 
 log = logging.getLogger(__name__)

@@ -25,8 +25,8 @@ from model.evaluation.matching import PictureScores, score_picture
 from model.evaluation.predict import Cell, ManySegmenters, instance_map
 from model.evaluation.ranking import Metric, Ranking, choose_metric, make_ranking
 from model.evaluation.sweep import Tried, grid
-from workers.engine import OnnxEngine, Provider
-from workers.segmenter import Engine
+from segmentation.engines.onnx import OnnxEngine, Provider
+from segmentation.segmenter import Engine
 
 Progress = Callable[[Iterable[int], int], Iterable[int]]
 """Passes numbers of pictures on, showing how many of the total (second argument) are done."""

@@ -18,8 +18,8 @@ from contract.errors import ConfigurationError
 from model.evaluation.boxes import Boxes, match_boxes, read_boxes
 from model.evaluation.predict import Cell, ManySegmenters
 from model.evaluation.sweep import Tried, grid
-from workers.engine import OnnxEngine, Provider
-from workers.segmenter import Engine
+from segmentation.engines.onnx import OnnxEngine, Provider
+from segmentation.segmenter import Engine
 
 SWEEP = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.75, 0.8, 0.85, 0.9, 0.925, 0.95, 0.975, 0.99)
 """Score thresholds that are tried."""

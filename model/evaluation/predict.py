@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from contract.artifact import Artifact
 from contract.mask import decode_mask
 from contract.result import Instance
-from workers.engine import Predictions
-from workers.segmenter import Engine, Segmenter
+from segmentation.engines.onnx import Predictions
+from segmentation.segmenter import Engine, Segmenter
 
 
 class Cell(NamedTuple):

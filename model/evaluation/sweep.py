@@ -12,7 +12,7 @@ from typing import TypeVar
 from contract.artifact import Artifact
 from contract.errors import ConfigurationError
 from model.evaluation.predict import Cell
-from workers.cluster import FOREGROUND_THRESHOLD
+from segmentation.cluster import FOREGROUND_THRESHOLD
 
 THRESHOLDS = (0.5, 0.6, 0.7, 0.75, 0.8, 0.85, 0.9, 0.925, 0.95, 0.975)
 """Seed thresholds tried; pixels with a seed score below 0.5 belong to no instance anyway."""

@@ -14,8 +14,8 @@ from contract.artifact import Artifact
 from model.data.labels import IGNORE, Image, Labelled
 from model.training.learner import StepReport
 from model.training.validate import TorchEngine, Validation
-from workers.cluster import cluster
-from workers.engine import Predictions
+from segmentation.cluster import cluster
+from segmentation.engines.onnx import Predictions
 
 
 class Board:

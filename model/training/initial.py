@@ -5,8 +5,8 @@ from pathlib import Path
 
 from contract.errors import ConfigurationError
 from model.checkpoint import load_checkpoint
-from model.erfnet import BranchedERFNet
-from model.published import load_encoder
+from model.export.published import load_encoder
+from model.net.erfnet import BranchedERFNet
 
 log = logging.getLogger(__name__)
 

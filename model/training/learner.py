@@ -12,8 +12,8 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
-from model.erfnet import BranchedERFNet, ChannelDropout
-from model.loss import LossTerms, SpatialEmbeddingLoss
+from model.net.erfnet import BranchedERFNet, ChannelDropout
+from model.net.loss import LossTerms, SpatialEmbeddingLoss
 from model.training.processes import Processes, share_batch_norm
 from model.training.recipe import Loss, Recipe
 

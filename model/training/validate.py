@@ -14,13 +14,13 @@ from model.data.dataset import DataSet
 from model.data.labels import IGNORE, Labelled
 from model.evaluation.matching import PictureScores, mean_average_precision, score_picture
 from model.evaluation.predict import instance_map
-from model.loss import PAPER_GRID_STEP
+from model.net.loss import PAPER_GRID_STEP
 from model.training.learner import Learner, weighted_sum
 from model.training.processes import Processes
 from model.training.recipe import Recipe
-from workers.engine import Predictions
-from workers.letterbox import Fit
-from workers.segmenter import Segmenter
+from segmentation.engines.onnx import Predictions
+from segmentation.letterbox import Fit
+from segmentation.segmenter import Segmenter
 
 
 @dataclass(frozen=True)

@@ -30,7 +30,7 @@ def register(app: typer.Typer, text: str) -> None:
         version: Annotated[str, typer.Option(help="Version of the weights under that name.")],
         out: Annotated[
             Path, typer.Option(help="Folder that receives NAME/VERSION/model.onnx and model.json.")
-        ] = Path("models"),
+        ] = Path("artifacts"),
         precision: Annotated[
             Literal["float32", "float16", "int8"],
             typer.Option(help="Precision of the weights; int8 needs --pictures."),
@@ -62,8 +62,8 @@ def register(app: typer.Typer, text: str) -> None:
             bool, typer.Option(help="Replace an artifact of that name and version.")
         ] = False,
     ) -> None:
-        from model.deploy.export import ExportOptions, export_checkpoint
         from model.evaluation.on_video import read_accuracy
+        from model.export.export import ExportOptions, export_checkpoint
 
         if (height is None) != (width is None):
             raise ConfigurationError("--height and --width go together: give both or neither")

@@ -18,7 +18,7 @@ def register(app: typer.Typer, text: str) -> None:
         name: Annotated[str | None, typer.Option(help="Name; default: the file's.")] = None,
         version: Annotated[str, typer.Option(help="Version of the weights.")] = "1",
         out: Annotated[Path, typer.Option(help="Folder that receives NAME/VERSION.")] = Path(
-            "models"
+            "artifacts"
         ),
         input_size: Annotated[
             str, typer.Option(help="HEIGHTxWIDTH of the input in pixels, multiples of 8.")
@@ -47,8 +47,8 @@ def register(app: typer.Typer, text: str) -> None:
             bool, typer.Option(help="Replace an artifact of that name and version.")
         ] = False,
     ) -> None:
-        from model.deploy.export import ExportOptions, export_checkpoint
-        from model.published import as_checkpoint
+        from model.export.export import ExportOptions, export_checkpoint
+        from model.export.published import as_checkpoint
 
         names = [each.strip() for each in classes.split(",")]
         height, width = parse_size(input_size)

@@ -17,8 +17,8 @@ def register(app: typer.Typer, text: str) -> None:
     @models.command("list")
     def list_models(store: _Store) -> None:
         """List all versions; the one that workers load has a star."""
-        from model.deploy.listing import table
-        from model.deploy.store import Store
+        from model.registry.listing import table
+        from model.registry.store import Store
 
         print(table(Store(store)))
 
@@ -28,8 +28,8 @@ def register(app: typer.Typer, text: str) -> None:
         store: _Store,
     ) -> None:
         """Check a version's files and print what they say; without VERSION the current one."""
-        from model.deploy.listing import describe
-        from model.deploy.store import Store
+        from model.registry.listing import describe
+        from model.registry.store import Store
 
         name, _, version = model.partition("/")
         print(describe(Store(store).card(name, version or None)))
@@ -39,7 +39,7 @@ def register(app: typer.Typer, text: str) -> None:
         name: _Name, version: Annotated[str, typer.Argument(help="Its version.")], store: _Store
     ) -> None:
         """Check a version's files and make it the one that workers load."""
-        from model.deploy.store import Store
+        from model.registry.store import Store
 
         Store(store).promote(name, version)
         print(f"{name}: current is {version}")
@@ -47,6 +47,6 @@ def register(app: typer.Typer, text: str) -> None:
     @models.command("rollback")
     def rollback(name: _Name, store: _Store) -> None:
         """Make the version current that was so before."""
-        from model.deploy.store import Store
+        from model.registry.store import Store
 
         print(f"{name}: current is {Store(store).rollback(name)}")

@@ -56,10 +56,10 @@ def register(app: typer.Typer, text: str) -> None:
         ] = None,
     ) -> None:
         from contract.errors import ConfigurationError
-        from model.deploy.export import ExportOptions
-        from model.deploy.store import Store
         from model.evaluation.classes import parse_classes
         from model.evaluation.on_video import read_accuracy
+        from model.export.export import ExportOptions
+        from model.registry.store import Store
         from seedstream.release import release_exported, release_run
 
         if (source / "model.onnx").is_file() or source.suffix == ".onnx":

@@ -36,7 +36,7 @@ base() { # Debian's own Python under the name of the official image, which canno
 
 ours() { # image, target
   local key
-  key=$(cd "$ROOT" && printf '%s' "$2" | hash_of LICENSE NOTICE README.md .dockerignore deploy/images/Dockerfile deploy/images/requirements.py requirements pyproject.toml contract producer workers model viewer stack seedstream models)
+  key=$(cd "$ROOT" && printf '%s' "$2" | hash_of LICENSE NOTICE README.md .dockerignore deploy/images/Dockerfile deploy/images/requirements.py requirements pyproject.toml contract servers segmentation producer workers model viewer stack seedstream artifacts)
   archive "$1" "$key" build_ours "$2"
 }
 

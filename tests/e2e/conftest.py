@@ -19,9 +19,9 @@ def demo_clip() -> Path:
 def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The real network with random weights and a small input, exported as users do."""
     torch = pytest.importorskip("torch", reason="the extra `train` is not installed")
-    from model.deploy.export import export
-    from model.erfnet import BranchedERFNet
-    from model.loss import PAPER_GRID_STEP
+    from model.export.export import export
+    from model.net.erfnet import BranchedERFNet
+    from model.net.loss import PAPER_GRID_STEP
 
     torch.manual_seed(0)
     network = BranchedERFNet([4, 2])

@@ -4,9 +4,9 @@ from pathlib import Path
 
 from contract.artifact import check_file
 from model.evaluation.on_pictures import Options, evaluate_pictures
-from workers.engine import OnnxEngine
+from segmentation.engines.onnx import OnnxEngine
 
-MODEL = Path(__file__).resolve().parent.parent.parent / "models" / "nuclei" / "1"
+MODEL = Path(__file__).resolve().parent.parent.parent / "artifacts" / "nuclei" / "1"
 
 
 def test_the_files_are_those_that_were_measured() -> None:

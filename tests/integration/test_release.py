@@ -15,10 +15,10 @@ pytest.importorskip("onnx", reason="the workshop's extra `train` is not installe
 from contract.artifact import check_file  # noqa: E402  (after the skips)
 from contract.errors import ConfigurationError  # noqa: E402
 from model.checkpoint import Checkpoint  # noqa: E402
-from model.deploy.release import default_name  # noqa: E402
-from model.erfnet import BranchedERFNet  # noqa: E402
+from model.export.release import default_name  # noqa: E402
+from model.net.erfnet import BranchedERFNet  # noqa: E402
 from seedstream.cli import build  # noqa: E402
-from workers.engine import OnnxEngine  # noqa: E402
+from segmentation.engines.onnx import OnnxEngine  # noqa: E402
 
 REPOSITORY = Path(__file__).parents[2]
 
@@ -114,8 +114,8 @@ def invoke(*words: object) -> str:
 
 
 def test_an_exported_artifact_ships_as_it_was_measured(run: Path, tmp_path: Path) -> None:
-    from model.deploy.export import ExportOptions, export_checkpoint
-    from model.deploy.rewrite import rewrite_artifact
+    from model.export.export import ExportOptions, export_checkpoint
+    from model.export.rewrite import rewrite_artifact
 
     exported = export_checkpoint(run, tmp_path / "out", "cells", "try", ExportOptions())
     rewrite_artifact(exported.folder, seed_threshold=0.7, min_pixels=21, accuracy={"ap_50": 0.9})
@@ -133,7 +133,7 @@ def test_an_exported_artifact_ships_as_it_was_measured(run: Path, tmp_path: Path
 
 
 def test_an_artifact_takes_no_options_of_an_export(run: Path, tmp_path: Path) -> None:
-    from model.deploy.export import ExportOptions, export_checkpoint
+    from model.export.export import ExportOptions, export_checkpoint
 
     exported = export_checkpoint(run, tmp_path / "out", "cells", "try", ExportOptions())
 

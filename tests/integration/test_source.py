@@ -18,7 +18,7 @@ from stack.kafka import start_kafka
 from tests.fakes import wait_until
 from workers import source as source_module
 from workers.connect import KafkaClients
-from workers.membership import Change, Event
+from workers.rebalance import Change, Event
 from workers.records import Record
 from workers.settings import WorkerSettings
 from workers.source import KafkaSource

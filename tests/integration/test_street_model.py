@@ -7,8 +7,8 @@ import pytest
 
 from model.evaluation.on_pictures import Options, evaluate_pictures
 from model.evaluation.on_video import evaluate_boxes, read_frames
-from workers.engine import OnnxEngine
-from workers.segmenter import Segmenter
+from segmentation.engines.onnx import OnnxEngine
+from segmentation.segmenter import Segmenter
 
 REPOSITORY = Path(__file__).resolve().parent.parent.parent
 

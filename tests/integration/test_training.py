@@ -319,7 +319,7 @@ def test_discs_are_learned(settings, tmp_path):
 
 
 def test_training_can_start_from_an_encoder_trained_for_classification(settings, tmp_path):
-    from model.erfnet import BranchedERFNet
+    from model.net.erfnet import BranchedERFNet
     from model.training.initial import load_initial_weights
 
     torch.manual_seed(5)

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from segmentation.cluster import PAPER_GRID_STEP, Clusters, cluster, cluster_maps
+from segmentation.kernels import measure
 from tests.golden import golden_file
-from workers.cluster import PAPER_GRID_STEP, Clusters, cluster, cluster_maps
-from workers.cluster_kernels import measure
 
 
 @pytest.mark.parametrize("name", [f"cluster_{i}.npz" for i in range(5)])

@@ -6,8 +6,8 @@ import simplejpeg
 
 from contract.errors import InvalidMessageError
 from contract.frame import I420
+from segmentation.decode import decode_image
 from tests.fakes import jpeg, make_frame
-from workers.decode import decode_image
 
 PIXELS = 4096 * 2304
 

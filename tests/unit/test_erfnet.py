@@ -7,7 +7,7 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="the workshop's extra `train` is not installed")
 
-from model.erfnet import BranchedERFNet  # noqa: E402  (after the skip)
+from model.net.erfnet import BranchedERFNet  # noqa: E402  (after the skip)
 from tests.golden import golden_value  # noqa: E402
 
 DATA = Path(__file__).parents[1] / "data"

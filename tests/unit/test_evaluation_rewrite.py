@@ -9,8 +9,8 @@ import onnx
 
 from contract import artifact as contract
 from contract.errors import ConfigurationError
-from model.deploy.rewrite import check_rewritable, rewrite_artifact
-from model.deploy.store_files import HISTORY_FILE
+from model.export.rewrite import check_rewritable, rewrite_artifact
+from model.registry.store_files import HISTORY_FILE
 from tests.tiny_model import CARD, tiny_model, write_artifact
 
 

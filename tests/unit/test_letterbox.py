@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from workers.letterbox import PADDING, Fit, Resize
+from segmentation.letterbox import PADDING, Fit, Resize
 
 SIZES = st.tuples(st.integers(1, 70), st.integers(1, 70))
 

@@ -5,8 +5,8 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="the workshop's extra `train` is not installed")
 
-from model.loss import SpatialEmbeddingLoss  # noqa: E402  (after the skip)
-from model.lovasz import InstanceHinge, lovasz_weights  # noqa: E402
+from model.net.loss import SpatialEmbeddingLoss  # noqa: E402  (after the skip)
+from model.net.lovasz import InstanceHinge, lovasz_weights  # noqa: E402
 from tests.golden import golden_file  # noqa: E402
 
 

@@ -6,8 +6,8 @@ from numpy.typing import NDArray
 from pycocotools import mask as coco
 
 from contract.artifact import Artifact
-from workers.engine import Predictions, padded_size
-from workers.segmenter import Segmenter
+from segmentation.engines.onnx import Predictions, padded_size
+from segmentation.segmenter import Segmenter
 
 STEP = (2 / 2047, 1 / 1023)
 

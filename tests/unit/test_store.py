@@ -18,16 +18,16 @@ onnx = pytest.importorskip("onnx", reason="onnx is not installed")
 from contract import artifact as contract  # noqa: E402  (after the skip)
 from contract.artifact import find_model, read_card  # noqa: E402
 from contract.errors import ConfigurationError  # noqa: E402
-from model.deploy.store import Store  # noqa: E402
+from model.registry.store import Store  # noqa: E402
 from seedstream.cli import build  # noqa: E402
+from segmentation.engines.onnx import OnnxEngine  # noqa: E402
 from tests.tiny_model import CARD, tiny_model, write_artifact  # noqa: E402
-from workers.engine import OnnxEngine  # noqa: E402
 
 REPOSITORY = Path(__file__).parents[2]
 
 
 def put(store: Store, name: str = "street", *, promote: bool = True) -> str:
-    """Release a small model as `model.deploy.release` does."""
+    """Release a small model as `model.export.release` does."""
     with store.stage(name) as stage:
         write_artifact(stage.folder / "x", tiny_model(), None)
         (stage.folder / "x" / "model.onnx").rename(stage.folder / "model.onnx")
@@ -195,7 +195,7 @@ def test_a_failed_release_leaves_nothing(store: Store) -> None:
 _KILLED = """
 import os, signal, sys
 from pathlib import Path
-from model.deploy.store import Store
+from model.registry.store import Store
 with Store(Path(sys.argv[1])).stage("street") as stage:
     (stage.folder / "model.onnx").write_bytes(b"half")
     os.kill(os.getpid(), signal.SIGKILL)

@@ -7,16 +7,16 @@ from contract.errors import UnavailableError
 from tests.fakes import FakeClock, FakeDeadLetters, FakeSource, make_frame, make_record
 from workers import loop as loop_module
 from workers.loop import Loop, Rules, reference_seconds
-from workers.membership import Change, Event
 from workers.metrics import WorkerMetrics
-from workers.positions import Positions
+from workers.offset_tracker import OffsetTracker
+from workers.rebalance import Change, Event
 from workers.records import Job, Record
 
 
 class FakeWork:
     """Keeps jobs until the test finishes them."""
 
-    def __init__(self, positions: Positions, room: int = 8) -> None:
+    def __init__(self, positions: OffsetTracker, room: int = 8) -> None:
         self._positions = positions
         self.room = room
         self.jobs: list[Job] = []
@@ -47,7 +47,7 @@ class Bench:
     def __init__(self, max_age_seconds: float | None = None) -> None:
         self.clock, self.wall = FakeClock(), FakeClock(1_800_000_000.0)
         self.source, self.dead = FakeSource(partitions=(0, 1)), FakeDeadLetters()
-        self.positions = Positions()
+        self.positions = OffsetTracker()
         self.work = FakeWork(self.positions)
         self.registry = CollectorRegistry()
         self.progress = threading.Event()

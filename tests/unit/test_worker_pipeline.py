@@ -7,6 +7,7 @@ from prometheus_client import CollectorRegistry
 
 from contract.errors import DeviceError, UnavailableError
 from contract.frame import Frame
+from segmentation.decode import Image
 from tests.fakes import (
     FakeDeadLetters,
     FakeSegmenter,
@@ -17,10 +18,9 @@ from tests.fakes import (
     wait_until,
 )
 from workers import pipeline
-from workers.decode import Image
 from workers.metrics import WorkerMetrics
+from workers.offset_tracker import OffsetTracker
 from workers.pipeline import Limits, Pipeline
-from workers.positions import Positions
 
 
 class Bench:
@@ -28,7 +28,7 @@ class Bench:
 
     def __init__(self, segmenter: FakeSegmenter, **limits: float | None) -> None:
         self.segmenter, self.sink, self.dead = segmenter, FakeSink(), FakeDeadLetters()
-        self.positions = Positions()
+        self.positions = OffsetTracker()
         self.positions.assign([0])
         self.registry = CollectorRegistry()
         given = {

@@ -22,7 +22,7 @@ class _Progress:
         self.committed: int | None = None
 
 
-class Positions:
+class OffsetTracker:
     """Progress of the partitions that this worker owns."""
 
     def __init__(self) -> None:

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from contract.errors import ConfigurationError
-from workers.letterbox import Fit
+from segmentation.letterbox import Fit
 
 _EVERY = 10
 """Of a video this many frames lie between two pictures."""

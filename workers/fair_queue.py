@@ -17,7 +17,7 @@ from typing import Generic, TypeVar
 T = TypeVar("T")
 
 
-class WaitingRoom(Generic[T]):
+class FairQueue(Generic[T]):
     """A bounded queue for each camera, taken from in turn.
 
     Args:

@@ -1,6 +1,6 @@
 """Checkpoints in the layout of the published code: whole networks, and encoders alone.
 
-`model.erfnet` names its layers as that layout does; only the names are shared. Such a file is a
+`model.net.erfnet` names its layers as that layout does; only the names are shared. Such a file is a
 dictionary with the weights under ``model_state_dict`` or ``state_dict``, or the weights themselves,
 their names with or without the ``module.`` of data-parallel training.
 """
@@ -16,7 +16,7 @@ from torch import Tensor
 
 from contract.errors import ConfigurationError
 from model.checkpoint import Checkpoint, read_state
-from model.erfnet import BranchedERFNet
+from model.net.erfnet import BranchedERFNet
 
 _CONTAINERS = ("model_state_dict", "state_dict")
 _PARALLEL = "module."
@@ -80,7 +80,7 @@ def load_published(path: Path) -> Published:
 
 
 def as_checkpoint(path: Path, classes: Sequence[str], **settings: Any) -> Checkpoint:
-    """Read a published network as a checkpoint for `model.deploy.export`.
+    """Read a published network as a checkpoint for `model.export.export`.
 
     Args:
         path: The file.
@@ -115,7 +115,7 @@ def load_encoder(path: Path) -> dict[str, Tensor]:
         path: The file.
 
     Returns:
-        State dict of `model.erfnet.Encoder` without ``output_conv``, for
+        State dict of `model.net.erfnet.Encoder` without ``output_conv``, for
         ``network.encoder.load_state_dict(state, strict=False)``.
 
     Raises:

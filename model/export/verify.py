@@ -10,9 +10,9 @@ import torch
 from numpy.typing import NDArray
 
 from contract.artifact import Artifact, Precision
-from model.deploy.network import DeployedNetwork
-from workers.cluster import Clusters, cluster
-from workers.engine import OnnxEngine, Predictions
+from model.export.network import DeployedNetwork
+from segmentation.cluster import Clusters, cluster
+from segmentation.engines.onnx import OnnxEngine, Predictions
 
 BATCH = 2
 """Pictures per run: more than one, so that the dynamic N is proved too."""

@@ -12,7 +12,7 @@ from onnx import helper
 from contract import artifact as contract
 from contract.artifact import Artifact
 from contract.errors import ConfigurationError
-from model.deploy.store_files import HISTORY_FILE, sync
+from model.registry.store_files import HISTORY_FILE, sync
 
 
 def rewrite_artifact(

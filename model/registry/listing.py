@@ -5,7 +5,7 @@ import msgspec
 from contract import artifact as contract
 from contract.artifact import Card
 from contract.errors import ConfigurationError
-from model.deploy.store import Store
+from model.registry.store import Store
 
 _HEAD = ("model", "version", "released", "precision", "size", "classes", "accuracy")
 

@@ -3,7 +3,7 @@ import threading
 import pytest
 
 from tests.fakes import wait_until
-from workers.leaving import Leaving
+from workers.exit_deadline import ExitDeadline
 
 
 @pytest.fixture
@@ -12,7 +12,7 @@ def ended() -> list[int]:
 
 
 def test_a_process_that_has_left_is_not_ended(ended: list[int]) -> None:
-    leaving = Leaving(0.02, ended.append)
+    leaving = ExitDeadline(0.02, ended.append)
     leaving.begin()
     leaving.note(ended=True)
     leaving.left()
@@ -21,7 +21,7 @@ def test_a_process_that_has_left_is_not_ended(ended: list[int]) -> None:
 
 
 def test_a_part_that_hangs_has_the_process_ended_with_1(ended: list[int]) -> None:
-    leaving = Leaving(0.02, ended.append)
+    leaving = ExitDeadline(0.02, ended.append)
     leaving.begin()
     leaving.note(ended=False)
     leaving.left()
@@ -29,5 +29,5 @@ def test_a_part_that_hangs_has_the_process_ended_with_1(ended: list[int]) -> Non
 
 
 def test_cleaning_up_that_hangs_has_the_process_ended_with_1(ended: list[int]) -> None:
-    Leaving(0.02, ended.append).begin()
+    ExitDeadline(0.02, ended.append).begin()
     wait_until(lambda: ended == [1])

@@ -16,7 +16,7 @@ from onnx import helper, numpy_helper
 
 from contract import artifact as contract
 from contract.artifact import Artifact
-from model.deploy.network import DeployedNetwork
+from model.export.network import DeployedNetwork
 
 OPSET = 17
 """ONNX opset of every artifact; the standard operators only."""
@@ -31,7 +31,7 @@ def to_onnx(network: DeployedNetwork, artifact: Artifact) -> Any:
     Args:
         network: In eval mode; with ``float16`` its weights are rounded already.
         artifact: Its input size and precision are used; with ``int8`` the model is float32, for
-            `model.deploy.quantize`.
+            `model.export.quantize`.
 
     Returns:
         An ``onnx.ModelProto`` without metadata, checked by onnx.

@@ -14,10 +14,10 @@ from numpy.typing import NDArray
 from contract.artifact import Artifact
 from contract.mask import encode_mask
 from contract.result import Instance, ModelReference
-from workers.cluster import Clusters, cluster
-from workers.cluster_kernels import measure
-from workers.engine import Predictions
-from workers.letterbox import Fit, Resize
+from segmentation.cluster import Clusters, cluster
+from segmentation.engines.onnx import Predictions
+from segmentation.kernels import measure
+from segmentation.letterbox import Fit, Resize
 
 Image = NDArray[np.uint8]
 """uint8 (H, W, 3), RGB."""
@@ -27,7 +27,7 @@ Observe = Callable[[str, float], None]
 
 
 class Engine(Protocol):
-    """What runs the network; see :class:`workers.engine.OnnxEngine`."""
+    """What runs the network; see :class:`segmentation.engines.onnx.OnnxEngine`."""
 
     @property
     def artifact(self) -> Artifact:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from model.erfnet import BranchedERFNet, NonBottleneck1d, Upsampler
+from model.net.erfnet import BranchedERFNet, NonBottleneck1d, Upsampler
 
 # Module type -> pairs of (convolution, batch norm that follows it directly). A Downsampler's batch
 # norm follows a concatenation and stays; it is a hundredth of the work.

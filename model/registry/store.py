@@ -17,7 +17,7 @@ from pathlib import Path
 from contract import artifact as contract
 from contract.artifact import Card
 from contract.errors import ConfigurationError
-from model.deploy.store_files import (
+from model.registry.store_files import (
     HISTORY_FILE,
     lock,
     read_history,

@@ -1,17 +1,17 @@
-from workers.waiting import WaitingRoom
+from workers.fair_queue import FairQueue
 
 
-def _room(capacity: int, max_bytes: int = 1000) -> WaitingRoom[str]:
-    return WaitingRoom(capacity, max_bytes, len)
+def _room(capacity: int, max_bytes: int = 1000) -> FairQueue[str]:
+    return FairQueue(capacity, max_bytes, len)
 
 
-def _put(room: WaitingRoom[str], item: str) -> list[str]:
+def _put(room: FairQueue[str], item: str) -> list[str]:
     pushed_out = room.make_room(item)
     room.put(item[0], item)
     return pushed_out
 
 
-def _all(room: WaitingRoom[str]) -> list[str]:
+def _all(room: FairQueue[str]) -> list[str]:
     taken = []
     while (item := room.take()[0]) is not None:
         taken.append(item)

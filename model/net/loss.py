@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from model.lovasz import InstanceHinge
+from model.net.lovasz import InstanceHinge
 
 IGNORE_LABEL = 255
 """Label of pixels that take no part in any term."""

@@ -21,14 +21,14 @@ from contract import artifact as contract
 from contract.artifact import Artifact, Precision
 from contract.errors import ConfigurationError, SeedstreamError
 from model.checkpoint import Checkpoint, find_checkpoint, load_checkpoint
-from model.deploy.network import DeployedNetwork, fuse_batch_norm
-from model.deploy.onnx_file import opset_faults, stamp, to_onnx, weights_sha256
-from model.deploy.pictures import make_pictures, read_pictures
-from model.deploy.quantize import MIN_PICTURES, split_pictures, to_int8
-from model.deploy.verify import BATCH, BOUNDS, Comparison, compare_with_pytorch
-from model.erfnet import STRIDE, BranchedERFNet
-from model.loss import PAPER_GRID_STEP
-from workers.engine import OnnxEngine
+from model.export.network import DeployedNetwork, fuse_batch_norm
+from model.export.onnx_file import opset_faults, stamp, to_onnx, weights_sha256
+from model.export.pictures import make_pictures, read_pictures
+from model.export.quantize import MIN_PICTURES, split_pictures, to_int8
+from model.export.verify import BATCH, BOUNDS, Comparison, compare_with_pytorch
+from model.net.erfnet import STRIDE, BranchedERFNet
+from model.net.loss import PAPER_GRID_STEP
+from segmentation.engines.onnx import OnnxEngine
 
 _PICTURES: dict[Precision, int] = {"float32": 4, "float16": 4, "int8": 18}
 """Most pictures to read: calibration needs more of them than a proof."""

@@ -153,7 +153,8 @@ class BranchedERFNet(nn.Module):
 
     For instance segmentation ``heads`` is ``[2 + n_sigma, n_classes]``: the first decoder predicts
     offsets x, y and the bandwidths, the second one seed map per class. All outputs are raw:
-    :class:`model.loss.SpatialEmbeddingLoss` and :mod:`model.deploy.export` apply tanh and sigmoid.
+    :class:`model.net.loss.SpatialEmbeddingLoss` and :mod:`model.export.export` apply tanh and
+    sigmoid.
 
     Args:
         heads: Output channels of each decoder, at least one decoder with at least one channel.

@@ -11,9 +11,9 @@ from contract import artifact as contract
 from contract.artifact import Artifact
 from contract.errors import ConfigurationError
 from model.checkpoint import Checkpoint, find_checkpoint, load_checkpoint
-from model.deploy.export import Exported, ExportOptions, export_checkpoint
-from model.deploy.onnx_file import stamp
-from model.deploy.store import Store
+from model.export.export import Exported, ExportOptions, export_checkpoint
+from model.export.onnx_file import stamp
+from model.registry.store import Store
 
 _PENDING = "pending"
 """Version of the artifact until the store has given it one."""

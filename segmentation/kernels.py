@@ -1,7 +1,7 @@
 """Compiled loops of the seed clustering: gather, sort into cells, grow, measure.
 
 They release the interpreter lock, so threads scale. Nothing else should call them but
-:mod:`workers.cluster` and :mod:`workers.segmenter`: arguments are not checked here.
+:mod:`segmentation.cluster` and :mod:`segmentation.segmenter`: arguments are not checked here.
 
 Shape letters: H, W; S bandwidths per pixel; P foreground pixels of one class; I instances.
 """

@@ -14,7 +14,7 @@ from contract.process import EXIT_FAILED
 log = logging.getLogger(__name__)
 
 
-class Leaving:
+class ExitDeadline:
     """Ends the process at once when it has not left by itself in time.
 
     Args:

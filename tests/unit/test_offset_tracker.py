@@ -1,17 +1,17 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from workers.positions import Positions
+from workers.offset_tracker import OffsetTracker
 from workers.records import Position
 
 
-def _begun(positions: Positions, numbers: range, partition: int = 0) -> list[Position]:
+def _begun(positions: OffsetTracker, numbers: range, partition: int = 0) -> list[Position]:
     begun = [positions.begin(partition, number) for number in numbers]
     return [position for position in begun if position is not None]
 
 
 def test_only_contiguous_done_positions_may_be_committed() -> None:
-    positions = Positions()
+    positions = OffsetTracker()
     positions.assign([0])
     five, six, seven = _begun(positions, range(5, 8))
     positions.finish(six)
@@ -23,7 +23,7 @@ def test_only_contiguous_done_positions_may_be_committed() -> None:
 
 
 def test_a_gap_in_the_numbers_does_not_hold_the_commit() -> None:
-    positions = Positions()
+    positions = OffsetTracker()
     positions.assign([0])
     first = positions.begin(0, 3)
     second = positions.begin(0, 9)  # compaction and transactions leave gaps
@@ -36,7 +36,7 @@ def test_a_gap_in_the_numbers_does_not_hold_the_commit() -> None:
 
 
 def test_what_is_committed_is_not_committed_again() -> None:
-    positions = Positions()
+    positions = OffsetTracker()
     positions.assign([0])
     (only,) = _begun(positions, range(1))
     positions.finish(only)
@@ -45,7 +45,7 @@ def test_what_is_committed_is_not_committed_again() -> None:
 
 
 def test_work_of_an_earlier_assignment_is_never_committed() -> None:
-    positions = Positions()
+    positions = OffsetTracker()
     positions.assign([0])
     (old,) = _begun(positions, range(1))
     positions.drop([0])
@@ -59,7 +59,7 @@ def test_work_of_an_earlier_assignment_is_never_committed() -> None:
 
 
 def test_an_abandoned_position_holds_the_commit_but_not_the_drain() -> None:
-    positions = Positions()
+    positions = OffsetTracker()
     positions.assign([0])
     first, second, third = _begun(positions, range(3))
     positions.abandon(second)
@@ -70,14 +70,14 @@ def test_an_abandoned_position_holds_the_commit_but_not_the_drain() -> None:
 
 
 def test_a_partition_that_is_not_owned_begins_nothing() -> None:
-    positions = Positions()
+    positions = OffsetTracker()
     assert positions.begin(7, 0) is None
     positions.assign([7])
     assert positions.begin(7, 0) == Position(7, 0, 1)
 
 
 def test_the_front_is_the_first_position_that_is_not_done() -> None:
-    positions = Positions()
+    positions = OffsetTracker()
     positions.assign([0])
     assert positions.front(0) is None
     first = positions.begin(0, 4, 100.0)
@@ -92,7 +92,7 @@ def test_the_front_is_the_first_position_that_is_not_done() -> None:
 def test_in_whatever_order_frames_finish_no_unfinished_one_is_committed_past(
     order: list[int], count: int
 ) -> None:
-    positions = Positions()
+    positions = OffsetTracker()
     positions.assign([0])
     begun = _begun(positions, range(12))
     for number in order[:count]:

@@ -2,7 +2,7 @@
 
 Source: Neven et al., CVPR 2019, section 3.3 (sequential clustering around the seeds). The pixel
 with the highest seed score starts an instance; all pixels whose embedding lies within its margin
-join. The kernels are in :mod:`workers.cluster_kernels`.
+join. The kernels are in :mod:`segmentation.kernels`.
 
 Shape letters: H, W; S bandwidths per pixel; P foreground pixels of one class; I instances.
 Pure: no input or output.
@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from workers.cluster_kernels import Float32Map, Int32Map, foreground, grow, sort_into_cells
+from segmentation.kernels import Float32Map, Int32Map, foreground, grow, sort_into_cells
 
 PAPER_GRID_STEP = (2 / 2047, 1 / 1023)
 """One pixel in grid units (x, y) in the published method: 2048x1024 pixels span 2x1 units."""
