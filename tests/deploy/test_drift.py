@@ -57,7 +57,9 @@ def load(
             file.touch()
             value = str(file)
         if name == "WORKER_MODEL":
-            model = REPOSITORY / value.removeprefix("/opt/").removeprefix("/")
+            model = (
+                REPOSITORY / "artifacts" / value.removeprefix("/opt/models/")
+            )  # as the Dockerfile copies it
             assert (model / "model.onnx").is_file(), f"{value} is not in the repository"
             value = str(model)
         monkeypatch.setenv(name, value)
