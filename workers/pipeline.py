@@ -210,7 +210,11 @@ class Pipeline:
             while self._decoding and self._outrun(self._decoding[0].job):
                 self._skip(self._decoding.popleft().job, "superseded")
                 self._decode_ahead()
-            return self._decoding.popleft() if self._decoding else None
+            if not self._decoding:
+                return None
+            decoding = self._decoding.popleft()
+            self._decode_ahead()  # the next one, while the network works on this one
+            return decoding
 
     def _decode_ahead(self) -> None:
         """Keep the decoders busy; the caller holds the lock."""

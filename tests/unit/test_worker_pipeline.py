@@ -26,7 +26,9 @@ from workers.pipeline import Limits, Pipeline
 class Bench:
     """A running pipeline with fakes around it."""
 
-    def __init__(self, segmenter: FakeSegmenter, **limits: float | None) -> None:
+    def __init__(
+        self, segmenter: FakeSegmenter, *, running: bool = True, **limits: float | None
+    ) -> None:
         self.segmenter, self.sink, self.dead = segmenter, FakeSink(), FakeDeadLetters()
         self.positions = OffsetTracker()
         self.positions.assign([0])
@@ -46,7 +48,8 @@ class Bench:
             Limits(**(given | limits)),  # type: ignore[arg-type]
             on_progress=lambda: None,
         )
-        self.pipeline.start()
+        if running:
+            self.pipeline.start()
 
     def put(self, number: int, camera: str = "gate", **frame: object) -> None:
         position = self.positions.begin(0, number)
@@ -134,6 +137,28 @@ def test_an_image_that_never_ends_decoding_is_a_dead_letter_and_its_neighbours_g
         assert bench.dead.reasons == ["decode_timeout"]
     finally:
         hang.set()
+
+
+def test_while_the_network_works_on_one_frame_of_a_burst_the_next_one_is_decoded(
+    start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gate, decoded, decode = threading.Event(), [], pipeline.decode_image
+
+    def note(frame: Frame, *, max_pixels: int) -> Image:
+        decoded.append(frame.sequence)
+        return decode(frame, max_pixels=max_pixels)
+
+    monkeypatch.setattr(pipeline, "decode_image", note)
+    bench = start(FakeSegmenter(gate=gate), running=False, max_batch_size=1, max_decoded_frames=1)
+    for number in range(4):
+        bench.put(number)
+    bench.pipeline.start()
+    assert bench.segmenter.entered.wait(5)
+    wait_until(lambda: len(decoded) > 1, 5, "decoding ahead")
+    assert decoded == [0, 1]
+    gate.set()
+    bench.wait_done()
+    assert bench.stored() == sorted(decoded) == [0, 1, 2, 3]
 
 
 def test_under_overload_in_live_mode_the_newest_frames_win(start: Start) -> None:
