@@ -18,9 +18,8 @@ from workers.exit_deadline import ExitDeadline
 from workers.inference import Inference, build_inference
 from workers.loop import Loop, Rules
 from workers.metrics import WorkerMetrics
-from workers.offset_tracker import OffsetTracker
 from workers.pipeline import Limits, Pipeline
-from workers.records import Position
+from workers.records import OffsetTracker, Position
 from workers.settings import WorkerSettings
 from workers.source import KafkaSource
 

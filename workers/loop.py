@@ -14,10 +14,9 @@ from dataclasses import dataclass
 from contract.errors import InvalidMessageError
 from contract.frame import Frame, decode_frame
 from workers.metrics import WorkerMetrics
-from workers.offset_tracker import OffsetTracker
 from workers.ports import DeadLetterBox, Source, Work
 from workers.rebalance import Change, Event
-from workers.records import Job, Record
+from workers.records import Job, OffsetTracker, Record
 
 log = logging.getLogger(__name__)
 

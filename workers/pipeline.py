@@ -20,9 +20,8 @@ from segmentation.decode import Image, decode_image
 from workers.batcher import Batcher
 from workers.fair_queue import FairQueue
 from workers.metrics import WorkerMetrics
-from workers.offset_tracker import OffsetTracker
 from workers.ports import DeadLetterBox, Segmenter, Sink
-from workers.records import Job
+from workers.records import Job, OffsetTracker
 from workers.sink import Outcome
 
 _IDLE_WAIT_SECONDS = 1.0

@@ -19,8 +19,8 @@ from tests.fakes import (
 )
 from workers import pipeline
 from workers.metrics import WorkerMetrics
-from workers.offset_tracker import OffsetTracker
 from workers.pipeline import Limits, Pipeline
+from workers.records import OffsetTracker
 
 
 class Bench:
