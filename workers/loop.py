@@ -188,7 +188,9 @@ class Loop:
         if position is None:
             return  # of a partition that is no longer owned
         now = self._wall_clock()
-        self._metrics.stage_seconds.labels("fetch").observe(self._age(record.timestamp_seconds))
+        age = self._age(record.timestamp_seconds)
+        if age is not None:
+            self._metrics.stage_seconds.labels("fetch").observe(age)
         try:
             frame = decode_frame(
                 record.key, record.value, record.headers, max_bytes=self._rules.max_frame_bytes
@@ -240,8 +242,11 @@ class Loop:
         records = max(0, end - front[0])
         self._metrics.lag(partition, records, self._age(front[1]) if records else 0.0)
 
-    def _age(self, timestamp_seconds: float) -> float:
-        return max(0.0, self._wall_clock() - timestamp_seconds)
+    def _age(self, timestamp_seconds: float | None) -> float | None:
+        # Below zero the sender's clock is ahead, or this one was set back.
+        return (
+            None if timestamp_seconds is None else max(0.0, self._wall_clock() - timestamp_seconds)
+        )
 
     def _warn_old(self, camera: str, age_seconds: float) -> None:
         now = self._clock()
@@ -264,4 +269,5 @@ def reference_seconds(frame: Frame, record: Record) -> float:
     that lies in the worker's future by both is as good as new.
     """
     captured = frame.captured_at.timestamp()
-    return min(captured, record.timestamp_seconds) if record.timestamp_seconds > 0 else captured
+    sent = record.timestamp_seconds
+    return captured if sent is None else min(captured, sent)

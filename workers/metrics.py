@@ -150,10 +150,13 @@ class WorkerMetrics:
         for name, count in classes.items():
             self.instances.labels(label, name).inc(count)
 
-    def lag(self, partition: int, records: int, seconds: float) -> None:
-        """Show how far a partition is behind."""
+    def lag(self, partition: int, records: int, seconds: float | None) -> None:
+        """Show how far a partition is behind; in seconds not where they are unknown (None)."""
         self.lag_records.labels(str(partition)).set(records)
-        self.lag_seconds.labels(str(partition)).set(seconds)
+        if seconds is None:
+            self.lag_seconds.remove_by_labels({"partition": str(partition)})
+        else:
+            self.lag_seconds.labels(str(partition)).set(seconds)
 
     def forget_partitions(self, partitions: Collection[int]) -> None:
         """Remove the series of partitions that are no longer owned."""

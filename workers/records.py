@@ -36,7 +36,7 @@ class Record:
         key: Key, as it came.
         value: Value, as it came.
         headers: Headers, as they came.
-        timestamp_seconds: The record's time stamp, seconds since 1970; negative when it has none.
+        timestamp_seconds: The record's time stamp, seconds since 1970; None when it has none.
     """
 
     partition: int
@@ -44,7 +44,7 @@ class Record:
     key: bytes | None
     value: bytes | None
     headers: Sequence[Header]
-    timestamp_seconds: float
+    timestamp_seconds: float | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,10 +67,10 @@ class Job:
 class _Progress:
     def __init__(self, epoch: int) -> None:
         self.epoch = epoch
-        self.begun: deque[tuple[int, float]] = deque()
+        self.begun: deque[tuple[int, float | None]] = deque()
         self.done: set[int] = set()
         self.abandoned: set[int] = set()
-        self.last_done_seconds = 0.0
+        self.last_done_seconds: float | None = None
         self.next: int | None = None
         self.committed: int | None = None
 
@@ -106,13 +106,15 @@ class OffsetTracker:
         with self._lock:
             return frozenset(self._partitions)
 
-    def begin(self, partition: int, number: int, timestamp_seconds: float = 0.0) -> Position | None:
+    def begin(
+        self, partition: int, number: int, timestamp_seconds: float | None = None
+    ) -> Position | None:
         """Note that a record is in flight; call in the order of ``number``.
 
         Args:
             partition: Kafka partition.
             number: Kafka's offset.
-            timestamp_seconds: Time stamp of the record, seconds since 1970.
+            timestamp_seconds: Time stamp of the record, seconds since 1970; None when unknown.
 
         Returns:
             The position to pass to ``finish``, or None when the partition is not owned.
@@ -158,12 +160,12 @@ class OffsetTracker:
                 if partition in chosen
             )
 
-    def front(self, partition: int) -> tuple[int, float] | None:
-        """Return the partition's first position that is not done, and how old it is.
+    def front(self, partition: int) -> tuple[int, float | None] | None:
+        """Return the partition's first position that is not done, and its time stamp.
 
         Returns:
-            The position and its record's time stamp, or that of the last one done where it has not
-            been read yet; None before the first record.
+            The position and its record's time stamp, None when it has none, or that of the last one
+            done while it has not been read; None before the first record.
         """
         with self._lock:
             progress = self._partitions.get(partition)
