@@ -5,6 +5,7 @@ bounded number of frames; one thread runs batch -> segment -> store, so a camera
 order.
 """
 
+import math
 import threading
 import time
 from collections import Counter, deque
@@ -17,7 +18,6 @@ from typing import Any, NamedTuple
 from contract.errors import InvalidMessageError
 from contract.result import Instance, Result
 from segmentation.decode import Image, decode_image
-from workers.batcher import Batcher
 from workers.fair_queue import FairQueue
 from workers.metrics import WorkerMetrics
 from workers.ports import DeadLetterBox, Segmenter, Sink
@@ -100,9 +100,6 @@ class Pipeline:
             limits.max_waiting_frames, limits.max_waiting_bytes, lambda job: len(job.frame.data)
         )
         self._decoding: deque[_Decoding] = deque()
-        self._batcher: Batcher[_Ready] = Batcher(
-            limits.max_batch_size, limits.max_batch_age_seconds
-        )
         self._decoders = ThreadPoolExecutor(limits.decode_threads, thread_name_prefix="decode")
         self._inference = ThreadPoolExecutor(1, thread_name_prefix="inference")
         self._running: Future[None] | None = None
@@ -184,20 +181,22 @@ class Pipeline:
 
     def _run(self) -> None:
         while (batch := self._gather()) is not None:
-            if batch:
-                self._process(batch)
+            self._process(batch)
 
     def _gather(self) -> list[_Ready] | None:
-        """Return the next batch, an empty list after a while without one, None at the end."""
-        while not self._batcher.ready(self._clock()):
-            due = self._batcher.seconds_until_due(self._clock())
-            decoding = self._next(_IDLE_WAIT_SECONDS if due is None else due)
+        """Return the next batch, once it is full or its first frame has waited; None at the end."""
+        batch: list[_Ready] = []
+        due_at = math.inf
+        while len(batch) < self._limits.max_batch_size and (now := self._clock()) < due_at:
+            decoding = self._next(min(_IDLE_WAIT_SECONDS, due_at - now))
             if self._stopping:
                 return None
-            ready = self._finish_decoding(decoding) if decoding is not None else None
+            ready = None if decoding is None else self._finish_decoding(decoding)
             if ready is not None:
-                self._batcher.add(ready, self._clock())
-        return self._batcher.take()
+                if not batch:
+                    due_at = self._clock() + self._limits.max_batch_age_seconds
+                batch.append(ready)
+        return batch
 
     def _next(self, timeout_seconds: float) -> _Decoding | None:
         with self._changed:

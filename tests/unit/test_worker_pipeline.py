@@ -62,6 +62,10 @@ class Bench:
     def stored(self, camera: str = "gate") -> list[int]:
         return [result.sequence for result in self.sink.results.get(camera, [])]
 
+    def decoded(self) -> float | None:
+        labels = {"stage": "decode"}
+        return self.registry.get_sample_value("seedstream_stage_seconds_count", labels)
+
     def skipped(self, reason: str) -> float | None:
         labels = {"camera": "gate", "reason": reason}
         return self.registry.get_sample_value("seedstream_frames_skipped_total", labels)
@@ -91,6 +95,33 @@ def test_frames_are_stored_in_order_and_their_positions_done(start: Start) -> No
     assert bench.stored() == list(range(20))
     assert bench.positions.committable() == {0: 20}
     assert max(bench.segmenter.batches) <= 2
+
+
+def test_a_batch_goes_when_it_is_full(start: Start) -> None:
+    bench = start(running=False, max_batch_size=3, max_batch_age_seconds=60)
+    for number in range(6):
+        bench.put(number)
+    bench.pipeline.start()
+    bench.wait_done()
+    assert bench.segmenter.batches == [3, 3]
+    assert bench.stored() == list(range(6))
+
+
+def test_a_batch_that_is_not_full_goes_when_its_first_frame_has_waited(start: Start) -> None:
+    bench = start(running=False, max_batch_size=3, max_batch_age_seconds=0.1)
+    bench.put(0)
+    bench.put(1)
+    wait_until(lambda: bench.decoded() == 2, what="both decoded")
+    began = time.monotonic()
+    bench.pipeline.start()
+    bench.wait_done()
+    assert bench.segmenter.batches == [2]
+    assert time.monotonic() - began >= 0.1
+    began = time.monotonic()
+    bench.put(2)
+    bench.wait_done()
+    assert bench.segmenter.batches == [2, 1]
+    assert time.monotonic() - began >= 0.1, "the age counts anew"
 
 
 def test_a_result_tells_frame_model_and_instances(start: Start) -> None:
