@@ -6,6 +6,7 @@ Libraries: prometheus-client, python-json-logger.
 import contextlib
 import http.server
 import logging
+import os
 import queue
 import re
 import signal
@@ -20,6 +21,8 @@ from prometheus_client.exposition import choose_encoder
 from pythonjsonlogger.json import JsonFormatter
 
 from contract.errors import ConfigurationError
+
+log = logging.getLogger(__name__)
 
 EXIT_OK = 0
 EXIT_FAILED = 1
@@ -85,6 +88,46 @@ class Shutdown:
             self._wake.get(timeout=max(0.0, timeout_seconds))
             self._wake.put(None)  # for the next call, and for other threads that wait
         return self._requested
+
+
+class ExitDeadline:
+    """Ends the process at once when it has not left by itself in time, even when a thread hangs.
+
+    At its exit the interpreter waits for every thread of a pool, and a call into the network that
+    hangs never returns; nor does the answer of a Kafka that has gone silent end in time.
+
+    Args:
+        seconds: How long leaving may take, in seconds.
+        end: Ends the process with an exit code, without waiting for anything.
+    """
+
+    def __init__(self, seconds: float, end: Callable[[int], object] = os._exit) -> None:
+        self._seconds = seconds
+        self._end = end
+        self._hanging = False
+        self._timer = threading.Timer(seconds, self._end_at_once)
+        self._timer.daemon = True
+
+    def begin(self) -> None:
+        """Start the time: from here on the process only leaves."""
+        self._timer.start()
+
+    def note(self, *, ended: bool) -> None:
+        """Note whether a part ended; one that did not will hold up the interpreter."""
+        self._hanging = self._hanging or not ended
+
+    def left(self) -> None:
+        """All is cleaned up: call the time off, unless a part hangs."""
+        if not self._hanging:
+            self._timer.cancel()
+
+    def _end_at_once(self) -> None:
+        log.error(
+            "a thread still hangs %g s after the end of the work: the process ends without it; "
+            "what was not stored is not committed", self._seconds,
+        )  # fmt: skip
+        logging.shutdown()
+        self._end(EXIT_FAILED)
 
 
 _STOP_SECONDS = 0.05

@@ -13,10 +13,12 @@ from dataclasses import dataclass
 
 from contract.errors import InvalidMessageError
 from contract.frame import Frame, decode_frame
+from workers.dead_letters import DeadLetters
 from workers.metrics import WorkerMetrics
-from workers.ports import DeadLetterBox, Source, Work
+from workers.pipeline import Pipeline
 from workers.rebalance import Change, Event
 from workers.records import Job, OffsetTracker, Record
+from workers.source import KafkaSource
 
 log = logging.getLogger(__name__)
 
@@ -54,9 +56,9 @@ class Loop:
 
     Args:
         source: Where records come from.
-        work: What processes the frames.
+        pipeline: What processes the frames.
         dead_letters: Where invalid records go.
-        positions: What is done, shared with ``work`` and ``dead_letters``.
+        positions: What is done, shared with ``pipeline`` and ``dead_letters``.
         metrics: Counts.
         rules: Settings.
         progress: Set by the others when positions are done.
@@ -66,9 +68,9 @@ class Loop:
 
     def __init__(
         self,
-        source: Source,
-        work: Work,
-        dead_letters: DeadLetterBox,
+        source: KafkaSource,
+        pipeline: Pipeline,
+        dead_letters: DeadLetters,
         positions: OffsetTracker,
         metrics: WorkerMetrics,
         rules: Rules,
@@ -78,7 +80,7 @@ class Loop:
         wall_clock: Callable[[], float] = time.time,
     ) -> None:
         self._source = source
-        self._work = work
+        self._pipeline = pipeline
         self._dead_letters = dead_letters
         self._positions = positions
         self._metrics = metrics
@@ -149,12 +151,12 @@ class Loop:
         Returns:
             What may be committed of the partitions.
         """
-        self._work.abandon_waiting(partitions)
+        self._pipeline.abandon_waiting(partitions)
         give_up_at = self._clock() + self._rules.drain_seconds
         while (
             self._positions.in_flight(partitions)
             and self._clock() < min(give_up_at, self._end_by)
-            and not self._work.ended
+            and not self._pipeline.ended
         ):
             self.turned_at = self._clock()
             if self._end_requested():
@@ -169,7 +171,7 @@ class Loop:
 
     def _beat(self) -> None:
         self.turned_at = self._clock()
-        self._work.check()
+        self._pipeline.check()
         self._dead_letters.check()
 
     def _wait(self, seconds: float) -> None:
@@ -181,7 +183,7 @@ class Loop:
             return 0
         if self._rules.max_age_seconds is not None:
             return self._rules.max_poll_records  # live: newcomers push out the oldest
-        return min(self._work.room, self._rules.max_poll_records)
+        return min(self._pipeline.room, self._rules.max_poll_records)
 
     def _admit(self, record: Record) -> None:
         position = self._positions.begin(record.partition, record.number, record.timestamp_seconds)
@@ -206,7 +208,7 @@ class Loop:
             self._positions.finish(position)
             self._warn_old(frame.camera, now - reference)
             return
-        self._work.put(Job(record, position, frame, reference))
+        self._pipeline.put(Job(record, position, frame, reference))
 
     def _follow(self, event: Event) -> None:
         self._metrics.rebalances.inc()
@@ -214,7 +216,7 @@ class Loop:
         if event.change is Change.ASSIGNED:
             self._positions.assign(event.partitions)
             return
-        self._work.abandon_waiting(event.partitions)
+        self._pipeline.abandon_waiting(event.partitions)
         self._positions.drop(event.partitions)
         self._metrics.forget_partitions(event.partitions)
 

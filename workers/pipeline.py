@@ -18,11 +18,12 @@ from typing import Any, NamedTuple
 from contract.errors import InvalidMessageError
 from contract.result import Instance, Result
 from segmentation.decode import Image, decode_image
+from segmentation.segmenter import Segmenter
+from workers.dead_letters import DeadLetters
 from workers.fair_queue import FairQueue
 from workers.metrics import WorkerMetrics
-from workers.ports import DeadLetterBox, Segmenter, Sink
 from workers.records import Job, OffsetTracker
-from workers.sink import Outcome
+from workers.sink import Outcome, RedisSink
 
 _IDLE_WAIT_SECONDS = 1.0
 _MAX_DECODE_SECONDS = 60.0
@@ -76,8 +77,8 @@ class Pipeline:
     def __init__(
         self,
         segmenter: Segmenter,
-        sink: Sink,
-        dead_letters: DeadLetterBox,
+        sink: RedisSink,
+        dead_letters: DeadLetters,
         positions: OffsetTracker,
         metrics: WorkerMetrics,
         limits: Limits,
