@@ -19,6 +19,7 @@ from contract.process import (
     Shutdown,
     configure_logging,
 )
+from contract.settings import warn_of_unknown_variables
 from segmentation.engines.onnx import OnnxEngine
 from segmentation.segmenter import Segmenter
 from workers import sink
@@ -35,6 +36,12 @@ log = logging.getLogger(__name__)
 
 _CUDA_BATCH = 8
 _CPU_BATCH = 1
+
+_CLUSTER_THREADS = 2
+"""Frames of a batch that are clustered side by side."""
+
+_STANDSTILL_SECONDS = 60.0
+"""Longest time that the loop or the network may stand still before ``/healthz`` fails."""
 
 _LEAVE_SECONDS = 8.0
 """How long the end may take after the drain."""
@@ -77,7 +84,7 @@ def build_inference(settings: WorkerSettings) -> Inference:
         engine,
         score_threshold=settings.score_threshold,
         resize=settings.resize,
-        threads=settings.cluster_threads,
+        threads=_CLUSTER_THREADS,
     )
 
     def warm_up() -> None:
@@ -150,12 +157,12 @@ class Worker:
         """
         if self._loop is None or self._pipeline is None:
             return None
-        longest = self._settings.liveness_seconds
-        still = self._clock() - self._loop.turned_at
-        if still > longest:
+        still, busy = self._clock() - self._loop.turned_at, self._pipeline.busy_seconds
+        if still > _STANDSTILL_SECONDS:
             return f"the loop has not turned for {still:.0f} s"
-        busy = self._pipeline.busy_seconds
-        return f"the network has been at one batch for {busy:.0f} s" if busy > longest else None
+        if busy > _STANDSTILL_SECONDS:
+            return f"the network has been at one batch for {busy:.0f} s"
+        return None
 
     def ready(self) -> str | None:
         """Answer ``/readyz``: what is still missing, if anything."""
@@ -256,16 +263,13 @@ class Worker:
         self._progress.set()
 
     def _limits(self) -> Limits:
-        settings, batch_size = self._settings, self._inference.max_batch_size
+        settings = self._settings
         live = settings.mode == "live"
         return Limits(
             max_waiting_frames=settings.max_waiting_frames,
             max_waiting_bytes=settings.max_waiting_bytes,
-            max_decoded_frames=settings.max_decoded_frames or batch_size,
-            max_batch_size=batch_size,
-            max_batch_age_seconds=settings.max_batch_age_seconds,
+            max_batch_size=self._inference.max_batch_size,
             max_frame_pixels=settings.max_frame_pixels,
-            decode_threads=settings.decode_threads,
             max_age_seconds=settings.max_age_seconds if live else None,
             old_after_seconds=settings.old_after_seconds if live else None,
         )
@@ -276,9 +280,7 @@ class Worker:
             max_age_seconds=settings.max_age_seconds if settings.mode == "live" else None,
             max_frame_bytes=settings.max_frame_bytes,
             max_poll_records=settings.max_poll_records,
-            commit_interval_seconds=settings.commit_interval_seconds,
             drain_seconds=settings.drain_seconds,
-            camera_series_seconds=settings.camera_series_seconds,
         )
 
 
@@ -288,7 +290,7 @@ def _metrics(
     ProcessCollector(registry=registry)
     PlatformCollector(registry=registry)
     GCCollector(registry=registry)
-    metrics = WorkerMetrics(registry, max_cameras=settings.max_camera_series, clock=time.monotonic)
+    metrics = WorkerMetrics(registry)
     model = inference.segmenter.reference
     metrics.model_info.labels(model.name, model.version, inference.provider).set(1)
     return metrics
@@ -312,6 +314,7 @@ def run(
         ConfigurationError: The worker cannot run as configured.
     """
     configure_logging("worker", settings.log_level, settings.log_format)
+    warn_of_unknown_variables(type(settings))
     shutdown = Shutdown()
     shutdown.install()
     deadline = ExitDeadline(_LEAVE_SECONDS)

@@ -25,6 +25,9 @@ log = logging.getLogger(__name__)
 MAX_TRACKED = 20_000
 """Most positions held in memory: in live mode, skipped ones behind a frame that still runs."""
 
+_CAMERA_SERIES_SECONDS = 300.0
+"""Metrics of a camera vanish this long after its last frame."""
+
 _BUSY_SECONDS = 0.02
 _HOUSEKEEPING_SECONDS = 1.0
 _WARN_SECONDS = 60.0
@@ -37,14 +40,14 @@ class Rules:
 
     Attributes:
         max_age_seconds: None in ``complete`` mode.
+        commit_interval_seconds: Shortest time between two commits of positions, in seconds.
     """
 
     max_age_seconds: float | None
     max_frame_bytes: int
     max_poll_records: int
-    commit_interval_seconds: float
     drain_seconds: float
-    camera_series_seconds: float
+    commit_interval_seconds: float = 0.5
 
 
 class Loop:
@@ -234,7 +237,7 @@ class Loop:
         self.joined = self.joined or self._source.joined
         for partition in self._positions.owned:
             self._show_lag(partition)
-        for camera in self._metrics.forget_cameras(self._rules.camera_series_seconds):
+        for camera in self._metrics.forget_cameras(_CAMERA_SERIES_SECONDS):
             self._warned.pop(camera, None)
 
     def _show_lag(self, partition: int) -> None:

@@ -4,18 +4,15 @@ Library: prometheus-client.
 """
 
 import threading
+import time
 from collections.abc import Callable, Collection, Mapping
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.metrics import MetricWrapperBase
 
 STAGES = ("fetch", "decode", "infer", "cluster", "store")
-"""Stages of ``seedstream_stage_seconds``: fetch, infer, cluster and store are of a batch, decode of
-a frame. ``fetch`` runs from the record's time stamp in Kafka to its arrival in the worker."""
-
-SKIP_REASONS = ("too_old", "superseded", "out_of_order")
-"""Reasons of ``seedstream_frames_skipped_total``: older than the set age; pushed out by newer
-frames under overload; older than what Redis already holds of this camera."""
+"""Stages of ``seedstream_stage_seconds``: fetch and decode are of a frame, the others of a batch.
+``fetch`` runs from the record's time stamp in Kafka to its arrival in the worker."""
 
 OTHER = "other"
 """Label of cameras beyond the bound on series."""
@@ -35,7 +32,11 @@ class WorkerMetrics:
     """
 
     def __init__(
-        self, registry: CollectorRegistry, *, max_cameras: int, clock: Callable[[], float]
+        self,
+        registry: CollectorRegistry,
+        *,
+        max_cameras: int = 1000,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._max_cameras = max_cameras
         self._clock = clock
@@ -49,7 +50,8 @@ class WorkerMetrics:
         )
         self.frames_skipped = Counter(
             "seedstream_frames_skipped",
-            "Frames left out on purpose, by reason.",
+            "Frames left out on purpose: too_old (older than the set age), superseded (newer ones "
+            "took their place under overload), out_of_order (older than what Redis holds).",
             ["camera", "reason"],
             registry=registry,
         )

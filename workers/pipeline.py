@@ -25,6 +25,7 @@ from workers.metrics import WorkerMetrics
 from workers.records import Job, OffsetTracker
 from workers.sink import Outcome, RedisSink
 
+_DECODE_THREADS = 2
 _IDLE_WAIT_SECONDS = 1.0
 _MAX_DECODE_SECONDS = 60.0
 
@@ -34,19 +35,19 @@ class Limits:
     """The bounds of the pipeline; their meaning is that of the settings of the same name.
 
     Attributes:
+        max_batch_size: Most frames of a batch; as many are decoded ahead of the network.
+        max_batch_age_seconds: How long the first frame of a batch waits for others, in seconds.
         max_age_seconds: None in ``complete`` mode.
         old_after_seconds: None in ``complete`` mode.
     """
 
     max_waiting_frames: int
     max_waiting_bytes: int
-    max_decoded_frames: int
     max_batch_size: int
-    max_batch_age_seconds: float
     max_frame_pixels: int
-    decode_threads: int
     max_age_seconds: float | None
     old_after_seconds: float | None
+    max_batch_age_seconds: float = 0.02
 
 
 class _Decoding(NamedTuple):
@@ -101,7 +102,7 @@ class Pipeline:
             limits.max_waiting_frames, limits.max_waiting_bytes, lambda job: len(job.frame.data)
         )
         self._decoding: deque[_Decoding] = deque()
-        self._decoders = ThreadPoolExecutor(limits.decode_threads, thread_name_prefix="decode")
+        self._decoders = ThreadPoolExecutor(_DECODE_THREADS, thread_name_prefix="decode")
         self._inference = ThreadPoolExecutor(1, thread_name_prefix="inference")
         self._running: Future[None] | None = None
         self._stopping = False
@@ -217,7 +218,7 @@ class Pipeline:
 
     def _decode_ahead(self) -> None:
         """Keep the decoders busy; the caller holds the lock."""
-        while not self._stopping and len(self._decoding) < self._limits.max_decoded_frames:
+        while not self._stopping and len(self._decoding) < self._limits.max_batch_size:
             job, gave_way = self._waiting.take(self._gives_way)
             for each in gave_way:
                 self._skip(each, "superseded")

@@ -55,11 +55,10 @@ class Bench:
             max_age_seconds=max_age_seconds,
             max_frame_bytes=100_000,
             max_poll_records=64,
-            commit_interval_seconds=0,
             drain_seconds=5,
-            camera_series_seconds=60,
+            commit_interval_seconds=0,
         )
-        metrics = WorkerMetrics(self.registry, max_cameras=10, clock=self.clock)
+        metrics = WorkerMetrics(self.registry, clock=self.clock)
         self.loop = Loop(
             self.source, self.work, self.dead, self.positions, metrics, rules, self.progress,
             clock=self.clock, wall_clock=self.wall,

@@ -35,8 +35,7 @@ class Bench:
         self.registry = CollectorRegistry()
         given = {
             "max_waiting_frames": 4, "max_waiting_bytes": 1_000_000,
-            "max_decoded_frames": 2, "max_batch_size": 2,
-            "max_batch_age_seconds": 0.01, "max_frame_pixels": 10_000, "decode_threads": 2,
+            "max_batch_size": 2, "max_batch_age_seconds": 0.01, "max_frame_pixels": 10_000,
             "max_age_seconds": None, "old_after_seconds": None,
         }  # fmt: skip
         self.pipeline = Pipeline(
@@ -44,7 +43,7 @@ class Bench:
             self.sink,
             self.dead,
             self.positions,
-            WorkerMetrics(self.registry, max_cameras=10, clock=time.monotonic),
+            WorkerMetrics(self.registry),
             Limits(**(given | limits)),  # type: ignore[arg-type]
             on_progress=lambda: None,
         )
@@ -180,7 +179,7 @@ def test_while_the_network_works_on_one_frame_of_a_burst_the_next_one_is_decoded
         return decode(frame, max_pixels=max_pixels)
 
     monkeypatch.setattr(pipeline, "decode_image", note)
-    bench = start(FakeSegmenter(gate=gate), running=False, max_batch_size=1, max_decoded_frames=1)
+    bench = start(FakeSegmenter(gate=gate), running=False, max_batch_size=1)
     for number in range(4):
         bench.put(number)
     bench.pipeline.start()
@@ -196,7 +195,7 @@ def test_under_overload_in_live_mode_the_newest_frames_win(start: Start) -> None
     gate = threading.Event()
     bench = start(
         FakeSegmenter(gate=gate),
-        max_age_seconds=60.0, max_batch_size=1, max_decoded_frames=1, max_waiting_frames=2,
+        max_age_seconds=60.0, max_batch_size=1, max_waiting_frames=2,
     )  # fmt: skip
     bench.put(0)
     assert bench.segmenter.entered.wait(5)
@@ -215,7 +214,7 @@ def test_in_live_mode_an_old_waiting_frame_gives_way_to_a_newer_one_of_its_camer
     gate = threading.Event()
     bench = start(
         FakeSegmenter(gate=gate),
-        max_age_seconds=60.0, old_after_seconds=0.5, max_batch_size=1, max_decoded_frames=1,
+        max_age_seconds=60.0, old_after_seconds=0.5, max_batch_size=1,
         max_waiting_frames=50,
     )  # fmt: skip
     bench.put(0)
@@ -239,7 +238,7 @@ def test_in_live_mode_even_a_decoded_frame_that_grew_old_gives_way_to_a_newer_on
     gate = threading.Event()
     bench = start(
         FakeSegmenter(gate=gate),
-        max_age_seconds=60.0, old_after_seconds=0.5, max_batch_size=1, max_decoded_frames=1,
+        max_age_seconds=60.0, old_after_seconds=0.5, max_batch_size=1,
     )  # fmt: skip
     bench.put(0)
     assert bench.segmenter.entered.wait(5)
@@ -284,7 +283,7 @@ def test_frames_of_a_partition_that_has_gone_are_not_processed(start: Start) -> 
 
 def test_abandoned_frames_are_left_to_others(start: Start) -> None:
     gate = threading.Event()
-    bench = start(FakeSegmenter(gate=gate), max_batch_size=1, max_decoded_frames=1)
+    bench = start(FakeSegmenter(gate=gate), max_batch_size=1)
     bench.put(0)
     assert bench.segmenter.entered.wait(5)
     for number in range(1, 5):
@@ -298,7 +297,7 @@ def test_abandoned_frames_are_left_to_others(start: Start) -> None:
 
 def test_the_room_shrinks_as_frames_wait(start: Start) -> None:
     gate = threading.Event()
-    bench = start(FakeSegmenter(gate=gate), max_batch_size=1, max_decoded_frames=1)
+    bench = start(FakeSegmenter(gate=gate), max_batch_size=1)
     bench.put(0)
     assert bench.segmenter.entered.wait(5)
     bench.put(1)
@@ -312,7 +311,7 @@ def test_in_complete_mode_the_room_ends_when_the_bytes_do_and_nothing_is_lost(st
     gate = threading.Event()
     bench = start(
         FakeSegmenter(gate=gate),
-        max_batch_size=1, max_decoded_frames=1, max_waiting_bytes=len(jpeg()),
+        max_batch_size=1, max_waiting_bytes=len(jpeg()),
     )  # fmt: skip
     bench.put(0)
     assert bench.segmenter.entered.wait(5)
@@ -329,7 +328,7 @@ def test_in_live_mode_a_newcomer_pushes_out_what_its_bytes_need(start: Start) ->
     gate = threading.Event()
     bench = start(
         FakeSegmenter(gate=gate), max_age_seconds=60.0,
-        max_batch_size=1, max_decoded_frames=1, max_waiting_bytes=2 * len(jpeg()),
+        max_batch_size=1, max_waiting_bytes=2 * len(jpeg()),
     )  # fmt: skip
     bench.put(0)
     assert bench.segmenter.entered.wait(5)

@@ -38,6 +38,24 @@ def test_all_wrong_settings_are_listed_at_once(
     assert "hunter2" not in text
 
 
+def test_two_settings_bound_what_is_read_and_what_waits(model: Path) -> None:
+    settings = load_settings(WorkerSettings, model=model, max_waiting_frames=8, buffer_mebibytes=32)
+    assert settings.max_poll_records == 16
+    assert settings.max_waiting_bytes == 16 << 20
+    assert settings.fetch_max_bytes == 4 << 20
+    assert settings.max_partition_fetch_bytes == 1 << 20
+
+
+def test_what_replaced_a_removed_setting_is_a_setting_or_a_constant() -> None:
+    assert not WorkerSettings.removed.keys() & WorkerSettings.model_fields.keys()
+    for name, instead in WorkerSettings.removed.items():
+        words = instead.removeprefix("follows from ").split()
+        variables = [word for word in words if word.startswith("WORKER_")]
+        assert words[0] == "always" or variables, name
+        for variable in variables:
+            assert variable.removeprefix("WORKER_").lower() in WorkerSettings.model_fields
+
+
 def test_without_a_model_the_fault_names_the_setting() -> None:
     with pytest.raises(ConfigurationError, match="WORKER_MODEL"):
         load_settings(WorkerSettings)
