@@ -30,9 +30,9 @@ import yaml
 from benchmarks.environment import RESULTS, ROOT, describe
 from contract.result import DOCUMENT_FIELD, Result, decode_result, results_key
 from stack.broker import Broker
-from stack.choice import start_broker
-from stack.redis import RedisServer, start_redis
-from stack.server import Server, spawn
+from stack.broker_choice import start_broker
+from stack.child_process import Server, spawn
+from stack.redis_server import RedisServer, start_redis
 
 CLIP = ROOT / "assets" / "vtest_clip.mp4"
 MODEL = ROOT / "artifacts" / "street" / "1"

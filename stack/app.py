@@ -9,12 +9,12 @@ from rich.console import Console
 from contract.errors import UnavailableError
 from contract.kafka import DEAD_TOPIC, FRAMES_TOPIC
 from contract.process import EXIT_FAILED, EXIT_OK
-from stack.choice import BrokerKind, start_broker
+from stack.broker_choice import BrokerKind, start_broker
+from stack.child_process import Server
 from stack.interrupts import EXIT_INTERRUPTED, interruptible
 from stack.ports import require_free
-from stack.redis import start_redis
-from stack.server import Server
-from stack.state import (
+from stack.redis_server import start_redis
+from stack.state_file import (
     ServerRecord,
     State,
     boot_id,

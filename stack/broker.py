@@ -11,7 +11,7 @@ from kafka.errors import KafkaError, TopicAlreadyExistsError
 
 from contract.errors import UnavailableError
 from contract.kafka import MAX_RECORD_BYTES
-from stack.server import POLL_SECONDS, Server, StartError, died
+from stack.child_process import POLL_SECONDS, Server, StartError, died
 
 START_SECONDS = 60.0
 """How long a broker may take until it answers; a real one takes 3 s on an idle machine."""

@@ -10,9 +10,9 @@ from pathlib import Path
 
 from contract.errors import UnavailableError
 from stack.broker import Broker, wait_until_answering
+from stack.child_process import spawn
 from stack.launch import Home, launch
 from stack.ports import LOCALHOST
-from stack.server import spawn
 
 START_SECONDS = 15.0
 _NAME = "embedded broker (Tansu)"

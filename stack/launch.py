@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
+from stack.child_process import Server, StartError
 from stack.ports import free_ports, require_free
-from stack.server import Server, StartError
 
 ATTEMPTS = 5
 """How often a free port is chosen: another process may take it before the server does."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from rich import box
 from rich.table import Table
 
-from stack.metrics import NOTHING, Samples, quantile
+from stack.samples import NOTHING, Samples, quantile
 
 WINDOW_SECONDS = 5.0
 """Rates and latencies are over the last so many seconds."""

@@ -10,8 +10,8 @@ import pytest
 
 from stack.broker import Broker
 from stack.jars import missing_programs
-from stack.kafka import start_kafka
-from stack.redis import RedisServer, start_redis
+from stack.kafka_server import start_kafka
+from stack.redis_server import RedisServer, start_redis
 
 REQUIRE_ALL = "SEEDSTREAM_REQUIRE_ALL"
 """Set in CI, where everything is there: a skipped test then counts as a failed one."""

@@ -17,7 +17,7 @@ from PIL import Image
 from stack.broker import Broker, admin_client
 from stack.jars import missing_programs
 from stack.ports import free_ports
-from stack.redis import RedisServer, start_redis
+from stack.redis_server import RedisServer, start_redis
 
 ACCOUNT = re.compile(
     r"^(\w+): captured (\d+) = published (\d+) \+ dropped (\d+).*\n"

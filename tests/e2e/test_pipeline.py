@@ -15,7 +15,7 @@ from kafka import KafkaConsumer, KafkaProducer
 
 from contract.kafka import DEAD_REASON_HEADER
 from stack.broker import Broker
-from stack.redis import RedisServer
+from stack.redis_server import RedisServer
 from tests.e2e.processes import Process, connect, results, wait_until
 
 FRAMES = 60

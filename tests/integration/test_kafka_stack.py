@@ -16,9 +16,9 @@ from contract.errors import ConfigurationError, UnavailableError
 from contract.kafka import MAX_RECORD_BYTES
 from stack import jars
 from stack.broker import Broker, admin_client, create_topic, delete_topics
-from stack.choice import start_broker
-from stack.kafka import start_kafka
-from stack.server import ProcessIdentity
+from stack.broker_choice import start_broker
+from stack.child_process import ProcessIdentity
+from stack.kafka_server import start_kafka
 
 
 def port_answers(address: str) -> bool:
@@ -151,7 +151,7 @@ def test_a_killed_broker_is_noticed(kafka: Broker) -> None:
 
 def test_kafka_dies_with_the_process_that_started_it(kafka: Broker) -> None:
     program = (
-        "from stack.kafka import start_kafka\n"
+        "from stack.kafka_server import start_kafka\n"
         "import time\n"
         "broker = start_kafka()\n"
         "print(broker.pid, broker.folder, flush=True)\n"

@@ -18,7 +18,7 @@ from producer.metrics import DROP_REASONS
 from producer.scene import Scene
 from stack.broker import Broker, admin_client
 from stack.jars import missing_programs
-from stack.kafka import start_kafka
+from stack.kafka_server import start_kafka
 from stack.ports import free_ports
 from tests.e2e.processes import Process, wait_until
 from tests.scenes import write_video

@@ -24,7 +24,7 @@ from contract.result import (
     stream_id,
 )
 from stack.broker import Broker
-from stack.redis import RedisServer
+from stack.redis_server import RedisServer
 from viewer.history import JoinCounts, join
 from viewer.render import run
 from viewer.settings import ViewerSettings

@@ -22,9 +22,9 @@ from contract.result import (
     latest_key,
     results_key,
 )
+from stack.child_process import spawn
 from stack.ports import free_ports
-from stack.redis import RedisServer, start_redis
-from stack.server import spawn
+from stack.redis_server import RedisServer, start_redis
 from tests.fakes import wait_until
 from workers.sink import Outcome, RedisSink, connect
 

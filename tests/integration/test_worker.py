@@ -13,9 +13,9 @@ from kafka import KafkaProducer
 from contract.frame import encode_frame
 from contract.kafka import MAX_RECORD_BYTES
 from stack.broker import Broker
-from stack.kafka import start_kafka
+from stack.kafka_server import start_kafka
 from stack.ports import free_ports
-from stack.redis import RedisServer, start_redis
+from stack.redis_server import RedisServer, start_redis
 from tests.fakes import jpeg, make_frame, wait_until
 from tests.integration.worker_process import Line, WorkerProcess, sequences
 

@@ -1,6 +1,6 @@
 from rich.console import Console
 
-from stack.metrics import Samples
+from stack.samples import Samples
 from stack.table import WINDOW_SECONDS, History, Moment, Row, plain, summary_line, table
 
 

@@ -6,9 +6,17 @@ from pathlib import Path
 
 import pytest
 
+from stack.child_process import (
+    ProcessIdentity,
+    Server,
+    StartError,
+    check_alive,
+    died,
+    log_tail,
+    spawn,
+)
+from stack.demo.settings import DemoOptions, check
 from stack.jars import cache_folder, missing_programs
-from stack.options import DemoOptions, check
-from stack.server import ProcessIdentity, Server, StartError, check_alive, died, log_tail, spawn
 
 
 def python(code: str, log_path: Path) -> Server:

@@ -12,9 +12,10 @@ from rich.console import Console
 from contract.errors import UnavailableError
 from contract.kafka import DEAD_TOPIC, FRAMES_TOPIC
 from contract.process import EXIT_FAILED, EXIT_OK, redact
-from stack.accounts import Accounts
 from stack.broker import create_topic, delete_topics
-from stack.children import (
+from stack.broker_choice import start_broker
+from stack.child_process import POLL_SECONDS, Server, check_alive, died
+from stack.demo.children import (
     CAMERAS,
     PRODUCER_DRAIN_SECONDS,
     STREET,
@@ -26,13 +27,12 @@ from stack.children import (
     start_worker,
     write_cameras,
 )
-from stack.choice import start_broker
+from stack.demo.live_table import Watch
+from stack.demo.settings import DemoOptions, check
+from stack.frame_ledger import Accounts
 from stack.interrupts import EXIT_INTERRUPTED, ignore_interrupts, interruptible
-from stack.metrics import NOTHING, is_ready, last_values, scrape
-from stack.options import DemoOptions, check
-from stack.redis import check_redis, start_redis
-from stack.server import POLL_SECONDS, Server, check_alive, died
-from stack.watch import Watch
+from stack.redis_server import check_redis, start_redis
+from stack.samples import NOTHING, is_ready, last_values, scrape
 
 __all__ = ["DemoOptions", "run_demo"]
 

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from stack.metrics import Samples
+from stack.samples import Samples
 
 
 @dataclass(frozen=True)

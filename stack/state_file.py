@@ -8,8 +8,8 @@ from pathlib import Path
 import msgspec
 
 from contract.errors import ConfigurationError
+from stack.child_process import ProcessIdentity, Server
 from stack.jars import cache_folder
-from stack.server import ProcessIdentity, Server
 
 
 class ServerRecord(msgspec.Struct, frozen=True):

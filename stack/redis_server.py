@@ -8,9 +8,9 @@ import redis
 
 from contract.errors import ConfigurationError, UnavailableError
 from contract.process import redact
+from stack.child_process import POLL_SECONDS, Server, StartError, died, spawn
 from stack.launch import Home, launch
 from stack.ports import LOCALHOST
-from stack.server import POLL_SECONDS, Server, StartError, died, spawn
 
 MAX_MEMORY_MEGABYTES = 256
 START_SECONDS = 10.0

@@ -172,7 +172,7 @@ def spawn(
         sys.executable,
         "-I",
         "-S",
-        str(Path(__file__).with_name("guard.py")),
+        str(Path(__file__).with_name("parent_death_guard.py")),
         str(os.getpid()),
     ]
     log_path.parent.mkdir(parents=True, exist_ok=True)

@@ -8,7 +8,7 @@ from contract.errors import UnavailableError
 from stack.broker import Broker
 from stack.embedded import start_embedded
 from stack.jars import KAFKA_VERSION, fetch_jars, jars_present, missing_programs
-from stack.kafka import start_kafka
+from stack.kafka_server import start_kafka
 
 BrokerKind = Literal["auto", "kafka", "embedded"]
 """``kafka``: Apache Kafka or an error; ``embedded``: Tansu; ``auto``: the first that can run."""

@@ -7,10 +7,10 @@ from pathlib import Path
 from contract.errors import UnavailableError
 from contract.kafka import MAX_RECORD_BYTES
 from stack.broker import START_SECONDS, Broker, wait_until_answering
+from stack.child_process import StartError, log_tail, spawn
 from stack.jars import KAFKA_VERSION, fetch_jars, missing_java
 from stack.launch import Home, launch
 from stack.ports import LOCALHOST, free_ports
-from stack.server import StartError, log_tail, spawn
 
 HEAP_MEGABYTES = 512
 FORMAT_SECONDS = 60.0

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import yaml
 
-from stack.metrics import environment
+from stack.child_process import Server, StartError, spawn
 from stack.ports import free_ports
-from stack.server import Server, StartError, spawn
+from stack.samples import environment
 
 STREET, SYNTHETIC = "street", "synthetic"
 CAMERAS = [STREET, SYNTHETIC]

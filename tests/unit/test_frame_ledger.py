@@ -2,8 +2,8 @@ from pathlib import Path
 
 import pytest
 
-from stack.accounts import Accounts
-from stack.metrics import FILES_VARIABLE, Samples, environment, quantile
+from stack.frame_ledger import Accounts
+from stack.samples import FILES_VARIABLE, Samples, environment, quantile
 
 
 def samples(values: dict[tuple[str, ...], float]) -> Samples:

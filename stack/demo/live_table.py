@@ -10,9 +10,9 @@ from rich.live import Live
 
 from contract.errors import InvalidMessageError, UnavailableError
 from contract.result import decode_result, latest_key
-from stack.children import CAMERAS, Child
-from stack.metrics import NOTHING, scrape
-from stack.server import POLL_SECONDS, Server, check_alive
+from stack.child_process import POLL_SECONDS, Server, check_alive
+from stack.demo.children import CAMERAS, Child
+from stack.samples import NOTHING, scrape
 from stack.table import History, Moment, plain, row, summary_line, table
 
 REFRESH_SECONDS = 1.0
