@@ -1,4 +1,4 @@
-"""A running child process of the stack: where it answers, whether it lives, how it ends."""
+"""A child process: started with its log in a file, watched, signalled, and ended within a bound."""
 
 import contextlib
 import os
@@ -7,11 +7,11 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 import msgspec
 
@@ -24,7 +24,7 @@ KILL_SECONDS = 5.0
 
 
 class StartError(UnavailableError):
-    """A server did not come up, or a child died; the message carries the tail of its log."""
+    """A child did not come up, or died; the message carries the tail of its log."""
 
 
 class ProcessIdentity(msgspec.Struct, frozen=True):
@@ -63,23 +63,73 @@ class ProcessIdentity(msgspec.Struct, frozen=True):
 
 
 @dataclass(kw_only=True)
-class Server:
-    """A running child process; a context manager that stops it.
+class ChildProcess:
+    """A running process; a context manager that stops it.
 
     Attributes:
         name: What it is, for messages.
-        address: HOST:PORT that it answers on; empty for a process without one.
         identity: The process.
         log_path: Everything it wrote.
+        address: HOST:PORT that it answers on; empty for a process without one.
         folder: Its own folder, removed after the stop; None keeps everything.
     """
 
     name: str
-    address: str
     identity: ProcessIdentity
     log_path: Path
+    address: str = ""
     folder: Path | None = None
     _process: "subprocess.Popen[bytes] | None" = field(default=None, repr=False)
+
+    @classmethod
+    def spawn(
+        cls,
+        name: str,
+        command: Sequence[str],
+        *,
+        log_path: Path,
+        env: Mapping[str, str] | None = None,
+        cwd: Path | None = None,
+        detached: bool = False,
+        **attributes: Any,
+    ) -> Self:
+        """Start a child process whose output goes to a file.
+
+        It runs in its own session, so that Ctrl-C in the terminal reaches only the parent, which
+        then ends its children in order. Unless detached, the kernel kills it when the *thread* that
+        called this ends, hence also when the parent is killed: call from a thread that stays.
+
+        Args:
+            name: What it is, for messages.
+            command: Program and arguments.
+            log_path: File for its standard output and error; its folder is made.
+            env: Its whole environment; the parent's if None.
+            cwd: Its working directory; the parent's if None.
+            detached: Whether it may outlive the parent.
+            attributes: The other attributes of the class.
+
+        Raises:
+            StartError: The program cannot be run.
+        """
+        guard = Path(__file__).with_name("parent_death_guard.py")
+        guarded = [sys.executable, "-I", "-S", str(guard), str(os.getpid()), *command]
+        log_path.parent.mkdir(parents=True, exist_ok=True)
+        with log_path.open("wb") as log:
+            try:
+                process = subprocess.Popen(
+                    list(command) if detached else guarded,
+                    stdin=subprocess.DEVNULL,
+                    stdout=log,
+                    stderr=subprocess.STDOUT,
+                    env=env,
+                    cwd=cwd,
+                    start_new_session=True,
+                )
+            except OSError as error:
+                raise StartError(f"cannot run {command[0]}: {error.strerror}") from error
+        # A child that has already ended has no start time any more; 0 never matches a living one.
+        identity = ProcessIdentity.of(process.pid) or ProcessIdentity(process.pid, 0)
+        return cls(name=name, identity=identity, log_path=log_path, _process=process, **attributes)
 
     @property
     def pid(self) -> int:
@@ -96,37 +146,68 @@ class Server:
         # Of an own child only its exit status is certain: its threads may outlive the main one.
         return self.identity.alive() if self._process is None else self._process.poll() is None
 
+    def text(self) -> str:
+        """Return everything that it has logged."""
+        return self.log_path.read_text(errors="replace")
+
     def tail(self) -> str:
         """Return the last lines of its log."""
         return log_tail(self.log_path)
 
-    def wait(self, timeout_seconds: float) -> bool:
-        """Wait at most ``timeout_seconds`` for the end; return whether the process has ended."""
+    def signal(self, number: signal.Signals) -> None:
+        """Send it a signal if it still runs."""
+        self.identity.signal(number)
+
+    def wait(self, timeout_seconds: float) -> int | None:
+        """Wait at most ``timeout_seconds`` for its end; return ``exit_code``."""
         deadline = time.monotonic() + timeout_seconds
-        while self.alive():
-            if time.monotonic() >= deadline:
-                return False
+        while self.alive() and time.monotonic() < deadline:
             time.sleep(POLL_SECONDS)
-        return True
+        return self.exit_code
 
-    def terminate(self) -> None:
-        """Ask the process to end (SIGTERM)."""
-        self.identity.signal(signal.SIGTERM)
+    def wait_until(
+        self, condition: Callable[[], object], timeout_seconds: float, otherwise: str
+    ) -> None:
+        """Wait until ``condition`` holds while the process runs.
 
-    def stop(self, timeout_seconds: float = 10.0) -> bool:
+        Args:
+            condition: Asked again and again.
+            timeout_seconds: How long it may take.
+            otherwise: What to say if it takes longer, such as "no answer".
+
+        Raises:
+            StartError: The process has ended, or the time is over; the message carries the end of
+                its log.
+        """
+        deadline = time.monotonic() + timeout_seconds
+        while True:
+            check_alive([self])
+            if condition():
+                return
+            if time.monotonic() >= deadline:
+                raise StartError(
+                    f"{self.name}: {otherwise} within {timeout_seconds:g} s; the end of its log "
+                    f"{self.log_path}:\n{self.tail()}"
+                )
+            time.sleep(POLL_SECONDS)
+
+    def stop(self, timeout_seconds: float = 10.0) -> int | None:
         """End the process: SIGTERM, a bounded wait, SIGKILL; then remove its folder.
 
         Returns:
-            Whether it ended by itself after SIGTERM (or had ended already).
+            ``exit_code``: minus SIGKILL if it did not end in time.
         """
-        self.terminate()
-        by_itself = self.wait(timeout_seconds)
-        if not by_itself:
-            self.identity.signal(signal.SIGKILL)
-            self.wait(KILL_SECONDS)
+        self.signal(signal.SIGTERM)
+        self.wait(timeout_seconds)
+        self.kill()
         if self.folder is not None:
             shutil.rmtree(self.folder, ignore_errors=True)
-        return by_itself
+        return self.exit_code
+
+    def kill(self) -> None:
+        """End it at once (SIGKILL), as the kernel does when memory is short."""
+        self.signal(signal.SIGKILL)
+        self.wait(KILL_SECONDS)
 
     def __enter__(self) -> Self:
         return self
@@ -140,66 +221,6 @@ class Server:
         self.stop()
 
 
-def spawn(
-    name: str,
-    command: Sequence[str],
-    *,
-    log_path: Path,
-    address: str = "",
-    folder: Path | None = None,
-    env: Mapping[str, str] | None = None,
-    detached: bool = False,
-) -> Server:
-    """Start a child process whose output goes to a file.
-
-    It runs in its own session, so that Ctrl-C in the terminal reaches only the parent, which then
-    ends its children in order. Unless detached, the kernel kills it when the *thread* that called
-    this ends, hence also when the parent is killed: call from a thread that stays.
-
-    Args:
-        name: What it is, for messages.
-        command: Program and arguments.
-        log_path: File for its standard output and error; its folder is made.
-        address: HOST:PORT that it will answer on.
-        folder: Its own folder, removed after the stop.
-        env: Its whole environment; the parent's where None.
-        detached: Whether it may outlive the parent.
-
-    Raises:
-        StartError: The program cannot be run.
-    """
-    guard = [
-        sys.executable,
-        "-I",
-        "-S",
-        str(Path(__file__).with_name("parent_death_guard.py")),
-        str(os.getpid()),
-    ]
-    log_path.parent.mkdir(parents=True, exist_ok=True)
-    with log_path.open("wb") as log:
-        try:
-            process = subprocess.Popen(
-                list(command) if detached else [*guard, *command],
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                env=env,
-                start_new_session=True,
-            )
-        except OSError as error:
-            raise StartError(f"cannot run {command[0]}: {error.strerror}") from error
-    # A child that has already ended has no start time any more; 0 never matches a living process.
-    identity = ProcessIdentity.of(process.pid) or ProcessIdentity(process.pid, 0)
-    return Server(
-        name=name,
-        address=address,
-        identity=identity,
-        log_path=log_path,
-        folder=folder,
-        _process=process,
-    )
-
-
 def log_tail(path: Path, lines: int = TAIL_LINES) -> str:
     """Return the last lines of a log file, at most 16 KiB."""
     try:
@@ -211,25 +232,25 @@ def log_tail(path: Path, lines: int = TAIL_LINES) -> str:
     return "\n".join(text.splitlines()[-lines:]) or "(the log is empty)"
 
 
-def died(server: Server) -> StartError:
+def died(process: ChildProcess) -> StartError:
     """Return the error for a child that ended on its own."""
-    code = server.exit_code
+    code = process.exit_code
     how = "" if code is None else f" ({_exit_text(code)})"
     return StartError(
-        f"{server.name} ended unexpectedly{how}; the end of its log {server.log_path}:\n"
-        f"{server.tail()}"
+        f"{process.name} ended unexpectedly{how}; the end of its log {process.log_path}:\n"
+        f"{process.tail()}"
     )
 
 
-def check_alive(servers: Iterable[Server]) -> None:
+def check_alive(processes: Iterable[ChildProcess]) -> None:
     """See that all of them still run.
 
     Raises:
         StartError: One has ended; the message carries the end of its log.
     """
-    for server in servers:
-        if not server.alive():
-            raise died(server)
+    for process in processes:
+        if not process.alive():
+            raise died(process)
 
 
 def _exit_text(code: int) -> str:

@@ -1,14 +1,10 @@
-"""The metrics of a child process: live over HTTP, and as they were when it ended.
+"""Samples of metrics: parsed from a page, and as they were when a process ended.
 
 A scrape never sees the last values, since who would answer has ended. prometheus-client can keep
 its values in files instead (its multi-process mode), and those stay: that is how the demo's
-accounts close to the frame.
+ledger closes to the frame.
 """
 
-import http.client
-import os
-import urllib.error
-import urllib.request
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,10 +12,8 @@ from pathlib import Path
 from prometheus_client import CollectorRegistry
 from prometheus_client.metrics_core import Metric
 from prometheus_client.multiprocess import MultiProcessCollector
-from prometheus_client.parser import text_string_to_metric_families
 
 FILES_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
-_SETTINGS_PREFIXES = ("PRODUCER_", "WORKER_", "VIEWER_")
 
 Labels = frozenset[tuple[str, str]]
 
@@ -76,17 +70,6 @@ class Samples:
 NOTHING = Samples({})
 
 
-def scrape(port: int, timeout_seconds: float = 2.0) -> Samples | None:
-    """Return what ``/metrics`` of a process on this machine says, None where nothing answers."""
-    text = _get(port, "/metrics", timeout_seconds)
-    return None if text is None else Samples.of(text_string_to_metric_families(text))
-
-
-def is_ready(port: int, timeout_seconds: float = 2.0) -> bool:
-    """Return whether ``/readyz`` of a process on this machine says yes."""
-    return _get(port, "/readyz", timeout_seconds) is not None
-
-
 def last_values(folder: Path) -> Samples:
     """Return the values of a process that has ended.
 
@@ -95,57 +78,3 @@ def last_values(folder: Path) -> Samples:
     """
     collector = MultiProcessCollector(CollectorRegistry(), str(folder))  # type: ignore[no-untyped-call]
     return Samples.of(collector.collect())  # type: ignore[no-untyped-call]
-
-
-def quantile(before: Mapping[float, float], after: Mapping[float, float], q: float) -> float | None:
-    """Estimate a quantile of what a histogram observed between two moments.
-
-    As Prometheus' ``histogram_quantile``: linear within the bucket.
-
-    Args:
-        before: Cumulative counts by upper bound at the first moment; bounds may be missing.
-        after: Cumulative counts at the second moment.
-        q: Which quantile, 0..1.
-
-    Returns:
-        The estimate, None without observations; the highest finite bound where it lies beyond.
-    """
-    bounds = sorted(after)
-    counts = [max(0.0, after[bound] - before.get(bound, 0.0)) for bound in bounds]
-    if not counts or counts[-1] <= 0:
-        return None
-    rank, lower_bound, lower_count = q * counts[-1], 0.0, 0.0
-    for bound, count in zip(bounds, counts, strict=True):
-        if count >= rank and count > lower_count:
-            if bound == float("inf"):
-                return lower_bound
-            share = (rank - lower_count) / (count - lower_count)
-            return lower_bound + (bound - lower_bound) * share
-        lower_bound, lower_count = bound, count
-    return lower_bound
-
-
-def environment(folder: Path) -> dict[str, str]:
-    """Return the environment of a child whose metrics are kept in ``folder``.
-
-    That is this process's own, without what configures a producer, worker or viewer in it: a shell
-    that is set up for another pipeline must not change the child.
-    """
-    folder.mkdir(parents=True, exist_ok=True)
-    # Names of settings are read without regard to case.
-    kept = {
-        name: value
-        for name, value in os.environ.items()
-        if not name.upper().startswith(_SETTINGS_PREFIXES)
-    }
-    return {**kept, FILES_VARIABLE: str(folder)}
-
-
-def _get(port: int, path: str, timeout_seconds: float) -> str | None:
-    try:
-        # No proxy: this machine's own address is meant, whatever the environment says.
-        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-        with opener.open(f"http://127.0.0.1:{port}{path}", timeout=timeout_seconds) as answer:
-            return str(answer.read().decode())
-    except (urllib.error.URLError, http.client.HTTPException, OSError):
-        return None

@@ -1,14 +1,14 @@
 """The demo's processes: how the producer, the worker and the renderer are called."""
 
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 
 import yaml
 
-from stack.child_process import Server, StartError, spawn
-from stack.ports import free_ports
-from stack.samples import environment
+from stack.child_process import StartError
+from stack.launch import LOCALHOST
+from stack.samples import Samples, last_values
+from stack.seedstream_process import SeedstreamProcess, start_seedstream
 
 STREET, SYNTHETIC = "street", "synthetic"
 CAMERAS = [STREET, SYNTHETIC]
@@ -39,20 +39,9 @@ class Places:
     work: Path
     logs: Path
 
-
-@dataclass(frozen=True)
-class Child:
-    """A process with metrics.
-
-    Attributes:
-        server: The process.
-        port: Port of its ``/metrics`` and ``/readyz`` on 127.0.0.1.
-        values: Folder that keeps its metrics after its end.
-    """
-
-    server: Server
-    port: int
-    values: Path
+    def last_metrics(self, child: SeedstreamProcess) -> Samples:
+        """Return the metrics of a process that has ended."""
+        return last_values(self.work / f"{child.name}-metrics")
 
 
 def write_cameras(path: Path, video: Path, fps: float) -> Path:
@@ -65,30 +54,36 @@ def write_cameras(path: Path, video: Path, fps: float) -> Path:
     return path
 
 
-def start_producer(places: Places, cameras: Path) -> Child:
+def start_producer(places: Places, cameras: Path) -> SeedstreamProcess:
     """Start the producer."""
-    settings = {
-        "PRODUCER_CONFIG": str(cameras),
-        "PRODUCER_TOPIC": places.topic,
-        "PRODUCER_DRAIN_SECONDS": str(PRODUCER_DRAIN_SECONDS),
-    }
-    return _start("producer", "produce", "PRODUCER", places, settings)
+    return _start(
+        places,
+        "produce",
+        "producer",
+        config=cameras,
+        drain_seconds=PRODUCER_DRAIN_SECONDS,
+        http_host=LOCALHOST,
+        http_port=0,
+    )
 
 
-def start_worker(places: Places, model: Path, group: str) -> Child:
+def start_worker(places: Places, model: Path) -> SeedstreamProcess:
     """Start the worker, in ``live`` mode."""
-    settings = {
-        "WORKER_MODEL": str(model.resolve()),
-        "WORKER_REDIS_URL": places.redis_url,
-        "WORKER_TOPIC": places.topic,
-        "WORKER_DEAD_TOPIC": places.dead_topic,
-        "WORKER_GROUP": group,
-        "WORKER_MODE": "live",
-        "WORKER_DRAIN_SECONDS": str(WORKER_DRAIN_SECONDS),
+    return _start(
+        places,
+        "work",
+        "worker",
+        model=model.resolve(),
+        redis_url=places.redis_url,
+        dead_topic=places.dead_topic,
+        group=f"{places.topic}-workers",
+        mode="live",
+        drain_seconds=WORKER_DRAIN_SECONDS,
         # Enough for the overlay video at the end, whatever the frame rate.
-        "WORKER_MAX_RESULTS_PER_CAMERA": "5000",
-    }
-    return _start("worker", "work", "WORKER", places, settings)
+        max_results_per_camera=5000,
+        http_host=LOCALHOST,
+        http_port=0,
+    )
 
 
 def render(places: Places, camera: str, out: Path, last_seconds: float) -> str:
@@ -100,44 +95,33 @@ def render(places: Places, camera: str, out: Path, last_seconds: float) -> str:
     Raises:
         StartError: It failed; the message carries the end of what it wrote.
     """
-    settings = {
-        "VIEWER_BOOTSTRAP_SERVERS": places.bootstrap_servers,
-        "VIEWER_REDIS_URL": places.redis_url,
-        "VIEWER_TOPIC": places.topic,
-        "VIEWER_CAMERA": camera,
-        "VIEWER_OUT": str(out),
-        "VIEWER_LAST_SECONDS": f"{last_seconds:.0f}",
-        "VIEWER_LOG_FORMAT": "text",
-    }
-    log_path = places.logs / f"render-{camera}.log"
-    renderer = spawn(
-        "renderer",
-        [sys.executable, "-m", "seedstream", "render"],
-        log_path=log_path,
-        env=environment(places.work / "render") | settings,
+    renderer = _start(
+        places,
+        "render",
+        f"render-{camera}",
+        redis_url=places.redis_url,
+        camera=camera,
+        out=out,
+        last_seconds=f"{last_seconds:.0f}",
     )
     with renderer:
-        ended = renderer.wait(RENDER_SECONDS)
-    if not ended or renderer.exit_code != 0:
-        how = "failed" if ended else f"took longer than {RENDER_SECONDS:.0f} s"
+        code = renderer.wait(RENDER_SECONDS)
+    if code != 0:
+        how = "failed" if code is not None else f"took longer than {RENDER_SECONDS:.0f} s"
         raise StartError(f"rendering camera {camera} {how}:\n{renderer.tail()}")
-    return log_path.read_text().strip()
+    return renderer.text().strip()
 
 
-def _start(name: str, command: str, prefix: str, places: Places, settings: dict[str, str]) -> Child:
-    port = free_ports(1)[0]
-    values = places.work / f"{name}-metrics"
+def _start(places: Places, command: str, name: str, **settings: object) -> SeedstreamProcess:
     shared = {
-        f"{prefix}_BOOTSTRAP_SERVERS": places.bootstrap_servers,
-        f"{prefix}_HTTP_HOST": "127.0.0.1",
-        f"{prefix}_HTTP_PORT": str(port),
-        f"{prefix}_LOG_FORMAT": "text",
+        "bootstrap_servers": places.bootstrap_servers,
+        "topic": places.topic,
+        "log_format": "text",
     }
-    server = spawn(
-        name,
-        [sys.executable, "-m", "seedstream", command],
+    return start_seedstream(
+        command,
+        name=name,
         log_path=places.logs / f"{name}.log",
-        address=f"127.0.0.1:{port}",
-        env=environment(values) | shared | settings,
+        settings=shared | settings,
+        values=places.work / f"{name}-metrics",
     )
-    return Child(server, port, values)

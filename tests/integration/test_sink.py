@@ -23,7 +23,7 @@ from contract.result import (
     results_key,
 )
 from stack.child_process import spawn
-from stack.ports import free_ports
+from stack.launch import free_ports
 from stack.redis_server import RedisServer, start_redis
 from tests.fakes import wait_until
 from workers.sink import Outcome, RedisSink, connect
