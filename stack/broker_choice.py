@@ -14,7 +14,7 @@ from contract.errors import UnavailableError
 from stack.broker import Broker, wait_until_answering
 from stack.jars import KAFKA_VERSION, fetch_jars, jars_present, missing_programs
 from stack.kafka_server import start_kafka
-from stack.launch import LOCALHOST, Home, launch
+from stack.launch import LOCALHOST, launch
 
 BrokerKind = Literal["auto", "kafka", "embedded"]
 """``kafka``: Apache Kafka or an error; ``embedded``: Tansu; ``auto``: the first that can run."""
@@ -73,15 +73,14 @@ def start_embedded(
     """
     binary = _binary()
 
-    def start(client_port: int, home: Home) -> Broker:
+    def start(client_port: int, home: Path) -> Broker:
         address = f"{LOCALHOST}:{client_port}"
         url = f"tcp://{address}"
         return Broker.spawn(
             _EMBEDDED,
             [binary, "broker", "--listener-url", url, "--advertised-listener-url", url],
-            log_path=home.path / "embedded.log",
+            log_path=home / "embedded.log",
             address=address,
-            folder=home.to_remove,
             # Its other settings are read from variables with names that others use, too.
             env={"PATH": os.environ.get("PATH", ""), "RUST_LOG": "warn"},
             detached=detached,

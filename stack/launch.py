@@ -5,7 +5,6 @@ import shutil
 import socket
 import tempfile
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
@@ -20,24 +19,6 @@ ATTEMPTS = 5
 _PORT_TAKEN = ("Address already in use", "AddrInUse")
 
 ServerT = TypeVar("ServerT", bound=ChildProcess)
-
-
-@dataclass(frozen=True)
-class Home:
-    """A server's folder.
-
-    Attributes:
-        path: The folder.
-        own: Whether it is temporary, to be removed after the server's stop.
-    """
-
-    path: Path
-    own: bool
-
-    @property
-    def to_remove(self) -> Path | None:
-        """The folder if it is temporary."""
-        return self.path if self.own else None
 
 
 def free_ports(count: int) -> list[int]:
@@ -76,7 +57,7 @@ def launch(
     name: str,
     port: int | None,
     folder: Path | None,
-    start: Callable[[int, Home], ServerT],
+    start: Callable[[int, Path], ServerT],
     wait_until_answering: Callable[[ServerT], None],
 ) -> ServerT:
     """Start a server and wait until it answers; nothing is left of one that does not.
@@ -108,19 +89,19 @@ def launch(
 def _launch(
     port: int,
     folder: Path | None,
-    start: Callable[[int, Home], ServerT],
+    start: Callable[[int, Path], ServerT],
     wait_until_answering: Callable[[ServerT], None],
 ) -> ServerT:
-    path = Path(tempfile.mkdtemp(prefix="seedstream-")) if folder is None else folder
-    home = Home(path, own=folder is None)
+    home = Path(tempfile.mkdtemp(prefix="seedstream-")) if folder is None else folder
     server = None
     try:
         server = start(port, home)
+        server.folder = home if folder is None else None
         wait_until_answering(server)
     except BaseException:  # also Ctrl-C: nobody else knows this process and folder yet
         if server is not None:
             server.stop()
-        if home.own:
-            shutil.rmtree(home.path, ignore_errors=True)
+        if folder is None:
+            shutil.rmtree(home, ignore_errors=True)
         raise
     return server

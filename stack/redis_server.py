@@ -8,7 +8,7 @@ import redis
 from contract.errors import ConfigurationError, UnavailableError
 from contract.process import redact
 from stack.child_process import ChildProcess
-from stack.launch import LOCALHOST, Home, launch
+from stack.launch import LOCALHOST, launch
 
 MAX_MEMORY_MEGABYTES = 256
 START_SECONDS = 10.0
@@ -55,13 +55,12 @@ def start_redis(
     """
     binary = _binary()
 
-    def start(client_port: int, home: Home) -> RedisServer:
+    def start(client_port: int, home: Path) -> RedisServer:
         return RedisServer.spawn(
             _NAME,
             [binary, *_options(client_port, max_memory_megabytes)],
-            log_path=home.path / "redis.log",
+            log_path=home / "redis.log",
             address=f"{LOCALHOST}:{client_port}",
-            folder=home.to_remove,
             detached=detached,
         )
 

@@ -41,7 +41,7 @@ def line(
     producer = make_producer(kafka)
     line = Line(
         tmp_path, kafka.bootstrap_servers, redis_server.url, topic, unique_name("workers"),
-        producer, PARTITIONS,
+        producer,
     )  # fmt: skip
     with line.stack:
         yield line
@@ -333,7 +333,7 @@ def test_kafka_gone_for_good_ends_the_worker(
         own.create_topic("frames.dead", 1)
         producer = make_producer(own)
         line = Line(
-            tmp_path, own.bootstrap_servers, redis_server.url, "frames", "workers", producer, 1
+            tmp_path, own.bootstrap_servers, redis_server.url, "frames", "workers", producer
         )
         with line.stack:
             worker = line.worker(kafka_timeout_seconds=3)

@@ -27,7 +27,6 @@ class Line:
     topic: str
     group: str
     producer: KafkaProducer
-    partitions: int
     stack: ExitStack = field(default_factory=ExitStack)
     started: int = 0
 
