@@ -110,6 +110,11 @@ class CameraLedger:
         """Published frames neither stored nor skipped: dead-lettered, or lost."""
         return self.published - self.stored - sum(self.skipped.values())
 
+    def examples(self) -> str:
+        """Return the first missing frames for people; empty if none is known by name."""
+        named = ", ".join(f"{session}/{number}" for session, number in self.missing[:EXAMPLES])
+        return f"; missing, among others: {named}" if named else ""
+
     def repeated(self) -> list[str]:
         """Return what is doubled or out of order, a sentence each."""
         faults = {
@@ -188,7 +193,7 @@ class FrameLedger:
                 f"camera {each.camera}: {each.published} published, but {each.stored} stored and "
                 f"{sum(each.skipped.values())} skipped: {each.unfinished:+d} unaccounted for"
                 + (f" ({dead} dead letters in all)" if dead else "")
-                + "".join(f", {session}/{n}" for session, n in each.missing[:EXAMPLES])
+                + each.examples()
                 for each in self.cameras
                 if each.unfinished != 0
             ] or [f"{dead} dead letters, but every published frame was stored or skipped"]
