@@ -249,9 +249,11 @@ def read_topic(
     while any(consumer.position(partition) < end for partition, end in ends.items()):
         if time.monotonic() - last_record > READ_SECONDS:
             raise UnavailableError(f"Kafka gave no record for {READ_SECONDS:.0f} s before the end")
-        for partition, records in consumer.poll(timeout_ms=1000).items():
-            last_record = time.monotonic()
+        polled = consumer.poll(timeout_ms=1000)
+        for partition, records in polled.items():
             yield from (record for record in records if record.offset < ends[partition])
+        if polled:
+            last_record = time.monotonic()
 
 
 def published_frames(records: Iterable[Any]) -> tuple[dict[str, list[FrameId]], int]:
