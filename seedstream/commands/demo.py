@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from stack.broker_choice import BrokerKind
-from stack.demo.app import DemoOptions
+from stack.demo.settings import DemoOptions
 
 _DEFAULTS = DemoOptions()
 

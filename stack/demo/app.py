@@ -34,8 +34,6 @@ from stack.redis_server import check_redis, start_redis
 from stack.samples import NOTHING
 from stack.seedstream_process import SeedstreamProcess
 
-__all__ = ["DemoOptions", "run_demo"]
-
 READY_SECONDS = 180.0
 """How long the worker may take until it is ready: the model is read and every batch size warmed."""
 
