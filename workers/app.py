@@ -146,9 +146,9 @@ class Worker:
             self._serve_probes()
             self._inference.warm_up()
             redis_sink = self._open_redis()
-            loop = self._build(redis_sink)
-            if loop is not None:
-                loop.run(lambda: self._shutdown.requested)
+            kafka = self._open_kafka()
+            if kafka is not None:
+                self._assemble(redis_sink, *kafka).run(lambda: self._shutdown.requested)
 
     def alive(self) -> str | None:
         """Answer ``/healthz``: what stands still, if anything.
@@ -203,8 +203,8 @@ class Worker:
         redis_sink.start()
         return redis_sink
 
-    def _build(self, redis_sink: sink.RedisSink) -> Loop | None:
-        """Make and start the other parts; None when the end is requested while Kafka is awaited."""
+    def _open_kafka(self) -> tuple[DeadLetters, KafkaSource] | None:
+        """Wait for Kafka and its topics; None when the end is requested meanwhile."""
         settings = self._settings
         kafka = KafkaClients(settings, self._shutdown.wait)
         if not kafka.reach():
@@ -227,7 +227,13 @@ class Worker:
             where=settings.bootstrap_servers,
         )
         self._closing.callback(source.close, _PART_SECONDS)
-        pipeline = Pipeline(
+        return dead_letters, source
+
+    def _assemble(
+        self, redis_sink: sink.RedisSink, dead_letters: DeadLetters, source: KafkaSource
+    ) -> Loop:
+        """Put the parts that work together, and start all but the loop."""
+        self._pipeline = pipeline = Pipeline(
             self._inference.segmenter,
             redis_sink,
             dead_letters,
@@ -237,7 +243,7 @@ class Worker:
             on_progress=self._progress.set,
         )
         self._closing.callback(self._stop, pipeline)
-        loop = Loop(
+        self._loop = loop = Loop(
             source,
             pipeline,
             dead_letters,
@@ -249,8 +255,8 @@ class Worker:
         source.subscribe(loop.hand_over)
         dead_letters.start()
         pipeline.start()
-        self._loop, self._pipeline = loop, pipeline
-        log.info("%s mode, batches of %d", settings.mode, self._inference.max_batch_size)
+        mode, batch_size = self._settings.mode, self._inference.max_batch_size
+        log.info("%s mode, batches of %d", mode, batch_size)
         return loop
 
     def _stop(self, pipeline: Pipeline) -> None:
