@@ -1,7 +1,6 @@
 """The worker process: settings in, exit code out. The only place that knows every part."""
 
 import logging
-import threading
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -130,7 +129,6 @@ class Worker:
         self._registry = CollectorRegistry()
         self._metrics = _metrics(self._registry, settings, inference)
         self._positions = OffsetTracker()
-        self._progress = threading.Event()
         self._loop: Loop | None = None
         self._pipeline: Pipeline | None = None
         self._closing = ExitStack()
@@ -240,7 +238,6 @@ class Worker:
             self._positions,
             self._metrics,
             self._limits(),
-            on_progress=self._progress.set,
         )
         self._closing.callback(self._stop, pipeline)
         self._loop = loop = Loop(
@@ -250,7 +247,6 @@ class Worker:
             self._positions,
             self._metrics,
             self._rules(),
-            self._progress,
         )
         source.subscribe(loop.hand_over)
         dead_letters.start()
@@ -266,7 +262,6 @@ class Worker:
     def _dead_letter_done(self, position: Position, reason: str) -> None:
         self._metrics.dead_letters.labels(reason).inc()
         self._positions.finish(position)
-        self._progress.set()
 
     def _limits(self) -> Limits:
         settings = self._settings

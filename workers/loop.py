@@ -6,7 +6,6 @@ what may be committed.
 
 import logging
 import math
-import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -64,7 +63,6 @@ class Loop:
         positions: What is done, shared with ``pipeline`` and ``dead_letters``.
         metrics: Counts.
         rules: Settings.
-        progress: Set by the others when positions are done.
         clock: Monotonic clock, in seconds.
         wall_clock: Seconds since 1970.
     """
@@ -77,7 +75,6 @@ class Loop:
         positions: OffsetTracker,
         metrics: WorkerMetrics,
         rules: Rules,
-        progress: threading.Event,
         *,
         clock: Callable[[], float] = time.monotonic,
         wall_clock: Callable[[], float] = time.time,
@@ -88,7 +85,6 @@ class Loop:
         self._positions = positions
         self._metrics = metrics
         self._rules = rules
-        self._progress = progress
         self._clock = clock
         self._wall_clock = wall_clock
         self._committed_at = self._swept_at = self.turned_at = clock()
@@ -125,7 +121,7 @@ class Loop:
             self._commit()
         self._sweep()
         if not room:
-            self._wait(_BUSY_SECONDS)
+            self._positions.wait(_BUSY_SECONDS)
 
     def drain(self) -> None:
         """Take no new records, finish what is in flight within the bound, and commit it."""
@@ -135,7 +131,7 @@ class Loop:
             self._source.poll(0)
             for event in self._source.take_events():
                 self._follow(event)
-            self._wait(_BUSY_SECONDS)
+            self._positions.wait(_BUSY_SECONDS)
         left = self._positions.in_flight()
         if left:
             log.warning(
@@ -164,7 +160,7 @@ class Loop:
             self.turned_at = self._clock()
             if self._end_requested():
                 self._begin_to_end()
-            self._wait(_BUSY_SECONDS)
+            self._positions.wait(_BUSY_SECONDS)
         ready = self._positions.committable()
         return {partition: ready[partition] for partition in partitions & ready.keys()}
 
@@ -176,10 +172,6 @@ class Loop:
         self.turned_at = self._clock()
         self._pipeline.check()
         self._dead_letters.check()
-
-    def _wait(self, seconds: float) -> None:
-        self._progress.wait(seconds)
-        self._progress.clear()
 
     def _room(self) -> int:
         if self._dead_letters.full or self._positions.tracked >= MAX_TRACKED:

@@ -101,7 +101,7 @@ class WorkerMetrics:
         )
         self.lag_seconds = Gauge(
             "seedstream_lag_seconds",
-            "Age of the last record of the partition that is done; 0 without lag; in seconds.",
+            "Age of the partition's first record that is not done, 0 without lag, in seconds.",
             ["partition"],
             registry=registry,
         )

@@ -70,7 +70,6 @@ class Pipeline:
         positions: Told which positions are done.
         metrics: Told everything else.
         limits: Bounds.
-        on_progress: Called, from any thread, when positions are done or a thread ended.
         clock: Monotonic clock, in seconds.
         wall_clock: Seconds since 1970.
     """
@@ -84,7 +83,6 @@ class Pipeline:
         metrics: WorkerMetrics,
         limits: Limits,
         *,
-        on_progress: Callable[[], None],
         clock: Callable[[], float] = time.monotonic,
         wall_clock: Callable[[], float] = time.time,
     ) -> None:
@@ -94,7 +92,6 @@ class Pipeline:
         self._positions = positions
         self._metrics = metrics
         self._limits = limits
-        self._on_progress = on_progress
         self._clock = clock
         self._wall_clock = wall_clock
         self._changed = threading.Condition()
@@ -111,7 +108,7 @@ class Pipeline:
     def start(self) -> None:
         """Begin to process."""
         self._running = self._inference.submit(self._run)
-        self._running.add_done_callback(lambda _: self._on_progress())
+        self._running.add_done_callback(lambda _: self._positions.wake())
 
     @property
     def room(self) -> int:
@@ -269,7 +266,6 @@ class Pipeline:
     def _skip(self, job: Job, reason: str) -> None:
         self._metrics.skipped(job.frame.camera, reason)
         self._positions.finish(job.position)
-        self._on_progress()
 
     def _process(self, batch: Sequence[_Ready]) -> None:
         self._metrics.batch_size.observe(len(batch))
@@ -286,7 +282,6 @@ class Pipeline:
         for ready, result, outcome in zip(batch, results, outcomes, strict=True):
             self._count(result, outcome)
             self._positions.finish(ready.job.position)
-        self._on_progress()
 
     def _observe(self, stage: str, seconds: float) -> None:
         self._metrics.stage_seconds.labels(stage).observe(seconds)

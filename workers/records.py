@@ -86,6 +86,7 @@ class OffsetTracker:
         self._lock = threading.Lock()
         self._partitions: dict[int, _Progress] = {}
         self._epoch = 0
+        self._changed = threading.Event()
 
     def assign(self, partitions: Iterable[int]) -> None:
         """Start anew on ``partitions``; work begun under an earlier assignment no longer counts."""
@@ -137,6 +138,7 @@ class OffsetTracker:
                 first, progress.last_done_seconds = progress.begun.popleft()
                 progress.done.remove(first)
                 progress.next = first + 1
+        self._changed.set()
 
     def abandon(self, position: Position) -> None:
         """Note that a record is left to another worker: nothing from it on is committed here."""
@@ -197,6 +199,15 @@ class OffsetTracker:
                 progress = self._partitions.get(partition)
                 if progress is not None:
                     progress.committed = number
+
+    def wait(self, timeout_seconds: float) -> None:
+        """Wait until a position is done or ``wake`` is called, at most ``timeout_seconds``."""
+        self._changed.wait(timeout_seconds)
+        self._changed.clear()
+
+    def wake(self) -> None:
+        """End ``wait``: something else has happened that its caller must look at."""
+        self._changed.set()
 
     def _current(self, position: Position) -> _Progress | None:
         progress = self._partitions.get(position.partition)

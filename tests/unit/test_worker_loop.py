@@ -50,7 +50,6 @@ class Bench:
         self.positions = OffsetTracker()
         self.work = FakeWork(self.positions)
         self.registry = CollectorRegistry()
-        self.progress = threading.Event()
         rules = Rules(
             max_age_seconds=max_age_seconds,
             max_frame_bytes=100_000,
@@ -60,7 +59,7 @@ class Bench:
         )
         metrics = WorkerMetrics(self.registry, clock=self.clock)
         self.loop = Loop(
-            self.source, self.work, self.dead, self.positions, metrics, rules, self.progress,
+            self.source, self.work, self.dead, self.positions, metrics, rules,
             clock=self.clock, wall_clock=self.wall,
         )  # fmt: skip
 

@@ -45,7 +45,6 @@ class Bench:
             self.positions,
             WorkerMetrics(self.registry),
             Limits(**(given | limits)),  # type: ignore[arg-type]
-            on_progress=lambda: None,
         )
         if running:
             self.pipeline.start()
