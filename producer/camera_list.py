@@ -12,8 +12,7 @@ import yaml
 from pydantic import ValidationError
 
 from contract.errors import ConfigurationError
-from producer.address import expand
-from producer.cameras import Camera
+from producer.cameras import Camera, expand
 from producer.settings import MAX_CAMERAS, ProducerSettings
 
 _FROM_SETTINGS = (

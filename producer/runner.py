@@ -1,4 +1,7 @@
-"""One camera's life: open, read, pace, encode, hand over; lose, wait, open again."""
+"""One camera's life: open, read, pace, encode, hand over; lose, wait, open again.
+
+Its thread holds a lease on the camera, which the watchdog revokes when it hangs.
+"""
 
 import random
 import threading
@@ -16,11 +19,14 @@ from producer.outbox import Outbox
 from producer.pacing import FrameCap, MediaClock, Schedule, backoff_seconds
 from producer.settings import ProducerSettings
 from producer.sources import Picture, Source, SourceError, open_source
-from producer.watch import AbandonedError, Clock, Watch
 
 log = getLogger("seedstream.producer.camera")
 
+Phase = Literal["wait", "open", "first frame", "next frame", "deliver", "close"]
 State = Literal["running", "done", "failed"]
+Clock = Callable[[], float]
+"""Monotonic time in seconds."""
+
 OpenSource = Callable[[Camera, Callable[[], None]], Source]
 
 _GRACE_SECONDS = 1.0
@@ -30,6 +36,61 @@ _CLOSE_SECONDS = 5.0
 """How long FFmpeg may take to say goodbye."""
 
 
+class LeaseRevokedError(Exception):
+    """The watchdog gave this thread up: it must end and touch nothing."""
+
+
+class Lease:
+    """The watchdog's view of one decoding thread.
+
+    The thread announces each phase with ``enter``; the watchdog calls ``overdue``. Exactly one
+    wins: a thread that was given up gets ``LeaseRevokedError`` from its next ``enter``, so what it
+    does after an ``enter`` that returned is never done twice.
+
+    Args:
+        clock: Monotonic clock.
+    """
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._phase: Phase = "wait"
+        self._deadline: float | None = None
+        self._revoked = False
+
+    def enter(self, phase: Phase, limit_seconds: float | None = None) -> None:
+        """Begin ``phase``, which may last ``limit_seconds``, None for any time.
+
+        Raises:
+            LeaseRevokedError: The thread has been given up.
+        """
+        deadline = None if limit_seconds is None else self._clock() + limit_seconds
+        with self._lock:
+            if self._revoked:
+                raise LeaseRevokedError
+            self._phase, self._deadline = phase, deadline
+
+    def overdue(self) -> Phase | None:
+        """Give the thread up if its phase lasts too long; return that phase, else None."""
+        with self._lock:
+            if self._revoked or self._deadline is None or self._clock() < self._deadline:
+                return None
+            self._revoked = True
+            return self._phase
+
+    def revoke(self) -> None:
+        """Give the thread up whatever it does, unless it is delivering a frame."""
+        with self._lock:
+            if self._phase != "deliver":
+                self._revoked = True
+
+    @property
+    def revoked(self) -> bool:
+        """Whether the thread has been given up."""
+        with self._lock:
+            return self._revoked
+
+
 class _Enough(Exception):  # noqa: N818 - no error: the wanted number of frames is reached
     """The camera has given all the frames that were asked for."""
 
@@ -37,7 +98,7 @@ class _Enough(Exception):  # noqa: N818 - no error: the wanted number of frames 
 class CameraRunner:
     """Reads one camera in a thread of its own until it is done, stopped or given up.
 
-    State is changed only by the thread whose watch is not abandoned, so a hung thread that comes
+    State is changed only by the thread whose lease is not abandoned, so a hung thread that comes
     back after its replacement changes nothing.
 
     Args:
@@ -77,15 +138,15 @@ class CameraRunner:
         self._began: float | None = None
         metrics.add_camera(camera.id, camera.fps)
 
-    def run(self, watch: Watch) -> None:
+    def run(self, lease: Lease) -> None:
         """Read the camera; the target of its thread."""
         try:
             while self.state == "running" and not self._stop.is_set():
-                watch.enter("wait")
+                lease.enter("wait")
                 if self._failures and self._stop.wait(self._backoff()):
                     return
-                self._attempt(watch)
-        except AbandonedError:
+                self._attempt(lease)
+        except LeaseRevokedError:
             log.info("camera %s: a thread that hung has come back and ends", self.camera.id)
 
     def lose(self, what: str) -> None:
@@ -116,21 +177,21 @@ class CameraRunner:
             random.random(),
         )
 
-    def _attempt(self, watch: Watch) -> None:
+    def _attempt(self, lease: Lease) -> None:
         """Open the camera and read it to its end."""
         if self._failures:
             self._metrics.reconnects.labels(self.camera.id).inc()
         session = new_session(self._not_before_ms)
         self._not_before_ms = session_start_ms(session) + 1
         try:
-            count = self._session(watch, session)
+            count = self._session(lease, session)
         except SourceError as error:
-            watch.enter("wait")
+            lease.enter("wait")
             self.lose(str(error))
             return
         except _Enough:
             return
-        watch.enter("wait")
+        lease.enter("wait")
         self._end(count)
 
     def _end(self, count: int) -> None:
@@ -151,21 +212,21 @@ class CameraRunner:
         self.state = "done"
         log.info("camera %s: %s", self.camera.id, what)
 
-    def _session(self, watch: Watch, session: str) -> int:
+    def _session(self, lease: Lease, session: str) -> int:
         """Read one connection to its end; return how many frames it gave."""
-        watch.enter("open", self.camera.open_timeout_seconds + _GRACE_SECONDS)
+        lease.enter("open", self.camera.open_timeout_seconds + _GRACE_SECONDS)
         source = self._open_source(self.camera, self._count_bad_packet)
         try:
-            watch.enter("first frame", self.camera.first_frame_timeout_seconds + _GRACE_SECONDS)
+            lease.enter("first frame", self.camera.first_frame_timeout_seconds + _GRACE_SECONDS)
             self.attempted = True
-            return self._read(watch, session, source)
+            return self._read(lease, session, source)
         finally:
             # Also after an error or when given up: a camera may allow only one connection.
-            with suppress(AbandonedError):
-                watch.enter("close", _CLOSE_SECONDS)
+            with suppress(LeaseRevokedError):
+                lease.enter("close", _CLOSE_SECONDS)
             source.close()
 
-    def _read(self, watch: Watch, session: str, source: Source) -> int:
+    def _read(self, lease: Lease, session: str, source: Source) -> int:
         cap, media, schedule = FrameCap(self.camera.fps), MediaClock(source.fps), Schedule()
         if self.camera.fps is not None:
             # A slower camera cannot give what the cap allows.
@@ -175,7 +236,7 @@ class CameraRunner:
         sequence = 0
         with closing(source.pictures()) as pictures:
             for picture in pictures:
-                watch.enter("deliver")
+                lease.enter("deliver")
                 if sequence == 0:
                     self._connected(session)
                 time = media.time(picture.stamp_seconds)
@@ -184,7 +245,7 @@ class CameraRunner:
                 keep = cap.admit(self._clock() if self.camera.live else time)
                 self._deliver(picture, session, sequence, keep)
                 sequence += 1
-                watch.enter("next frame", stall)
+                lease.enter("next frame", stall)
         return sequence
 
     def _connected(self, session: str) -> None:

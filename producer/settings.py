@@ -8,7 +8,7 @@ from pydantic_settings import NoDecode, SettingsConfigDict
 
 from contract.kafka import FRAMES_TOPIC, MAX_RECORD_BYTES, KafkaConnection
 from contract.settings import ProcessSettings
-from producer.sharding import Shard
+from producer.cameras import Shard
 
 MAX_CAMERAS = 256
 """Cameras of one process: each has a thread, and Python decodes a few dozen at most anyway."""

@@ -12,8 +12,7 @@ import av
 import av.error
 
 from contract.errors import ConfigurationError
-from producer.address import Kind
-from producer.cameras import Camera
+from producer.cameras import Camera, Kind
 from producer.scene import Scene
 
 DEFAULT_FPS = 25.0

@@ -25,7 +25,7 @@ from producer.outbox import Outbox
 from producer.runner import CameraRunner
 from producer.scene import Scene
 from producer.settings import ProducerSettings
-from producer.supervisor import Supervisor
+from producer.watchdog import Watchdog
 from stack.ports import free_ports
 from tests.integration import rtsp_server
 
@@ -54,15 +54,15 @@ class Cameras:
             CameraRunner(camera, values, self.outbox, metrics, time.monotonic, stop)
             for camera in load_cameras(values, options, {"PASSWORD": PASSWORD})
         ]
-        self.supervisor = Supervisor(runners, metrics, time.monotonic, stop, 3)
-        self.supervisor.start()
+        self.watchdog = Watchdog(runners, metrics, time.monotonic, stop, 3)
+        self.watchdog.start()
 
     def until(self, condition: Callable[[], bool], timeout_seconds: float = WAIT_SECONDS) -> float:
         """Watch the cameras until ``condition`` holds; return how long it took, in seconds."""
         began = time.monotonic()
         while not condition():
             assert time.monotonic() - began < timeout_seconds, "waited in vain"
-            self.supervisor.tick()
+            self.watchdog.tick()
             frame = self.outbox.take(0.02)
             if frame is not None:
                 self.frames.setdefault(frame.camera, []).append(frame)
@@ -79,7 +79,7 @@ class Cameras:
 
     def close(self) -> None:
         self.outbox.close()
-        self.supervisor.stop(1.0)
+        self.watchdog.stop(1.0)
 
 
 @pytest.fixture
@@ -192,7 +192,7 @@ def test_a_server_that_accepts_and_stays_silent_is_given_up_while_others_go_on(
     assert took < 2 * (1.0 + 1.0 + 0.5) + 2.0
     assert watched.count("fine") > 10 * took
     assert watched.count("mute") == 0
-    assert watched.supervisor.untried == []
+    assert watched.watchdog.untried == []
 
 
 def test_an_unreachable_camera_does_not_stop_the_others(cameras: StartCameras) -> None:

@@ -5,9 +5,8 @@ from pathlib import Path
 import pytest
 
 from contract.errors import ConfigurationError
-from producer.address import public
 from producer.camera_list import load_cameras
-from producer.cameras import Camera
+from producer.cameras import Camera, public
 from producer.settings import MAX_CAMERAS, ProducerSettings
 
 

@@ -14,11 +14,10 @@ from producer.camera_list import load_cameras
 from producer.cameras import Camera
 from producer.metrics import DROP_REASONS, ProducerMetrics
 from producer.outbox import Outbox
-from producer.runner import CameraRunner
+from producer.runner import CameraRunner, Lease, LeaseRevokedError
 from producer.settings import ProducerSettings
 from producer.sources import Picture, SourceError
-from producer.supervisor import Supervisor
-from producer.watch import AbandonedError, Watch
+from producer.watchdog import Watchdog
 
 WAIT_SECONDS = 10.0
 PICTURE = av.VideoFrame.from_ndarray(np.zeros((16, 16, 3), np.uint8), format="rgb24")
@@ -75,7 +74,7 @@ class Bench:
         self.runner = CameraRunner(
             self.camera, settings, self.outbox, self.metrics, lambda: self.now, self.stop, self.open
         )
-        self.supervisor = Supervisor([self.runner], self.metrics, lambda: self.now, self.stop, 2)
+        self.watchdog = Watchdog([self.runner], self.metrics, lambda: self.now, self.stop, 2)
 
     def open(self, camera: Camera, on_bad_packet: Callable[[], None]) -> FakeSource:
         script = self.scripts.pop(0) if len(self.scripts) > 1 else self.scripts[0]
@@ -85,7 +84,7 @@ class Bench:
         return self.sources[-1]
 
     def tick(self) -> None:
-        self.supervisor.tick()
+        self.watchdog.tick()
         while (frame := self.outbox.take(0)) is not None:
             self.frames.append(frame)
             self.metrics.publish(frame.camera)
@@ -113,13 +112,13 @@ def bench() -> Generator[Callable[..., Bench], None, None]:
 
     def make(url: str, *scripts: Script | Exception, **values: object) -> Bench:
         benches.append(Bench(url, *scripts, **values))
-        benches[-1].supervisor.start()
+        benches[-1].watchdog.start()
         return benches[-1]
 
     yield make
     for each in benches:
         each.outbox.close()
-        each.supervisor.stop(WAIT_SECONDS)
+        each.watchdog.stop(WAIT_SECONDS)
 
 
 MakeBench = Callable[..., Bench]
@@ -127,7 +126,7 @@ MakeBench = Callable[..., Bench]
 
 def test_a_file_gives_all_its_frames_in_order_in_one_session_and_is_done(bench: MakeBench) -> None:
     file = bench("clip.mp4", [number / 10 for number in range(20)])
-    file.until(lambda: file.supervisor.finished)
+    file.until(lambda: file.watchdog.finished)
     file.tick()
     assert [frame.sequence for frame in file.frames] == list(range(20))
     assert len({frame.session for frame in file.frames}) == 1
@@ -168,7 +167,7 @@ def test_a_lost_camera_is_opened_again_as_a_new_session(bench: MakeBench) -> Non
 
 def test_frames_above_the_cap_leave_gaps_and_are_counted(bench: MakeBench) -> None:
     file = bench("clip.mp4", [number / 30 for number in range(90)], fps=10)
-    file.until(lambda: file.supervisor.finished)
+    file.until(lambda: file.watchdog.finished)
     file.tick()
     assert 28 <= len(file.frames) <= 31
     assert file.value("frames_captured_total") == 90
@@ -179,7 +178,7 @@ def test_frames_above_the_cap_leave_gaps_and_are_counted(bench: MakeBench) -> No
 
 def test_a_wanted_number_of_frames_ends_a_camera(bench: MakeBench) -> None:
     live = bench("rtsp://h/s", [None, None, SourceError("lost")], max_frames=5)
-    live.until(lambda: live.supervisor.finished)
+    live.until(lambda: live.watchdog.finished)
     live.tick()
     assert live.runner.state == "done"
     assert len(live.frames) == 5
@@ -187,8 +186,8 @@ def test_a_wanted_number_of_frames_ends_a_camera(bench: MakeBench) -> None:
 
 def test_a_file_that_cannot_be_read_fails_after_bounded_attempts(bench: MakeBench) -> None:
     file = bench("clip.mp4", SourceError("No such file or directory"))
-    file.until(lambda: file.supervisor.finished)
-    assert file.supervisor.failed == ["cam"]
+    file.until(lambda: file.watchdog.finished)
+    assert file.watchdog.failed == ["cam"]
     assert file.value("camera_reconnects_total") == 2
 
 
@@ -219,7 +218,7 @@ def test_hung_threads_are_bounded_and_the_camera_comes_back_when_one_ends(
     live = bench("rtsp://h/s", [hung], [hung], [None, quiet])
     for count in (1, 2):
         live.until(lambda count=count: len(live.sources) == count)
-        until(lambda: live.supervisor._seats[0].watch._phase == "first frame")  # type: ignore[union-attr]
+        until(lambda: live.watchdog._slots[0].lease._phase == "first frame")  # type: ignore[union-attr]
         live.now += 20
         live.tick()
     for _ in range(5):
@@ -234,9 +233,9 @@ def test_a_reader_that_waits_for_kafka_is_not_taken_for_hung(bench: MakeBench) -
     file = bench("clip.mp4", [number / 10 for number in range(10)], buffer_frames=2)
     until(lambda: file.value("frames_captured_total") == 3)
     file.now += 1000
-    file.supervisor.tick()
+    file.watchdog.tick()
     assert file.value("camera_threads_abandoned_total") == 0
-    file.until(lambda: file.supervisor.finished)
+    file.until(lambda: file.watchdog.finished)
     file.tick()
     assert len(file.frames) == 10
 
@@ -252,25 +251,25 @@ def test_a_stop_ends_a_paced_file_without_waiting_for_its_next_frame(bench: Make
     file = bench("clip.mp4", [0.0, 3600.0], pace="realtime")
     file.until(lambda: len(file.frames) == 1)
     began = time.monotonic()
-    file.supervisor.stop(WAIT_SECONDS)
+    file.watchdog.stop(WAIT_SECONDS)
     assert time.monotonic() - began < 2
     file.check_account()
 
 
 def test_a_thread_that_is_given_up_may_begin_nothing_more() -> None:
     now = 0.0
-    watch = Watch(lambda: now)
-    watch.enter("open", 5)
-    assert watch.overdue() is None
+    lease = Lease(lambda: now)
+    lease.enter("open", 5)
+    assert lease.overdue() is None
     now = 5.0
-    assert watch.overdue() == "open"
-    assert watch.overdue() is None  # given up once
-    with pytest.raises(AbandonedError):
-        watch.enter("deliver")
+    assert lease.overdue() == "open"
+    assert lease.overdue() is None  # given up once
+    with pytest.raises(LeaseRevokedError):
+        lease.enter("deliver")
 
 
 def test_a_thread_that_delivers_is_never_given_up() -> None:
-    watch = Watch(lambda: 0.0)
-    watch.enter("deliver")
-    watch.abandon()
-    assert not watch.abandoned
+    lease = Lease(lambda: 0.0)
+    lease.enter("deliver")
+    lease.revoke()
+    assert not lease.revoked

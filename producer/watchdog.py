@@ -4,23 +4,22 @@ import threading
 from logging import getLogger
 
 from producer.metrics import ProducerMetrics
-from producer.runner import CameraRunner
-from producer.watch import Clock, Watch
+from producer.runner import CameraRunner, Clock, Lease
 
 log = getLogger("seedstream.producer.watchdog")
 
 
-class _Seat:
+class _Slot:
     """A camera, the thread in charge of it, and the hung ones before."""
 
     def __init__(self, runner: CameraRunner) -> None:
         self.runner = runner
-        self.watch: Watch | None = None
+        self.lease: Lease | None = None
         self.thread: threading.Thread | None = None
         self.hung: list[threading.Thread] = []
 
 
-class Supervisor:
+class Watchdog:
     """Watches all cameras from one thread that never calls FFmpeg.
 
     Args:
@@ -39,7 +38,7 @@ class Supervisor:
         stop: threading.Event,
         abandoned_threads: int,
     ) -> None:
-        self._seats = [_Seat(runner) for runner in runners]
+        self._slots = [_Slot(runner) for runner in runners]
         self._metrics = metrics
         self._clock = clock
         self._stop = stop
@@ -49,22 +48,22 @@ class Supervisor:
 
     def start(self) -> None:
         """Start all cameras."""
-        for seat in self._seats:
-            self._start(seat)
+        for slot in self._slots:
+            self._start(slot)
 
     def tick(self) -> None:
         """Look at every camera once; call a few times a second."""
-        for seat in self._seats:
-            seat.hung = [thread for thread in seat.hung if thread.is_alive()]
-            if seat.runner.state == "running" and not self._stop.is_set():
-                self._look(seat)
-        self._metrics.hung.set(sum(len(seat.hung) for seat in self._seats))
+        for slot in self._slots:
+            slot.hung = [thread for thread in slot.hung if thread.is_alive()]
+            if slot.runner.state == "running" and not self._stop.is_set():
+                self._look(slot)
+        self._metrics.hung.set(sum(len(slot.hung) for slot in self._slots))
         self.heartbeat = self._clock()
 
     @property
     def count(self) -> int:
         """How many cameras there are."""
-        return len(self._seats)
+        return len(self._slots)
 
     @property
     def finished(self) -> bool:
@@ -72,59 +71,59 @@ class Supervisor:
 
         A shard to which no camera falls is not finished: it waits for the next list.
         """
-        return bool(self._seats) and all(
-            seat.runner.state != "running" and not (seat.thread and seat.thread.is_alive())
-            for seat in self._seats
+        return bool(self._slots) and all(
+            slot.runner.state != "running" and not (slot.thread and slot.thread.is_alive())
+            for slot in self._slots
         )
 
     @property
     def failed(self) -> list[str]:
         """Ids of the cameras that were given up."""
-        return [seat.runner.camera.id for seat in self._seats if seat.runner.state == "failed"]
+        return [slot.runner.camera.id for slot in self._slots if slot.runner.state == "failed"]
 
     @property
     def untried(self) -> list[str]:
         """Ids of the cameras that have not been tried yet."""
-        return [seat.runner.camera.id for seat in self._seats if not seat.runner.attempted]
+        return [slot.runner.camera.id for slot in self._slots if not slot.runner.attempted]
 
     def stop(self, timeout_seconds: float) -> None:
         """End all threads; those still inside FFmpeg after the timeout are left behind."""
         self._stop.set()
         deadline = self._clock() + timeout_seconds
-        for seat in self._seats:
-            if seat.thread is not None:
-                seat.thread.join(max(0.0, deadline - self._clock()))
-            if seat.watch is not None:
-                seat.watch.abandon()
+        for slot in self._slots:
+            if slot.thread is not None:
+                slot.thread.join(max(0.0, deadline - self._clock()))
+            if slot.lease is not None:
+                slot.lease.revoke()
 
-    def _look(self, seat: _Seat) -> None:
-        camera = seat.runner.camera.id
-        if seat.thread is None:
-            if len(seat.hung) < self._abandoned_threads:
-                self._start(seat)
-        elif (phase := seat.watch.overdue() if seat.watch else None) is not None:
+    def _look(self, slot: _Slot) -> None:
+        camera = slot.runner.camera.id
+        if slot.thread is None:
+            if len(slot.hung) < self._abandoned_threads:
+                self._start(slot)
+        elif (phase := slot.lease.overdue() if slot.lease else None) is not None:
             log.error("camera %s: its thread hangs (%s), given up", camera, phase)
             self._metrics.abandoned.labels(camera).inc()
-            seat.hung.append(seat.thread)
-            seat.thread = None
-            seat.runner.lose(f"no answer ({phase})")
-            if len(seat.hung) >= self._abandoned_threads:
+            slot.hung.append(slot.thread)
+            slot.thread = None
+            slot.runner.lose(f"no answer ({phase})")
+            if len(slot.hung) >= self._abandoned_threads:
                 log.error(
                     "camera %s: %d hung threads, not opened again until one of them ends",
                     camera,
-                    len(seat.hung),
+                    len(slot.hung),
                 )
-        elif not seat.thread.is_alive():
+        elif not slot.thread.is_alive():
             # An error that nobody foresaw ended it; threading has logged it. The others go on.
-            seat.runner.lose("its thread died")
-            self._start(seat)
+            slot.runner.lose("its thread died")
+            self._start(slot)
 
-    def _start(self, seat: _Seat) -> None:
-        seat.watch = Watch(self._clock)
-        seat.thread = threading.Thread(
-            target=seat.runner.run,
-            args=(seat.watch,),
-            name=f"camera {seat.runner.camera.id}",
+    def _start(self, slot: _Slot) -> None:
+        slot.lease = Lease(self._clock)
+        slot.thread = threading.Thread(
+            target=slot.runner.run,
+            args=(slot.lease,),
+            name=f"camera {slot.runner.camera.id}",
             daemon=True,  # FFmpeg may never come back
         )
-        seat.thread.start()
+        slot.thread.start()
