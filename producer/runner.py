@@ -37,15 +37,15 @@ _CLOSE_SECONDS = 5.0
 
 
 class LeaseRevokedError(Exception):
-    """The watchdog gave this thread up: it must end and touch nothing."""
+    """The watchdog has given this thread up: it must end and touch nothing."""
 
 
 class Lease:
-    """The watchdog's view of one decoding thread.
+    """One thread's right to a camera, for as long as each phase of its work keeps to its limit.
 
-    The thread announces each phase with ``enter``; the watchdog calls ``overdue``. Exactly one
-    wins: a thread that was given up gets ``LeaseRevokedError`` from its next ``enter``, so what it
-    does after an ``enter`` that returned is never done twice.
+    The thread renews it with ``enter``; the watchdog calls ``overdue``. Exactly one wins: a thread
+    that was given up gets ``LeaseRevokedError`` from its next ``enter``, so what it does after an
+    ``enter`` that returned is never done twice.
 
     Args:
         clock: Monotonic clock.
@@ -91,15 +91,12 @@ class Lease:
             return self._revoked
 
 
-class _Enough(Exception):  # noqa: N818 - no error: the wanted number of frames is reached
-    """The camera has given all the frames that were asked for."""
-
-
 class CameraRunner:
     """Reads one camera in a thread of its own until it is done, stopped or given up.
 
-    State is changed only by the thread whose lease is not abandoned, so a hung thread that comes
-    back after its replacement changes nothing.
+    State is changed only by the thread whose lease holds, so a hung thread that comes back after
+    its replacement changes nothing. What the end of a stream means is decided before the stream is
+    closed: closing may hang, and must not cost what is known by then.
 
     Args:
         camera: Which one.
@@ -183,20 +180,38 @@ class CameraRunner:
             self._metrics.reconnects.labels(self.camera.id).inc()
         session = new_session(self._not_before_ms)
         self._not_before_ms = session_start_ms(session) + 1
+        lease.enter("open", self.camera.open_timeout_seconds + _GRACE_SECONDS)
         try:
-            count = self._session(lease, session)
+            source = self._open_source(self.camera, self._count_bad_packet)
         except SourceError as error:
             lease.enter("wait")
             self.lose(str(error))
             return
-        except _Enough:
-            return
-        lease.enter("wait")
-        self._end(count)
+        try:
+            self._read_to_the_end(lease, session, source)
+        finally:
+            # Also after an error or when given up: a camera may allow only one connection.
+            with suppress(LeaseRevokedError):
+                lease.enter("close", _CLOSE_SECONDS)
+            source.close()
+
+    def _read_to_the_end(self, lease: Lease, session: str, source: Source) -> None:
+        lease.enter("first frame", self.camera.first_frame_timeout_seconds + _GRACE_SECONDS)
+        self.attempted = True
+        try:
+            count = self._read(lease, session, source)
+        except SourceError as error:
+            lease.enter("wait")
+            self.lose(str(error))
+        else:
+            lease.enter("wait")
+            self._end(count)
 
     def _end(self, count: int) -> None:
         """Decide what the end of the stream means."""
-        if self._stop.is_set():
+        if self._captured == self._settings.max_frames:
+            self._finish("all frames that were asked for are read")
+        elif self._stop.is_set():
             self._metrics.up.labels(self.camera.id).set(0)
         elif self.camera.live:
             self.lose(f"the stream ended after {count} frames")
@@ -212,21 +227,8 @@ class CameraRunner:
         self.state = "done"
         log.info("camera %s: %s", self.camera.id, what)
 
-    def _session(self, lease: Lease, session: str) -> int:
-        """Read one connection to its end; return how many frames it gave."""
-        lease.enter("open", self.camera.open_timeout_seconds + _GRACE_SECONDS)
-        source = self._open_source(self.camera, self._count_bad_packet)
-        try:
-            lease.enter("first frame", self.camera.first_frame_timeout_seconds + _GRACE_SECONDS)
-            self.attempted = True
-            return self._read(lease, session, source)
-        finally:
-            # Also after an error or when given up: a camera may allow only one connection.
-            with suppress(LeaseRevokedError):
-                lease.enter("close", _CLOSE_SECONDS)
-            source.close()
-
     def _read(self, lease: Lease, session: str, source: Source) -> int:
+        """Read one connection to its end; return how many frames it gave."""
         cap, media, schedule = FrameCap(self.camera.fps), MediaClock(source.fps), Schedule()
         if self.camera.fps is not None:
             # A slower camera cannot give what the cap allows.
@@ -245,6 +247,8 @@ class CameraRunner:
                 keep = cap.admit(self._clock() if self.camera.live else time)
                 self._deliver(picture, session, sequence, keep)
                 sequence += 1
+                if self._captured == self._settings.max_frames:
+                    break  # still delivering: the watchdog cannot have the camera opened once more
                 lease.enter("next frame", stall)
         return sequence
 
@@ -281,10 +285,6 @@ class CameraRunner:
             self._outbox.put(frame, self.camera.buffer_frames, wait=self.camera.waits)
         else:
             self._metrics.drop(camera, "fps_cap")
-        if self._captured == self._settings.max_frames:
-            # Here, where the watchdog cannot interfere: nobody must open the camera once more.
-            self._finish("all frames that were asked for are read")
-            raise _Enough
 
     def _count_bad_packet(self) -> None:
         self._metrics.decode_errors.labels(self.camera.id).inc()

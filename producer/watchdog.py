@@ -55,7 +55,7 @@ class Watchdog:
         """Look at every camera once; call a few times a second."""
         for slot in self._slots:
             slot.hung = [thread for thread in slot.hung if thread.is_alive()]
-            if slot.runner.state == "running" and not self._stop.is_set():
+            if not self._stop.is_set():
                 self._look(slot)
         self._metrics.hung.set(sum(len(slot.hung) for slot in self._slots))
         self.heartbeat = self._clock()
@@ -97,26 +97,37 @@ class Watchdog:
                 slot.lease.revoke()
 
     def _look(self, slot: _Slot) -> None:
-        camera = slot.runner.camera.id
-        if slot.thread is None:
+        # In this order: a thread that is seen dead has set its last state before.
+        dead = slot.thread is not None and not slot.thread.is_alive()
+        running = slot.runner.state == "running"
+        if dead and running:
+            # An error that nobody foresaw ended it; threading has logged it. The others go on.
+            slot.thread = None
+            slot.runner.lose("its thread died")
+        elif slot.thread is None and running:
             if len(slot.hung) < self._abandoned_threads:
                 self._start(slot)
-        elif (phase := slot.lease.overdue() if slot.lease else None) is not None:
-            log.error("camera %s: its thread hangs (%s), given up", camera, phase)
-            self._metrics.abandoned.labels(camera).inc()
-            slot.hung.append(slot.thread)
-            slot.thread = None
+        elif slot.thread is not None and not dead:
+            self._check_lease(slot, slot.thread)
+
+    def _check_lease(self, slot: _Slot, thread: threading.Thread) -> None:
+        """Give the thread up if it hangs, whatever the camera's state: nobody may wait for it."""
+        phase = slot.lease.overdue() if slot.lease is not None else None
+        if phase is None:
+            return
+        camera = slot.runner.camera.id
+        log.error("camera %s: its thread hangs (%s), given up", camera, phase)
+        self._metrics.abandoned.labels(camera).inc()
+        slot.hung.append(thread)
+        slot.thread = None
+        if phase != "close":  # then the runner has said by itself how the stream ended
             slot.runner.lose(f"no answer ({phase})")
-            if len(slot.hung) >= self._abandoned_threads:
-                log.error(
-                    "camera %s: %d hung threads, not opened again until one of them ends",
-                    camera,
-                    len(slot.hung),
-                )
-        elif not slot.thread.is_alive():
-            # An error that nobody foresaw ended it; threading has logged it. The others go on.
-            slot.runner.lose("its thread died")
-            self._start(slot)
+        if slot.runner.state == "running" and len(slot.hung) >= self._abandoned_threads:
+            log.error(
+                "camera %s: %d hung threads, not opened again until one of them ends",
+                camera,
+                len(slot.hung),
+            )
 
     def _start(self, slot: _Slot) -> None:
         slot.lease = Lease(self._clock)

@@ -36,8 +36,9 @@ class FakeSource:
 
     fps = 10.0
 
-    def __init__(self, script: Script) -> None:
+    def __init__(self, script: Script, close: threading.Event | None = None) -> None:
         self._script = script
+        self._close = close
         self.closed = False
 
     def pictures(self) -> Generator[Picture, None, None]:
@@ -50,6 +51,8 @@ class FakeSource:
                 yield Picture(PICTURE, step)
 
     def close(self) -> None:
+        if self._close is not None:
+            self._close.wait(WAIT_SECONDS)
         self.closed = True
 
 
@@ -66,6 +69,7 @@ class Bench:
         self.now = 0.0
         self.scripts = list(scripts)
         self.sources: list[FakeSource] = []
+        self.close: threading.Event | None = None  # closing hangs until it is set
         self.frames: list[Frame] = []
         self.registry = CollectorRegistry()
         self.metrics = ProducerMetrics(self.registry)
@@ -80,7 +84,7 @@ class Bench:
         script = self.scripts.pop(0) if len(self.scripts) > 1 else self.scripts[0]
         if isinstance(script, Exception):
             raise script
-        self.sources.append(FakeSource(script))
+        self.sources.append(FakeSource(script, self.close))
         return self.sources[-1]
 
     def tick(self) -> None:
@@ -111,7 +115,9 @@ def bench() -> Generator[Callable[..., Bench], None, None]:
     benches: list[Bench] = []
 
     def make(url: str, *scripts: Script | Exception, **values: object) -> Bench:
+        close = values.pop("close", None)
         benches.append(Bench(url, *scripts, **values))
+        benches[-1].close = close  # type: ignore[assignment]
         benches[-1].watchdog.start()
         return benches[-1]
 
@@ -245,6 +251,79 @@ def test_a_thread_that_dies_of_an_unforeseen_error_is_replaced(bench: MakeBench)
     live = bench("rtsp://h/s", [None, RuntimeError("a bug")], [None, threading.Event()])
     live.until(lambda: len(live.frames) == 2)
     live.scripts[-1][-1].set()  # type: ignore[index,union-attr]
+
+
+def test_a_file_that_ends_while_the_watchdog_looks_at_it_is_done_and_not_down(
+    bench: MakeBench, caplog: pytest.LogCaptureFixture
+) -> None:
+    last_look = threading.Event()
+    file = bench("clip.mp4", [0.0, last_look])
+    slot = file.watchdog._slots[0]
+    until(lambda: file.value("frames_captured_total") == 1)
+    lease, thread = slot.lease, slot.thread
+    assert lease is not None
+    assert thread is not None
+    overdue = lease.overdue
+
+    def ends_now() -> object:
+        last_look.set()
+        thread.join(WAIT_SECONDS)
+        return overdue()
+
+    lease.overdue = ends_now  # type: ignore[assignment,method-assign]
+    file.tick()
+    assert not thread.is_alive()
+    file.tick()
+    assert file.runner.state == "done"
+    assert file.watchdog.finished
+    assert file.registry.get_sample_value("seedstream_camera_up", {"camera": "cam"}) is None
+    assert "died" not in caplog.text
+    assert slot.thread is thread
+
+
+def test_a_file_that_hangs_while_it_is_closed_is_done_and_not_read_again(bench: MakeBench) -> None:
+    never = threading.Event()
+    file = bench("clip.mp4", [0.0, 0.1], close=never)
+    check_that_a_hung_close_holds_nothing_up(file, never, frames=2)
+
+
+def test_a_camera_that_hangs_after_its_last_wanted_frame_does_not_hold_up_the_end(
+    bench: MakeBench,
+) -> None:
+    never = threading.Event()
+    live = bench("rtsp://h/s", [None, None], max_frames=2, close=never)
+    check_that_a_hung_close_holds_nothing_up(live, never, frames=2)
+
+
+def check_that_a_hung_close_holds_nothing_up(
+    bench: Bench, never: threading.Event, frames: int
+) -> None:
+    lease = bench.watchdog._slots[0].lease
+    assert lease is not None
+    bench.until(lambda: len(bench.frames) == frames and lease._phase == "close")
+    bench.now += 20
+    bench.until(lambda: bench.watchdog.finished)
+    assert bench.value("camera_threads_abandoned_total") == 1
+    assert bench.runner.state == "done"
+    assert len(bench.sources) == 1
+    bench.check_account()
+    never.set()
+
+
+def test_a_lost_camera_that_hangs_while_it_is_closed_is_lost_once(
+    bench: MakeBench, caplog: pytest.LogCaptureFixture
+) -> None:
+    never, quiet = threading.Event(), threading.Event()
+    live = bench("rtsp://h/s", [None, SourceError("reset by peer")], [None, quiet], close=never)
+    lease = live.watchdog._slots[0].lease
+    assert lease is not None
+    live.until(lambda: lease._phase == "close")
+    live.now += 20
+    live.until(lambda: len(live.frames) == 2)
+    assert caplog.text.count("trying again") == 1
+    assert "reset by peer; failure 1, trying again" in caplog.text
+    never.set()
+    quiet.set()
 
 
 def test_a_stop_ends_a_paced_file_without_waiting_for_its_next_frame(bench: MakeBench) -> None:
