@@ -278,6 +278,85 @@ def test_stopping_publishes_what_waits_and_counts_what_it_must_leave() -> None:
     bench.check_account()
 
 
+def test_what_kafka_acknowledges_while_the_client_closes_counts_as_published() -> None:
+    class Acknowledging(FakeSender):
+        def close(self, timeout_seconds: float) -> None:
+            for _, on_done in self.taken[:2]:
+                on_done(None, "")
+            for _, on_done in self.taken[2:]:
+                on_done("fatal", "the client was closed")
+
+    sender = Acknowledging()
+    bench = Bench(sender)
+    bench.put(0, 1)
+    until(lambda: len(sender.taken) == 2)
+    assert bench.publisher.stop(0.05), "nothing is lost"
+    assert bench.value("frames_published_total") == 2
+    bench.check_account()
+
+    sender = Acknowledging()
+    bench = Bench(sender)
+    bench.put(0, 1, 2)
+    until(lambda: len(sender.taken) == 3)
+    assert not bench.publisher.stop(0.05)
+    assert bench.value("frames_published_total") == 2
+    assert bench.dropped("shutdown") == 1
+    assert bench.value("frames_in_flight") == 0
+    bench.check_account()
+
+
+def test_an_answer_after_the_end_changes_no_account() -> None:
+    sender = FakeSender()
+    bench = Bench(sender)
+    bench.put(0)
+    until(lambda: len(sender.taken) == 1)
+    assert not bench.publisher.stop(0.0)
+    sender.taken[0][1](None, "")
+    assert bench.dropped("shutdown") == 1
+    assert bench.value("frames_published_total") == 0
+    bench.check_account()
+
+
+def test_an_acknowledgement_that_comes_after_its_client_was_replaced_counts() -> None:
+    first, second = FakeSender(), FakeSender()
+    bench = Bench(first, second)
+    bench.put(0, 1)
+    until(lambda: len(first.taken) == 2)
+    first.taken[1][1]("fatal", "UnknownProducerIdError")
+    until(lambda: second.sequences == [0, 1])
+    first.taken[0][1](None, "")
+    assert bench.value("frames_published_total") == 1
+    second.taken[0][1]("timeout", "the second copy")
+    second.taken[1][1](None, "")
+    assert bench.publisher.stop(5.0)
+    assert bench.value("frames_published_total") == 2
+    bench.check_account()
+
+
+def test_a_reader_that_the_end_turns_away_makes_the_end_a_loss() -> None:
+    sender = FakeSender()
+    bench = Bench(sender, sends_in_flight=1)
+    bench.put(0, 1)
+    until(lambda: len(sender.taken) == 1)
+    bench.metrics.capture("cam")
+    reader = threading.Thread(target=bench.outbox.put, args=(frame(2), 1), kwargs={"wait": True})
+    reader.start()
+
+    def answer() -> None:
+        reader.join(WAIT_SECONDS)
+        for number in (0, 1):
+            until(lambda number=number: len(sender.taken) > number)
+            sender.taken[number][1](None, "")
+
+    kafka = threading.Thread(target=answer)
+    kafka.start()
+    assert not bench.publisher.stop(WAIT_SECONDS)
+    kafka.join(WAIT_SECONDS)
+    assert bench.value("frames_published_total") == 2
+    assert bench.dropped("shutdown") == 1
+    bench.check_account()
+
+
 @pytest.mark.parametrize(
     ("error", "failure"),
     [
