@@ -84,9 +84,10 @@ class _Process:
         self._publisher = Publisher(settings, self._outbox, self._reconnect, metrics, clock)
         stop = threading.Event()
         runners = [
-            CameraRunner(camera, settings, self._outbox, metrics, clock, stop) for camera in cameras
+            CameraRunner(camera, self._outbox, metrics, clock, stop, settings.max_frames)
+            for camera in cameras
         ]
-        self._watchdog = Watchdog(runners, metrics, clock, stop, settings.abandoned_threads)
+        self._watchdog = Watchdog(runners, metrics, clock, stop)
         self._connected = False
         self._probes = ProbeServer(
             registry, self._alive, self._ready, settings.http_host, settings.http_port

@@ -133,7 +133,7 @@ class Camera(BaseModel):
     /dev/videoN, a file, or test: (a synthetic scene). ${NAME} is replaced from the environment."""
 
     fps: float | None = Field(default=None, gt=0, le=1000)
-    """Most frames per second that are published; all if not given."""
+    """Most frames per second that are published; all unless set."""
 
     width: int | None = Field(default=None, ge=16, le=MAX_SIDE_PIXELS)
     """Width to scale to, in pixels; with height only, it follows the aspect."""
@@ -163,16 +163,16 @@ class Camera(BaseModel):
     """When Kafka is slower than the camera: drop the oldest waiting frame (live cameras' default)
     or wait (files' default)."""
 
-    buffer_frames: int = Field(ge=1, le=1000)
+    buffer_frames: int = Field(default=4, ge=1, le=1000)
     """Encoded frames that wait for Kafka."""
 
-    open_timeout_seconds: float = Field(ge=0.2)
+    open_timeout_seconds: float = Field(default=10.0, ge=0.2)
     """How long opening may take, in seconds."""
 
-    first_frame_timeout_seconds: float = Field(ge=0.2)
+    first_frame_timeout_seconds: float = Field(default=10.0, ge=0.2)
     """How long the first frame may take, in seconds."""
 
-    stall_timeout_seconds: float = Field(ge=0.2)
+    stall_timeout_seconds: float = Field(default=10.0, ge=0.2)
     """How long the camera may stay silent between frames, in seconds."""
 
     options: dict[str, str] = {}

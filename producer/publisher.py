@@ -95,6 +95,8 @@ class Publisher:
         connect: Makes a sender; called again after a fatal error.
         metrics: Where the outcome is counted.
         clock: Monotonic clock.
+        restarts: Replacements of the client without a frame getting through before Kafka is given
+            up.
     """
 
     def __init__(
@@ -104,12 +106,14 @@ class Publisher:
         connect: Callable[[], Sender],
         metrics: ProducerMetrics,
         clock: Clock,
+        restarts: int = 5,
     ) -> None:
         self._settings = settings
         self._outbox = outbox
         self._connect = connect
         self._metrics = metrics
         self._clock = clock
+        self._most_restarts = restarts
         self._settled = threading.Condition()
         self._under_way: dict[_Send, None] = {}  # in the order of sending
         self._bytes = 0
@@ -202,7 +206,7 @@ class Publisher:
             return self._settled.wait_for(
                 lambda: (
                     len(self._under_way) < settings.sends_in_flight
-                    and (self._bytes < settings.sends_in_flight_bytes or not self._under_way)
+                    and self._bytes < settings.sends_in_flight_bytes
                     and self._broken is None
                 ),
                 timeout_seconds,
@@ -280,7 +284,7 @@ class Publisher:
     def _replace(self, reason: str) -> None:
         """Replace the client and send again what is not settled, in order."""
         if not self._oversized:
-            if self._restarts >= self._settings.client_restarts:
+            if self._restarts >= self._most_restarts:
                 raise UnavailableError(
                     f"the Kafka client failed {self._restarts + 1} times without a frame getting "
                     f"through: {reason}"

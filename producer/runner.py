@@ -17,7 +17,6 @@ from producer.encoding import PictureEncoder
 from producer.metrics import ProducerMetrics
 from producer.outbox import Outbox
 from producer.pacing import FrameCap, MediaClock, Schedule, backoff_seconds
-from producer.settings import ProducerSettings
 from producer.sources import Picture, Source, SourceError, open_source
 
 log = getLogger("seedstream.producer.camera")
@@ -34,6 +33,18 @@ _GRACE_SECONDS = 1.0
 
 _CLOSE_SECONDS = 5.0
 """How long FFmpeg may take to say goodbye."""
+
+_FILE_ATTEMPTS = 3
+"""How often a file that cannot be read is tried before its camera counts as failed."""
+
+_FIRST_BACKOFF_SECONDS, _LONGEST_BACKOFF_SECONDS = 0.5, 30.0
+"""Upper bounds of the random wait before a lost camera is opened again: the first, and of all."""
+
+
+def _backoff(failures: int) -> float:
+    return backoff_seconds(
+        failures, _FIRST_BACKOFF_SECONDS, _LONGEST_BACKOFF_SECONDS, random.random()
+    )
 
 
 class LeaseRevokedError(Exception):
@@ -100,33 +111,37 @@ class CameraRunner:
 
     Args:
         camera: Which one.
-        settings: Backoff and limits.
         outbox: Where frames go.
         metrics: Where they are counted.
         clock: Monotonic clock.
         stop: Set when the process ends.
+        max_frames: Decoded frames after which the camera is done; None for no end.
+        backoff: Returns how long to wait before the next attempt, in seconds, after a number of
+            failures in a row.
         open_source: Opens sources.
     """
 
     def __init__(
         self,
         camera: Camera,
-        settings: ProducerSettings,
         outbox: Outbox,
         metrics: ProducerMetrics,
         clock: Clock,
         stop: threading.Event,
+        max_frames: int | None = None,
+        backoff: Callable[[int], float] = _backoff,
         open_source: OpenSource = open_source,
     ) -> None:
         self.camera = camera
         self.state: State = "running"
         self.attempted = False
         """Whether it has been tried to open the camera at least once."""
-        self._settings = settings
         self._outbox = outbox
         self._metrics = metrics
         self._clock = clock
         self._stop = stop
+        self._max_frames = max_frames
+        self._backoff = backoff
         self._open_source = open_source
         self._encoder = PictureEncoder(camera)
         self._captured = 0
@@ -140,7 +155,7 @@ class CameraRunner:
         try:
             while self.state == "running" and not self._stop.is_set():
                 lease.enter("wait")
-                if self._failures and self._stop.wait(self._backoff()):
+                if self._failures and self._stop.wait(self._backoff(self._failures)):
                     return
                 self._attempt(lease)
         except LeaseRevokedError:
@@ -152,10 +167,10 @@ class CameraRunner:
         self.attempted = True
         # A connection that held for a while was sound: begin with short waits again.
         began, self._began = self._began, None
-        if began is not None and self._clock() - began > self._settings.backoff_max_seconds:
+        if began is not None and self._clock() - began > _LONGEST_BACKOFF_SECONDS:
             self._failures = 0
         self._failures += 1
-        final = self.camera.kind == "file" and self._failures >= self._settings.file_attempts
+        final = self.camera.kind == "file" and self._failures >= _FILE_ATTEMPTS
         if final:
             self.state = "failed"
         log.warning(
@@ -164,14 +179,6 @@ class CameraRunner:
             self.camera.address,
             what,
             "given up" if final else f"failure {self._failures}, trying again",
-        )
-
-    def _backoff(self) -> float:
-        return backoff_seconds(
-            self._failures,
-            self._settings.backoff_initial_seconds,
-            self._settings.backoff_max_seconds,
-            random.random(),
         )
 
     def _attempt(self, lease: Lease) -> None:
@@ -209,7 +216,7 @@ class CameraRunner:
 
     def _end(self, count: int) -> None:
         """Decide what the end of the stream means."""
-        if self._captured == self._settings.max_frames:
+        if self._captured == self._max_frames:
             self._finish("all frames that were asked for are read")
         elif self._stop.is_set():
             self._metrics.up.labels(self.camera.id).set(0)
@@ -247,7 +254,7 @@ class CameraRunner:
                 keep = cap.admit(self._clock() if self.camera.live else time)
                 self._deliver(picture, session, sequence, keep)
                 sequence += 1
-                if self._captured == self._settings.max_frames:
+                if self._captured == self._max_frames:
                     break  # still delivering: the watchdog cannot have the camera opened once more
                 lease.enter("next frame", stall)
         return sequence

@@ -27,7 +27,7 @@ class Watchdog:
         metrics: Where abandoned threads are counted.
         clock: Monotonic clock.
         stop: Set when the process ends; the runners' own.
-        abandoned_threads: Hung threads of one camera that may be left behind.
+        hung_threads: Hung threads of one camera that are left behind before it is no longer opened.
     """
 
     def __init__(
@@ -36,13 +36,13 @@ class Watchdog:
         metrics: ProducerMetrics,
         clock: Clock,
         stop: threading.Event,
-        abandoned_threads: int,
+        hung_threads: int = 3,
     ) -> None:
         self._slots = [_Slot(runner) for runner in runners]
         self._metrics = metrics
         self._clock = clock
         self._stop = stop
-        self._abandoned_threads = abandoned_threads
+        self._most_hung = hung_threads
         self.heartbeat = clock()
         """When ``tick`` last ran, in seconds of the monotonic clock."""
 
@@ -105,7 +105,7 @@ class Watchdog:
             slot.thread = None
             slot.runner.lose("its thread died")
         elif slot.thread is None and running:
-            if len(slot.hung) < self._abandoned_threads:
+            if len(slot.hung) < self._most_hung:
                 self._start(slot)
         elif slot.thread is not None and not dead:
             self._check_lease(slot, slot.thread)
@@ -122,7 +122,7 @@ class Watchdog:
         slot.thread = None
         if phase != "close":  # then the runner has said by itself how the stream ended
             slot.runner.lose(f"no answer ({phase})")
-        if slot.runner.state == "running" and len(slot.hung) >= self._abandoned_threads:
+        if slot.runner.state == "running" and len(slot.hung) >= self._most_hung:
             log.error(
                 "camera %s: %d hung threads, not opened again until one of them ends",
                 camera,

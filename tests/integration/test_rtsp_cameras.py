@@ -3,6 +3,7 @@
 import base64
 import http.server
 import logging
+import random
 import signal
 import socket
 import subprocess
@@ -22,6 +23,7 @@ from contract.frame import Frame
 from producer.camera_list import load_cameras
 from producer.metrics import ProducerMetrics
 from producer.outbox import Outbox
+from producer.pacing import backoff_seconds
 from producer.runner import CameraRunner
 from producer.scene import Scene
 from producer.settings import ProducerSettings
@@ -36,25 +38,29 @@ WAIT_SECONDS = 30.0
 class Cameras:
     """Real sources, runners and watchdog; frames are collected instead of published."""
 
-    def __init__(self, *options: str, **settings: object) -> None:
+    def __init__(self, *options: str, **values: object) -> None:
         limits = {
             "open_timeout_seconds": 6.0,
             "first_frame_timeout_seconds": 6.0,
             "stall_timeout_seconds": 2.0,
-            "backoff_initial_seconds": 0.1,
-            "backoff_max_seconds": 0.5,
         }
-        values = ProducerSettings(**(limits | settings))  # type: ignore[arg-type]
         self.frames: dict[str, list[Frame]] = {}
         self.registry = CollectorRegistry()
         metrics = ProducerMetrics(self.registry)
         self.outbox = Outbox(lambda frame, reason: metrics.drop(frame.camera, reason))
         stop = threading.Event()
         runners = [
-            CameraRunner(camera, values, self.outbox, metrics, time.monotonic, stop)
-            for camera in load_cameras(values, options, {"PASSWORD": PASSWORD})
+            CameraRunner(
+                camera.model_copy(update=limits | values),
+                self.outbox,
+                metrics,
+                time.monotonic,
+                stop,
+                backoff=lambda failures: backoff_seconds(failures, 0.1, 0.5, random.random()),
+            )
+            for camera in load_cameras(ProducerSettings(), options, {"PASSWORD": PASSWORD})
         ]
-        self.watchdog = Watchdog(runners, metrics, time.monotonic, stop, 3)
+        self.watchdog = Watchdog(runners, metrics, time.monotonic, stop)
         self.watchdog.start()
 
     def until(self, condition: Callable[[], bool], timeout_seconds: float = WAIT_SECONDS) -> float:
@@ -86,8 +92,8 @@ class Cameras:
 def cameras() -> Iterator[Callable[..., Cameras]]:
     opened: list[Cameras] = []
 
-    def start(*options: str, **settings: object) -> Cameras:
-        opened.append(Cameras(*options, **settings))
+    def start(*options: str, **values: object) -> Cameras:
+        opened.append(Cameras(*options, **values))
         return opened[-1]
 
     yield start

@@ -56,7 +56,7 @@ class FakeSender:
 class Bench:
     """A publisher with fakes around it."""
 
-    def __init__(self, *senders: FakeSender, **settings: object) -> None:
+    def __init__(self, *senders: FakeSender, restarts: int = 5, **settings: object) -> None:
         self.registry = CollectorRegistry()
         self.metrics = ProducerMetrics(self.registry)
         self.metrics.add_camera("cam")
@@ -68,6 +68,7 @@ class Bench:
             lambda: self.senders.pop(0),
             self.metrics,
             time.monotonic,
+            restarts,
         )
         self.publisher.start(self.senders.pop(0))
 
@@ -122,14 +123,14 @@ def test_sends_in_flight_are_bounded_by_number() -> None:
     bench.check_account()
 
 
-def test_sends_in_flight_are_bounded_by_bytes_but_one_always_fits() -> None:
+def test_sends_in_flight_are_bounded_by_the_bytes_of_the_four_largest_records() -> None:
     sender = FakeSender()
-    bench = Bench(sender, sends_in_flight_bytes=10)
-    bench.put(0, 1, size=5000)
-    until(lambda: len(sender.taken) == 1)
-    sender.taken[0][1](None, "")
-    until(lambda: len(sender.taken) == 2)
-    sender.taken[1][1](None, "")
+    bench = Bench(sender, max_record_bytes=65_536)
+    bench.put(*range(6), size=64_000)
+    for number in range(6):
+        until(lambda number=number: len(sender.taken) == min(number + 5, 6))
+        assert bench.registry.get_sample_value("seedstream_sends_in_flight_bytes") < 5 * 65_536
+        sender.taken[number][1](None, "")
     assert bench.publisher.stop(1.0)
 
 
@@ -157,7 +158,7 @@ def test_a_send_that_timed_out_is_dropped_and_the_rest_goes_on() -> None:
 
 def test_a_record_that_kafka_finds_too_large_costs_no_other_frame_and_no_restart() -> None:
     first, second, third = FakeSender(), FakeSender(), FakeSender(lambda _: None)
-    bench = Bench(first, second, third, client_restarts=0)
+    bench = Bench(first, second, third, restarts=0)
     bench.put(0)
     bench.put(1, size=3000)
     bench.put(2)
@@ -222,7 +223,7 @@ def test_a_broken_client_is_replaced_and_unsettled_frames_are_sent_again_in_orde
 
 def test_a_client_that_never_recovers_ends_the_process_after_bounded_restarts() -> None:
     senders = [FakeSender(lambda _: "fatal") for _ in range(4)]
-    bench = Bench(*senders, client_restarts=3)
+    bench = Bench(*senders, restarts=3)
     bench.put(*range(10))
     until(lambda: bench.publisher.error is not None)
     assert "failed 4 times" in str(bench.publisher.error)
@@ -245,9 +246,7 @@ def test_a_server_that_stays_away_ends_the_process_after_the_bound(silent: bool)
     sender = FakeSender()
     if not silent:
         sender.away.set()
-    bench = Bench(
-        sender, delivery_timeout_seconds=0.3, request_timeout_seconds=0.1, linger_seconds=0
-    )
+    bench = Bench(sender, delivery_timeout_seconds=0.3)
     bench.put(0, 1)
     until(lambda: bench.publisher.error is not None)
     assert "acknowledged nothing" in str(bench.publisher.error)

@@ -60,10 +60,8 @@ class Bench:
     """One camera with a script for each connection; the last one repeats."""
 
     def __init__(self, url: str, *scripts: Script | Exception, **values: object) -> None:
-        settings = ProducerSettings(
-            backoff_initial_seconds=1e-6, max_frames=values.pop("max_frames", None)
-        )
-        self.camera: Camera = load_cameras(settings, [f"cam={url}"], {})[0].model_copy(
+        max_frames = values.pop("max_frames", None)
+        self.camera: Camera = load_cameras(ProducerSettings(), [f"cam={url}"], {})[0].model_copy(
             update={"pace": "fast"} | values
         )
         self.now = 0.0
@@ -76,7 +74,14 @@ class Bench:
         self.outbox = Outbox(lambda lost, reason: self.metrics.drop(lost.camera, reason))
         self.stop = threading.Event()
         self.runner = CameraRunner(
-            self.camera, settings, self.outbox, self.metrics, lambda: self.now, self.stop, self.open
+            self.camera,
+            self.outbox,
+            self.metrics,
+            lambda: self.now,
+            self.stop,
+            max_frames,  # type: ignore[arg-type]
+            lambda failures: 0.0,
+            self.open,
         )
         self.watchdog = Watchdog([self.runner], self.metrics, lambda: self.now, self.stop, 2)
 
