@@ -5,8 +5,10 @@ Its thread holds a lease on the camera, which the watchdog revokes when it hangs
 
 import random
 import threading
+import time
 from collections.abc import Callable
 from contextlib import closing, suppress
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from logging import getLogger
 from typing import Literal
@@ -16,7 +18,14 @@ from producer.cameras import Camera
 from producer.encoding import PictureEncoder
 from producer.metrics import ProducerMetrics
 from producer.outbox import Outbox
-from producer.pacing import FrameCap, MediaClock, Schedule, backoff_seconds
+from producer.pacing import (
+    ArrivalAnchor,
+    CaptureClock,
+    FrameCap,
+    MediaClock,
+    Schedule,
+    backoff_seconds,
+)
 from producer.sources import Picture, Source, SourceError, open_source
 
 log = getLogger("seedstream.producer.camera")
@@ -102,6 +111,19 @@ class Lease:
             return self._revoked
 
 
+@dataclass
+class _Session:
+    """One connection: its id, its clocks, and how many frames it has given."""
+
+    id: str
+    cap: FrameCap
+    media: MediaClock
+    schedule: Schedule = field(default_factory=Schedule)
+    anchor: ArrivalAnchor = field(default_factory=ArrivalAnchor)
+    capture: CaptureClock = field(default_factory=CaptureClock)
+    frames: int = 0
+
+
 class CameraRunner:
     """Reads one camera in a thread of its own until it is done, stopped or given up.
 
@@ -119,6 +141,7 @@ class CameraRunner:
         backoff: Returns how long to wait before the next attempt, in seconds, after a number of
             failures in a row.
         open_source: Opens sources.
+        wall_clock: Seconds since 1970, for the times of capture.
     """
 
     def __init__(
@@ -131,6 +154,7 @@ class CameraRunner:
         max_frames: int | None = None,
         backoff: Callable[[int], float] = _backoff,
         open_source: OpenSource = open_source,
+        wall_clock: Clock = time.time,
     ) -> None:
         self.camera = camera
         self.state: State = "running"
@@ -143,6 +167,7 @@ class CameraRunner:
         self._max_frames = max_frames
         self._backoff = backoff
         self._open_source = open_source
+        self._wall_clock = wall_clock
         self._encoder = PictureEncoder(camera)
         self._captured = 0
         self._failures = 0
@@ -202,17 +227,22 @@ class CameraRunner:
                 lease.enter("close", _CLOSE_SECONDS)
             source.close()
 
-    def _read_to_the_end(self, lease: Lease, session: str, source: Source) -> None:
+    def _read_to_the_end(self, lease: Lease, id: str, source: Source) -> None:
         lease.enter("first frame", self.camera.first_frame_timeout_seconds + _GRACE_SECONDS)
         self.attempted = True
+        if self.camera.fps is not None:
+            # A slower camera cannot give what the cap allows.
+            target = min(self.camera.fps, source.fps)
+            self._metrics.fps_target.labels(self.camera.id).set(target)
+        session = _Session(id, FrameCap(self.camera.fps), MediaClock(source.fps))
         try:
-            count = self._read(lease, session, source)
+            self._read(lease, session, source)
         except SourceError as error:
             lease.enter("wait")
             self.lose(str(error))
         else:
             lease.enter("wait")
-            self._end(count)
+            self._end(session.frames)
 
     def _end(self, count: int) -> None:
         """Decide what the end of the stream means."""
@@ -234,64 +264,69 @@ class CameraRunner:
         self.state = "done"
         log.info("camera %s: %s", self.camera.id, what)
 
-    def _read(self, lease: Lease, session: str, source: Source) -> int:
-        """Read one connection to its end; return how many frames it gave."""
-        cap, media, schedule = FrameCap(self.camera.fps), MediaClock(source.fps), Schedule()
-        if self.camera.fps is not None:
-            # A slower camera cannot give what the cap allows.
-            target = min(self.camera.fps, source.fps)
-            self._metrics.fps_target.labels(self.camera.id).set(target)
+    def _read(self, lease: Lease, session: _Session, source: Source) -> None:
+        """Read one connection to its end."""
         stall = self.camera.stall_timeout_seconds + _GRACE_SECONDS
-        sequence = 0
         with closing(source.pictures()) as pictures:
             for picture in pictures:
                 lease.enter("deliver")
-                if sequence == 0:
+                if session.frames == 0:
                     self._connected(session)
-                time = media.time(picture.stamp_seconds)
-                if not self._await_turn(schedule, time):
+                if not self._take(picture, session):
                     break
-                keep = cap.admit(self._clock() if self.camera.live else time)
-                self._deliver(picture, session, sequence, keep)
-                sequence += 1
+                session.frames += 1
                 if self._captured == self._max_frames:
                     break  # still delivering: the watchdog cannot have the camera opened once more
                 lease.enter("next frame", stall)
-        return sequence
 
-    def _connected(self, session: str) -> None:
+    def _connected(self, session: _Session) -> None:
         self._began = self._clock()
         self._metrics.up.labels(self.camera.id).set(1)
-        log.info("camera %s: %s: session %s", self.camera.id, self.camera.address, session)
+        log.info("camera %s: %s: session %s", self.camera.id, self.camera.address, session.id)
 
-    def _await_turn(self, schedule: Schedule, media_seconds: float) -> bool:
-        """Wait until a file's frame is due; return False if the process ends meanwhile."""
-        if self.camera.live or self.camera.pace == "fast":
-            return not self._stop.is_set()
-        return not self._stop.wait(schedule.wait_seconds(media_seconds, self._clock()))
+    def _take(self, picture: Picture, session: _Session) -> bool:
+        """Deliver a frame when it is due; return False if the process ends meanwhile."""
+        if self.camera.live:
+            if self._stop.is_set():
+                return False
+            now = self._clock()
+            age = session.anchor.age_seconds(picture.stamp_seconds, now)
+            keep = session.cap.admit(now)
+        else:
+            media, age = session.media.time(picture.stamp_seconds), 0.0
+            fast = self.camera.pace == "fast"
+            if self._stop.wait(0 if fast else session.schedule.wait_seconds(media, self._clock())):
+                return False
+            if not fast:
+                age = session.schedule.late_seconds(media, self._clock())
+            keep = session.cap.admit(media)
+        captured = session.capture.time(age, self._wall_clock())
+        self._deliver(picture, session, datetime.fromtimestamp(captured, UTC), keep)
+        return True
 
-    def _deliver(self, picture: Picture, session: str, sequence: int, keep: bool) -> None:
+    def _deliver(
+        self, picture: Picture, session: _Session, captured_at: datetime, keep: bool
+    ) -> None:
         """Count a frame and hand it over, unless it is above the frame cap."""
-        captured_at = datetime.now(UTC)
         camera = self.camera.id
         if keep:
             data, width, height = self._encoder.encode(picture.image)
         self._metrics.capture(camera)
         self._captured += 1
-        if keep:
-            frame = Frame(
-                camera=camera,
-                session=session,
-                sequence=sequence,
-                captured_at=captured_at,
-                width=width,
-                height=height,
-                data=data,
-                content_type=self._encoder.content_type,
-            )
-            self._outbox.put(frame, self.camera.buffer_frames, wait=self.camera.waits)
-        else:
+        if not keep:
             self._metrics.drop(camera, "fps_cap")
+            return
+        frame = Frame(
+            camera=camera,
+            session=session.id,
+            sequence=session.frames,
+            captured_at=captured_at,
+            width=width,
+            height=height,
+            data=data,
+            content_type=self._encoder.content_type,
+        )
+        self._outbox.put(frame, self.camera.buffer_frames, wait=self.camera.waits)
 
     def _count_bad_packet(self) -> None:
         self._metrics.decode_errors.labels(self.camera.id).inc()

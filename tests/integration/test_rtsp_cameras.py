@@ -12,6 +12,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from itertools import islice, pairwise
 from pathlib import Path
 
 import av
@@ -28,6 +29,7 @@ from producer.pacing import backoff_seconds
 from producer.runner import CameraRunner
 from producer.scene import Scene
 from producer.settings import ProducerSettings
+from producer.sources import open_source
 from producer.watchdog import Watchdog
 from stack.launch import free_ports
 from tests.integration import rtsp_server
@@ -46,6 +48,7 @@ class Cameras:
             "stall_timeout_seconds": 2.0,
         }
         self.frames: dict[str, list[Frame]] = {}
+        self.ages: dict[str, list[float]] = {}
         self.registry = CollectorRegistry()
         metrics = ProducerMetrics(self.registry)
         self.outbox = Outbox(lambda frame, reason: metrics.drop(frame.camera, reason))
@@ -73,6 +76,8 @@ class Cameras:
             frame = self.outbox.take(0.02)
             if frame is not None:
                 self.frames.setdefault(frame.camera, []).append(frame)
+                age = time.time() - frame.captured_at.timestamp()
+                self.ages.setdefault(frame.camera, []).append(age)
         return time.monotonic() - began
 
     def count(self, camera: str) -> int:
@@ -167,6 +172,28 @@ def test_an_rtsp_camera_that_freezes_is_noticed_within_its_limit_and_comes_back(
 
 
 @pytest.mark.usefixtures("_gstreamer")
+def test_frames_that_wait_for_a_stalled_reader_are_as_old_as_they_are(
+    cameras: StartCameras, tmp_path: Path
+) -> None:
+    port = free_ports(1)[0]
+    with rtsp_server.rtsp_server(tmp_path / "rtsp.log", port):
+        url = f"gate=rtsp://127.0.0.1:{port}/stream"
+        watched = cameras(url, when_full="wait", buffer_frames=1, stall_timeout_seconds=10.0)
+        watched.until(lambda: watched.count("gate") >= 30)
+        assert max(watched.ages["gate"][-10:]) < 0.5
+        threading.Event().wait(3.0)  # nobody takes a frame: they pile up before the decoder
+        watched.until(lambda: watched.count("gate") >= 90)
+    late = watched.ages["gate"][30:]
+    # 15 frames a second: in those 3 s some 30 of them waited for more than one.
+    assert sum(age > 1.0 for age in late) > 15
+    assert max(late[-10:]) < 0.5
+    times = [frame.captured_at for frame in watched.frames["gate"]]
+    assert times == sorted(times)
+    gaps = [(later - earlier).total_seconds() for earlier, later in pairwise(times[20:])]
+    assert max(gaps) < 0.5, "the stall leaves no hole"
+
+
+@pytest.mark.usefixtures("_gstreamer")
 def test_a_password_with_special_characters_works_and_no_log_tells_it(
     cameras: StartCameras, caplog: pytest.LogCaptureFixture, tmp_path: Path
 ) -> None:
@@ -246,8 +273,13 @@ def test_an_http_camera_streams_and_its_end_begins_a_new_session(cameras: StartC
             url = f"http://admin:${{PASSWORD}}@127.0.0.1:{server.server_port}/video.mjpg"
             watched = cameras(f"door={url}")
             watched.until(lambda: len(watched.sessions("door")) >= 2)
+            camera = load_cameras(ProducerSettings(), [f"door={url}"], {"PASSWORD": PASSWORD})[0]
+            source = open_source(camera, lambda: None)
+            stamps = {picture.stamp_seconds for picture in islice(source.pictures(), 3)}
+            source.close()
         finally:
             server.shutdown()
+    assert stamps == {None}, "FFmpeg would make them up, of a frame rate that it assumes"
     sent = Scene(width=128, height=96, fps=20).render(3)[0].astype(int)
     frame = next(frame for frame in watched.frames["door"] if frame.sequence == 3)
     assert np.abs(image_of(frame) - sent).mean() < 8

@@ -20,6 +20,7 @@ from producer.sources import Picture, SourceError
 from producer.watchdog import Watchdog
 
 WAIT_SECONDS = 10.0
+WALL_SECONDS = 1_800_000_000.0
 PICTURE = av.VideoFrame.from_ndarray(np.zeros((16, 16, 3), np.uint8), format="rgb24")
 Script = list[float | Exception | threading.Event | None]
 
@@ -82,6 +83,7 @@ class Bench:
             max_frames,  # type: ignore[arg-type]
             lambda failures: 0.0,
             self.open,
+            lambda: WALL_SECONDS + self.now,
         )
         self.watchdog = Watchdog([self.runner], self.metrics, lambda: self.now, self.stop, 2)
 
@@ -104,6 +106,10 @@ class Bench:
             return condition()
 
         until(turned)
+
+    def captured(self) -> list[float]:
+        """The frames' capture times, in seconds since the bench began."""
+        return [round(frame.captured_at.timestamp() - WALL_SECONDS, 3) for frame in self.frames]
 
     def value(self, name: str, **labels: str) -> float:
         return self.registry.get_sample_value(f"seedstream_{name}", {"camera": "cam"} | labels) or 0
@@ -193,6 +199,46 @@ def test_a_wanted_number_of_frames_ends_a_camera(bench: MakeBench) -> None:
     live.tick()
     assert live.runner.state == "done"
     assert len(live.frames) == 5
+
+
+def test_frames_of_a_camera_that_come_late_bear_the_time_when_they_were_captured(
+    bench: MakeBench,
+) -> None:
+    backlog, quiet = threading.Event(), threading.Event()
+    live = bench("rtsp://h/s", [None, 7.0, backlog, 7.1, 8.1, 9.1, quiet])
+    live.until(lambda: len(live.frames) == 2)
+    live.now = 2.1
+    backlog.set()
+    live.until(lambda: len(live.frames) == 5)
+    assert live.captured() == pytest.approx([0.0, 0.0, 0.1, 1.1, 2.1], abs=0.005)
+    quiet.set()
+
+
+def test_a_new_connection_takes_nothing_over_from_the_time_stamps_of_the_last(
+    bench: MakeBench,
+) -> None:
+    lost, quiet = threading.Event(), threading.Event()
+    live = bench("rtsp://h/s", [7.0, lost, SourceError("lost")], [3.0, 4.0, quiet])
+    live.until(lambda: len(live.frames) == 1)
+    live.now = 5.0
+    lost.set()
+    live.until(lambda: len(live.frames) == 3)
+    assert live.captured() == [0.0, 5.0, 5.0]
+    quiet.set()
+
+
+def test_a_paced_file_bears_the_times_when_its_frames_were_due_and_a_fast_one_when_they_came(
+    bench: MakeBench,
+) -> None:
+    for pace, times in (("realtime", [0.0, 0.1, 0.2]), ("fast", [0.0, 0.3, 0.3])):
+        slow = threading.Event()
+        file = bench("clip.mp4", [0.0, slow, 0.1, 0.2], pace=pace)
+        file.until(lambda file=file: len(file.frames) == 1)
+        file.now = 0.3
+        slow.set()
+        file.until(lambda file=file: file.watchdog.finished)
+        file.tick()
+        assert file.captured() == times
 
 
 def test_a_file_that_cannot_be_read_fails_after_bounded_attempts(bench: MakeBench) -> None:
