@@ -57,7 +57,7 @@ class Sender(Protocol):
 class KafkaSender:
     """An idempotent producer that waits for all in-sync replicas.
 
-    Frames are not compressed again, and each is a batch by itself unless settings say otherwise.
+    Frames are not compressed again, and each is a batch by itself.
 
     Args:
         settings: Connection, limits and timeouts.
@@ -149,8 +149,8 @@ def client_options(settings: ProducerSettings) -> dict[str, Any]:
         "enable_idempotence": True,
         "acks": "all",
         "compression_type": None,
-        "batch_size": settings.batch_bytes,
-        "linger_ms": round(settings.linger_seconds * 1000),
+        "batch_size": 0,
+        "linger_ms": 0,
         "max_request_size": settings.max_record_bytes,
         "request_timeout_ms": round(settings.request_timeout_seconds * 1000),
         # Later than the publisher's own bound, which ends the process before a frame is lost here.
