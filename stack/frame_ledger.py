@@ -18,8 +18,8 @@ from kafka import KafkaConsumer, TopicPartition
 
 from contract.errors import InvalidMessageError, UnavailableError
 from contract.frame import Frame, decode_frame
-from contract.kafka import MAX_RECORD_BYTES
 from contract.result import DOCUMENT_FIELD, Result, decode_result, results_key
+from contract.topics import MAX_RECORD_BYTES
 from stack.samples import Samples
 
 EXAMPLES = 3

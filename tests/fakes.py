@@ -14,8 +14,7 @@ from contract.mask import encode_mask
 from contract.result import Instance, ModelReference, Result, stream_id
 from segmentation.decode import Image
 from workers.app import Inference
-from workers.rebalance import Change, Event
-from workers.records import Job, Position, Record
+from workers.records import Change, Event, Job, Position, Record
 from workers.settings import WorkerSettings
 from workers.sink import Outcome
 

@@ -17,8 +17,8 @@ from kafka.errors import KafkaError
 
 from contract.errors import InvalidMessageError, UnavailableError
 from contract.frame import Frame, decode_frame, session_start_ms
-from contract.kafka import MAX_RECORD_BYTES
 from contract.result import CAMERAS_KEY, DOCUMENT_FIELD, Result, decode_result, results_key
+from contract.topics import MAX_RECORD_BYTES
 
 PAGE_RESULTS = 50
 _POLL_MS = 200

@@ -18,8 +18,7 @@ from stack.kafka_server import start_kafka
 from tests.fakes import wait_until
 from workers import source as source_module
 from workers.connect import KafkaClients
-from workers.rebalance import Change, Event
-from workers.records import Record
+from workers.records import Change, Event, Record
 from workers.settings import WorkerSettings
 from workers.source import KafkaSource
 
