@@ -23,15 +23,15 @@ class WorkerSettings(RedisConnection, KafkaConnection, ProcessSettings):
     model_config = SettingsConfigDict(env_prefix="WORKER_")
 
     removed: ClassVar[Mapping[str, str]] = {
-        "camera_series_seconds": "always 300",
-        "cluster_threads": "always 2",
-        "commit_interval_seconds": "always 0.5",
-        "decode_threads": "always 2",
+        "camera_series_seconds": "fixed at 300 s",
+        "cluster_threads": "fixed at 2",
+        "commit_interval_seconds": "fixed at 0.5 s",
+        "decode_threads": "fixed at 2",
         "fetch_max_bytes": "follows from WORKER_BUFFER_MEBIBYTES",
-        "liveness_seconds": "always 60",
-        "max_batch_age_seconds": "always 0.02",
-        "max_camera_series": "always 1000",
-        "max_decoded_frames": "always one batch",
+        "liveness_seconds": "fixed at 60 s",
+        "max_batch_age_seconds": "fixed at 0.02 s",
+        "max_camera_series": "fixed at 1000",
+        "max_decoded_frames": "fixed at one batch",
         "max_partition_fetch_bytes": "follows from WORKER_BUFFER_MEBIBYTES",
         "max_poll_records": "follows from WORKER_MAX_WAITING_FRAMES",
         "max_waiting_bytes": "follows from WORKER_BUFFER_MEBIBYTES",

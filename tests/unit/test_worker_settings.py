@@ -51,7 +51,7 @@ def test_what_replaced_a_removed_setting_is_a_setting_or_a_constant() -> None:
     for name, instead in WorkerSettings.removed.items():
         words = instead.removeprefix("follows from ").split()
         variables = [word for word in words if word.startswith("WORKER_")]
-        assert words[0] == "always" or variables, name
+        assert words[0] == "fixed" or variables, name
         for variable in variables:
             assert variable.removeprefix("WORKER_").lower() in WorkerSettings.model_fields
 
