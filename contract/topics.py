@@ -1,4 +1,4 @@
-"""Producer, worker and tools: the names of the topics, the largest record, what a dead letter adds."""
+"""Producer, worker and tools: topics, the largest record, and what a dead letter adds."""
 
 FRAMES_TOPIC = "frames"
 DEAD_TOPIC = "frames.dead"

@@ -8,12 +8,19 @@ from collections.abc import Callable
 from typing import Any, Literal, Protocol
 
 from kafka import KafkaProducer
-from kafka.errors import KafkaTimeoutError
 
 from contract.errors import UnavailableError
 from contract.frame import Header
 from producer.settings import ProducerSettings
-from servers.kafka import TOO_LARGE, KafkaError, Meaning, failed, meaning, open_client
+from servers.kafka import (
+    TOO_LARGE,
+    KafkaError,
+    KafkaTimeoutError,
+    Meaning,
+    failed,
+    meaning,
+    open_client,
+)
 
 Failure = Literal["too_large", "timeout", "fatal", "refused"]
 """What a failed send means: the record is too large; Kafka did not acknowledge it in time; the

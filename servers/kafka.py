@@ -30,6 +30,8 @@ from contract.errors import (
 )
 
 KafkaError = errors.KafkaError
+KafkaTimeoutError = errors.KafkaTimeoutError
+TopicAlreadyExistsError = errors.TopicAlreadyExistsError
 ClientT = TypeVar("ClientT")
 
 Wait = Callable[[float], bool]
@@ -61,7 +63,6 @@ class Meaning(enum.Enum):
 TOO_LARGE = (
     errors.MessageSizeTooLargeError,
     errors.RecordListTooLargeError,
-    errors.RecordTooLargeError,
 )
 INVALID = (*TOO_LARGE, errors.InvalidRecordError, errors.InvalidTimestampError)
 REBALANCING = (
@@ -71,7 +72,6 @@ REBALANCING = (
     errors.MemberIdRequiredError,
     errors.RebalanceInProgressError,
     errors.StaleMemberEpochError,
-    errors.UnjoinedGroupException,
     errors.UnknownMemberIdError,
 )
 REFUSED = (
