@@ -9,7 +9,7 @@ from pydantic_settings import SettingsConfigDict
 
 from contract.errors import ConfigurationError
 from contract.settings import ProcessSettings, load_settings, warn_of_unknown_variables
-from contract.topics import KafkaConnection
+from servers.kafka import KafkaConnection
 
 
 class ExampleSettings(KafkaConnection, ProcessSettings):
