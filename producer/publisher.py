@@ -129,6 +129,8 @@ class Publisher:
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="publisher", daemon=True)
         self._sender: Sender | None = None
+        metrics.sends_in_flight.set_function(lambda: len(self._under_way))
+        metrics.sends_in_flight_bytes.set_function(lambda: self._bytes)
         self.heartbeat = clock()
         """When the thread last turned, in seconds of the monotonic clock."""
         self.error: UnavailableError | ConfigurationError | None = None
@@ -150,8 +152,8 @@ class Publisher:
             Whether the shutdown has cost no frame.
         """
         deadline = self._clock() + timeout_seconds
-        self._outbox.close()
         self._stopping.set()
+        self._outbox.close()
         self._thread.join(timeout_seconds)
         with self._settled:
             self._settled.wait_for(
@@ -229,7 +231,6 @@ class Publisher:
         if ended:
             self._outbox.refuse(frame)
             return
-        self._update_gauges()
         self._offer(send)
 
     def _offer(self, send: _Send) -> None:
@@ -323,7 +324,6 @@ class Publisher:
             del self._under_way[send]
             self._bytes -= send.size
             self._settled.notify_all()
-        self._update_gauges()
         if reason is not None:
             self._metrics.drop(send.frame.camera, reason)
             return True
@@ -331,8 +331,3 @@ class Publisher:
         age = datetime.now(UTC) - send.frame.captured_at
         self._metrics.publish_seconds.observe(max(age.total_seconds(), 0.0))
         return True
-
-    def _update_gauges(self) -> None:
-        with self._settled:
-            self._metrics.sends_in_flight.set(len(self._under_way))
-            self._metrics.sends_in_flight_bytes.set(self._bytes)
