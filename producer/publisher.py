@@ -123,9 +123,9 @@ class Publisher:
         self._limit = RecordLimit(settings.topic, settings.max_record_bytes)
         self._refused: str | None = None
         self._restarts = 0
-        self._failing = False
         self._ended = False
-        self._last_progress = clock()
+        # When Kafka last acknowledged a frame, moved on by every time in which it was not asked to.
+        self._last_progress = self._idle_since = clock()
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="publisher", daemon=True)
         self._sender: Sender | None = None
@@ -139,7 +139,7 @@ class Publisher:
     def start(self, sender: Sender) -> None:
         """Begin to publish through ``sender``."""
         self._sender = sender
-        self._last_progress = self._clock()
+        self._last_progress = self._idle_since = self._clock()
         self._thread.start()
 
     def stop(self, timeout_seconds: float) -> bool:
@@ -224,8 +224,8 @@ class Publisher:
         with self._settled:
             ended = self._ended
             if not ended:
-                if not self._under_way and not self._failing:
-                    self._last_progress = self._clock()
+                if not self._under_way:
+                    self._last_progress += self._clock() - self._idle_since
                 self._under_way[send] = None
                 self._bytes += send.size
         if ended:
@@ -253,12 +253,10 @@ class Publisher:
     def _on_acknowledged(self, send: _Send) -> None:
         with self._settled:
             self._last_progress = self._clock()
-            self._failing = False
             self._restarts = 0
         self._settle(send, None)
 
     def _on_failed(self, client: int, send: _Send, failure: Failure, text: str) -> None:
-        self._failing = failure == "timeout"
         if failure == "refused":
             self._refused = text
         if failure in ("too_large", "fatal") and self._ends_client(client, send, failure, text):
@@ -323,6 +321,8 @@ class Publisher:
                 return False
             del self._under_way[send]
             self._bytes -= send.size
+            if not self._under_way:
+                self._idle_since = self._clock()
             self._settled.notify_all()
         if reason is not None:
             self._metrics.drop(send.frame.camera, reason)
