@@ -60,9 +60,12 @@ class Outbox:
         self._on_drop(frame, "shutdown")
 
     def take(self, timeout_seconds: float) -> Frame | None:
-        """Remove the next camera's oldest frame; None if there is none within the timeout."""
+        """Remove the next camera's oldest frame; None if there is none within the timeout.
+
+        Once the outbox is closed nothing is waited for.
+        """
         with self._changed:
-            self._changed.wait_for(lambda: bool(self._turns), timeout_seconds)
+            self._changed.wait_for(lambda: self._turns or self._closed, timeout_seconds)
             if not self._turns:
                 return None
             camera = self._turns.popleft()

@@ -123,12 +123,14 @@ class Publisher:
         self._limit = RecordLimit(settings.topic, settings.max_record_bytes)
         self._refused: str | None = None
         self._restarts = 0
-        self._failing = False
         self._ended = False
-        self._last_progress = clock()
+        # When Kafka last acknowledged a frame, moved on by every time in which it was not asked to.
+        self._last_progress = self._idle_since = clock()
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="publisher", daemon=True)
         self._sender: Sender | None = None
+        metrics.sends_in_flight.set_function(lambda: len(self._under_way))
+        metrics.sends_in_flight_bytes.set_function(lambda: self._bytes)
         self.heartbeat = clock()
         """When the thread last turned, in seconds of the monotonic clock."""
         self.error: UnavailableError | ConfigurationError | None = None
@@ -137,7 +139,7 @@ class Publisher:
     def start(self, sender: Sender) -> None:
         """Begin to publish through ``sender``."""
         self._sender = sender
-        self._last_progress = self._clock()
+        self._last_progress = self._idle_since = self._clock()
         self._thread.start()
 
     def stop(self, timeout_seconds: float) -> bool:
@@ -150,8 +152,8 @@ class Publisher:
             Whether the shutdown has cost no frame.
         """
         deadline = self._clock() + timeout_seconds
-        self._outbox.close()
         self._stopping.set()
+        self._outbox.close()
         self._thread.join(timeout_seconds)
         with self._settled:
             self._settled.wait_for(
@@ -222,14 +224,13 @@ class Publisher:
         with self._settled:
             ended = self._ended
             if not ended:
-                if not self._under_way and not self._failing:
-                    self._last_progress = self._clock()
+                if not self._under_way:
+                    self._last_progress += self._clock() - self._idle_since
                 self._under_way[send] = None
                 self._bytes += send.size
         if ended:
             self._outbox.refuse(frame)
             return
-        self._update_gauges()
         self._offer(send)
 
     def _offer(self, send: _Send) -> None:
@@ -252,12 +253,10 @@ class Publisher:
     def _on_acknowledged(self, send: _Send) -> None:
         with self._settled:
             self._last_progress = self._clock()
-            self._failing = False
             self._restarts = 0
         self._settle(send, None)
 
     def _on_failed(self, client: int, send: _Send, failure: Failure, text: str) -> None:
-        self._failing = failure == "timeout"
         if failure == "refused":
             self._refused = text
         if failure in ("too_large", "fatal") and self._ends_client(client, send, failure, text):
@@ -322,8 +321,9 @@ class Publisher:
                 return False
             del self._under_way[send]
             self._bytes -= send.size
+            if not self._under_way:
+                self._idle_since = self._clock()
             self._settled.notify_all()
-        self._update_gauges()
         if reason is not None:
             self._metrics.drop(send.frame.camera, reason)
             return True
@@ -331,8 +331,3 @@ class Publisher:
         age = datetime.now(UTC) - send.frame.captured_at
         self._metrics.publish_seconds.observe(max(age.total_seconds(), 0.0))
         return True
-
-    def _update_gauges(self) -> None:
-        with self._settled:
-            self._metrics.sends_in_flight.set(len(self._under_way))
-            self._metrics.sends_in_flight_bytes.set(self._bytes)

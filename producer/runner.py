@@ -287,19 +287,17 @@ class CameraRunner:
     def _take(self, picture: Picture, session: _Session) -> bool:
         """Deliver a frame when it is due; return False if the process ends meanwhile."""
         if self.camera.live:
-            if self._stop.is_set():
-                return False
             now = self._clock()
             age = session.anchor.age_seconds(picture.stamp_seconds, now)
             keep = session.cap.admit(now)
         else:
             media, age = session.media.time(picture.stamp_seconds), 0.0
-            fast = self.camera.pace == "fast"
-            if self._stop.wait(0 if fast else session.schedule.wait_seconds(media, self._clock())):
-                return False
-            if not fast:
+            if self.camera.pace == "realtime":
+                self._stop.wait(session.schedule.wait_seconds(media, self._clock()))
                 age = session.schedule.late_seconds(media, self._clock())
             keep = session.cap.admit(media)
+        if self._stop.is_set():
+            return False
         captured = session.capture.time(age, self._wall_clock())
         self._deliver(picture, session, datetime.fromtimestamp(captured, UTC), keep)
         return True

@@ -1,7 +1,8 @@
 """Settings of the producer process."""
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 from pydantic import BeforeValidator, Field
 from pydantic_settings import NoDecode, SettingsConfigDict
@@ -15,6 +16,9 @@ MAX_CAMERAS = 256
 """Cameras of one process: each has a thread, and Python decodes a few dozen at most anyway."""
 
 
+_IN_LIST = "part of the camera list, for one camera or under its defaults"
+
+
 def _shard(value: object) -> Shard:
     return value if isinstance(value, Shard) else Shard.parse(str(value))
 
@@ -23,6 +27,22 @@ class ProducerSettings(KafkaConnection, ProcessSettings):
     """Settings of ``seedstream produce``."""
 
     model_config = SettingsConfigDict(env_prefix="PRODUCER_")
+
+    removed: ClassVar[Mapping[str, str]] = {
+        "abandoned_threads": "fixed at 3",
+        "backoff_initial_seconds": "fixed at 0.5 s",
+        "backoff_max_seconds": "fixed at 30 s",
+        "batch_bytes": "fixed at 0: each frame is sent by itself",
+        "buffer_frames": _IN_LIST,
+        "client_restarts": "fixed at 5",
+        "file_attempts": "fixed at 3",
+        "first_frame_timeout_seconds": _IN_LIST,
+        "linger_seconds": "fixed at 0 s",
+        "open_timeout_seconds": _IN_LIST,
+        "request_timeout_seconds": "follows from PRODUCER_DELIVERY_TIMEOUT_SECONDS",
+        "sends_in_flight_bytes": "follows from PRODUCER_MAX_RECORD_BYTES",
+        "stall_timeout_seconds": _IN_LIST,
+    }
 
     http_port: int = Field(default=8081, ge=0, le=65535)
     """Port of /metrics, /healthz and /readyz; 0 takes a free one and logs it."""

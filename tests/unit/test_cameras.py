@@ -193,3 +193,14 @@ def test_the_example_is_a_list_that_loads() -> None:
         "rtsp", "http", "udp", "v4l2", "file", "file", "test",
     ]  # fmt: skip
     assert cameras[0].url.get_secret_value() == "rtsp://viewer:a%2Fb@10.0.0.7:554/stream"
+
+
+def test_what_replaced_a_removed_setting_is_in_the_list_or_a_setting_or_a_constant() -> None:
+    assert not ProducerSettings.removed.keys() & ProducerSettings.model_fields.keys()
+    for name, instead in ProducerSettings.removed.items():
+        source = instead.removeprefix("follows from PRODUCER_").lower()
+        assert (
+            instead.startswith("fixed")
+            or source in ProducerSettings.model_fields
+            or ("camera list" in instead and name in Camera.model_fields)
+        ), name

@@ -102,7 +102,7 @@ def logging_as_before() -> Iterator[None]:
 @pytest.mark.parametrize(
     ("command", "variable"),
     [
-        ("produce --config absent.yaml", "PRODUCER_BUFFER_FRAME"),
+        ("produce --config absent.yaml", "PRODUCER_MAX_FRAME"),
         ("work --model .", "WORKER_MAX_WAITING_FRAME"),
         ("render --redis-url redis://127.0.0.1:1", "VIEWER_REDIS_URI"),
         ("train absent --data . --out run", "TRAIN_LOG_EVRY"),

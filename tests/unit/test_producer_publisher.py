@@ -56,7 +56,13 @@ class FakeSender:
 class Bench:
     """A publisher with fakes around it."""
 
-    def __init__(self, *senders: FakeSender, restarts: int = 5, **settings: object) -> None:
+    def __init__(
+        self,
+        *senders: FakeSender,
+        restarts: int = 5,
+        clock: Callable[[], float] = time.monotonic,
+        **settings: object,
+    ) -> None:
         self.registry = CollectorRegistry()
         self.metrics = ProducerMetrics(self.registry)
         self.metrics.add_camera("cam")
@@ -67,7 +73,7 @@ class Bench:
             self.outbox,
             lambda: self.senders.pop(0),
             self.metrics,
-            time.monotonic,
+            clock,
             restarts,
         )
         self.publisher.start(self.senders.pop(0))
@@ -253,6 +259,27 @@ def test_a_server_that_stays_away_ends_the_process_after_the_bound(silent: bool)
     assert not bench.publisher.stop(0.0)
     bench.check_account()
     assert bench.value("frames_in_flight") == 0
+
+
+def test_a_failure_before_a_quiet_time_does_not_make_that_time_count_as_kafkas_silence() -> None:
+    now = 0.0
+    sender = FakeSender()
+    bench = Bench(sender, clock=lambda: now)
+    bench.put(0)
+    until(lambda: len(sender.taken) == 1)
+    now = 30.0
+    sender.taken[0][1]("timeout", "its partition has no leader")
+    now = 300.0  # no camera gives a frame
+    bench.put(1)
+    until(lambda: len(sender.taken) == 2)
+    now = 320.0
+    until(lambda: bench.publisher.heartbeat == 320.0)
+    assert bench.publisher.error is None
+    now = 331.0  # with the 30 s before, more than 60 s of asking without an answer
+    until(lambda: bench.publisher.error is not None)
+    assert "acknowledged nothing for 61 s" in str(bench.publisher.error)
+    bench.publisher.stop(0.0)
+    bench.check_account()
 
 
 def test_a_server_that_comes_back_in_time_gets_every_frame() -> None:
