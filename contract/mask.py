@@ -13,7 +13,6 @@ from pycocotools import mask as coco
 
 from contract.errors import InvalidMessageError
 
-
 MAX_PIXELS = 1 << 28
 """Largest image whose masks are decoded; a size beyond it is taken for garbage."""
 

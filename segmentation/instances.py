@@ -150,7 +150,7 @@ class Instances:
         masks: Sequence[Mask],
         ids: ArrayLike | None = None,
     ) -> "Instances":
-        """Return instances of plain sequences; boxes are the masks', ids count from 1 unless given."""
+        """Return instances of plain sequences; ids count from 1 unless given."""
         n = len(masks)
         return cls(
             size=size,

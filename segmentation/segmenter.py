@@ -84,9 +84,7 @@ class Segmenter:
         """Most images that run through the network together."""
         return self._engine.batch_sizes[-1]
 
-    def segment(
-        self, images: Sequence[Image], observe: Observe | None = None
-    ) -> list[Instances]:
+    def segment(self, images: Sequence[Image], observe: Observe | None = None) -> list[Instances]:
         """Find the instances of each image: prepare, infer, describe.
 
         Args:

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from segmentation.engines.onnx import OnnxEngine
+from segmentation.engines import open_engine
 from segmentation.segmenter import Segmenter as ModelSegmenter
 from workers.ports import Segmenter
 from workers.settings import WorkerSettings
@@ -36,11 +36,11 @@ def build_inference(settings: WorkerSettings) -> Inference:
         ConfigurationError: The model does not fit or the provider is not to be had.
     """
     largest = settings.max_batch_size or _CUDA_BATCH
-    engine = OnnxEngine(
+    engine = open_engine(
         settings.model,
         settings.provider,
-        settings.intra_op_threads,
-        batch_sizes_up_to(largest),
+        threads=settings.intra_op_threads,
+        batch_sizes=batch_sizes_up_to(largest),
     )
     segmenter = ModelSegmenter(
         engine,

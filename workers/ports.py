@@ -7,8 +7,9 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Protocol
 
 from contract.errors import InvalidMessageError
-from contract.result import Instance, ModelReference, Result
+from contract.result import ModelReference, Result
 from segmentation.decode import Image
+from segmentation.instances import Instances
 from workers.rebalance import Event
 from workers.records import Job, Position, Record
 from workers.sink import Outcome
@@ -92,7 +93,7 @@ class Segmenter(Protocol):
 
     def segment(
         self, images: Sequence[Image], observe: Callable[[str, float], None]
-    ) -> list[list[Instance]]:
+    ) -> list[Instances]:
         """Return the instances of each image, in its own pixels.
 
         Args:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from segmentation.engines.base import Provider
+from segmentation.engines.base import Provider as Provider
 
 if TYPE_CHECKING:
     from segmentation.engines.onnx import OnnxEngine

@@ -71,8 +71,8 @@ def test_whatever_a_mask_holds_it_is_decoded_or_refused(
 ) -> None:
     try:
         mask = decode_mask({"size": size, "counts": counts}, box)
-    except InvalidMessageError as error:
-        assert error.reason == "malformed_mask"
+    except InvalidMessageError:
+        return  # any other error fails the test
     else:
         assert mask.shape == (tuple(size) if box is None else (box[3], box[2]))
         if box is None:
