@@ -15,6 +15,7 @@ from contract.errors import ConfigurationError, InvalidMessageError
 from contract.frame import MAX_SIDE_PIXELS, Frame
 from contract.process import EXIT_FAILED, EXIT_OK, configure_logging, redact
 from contract.result import Result
+from contract.settings import warn_of_unknown_variables
 from segmentation.decode import decode_image
 from segmentation.instances import Instances
 from viewer.colors import ColorMemory
@@ -56,6 +57,7 @@ def run(settings: ViewerSettings) -> int:
         UnavailableError: Kafka or Redis does not answer.
     """
     configure_logging("render", settings.log_level, settings.log_format)
+    warn_of_unknown_variables(type(settings))
     console = Console(soft_wrap=True, highlight=False)
     failed = False
     with contextlib.closing(_connect(settings)) as client:
