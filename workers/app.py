@@ -18,7 +18,7 @@ from contract.process import (
     configure_logging,
 )
 from contract.settings import warn_of_unknown_variables
-from segmentation.engines.onnx import OnnxEngine
+from segmentation.engines import open_engine
 from segmentation.segmenter import Segmenter
 from servers.kafka import reach, wait_for_topics
 from servers.redis import Redis
@@ -70,14 +70,14 @@ def build_inference(settings: WorkerSettings) -> Inference:
     """Load the model.
 
     Raises:
-        ConfigurationError: The model does not fit or the provider is not to be had.
+        ConfigurationError: The model does not fit or the provider is unavailable.
     """
     largest = settings.max_batch_size or _CUDA_BATCH
-    engine = OnnxEngine(
+    engine = open_engine(
         settings.model,
         settings.provider,
-        settings.intra_op_threads,
-        batch_sizes_up_to(largest),
+        threads=settings.intra_op_threads,
+        batch_sizes=batch_sizes_up_to(largest),
     )
     segmenter = Segmenter(
         engine,

@@ -29,7 +29,7 @@ from stack.broker import Broker
 from stack.redis_server import RedisServer
 from tests.redis_cluster import RedisCluster
 from viewer.history import JoinCounts, join
-from viewer.render import run
+from viewer.rendering import run
 from viewer.settings import ViewerSettings
 
 HEIGHT, WIDTH = 90, 121  # odd, so that the video must pad

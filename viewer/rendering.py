@@ -11,14 +11,15 @@ from PIL import Image
 from rich.console import Console
 
 from contract.errors import ConfigurationError, InvalidMessageError
-from contract.frame import Frame
+from contract.frame import MAX_SIDE_PIXELS, Frame
 from contract.process import EXIT_FAILED, EXIT_OK, configure_logging
 from contract.result import Result
 from contract.settings import warn_of_unknown_variables
+from segmentation.decode import decode_image
+from segmentation.instances import Instances
 from servers.redis import Redis
 from viewer.colors import ColorMemory
 from viewer.history import JoinCounts, ResultReader, join, read_frames, window_start
-from viewer.images import decode_image
 from viewer.overlay import RgbImage, draw_overlay
 from viewer.settings import ViewerSettings
 from viewer.video import VideoWriter
@@ -132,10 +133,11 @@ def _write(
                 writer = stack.enter_context(VideoWriter(video, *size))
             if (frame.width, frame.height) != size:
                 continue  # a camera that changed its size: the video keeps its first one
-            shown = [each for each in result.instances if each.score >= min_score]
+            shown = Instances.from_result(result)
+            shown = shown[shown.scores >= min_score]
             try:
                 drawn = draw_overlay(
-                    decode_image(frame),
+                    decode_image(frame, max_pixels=MAX_SIDE_PIXELS**2),
                     result,
                     min_score=min_score,
                     fps=rate.add(frame.captured_at),
