@@ -7,9 +7,10 @@ from typing import Annotated, ClassVar
 from pydantic import BeforeValidator, Field, ValidationInfo, field_validator
 from pydantic_settings import NoDecode, SettingsConfigDict
 
-from contract.kafka import FRAMES_TOPIC, MAX_RECORD_BYTES, KafkaConnection
 from contract.settings import ProcessSettings
+from contract.topics import FRAMES_TOPIC, MAX_RECORD_BYTES
 from producer.cameras import Shard
+from servers.kafka import KafkaConnection
 
 MAX_CAMERAS = 256
 """Cameras of one process: each has a thread, and Python decodes a few dozen at most anyway."""

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from contract.artifact import Artifact
 from contract.mask import decode_mask
 from contract.result import Instance
-from segmentation.engines.onnx import Predictions
-from segmentation.segmenter import Engine, Segmenter
+from segmentation.engines.base import Engine, Predictions
+from segmentation.segmenter import Segmenter
 
 
 class Cell(NamedTuple):
@@ -54,7 +54,7 @@ class ManySegmenters:
     def segment(self, image: NDArray[np.uint8]) -> list[list[Instance]]:
         """Return the instances of uint8 (H, W, 3) RGB for each of the cells."""
         self._once.forget()
-        return [segmenter.segment([image])[0] for segmenter in self._segmenters]
+        return [segmenter.segment([image])[0].documents() for segmenter in self._segmenters]
 
 
 class _Once:
@@ -113,6 +113,6 @@ def instance_map(
     for number, instance in enumerate(instances, start=1):
         x, y, width, height = instance.box
         here = np.s_[y : y + height, x : x + width]
-        drawn[here][decode_mask(instance.mask)[here]] = number
+        drawn[here][decode_mask(instance.mask, instance.box)] = number
     labels = np.array([classes.index(instance.class_name) + 1 for instance in instances], int)
     return drawn, labels, np.array([instance.score for instance in instances], float)

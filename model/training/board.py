@@ -15,7 +15,7 @@ from model.data.labels import IGNORE, Image, Labelled
 from model.training.learner import StepReport
 from model.training.validate import TorchEngine, Validation
 from segmentation.cluster import cluster
-from segmentation.engines.onnx import Predictions
+from segmentation.engines.base import Predictions
 
 
 class Board:

@@ -18,7 +18,7 @@ from model.net.loss import PAPER_GRID_STEP
 from model.training.learner import Learner, weighted_sum
 from model.training.processes import Processes
 from model.training.recipe import Recipe
-from segmentation.engines.onnx import Predictions
+from segmentation.engines.base import Predictions
 from segmentation.letterbox import Fit
 from segmentation.segmenter import Segmenter
 
@@ -89,7 +89,7 @@ def validate(
         picture = data.read(index)
         loss = _loss(learner, recipe, picture)
         (found,) = segmenter.segment([picture.image])
-        predicted, classes, _ = instance_map(found, picture.labels.shape, data.classes)
+        predicted, classes, _ = instance_map(found.documents(), picture.labels.shape, data.classes)
         own.append((loss, score_picture(predicted, classes, picture)))
     pairs = [pair for part in processes.gather(own) for pair in part]
     precision = mean_average_precision([scores for _, scores in pairs])

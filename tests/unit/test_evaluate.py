@@ -10,7 +10,7 @@ from contract.artifact import Artifact
 from contract.errors import ConfigurationError
 from model.evaluation.boxes import Boxes, box_iou, match_boxes, read_boxes
 from model.evaluation.on_video import Report, Scores, evaluate_boxes, read_frames, sweep
-from segmentation.engines.onnx import Predictions
+from segmentation.engines.base import Predictions
 
 EMPTY = np.zeros((0, 4))
 
