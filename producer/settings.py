@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, ClassVar
 
-from pydantic import BeforeValidator, Field
+from pydantic import BeforeValidator, Field, ValidationInfo, field_validator
 from pydantic_settings import NoDecode, SettingsConfigDict
 
 from contract.settings import ProcessSettings
@@ -39,7 +39,6 @@ class ProducerSettings(KafkaConnection, ProcessSettings):
         "first_frame_timeout_seconds": _IN_LIST,
         "linger_seconds": "fixed at 0 s",
         "open_timeout_seconds": _IN_LIST,
-        "request_timeout_seconds": "follows from PRODUCER_DELIVERY_TIMEOUT_SECONDS",
         "sends_in_flight_bytes": "follows from PRODUCER_MAX_RECORD_BYTES",
         "stall_timeout_seconds": _IN_LIST,
     }
@@ -70,6 +69,9 @@ class ProducerSettings(KafkaConnection, ProcessSettings):
     sends_in_flight: int = Field(default=256, ge=1)
     """Records sent and not yet acknowledged, at most; in bytes, at most four of the largest."""
 
+    request_timeout_seconds: float = Field(default=10.0, gt=0)
+    """How long one request to Kafka may take, in seconds."""
+
     delivery_timeout_seconds: float = Field(default=60.0, gt=0)
     """How long Kafka may acknowledge nothing before the process gives up, in seconds."""
 
@@ -78,7 +80,10 @@ class ProducerSettings(KafkaConnection, ProcessSettings):
         """Bytes sent and not yet acknowledged, at most (one record always fits)."""
         return 4 * self.max_record_bytes
 
-    @property
-    def request_timeout_seconds(self) -> float:
-        """How long one request to Kafka may take: short enough to be tried several times."""
-        return min(10.0, self.delivery_timeout_seconds / 4)
+    @field_validator("delivery_timeout_seconds")
+    @classmethod
+    def _check_delivery(cls, value: float, info: ValidationInfo) -> float:
+        least = info.data.get("request_timeout_seconds", 0)
+        if value <= least:
+            raise ValueError(f"must exceed request_timeout_seconds = {least:g}")
+        return value

@@ -121,7 +121,7 @@ def test_sigterm_flushes_and_ends_with_zero_and_every_frame_is_accounted_for(
 ) -> None:
     cameras = [f"--camera=cam{number}=test:?size=160x120&fps=25&seed={number}" for number in "123"]
     # Room for four seconds: a slow start of the broker's client must not drop any.
-    options = [*cameras, "--buffer-frames=100"]
+    options = [*cameras, "--config", write_list(tmp_path, "defaults: {buffer_frames: 100}\n")]
     with produce(tmp_path, kafka.bootstrap_servers, topic, *options) as process:
         process.wait_until_ready()
         wait_until(lambda: process.metric(PUBLISHED, camera="cam1") >= 20, 30, "20 frames")
@@ -152,6 +152,8 @@ def test_one_bad_camera_among_good_ones_fails_the_exit_code_but_not_the_others(
 ) -> None:
     (tmp_path / "torn.mp4").write_bytes(os.urandom(4000))
     arguments = (
+        # Room for all its frames: a busy machine must not drop any.
+        *("--config", write_list(tmp_path, "defaults: {buffer_frames: 40}\n")),
         "--camera=good=test:?size=160x120&fps=50&frames=40",
         "--camera=missing=nowhere.mp4",
         f"--camera=torn={tmp_path / 'torn.mp4'}",
@@ -223,7 +225,7 @@ def test_a_broker_that_forgot_everything_gets_frames_again(
     port, name = free_ports(1)[0], unique_name("frames")
     with start_kafka(port, folder=tmp_path / "first") as broker:
         broker.create_topic(name, 2)
-        arguments = ("--camera=live=test:?size=160x120&fps=20", "--delivery-timeout-seconds=30")
+        arguments = ("--camera=live=test:?size=160x120&fps=20", "--request-timeout-seconds=2")
         with produce(tmp_path, broker.bootstrap_servers, name, *arguments) as process:
             wait_until(lambda: process.metric(PUBLISHED) >= 20, 30, "20 frames")
             broker.stop()
@@ -312,7 +314,7 @@ def test_kafka_that_never_comes_back_ends_the_process_with_one(
     if missing_programs():
         pytest.skip("no Java or Maven here")
     name = unique_name("frames")
-    limits = ("--delivery-timeout-seconds=4", "--drain-seconds=2")
+    limits = ("--request-timeout-seconds=1", "--delivery-timeout-seconds=4", "--drain-seconds=2")
     with start_kafka() as broker:
         broker.create_topic(name, 1)
         arguments = ("--camera=a=test:?size=160x120&fps=20", *limits)

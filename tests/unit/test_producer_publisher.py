@@ -252,7 +252,7 @@ def test_a_server_that_stays_away_ends_the_process_after_the_bound(silent: bool)
     sender = FakeSender()
     if not silent:
         sender.away.set()
-    bench = Bench(sender, delivery_timeout_seconds=0.3)
+    bench = Bench(sender, delivery_timeout_seconds=0.3, request_timeout_seconds=0.1)
     bench.put(0, 1)
     until(lambda: bench.publisher.error is not None)
     assert "acknowledged nothing" in str(bench.publisher.error)
