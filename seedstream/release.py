@@ -5,20 +5,20 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from contract.errors import ConfigurationError
-from model.checkpoint import find_checkpoint, load_checkpoint
+from model.evaluation.evaluator import on_pictures
 from model.evaluation.on_pictures import Options
 from model.evaluation.sweep import Tried
-from model.export.export import ExportOptions, export_checkpoint
-from model.export.release import default_name, release, release_artifact
+from model.export.exporter import ExportOptions, export_checkpoint
+from model.export.releaser import default_name, release, release_artifact
+from model.net.checkpoint import find_checkpoint, load_checkpoint
 from model.registry.store import Store
-from seedstream.evaluate import on_pictures
 
 
 def release_exported(folder: Path, store: Store, name: str | None, promote: bool) -> None:
     """Put an exported artifact into a store.
 
     Raises:
-        ConfigurationError: See `model.export.release.release_artifact`.
+        ConfigurationError: See `model.export.releaser.release_artifact`.
     """
     place, _ = release_artifact(folder, store, name=name, promote=promote)
     _say(place, promote)
@@ -44,8 +44,8 @@ def release_run(
             class of the data; None keeps the run's thresholds.
 
     Raises:
-        ConfigurationError: See `model.export.release.release`, `seedstream.evaluate.on_pictures`;
-            or a picture could not be read. The store is as it was.
+        ConfigurationError: See `model.export.releaser.release` and
+            `model.evaluation.evaluator.on_pictures`; or a picture could not be read. The store is as it was.
         ExportError: The file failed its comparison; the store is as it was.
     """
     if measured is None:

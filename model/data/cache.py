@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from model.data.dataset import BrokenSampleError, DataSet
+from model.data.data_set import BrokenSampleError, DataSet
 from model.data.labels import Labelled
 
 _LARGEST_NUMBER = 1 << 16

@@ -14,7 +14,7 @@ from pycocotools import mask as coco_mask
 
 from contract.errors import ConfigurationError, InvalidMessageError
 from contract.mask import decode_mask
-from model.data.dataset import BrokenSampleError, DataSet
+from model.data.data_set import BrokenSampleError, DataSet
 from model.data.labels import IGNORE, Labelled
 from model.data.read import ENDINGS, read_image
 from model.data.shapes import Shape, draw, join_faults, polygons_rle

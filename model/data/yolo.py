@@ -12,7 +12,7 @@ import yaml
 
 from contract.errors import ConfigurationError
 from model.data.coco80 import COCO_80
-from model.data.dataset import BrokenSampleError, DataSet, Split, Subset, split_by_name
+from model.data.data_set import BrokenSampleError, DataSet, Split, Subset, split_by_name
 from model.data.labels import IGNORE, Labelled
 from model.data.read import find_pictures, read_image
 from model.data.shapes import Shape, draw, join_faults, polygons_rle

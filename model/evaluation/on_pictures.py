@@ -14,7 +14,7 @@ import numpy as np
 from contract.artifact import Artifact
 from contract.errors import ConfigurationError
 from contract.result import Instance
-from model.data.dataset import BrokenSampleError, DataSet, Renamed, Split, Subset
+from model.data.data_set import BrokenSampleError, DataSet, Renamed, Split, Subset
 from model.data.label_maps import read_card
 from model.data.labels import Labelled
 from model.data.open import Layout, detect, open_data_set

@@ -6,7 +6,7 @@ from typing import Literal, Protocol
 
 from contract.errors import ConfigurationError
 from contract.result import Instance
-from model.data.dataset import DataSet
+from model.data.data_set import DataSet
 from model.data.labels import Labelled
 from model.data.open import Layout
 from model.evaluation.classes import Pairing
@@ -45,8 +45,8 @@ class CocoRanking:
 
     def __init__(self, data: DataSet, layout: Layout, pairing: Pairing) -> None:
         # Here, not above: they load what other metrics do without.
-        from model.evaluation.coco import CocoTruth
         from model.evaluation.coco_file import CocoFiles
+        from model.evaluation.coco_metrics import CocoTruth
 
         self._truth = CocoTruth(pairing.measured)
         self._data, self._pairing = data, pairing
@@ -62,7 +62,7 @@ class CocoRanking:
 
     def figures(self, found: Sequence[Sequence[Instance]]) -> Figures:
         """Return AP, AP50, AP75, AP by size, AR."""
-        from model.evaluation.coco import coco_figures
+        from model.evaluation.coco_metrics import coco_figures
 
         return coco_figures(self._truth.index(), range(1, len(found) + 1), found)
 
@@ -79,7 +79,7 @@ class CityscapesRanking:
     """
 
     def __init__(self, data: DataSet, pairing: Pairing) -> None:
-        from model.evaluation.cityscapes import check_classes
+        from model.evaluation.cityscapes_metrics import check_classes
 
         check_classes(pairing.model)
         renamed = {old: new for old, new in pairing.becomes.items() if old != new}
@@ -97,7 +97,7 @@ class CityscapesRanking:
 
     def figures(self, found: Sequence[Sequence[Instance]]) -> Figures:
         """Return AP and AP50."""
-        from model.evaluation.cityscapes import cityscapes_figures
+        from model.evaluation.cityscapes_metrics import cityscapes_figures
 
         return cityscapes_figures(self._truth, found)
 

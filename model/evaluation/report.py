@@ -6,7 +6,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from model.data.dataset import Subset, fingerprint
+from model.data.data_set import Subset, fingerprint
 from model.evaluation.choice import F1, Row, Setting
 from model.evaluation.classes import IGNORED
 from model.evaluation.figures import Figures

@@ -13,7 +13,7 @@ from torch.utils.tensorboard import SummaryWriter
 from contract.artifact import Artifact
 from model.data.labels import IGNORE, Image, Labelled
 from model.training.learner import StepReport
-from model.training.validate import TorchEngine, Validation
+from model.training.validation import TorchEngine, Validation
 from segmentation.cluster import cluster
 from segmentation.engines.onnx import Predictions
 

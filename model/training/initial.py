@@ -4,9 +4,9 @@ import logging
 from pathlib import Path
 
 from contract.errors import ConfigurationError
-from model.checkpoint import load_checkpoint
-from model.export.published import load_encoder
+from model.net.checkpoint import load_checkpoint
 from model.net.erfnet import BranchedERFNet
+from model.net.published import load_encoder
 
 log = logging.getLogger(__name__)
 

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from model.net.erfnet import BranchedERFNet, ChannelDropout
 from model.net.loss import LossTerms, SpatialEmbeddingLoss
-from model.training.processes import Processes, share_batch_norm
+from model.training.distributed import Processes, share_batch_norm
 from model.training.recipe import Loss, Recipe
 
 Arithmetic = Literal["float64", "float32", "bfloat16", "float16"]

@@ -12,7 +12,7 @@ from pydantic import Field, ValidationError, model_validator
 
 from contract.errors import ConfigurationError
 from model.augment.options import Augment, Factors, Part
-from model.data.dataset import Split
+from model.data.data_set import Split
 
 RECIPES = Path(__file__).parent.parent / "recipes"
 

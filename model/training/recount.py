@@ -11,9 +11,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from model.data.dataset import DataSet
+from model.data.data_set import DataSet
 from model.training.learner import Learner
-from model.training.validate import fitted
+from model.training.validation import fitted
 
 _BATCH = 8
 _MOST = 512

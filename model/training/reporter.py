@@ -9,14 +9,14 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from model.training.board import Board
-from model.training.data import TrainingData
+from model.training.distributed import Processes
 from model.training.learner import Learner, StepReport
 from model.training.plan import Phase
-from model.training.processes import Processes
 from model.training.recipe import Recipe
 from model.training.record import Log, Record
 from model.training.settings import TrainSettings
-from model.training.validate import TorchEngine, Validation, fitted
+from model.training.training_data import TrainingData
+from model.training.validation import TorchEngine, Validation, fitted
 
 _PICTURES = 2
 """Validation pictures that are drawn."""

@@ -91,8 +91,8 @@ def register(app: typer.Typer, text: str) -> None:
             float, typer.Option(help="Least intersection over union of matched boxes, 0..1.")
         ] = 0.5,
     ) -> None:
+        from model.evaluation.evaluator import on_pictures, on_video
         from model.evaluation.sweep import Tried, parse_numbers
-        from seedstream.evaluate import on_pictures, on_video
 
         _check_mode(data, video, boxes, sweep, seed_thresholds, min_pixels)
         tried = Tried(

@@ -12,7 +12,7 @@ import typer
 if TYPE_CHECKING:
     from model.motion.frames import Progress
     from model.motion.make import Summary
-    from model.motion.options import Options
+    from model.motion.motion_options import Options
 
 HELP = (
     "\n\nWhat moves in front of a fixed camera is cut out of its background and becomes a data set "

@@ -58,7 +58,7 @@ def register(app: typer.Typer, text: str) -> None:
         from contract.errors import ConfigurationError
         from model.evaluation.classes import parse_classes
         from model.evaluation.on_video import read_accuracy
-        from model.export.export import ExportOptions
+        from model.export.exporter import ExportOptions
         from model.registry.store import Store
         from seedstream.release import release_exported, release_run
 

@@ -15,7 +15,7 @@ def register(app: typer.Typer, text: str) -> None:
     @with_settings(TrainSettings, positional="recipe")
     def train(settings: TrainSettings) -> None:
         from contract.process import configure_logging
-        from model.training.train import train
+        from model.training.trainer import train
 
         configure_logging("train", style="text")
         best = train(settings)

@@ -14,8 +14,8 @@ pytest.importorskip("onnx", reason="the workshop's extra `train` is not installe
 
 from contract.artifact import check_file  # noqa: E402  (after the skips)
 from contract.errors import ConfigurationError  # noqa: E402
-from model.checkpoint import Checkpoint  # noqa: E402
-from model.export.release import default_name  # noqa: E402
+from model.export.releaser import default_name  # noqa: E402
+from model.net.checkpoint import Checkpoint  # noqa: E402
 from model.net.erfnet import BranchedERFNet  # noqa: E402
 from seedstream.cli import build  # noqa: E402
 from segmentation.engines.onnx import OnnxEngine  # noqa: E402
@@ -114,7 +114,7 @@ def invoke(*words: object) -> str:
 
 
 def test_an_exported_artifact_ships_as_it_was_measured(run: Path, tmp_path: Path) -> None:
-    from model.export.export import ExportOptions, export_checkpoint
+    from model.export.exporter import ExportOptions, export_checkpoint
     from model.export.rewrite import rewrite_artifact
 
     exported = export_checkpoint(run, tmp_path / "out", "cells", "try", ExportOptions())
@@ -133,7 +133,7 @@ def test_an_exported_artifact_ships_as_it_was_measured(run: Path, tmp_path: Path
 
 
 def test_an_artifact_takes_no_options_of_an_export(run: Path, tmp_path: Path) -> None:
-    from model.export.export import ExportOptions, export_checkpoint
+    from model.export.exporter import ExportOptions, export_checkpoint
 
     exported = export_checkpoint(run, tmp_path / "out", "cells", "try", ExportOptions())
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from model.data.check import check, count_classes, facts
-from model.data.dataset import Subset
+from model.data.data_set import Subset
 from model.data.label_maps import LabelMaps
 from model.data.labels import IGNORE, Labelled
 from model.data.report import class_table, sentences, summarize

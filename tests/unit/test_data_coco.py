@@ -8,7 +8,7 @@ from pycocotools.coco import COCO
 
 from contract.errors import ConfigurationError
 from model.data.coco import Coco
-from model.data.dataset import BrokenSampleError, Renamed, Subset
+from model.data.data_set import BrokenSampleError, Renamed, Subset
 from model.data.labels import IGNORE
 from tests.data_sets import SIZE, annotation, box_polygon, two_objects, write_coco, write_picture
 

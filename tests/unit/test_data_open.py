@@ -5,7 +5,7 @@ import pytest
 
 from contract.errors import ConfigurationError
 from model.data.cache import Cached
-from model.data.dataset import Joined, Renamed, Subset, fingerprint
+from model.data.data_set import Joined, Renamed, Subset, fingerprint
 from model.data.label_maps import LabelMaps
 from model.data.open import Layout, detect, open_data_set
 from tests.data_sets import (

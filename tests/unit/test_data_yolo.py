@@ -5,7 +5,7 @@ import pytest
 
 from contract.errors import ConfigurationError
 from model.data.coco80 import COCO_80
-from model.data.dataset import BrokenSampleError
+from model.data.data_set import BrokenSampleError
 from model.data.open import open_data_set
 from model.data.yolo import Yolo
 from tests.data_sets import SIZE, box_polygon, two_objects, write_picture, write_yolo

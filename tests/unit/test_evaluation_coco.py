@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 
 from model.evaluation.classes import pair
-from model.evaluation.coco import CocoTruth, coco_figures
 from model.evaluation.coco_file import CocoFiles
+from model.evaluation.coco_metrics import CocoTruth, coco_figures
 from tests.labelled import box_mask, instance, picture
 
 SIZE = (100, 120)

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 
 from contract.errors import ConfigurationError
-from model.checkpoint import read_state
+from model.net.checkpoint import read_state
 
 _NAME = re.compile(r"step-(\d{8})\.pt")
 BEST = "best.pt"

@@ -10,13 +10,13 @@ import torch
 from numpy.typing import NDArray
 
 from contract.artifact import Artifact
-from model.data.dataset import DataSet
+from model.data.data_set import DataSet
 from model.data.labels import IGNORE, Labelled
 from model.evaluation.matching import PictureScores, mean_average_precision, score_picture
 from model.evaluation.predict import instance_map
 from model.net.loss import PAPER_GRID_STEP
+from model.training.distributed import Processes
 from model.training.learner import Learner, weighted_sum
-from model.training.processes import Processes
 from model.training.recipe import Recipe
 from segmentation.engines.onnx import Predictions
 from segmentation.letterbox import Fit

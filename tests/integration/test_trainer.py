@@ -7,13 +7,13 @@ import torch
 
 from contract.errors import ConfigurationError
 from contract.settings import load_settings
-from model.checkpoint import load_checkpoint
-from model.data.dataset import BrokenSampleError
+from model.data.data_set import BrokenSampleError
+from model.net.checkpoint import load_checkpoint
 from model.training import learner as learning
 from model.training.learner import Learner, choose_arithmetic
 from model.training.settings import TrainSettings
 from model.training.stopping import NonFiniteLossError
-from model.training.train import train
+from model.training.trainer import train
 from tests.made_data import RECIPE, write_discs, write_recipe
 
 STEPS = 3 + 3 + 5
@@ -206,7 +206,7 @@ def test_a_loss_that_is_no_number_stops_and_names_the_batch(settings, monkeypatc
 
 
 def test_a_batch_that_the_processes_cannot_share_is_refused(settings, monkeypatch):
-    from model.training import train as loop
+    from model.training import trainer as loop
     from model.training.plan import plan
     from model.training.recipe import Stage
 
@@ -280,8 +280,8 @@ def test_the_same_data_under_another_path_go_on(settings, discs, tmp_path):
 
 
 def test_balanced_foreground_weights_follow_the_share_of_the_pixels(settings, discs):
-    from model.training.data import foreground_weights, open_training_data
     from model.training.recipe import load_recipe
+    from model.training.training_data import foreground_weights, open_training_data
 
     text = RECIPE + '\n[loss]\nforeground = "balanced"\n'
     recipe = load_recipe(settings(text).recipe)
@@ -339,7 +339,7 @@ def test_training_can_start_from_an_encoder_trained_for_classification(settings,
 
 def test_batch_norm_is_counted_anew_on_whole_pictures(settings, tmp_path, discs):
     from model.data.open import open_data_set
-    from model.training.validate import fitted
+    from model.training.validation import fitted
 
     plain = train(settings(out=tmp_path / "plain", validation_pictures=0))
     text = "recount_batch_norm = true\n" + RECIPE

@@ -17,20 +17,20 @@ from torch import Tensor
 
 from contract.errors import ConfigurationError
 from model.augment.crops import Crops, batch_indices, load_batches
-from model.data.dataset import DataSet, Joined
-from model.training.data import TrainingData, foreground_weights, open_training_data
+from model.data.data_set import DataSet, Joined
+from model.training.checkpoints import BEST, Checkpoints
+from model.training.distributed import Processes, join_processes
 from model.training.initial import load_initial_weights
 from model.training.learner import Learner, StepReport, choose_arithmetic
 from model.training.plan import Phase, plan
-from model.training.processes import Processes, join_processes
 from model.training.recipe import Recipe, load_recipe
 from model.training.record import Record, describe_run
 from model.training.recount import recount_batch_norm
 from model.training.reporter import Reporter
 from model.training.settings import TrainSettings
-from model.training.state import BEST, Checkpoints
 from model.training.stopping import NonFiniteLossError, StoppedError, StopSignal
-from model.training.validate import validate
+from model.training.training_data import TrainingData, foreground_weights, open_training_data
+from model.training.validation import validate
 
 log = logging.getLogger(__name__)
 

@@ -10,9 +10,9 @@ import onnx
 from contract import artifact as contract
 from contract.artifact import Artifact
 from contract.errors import ConfigurationError
-from model.checkpoint import Checkpoint, find_checkpoint, load_checkpoint
-from model.export.export import Exported, ExportOptions, export_checkpoint
+from model.export.exporter import Exported, ExportOptions, export_checkpoint
 from model.export.onnx_file import stamp
+from model.net.checkpoint import Checkpoint, find_checkpoint, load_checkpoint
 from model.registry.store import Store
 
 _PENDING = "pending"

@@ -13,7 +13,7 @@ from rich.progress import Progress
 from contract.errors import ConfigurationError
 from contract.process import EXIT_FAILED, EXIT_OK
 from model.data.check import Report, check
-from model.data.dataset import DataSet, Split
+from model.data.data_set import DataSet, Split
 from model.data.open import Layout, open_data_set
 from model.data.report import class_table, sentences, summarize
 from model.data.sheet import contact_sheet
