@@ -66,7 +66,10 @@ def decode_mask(mask: RunLengths) -> npt.NDArray[np.bool_]:
         raise InvalidMessageError(
             "malformed_mask", f"the counts of a mask do not add up to its size {mask['size']}"
         )
-    decoded = coco.decode({"size": [height, width], "counts": mask["counts"].encode()})
+    try:
+        decoded = coco.decode({"size": [height, width], "counts": mask["counts"].encode()})
+    except ValueError as error:  # it reads an unfinished last count on, beyond the text's end
+        raise InvalidMessageError("malformed_mask", f"a mask does not decode: {error}") from error
     return np.asarray(decoded, dtype=np.bool_)
 
 

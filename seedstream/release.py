@@ -45,7 +45,8 @@ def release_run(
 
     Raises:
         ConfigurationError: See `model.export.releaser.release` and
-            `model.evaluation.evaluator.on_pictures`; or a picture could not be read. The store is as it was.
+            `model.evaluation.evaluator.on_pictures`; or a picture could not be read. The store
+            is as it was.
         ExportError: The file failed its comparison; the store is as it was.
     """
     if measured is None:

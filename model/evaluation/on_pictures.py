@@ -128,7 +128,7 @@ def evaluate_pictures(
     if options.limit is not None and options.limit < len(data):
         chosen = np.linspace(0, len(data) - 1, options.limit).astype(int).tolist()
         data = Subset(data, chosen)
-    ranking = make_ranking(metric, data, layout, pairing)
+    ranking = make_ranking(metric, data, pairing)
     cells = _cells(engine.artifact, options.score, tried, ranked=ranking is not None)
     run = _Run(engine, data, pairing, cells, ranking)
     run.go(progress)

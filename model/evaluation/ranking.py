@@ -39,26 +39,23 @@ class CocoRanking:
 
     Args:
         data: The pictures with the model's classes.
-        layout: Of the data.
         pairing: Which class is which.
     """
 
-    def __init__(self, data: DataSet, layout: Layout, pairing: Pairing) -> None:
-        # Here, not above: they load what other metrics do without.
-        from model.evaluation.coco_file import CocoFiles
+    def __init__(self, data: DataSet, pairing: Pairing) -> None:
+        # Here, not above: it loads what other metrics do without.
         from model.evaluation.coco_metrics import CocoTruth
 
         self._truth = CocoTruth(pairing.measured)
         self._data, self._pairing = data, pairing
-        self._files = CocoFiles(pairing) if layout == "coco" else None
 
     def see(self, index: int, picture: Labelled) -> None:
         """Take the truth of a picture."""
-        if self._files is None:
+        shapes = self._data.true_shapes(index)
+        if shapes is None:
             self._truth.see(picture, self._pairing.model)
         else:
-            image, file = self._data.files(index)
-            self._truth.see_shapes(picture.labels.shape, self._files.shapes(image, file))
+            self._truth.see_shapes(picture.labels.shape, shapes)
 
     def figures(self, found: Sequence[Sequence[Instance]]) -> Figures:
         """Return AP, AP50, AP75, AP by size, AR."""
@@ -123,8 +120,8 @@ def choose_metric(metric: Metric | Literal["auto"], layout: Layout) -> Metric:
     return metric
 
 
-def make_ranking(metric: Metric, data: DataSet, layout: Layout, pairing: Pairing) -> Ranking | None:
+def make_ranking(metric: Metric, data: DataSet, pairing: Pairing) -> Ranking | None:
     """Return a metric's ranking; None where it has none."""
     if metric == "coco":
-        return CocoRanking(data, layout, pairing)
+        return CocoRanking(data, pairing)
     return CityscapesRanking(data, pairing) if metric == "cityscapes" else None

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from model.data.data_set import Subset, fingerprint
+from model.data.labels import IGNORED
 from model.evaluation.choice import F1, Row, Setting
-from model.evaluation.classes import IGNORED
 from model.evaluation.figures import Figures
 from model.evaluation.on_pictures import Evaluation, Options
 from model.evaluation.ranking import MAIN, Metric
