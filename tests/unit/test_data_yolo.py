@@ -123,6 +123,15 @@ def test_a_wrong_line_is_named_and_loses_nothing_else(tmp_path: Path, text: str,
     assert len(np.unique(data.read(1).instances)) == 3
 
 
+@pytest.mark.parametrize("number", ["254", "9" * 5000])
+def test_a_class_that_no_data_set_has_loses_nothing_else(tmp_path: Path, number: str):
+    data = Yolo(write_yolo(tmp_path, {"1": GOOD.replace("0", number, 1), "2": GOOD}))
+
+    with pytest.raises(BrokenSampleError, match=r"line 1 (has class|is not)"):
+        data.read(0)
+    assert data.read(1).instances.any()
+
+
 def test_a_text_that_is_none_is_named(tmp_path: Path):
     root = write_yolo(tmp_path, {"1": GOOD, "2": GOOD})
     (root / "labels" / "1.txt").write_bytes(b"\xff\xfe\x00")
