@@ -12,7 +12,7 @@ from model.evaluation.choice import F1, Row, Setting
 from model.evaluation.figures import Figures
 from model.evaluation.on_pictures import Evaluation, Options
 from model.evaluation.ranking import MAIN, Metric
-from model.training.record import describe_run
+from model.provenance import describe_run
 
 JSON_FILE, TEXT_FILE = "report.json", "report.md"
 

@@ -48,9 +48,6 @@ class TrainSettings(BaseSettings):
     checkpoint_every: int = Field(default=200, ge=1)
     """Steps between checkpoints."""
 
-    keep_checkpoints: int = Field(default=2, ge=1)
-    """Newest checkpoints that are kept, besides the best one."""
-
     log_every: int = Field(default=20, ge=1)
     """Steps between lines of the log."""
 
@@ -61,7 +58,8 @@ class TrainSettings(BaseSettings):
     """End after this many steps of the whole run as if stopped; it can go on later."""
 
     initial_weights: Path | None = None
-    """Checkpoint to start from: a whole network with the same heads, or an ERFNet encoder."""
+    """Checkpoint to start from: a whole network with the same heads, or an ERFNet encoder. A run
+    that goes on must have begun from the same file."""
 
     deterministic: bool = True
     """Ask for kernels that give the same numbers each time, and warn where there are none (slower

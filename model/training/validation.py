@@ -1,13 +1,17 @@
-"""Measure the weights on the way, with the worker's own clustering.
+"""Whole pictures as the deployed model sees them: validation, and batch norm's statistics.
+
+The weights are measured on the way, with the shipped clustering.
 
 Letters: N pictures of a batch, H, W the model's input, S bandwidths, K classes.
 """
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor, nn
 
 from contract.artifact import Artifact
 from model.data.data_set import DataSet
@@ -15,15 +19,21 @@ from model.data.labels import IGNORE, Labelled
 from model.evaluation.matching import PictureScores, mean_average_precision, score_picture
 from model.evaluation.predict import instance_map
 from model.net.loss import PAPER_GRID_STEP
+from model.recipes.recipe import Recipe
 from model.training.distributed import Processes
-from model.training.learner import Learner, weighted_sum
-from model.training.recipe import Recipe
+from model.training.learner import Learner
 from segmentation.engines.onnx import Predictions
 from segmentation.letterbox import Fit
 from segmentation.segmenter import Segmenter
 
+_DRAWN = 2
+"""Pictures of a validation that are drawn."""
 
-@dataclass(frozen=True)
+_COUNTED, _COUNTED_BATCH = 512, 8
+"""Most pictures that batch norm is counted on, spread over the data, and how many at once."""
+
+
+@dataclass(frozen=True, eq=False)
 class Validation:
     """How good the weights are.
 
@@ -31,21 +41,70 @@ class Validation:
         loss: The loss over whole pictures.
         average_precision: Mean over the pictures of TP / (TP + FP + FN), by IoU threshold.
         score: What the best weights are chosen by: the mean of those.
+        artifact: Thresholds and grid that were used.
+        drawn: The first pictures of this process, fitted into the input, and what the network said.
     """
 
     loss: float
     average_precision: dict[float, float]
     score: float
+    artifact: Artifact
+    drawn: Sequence[tuple[Labelled, Predictions]]
+
+
+def validate(
+    learner: Learner, recipe: Recipe, data: DataSet, processes: Processes, most: int
+) -> Validation:
+    """Measure the weights on at most ``most`` pictures, spread over the data and the processes.
+
+    The network sees each picture once: its loss, its instances and its drawing come of one pass.
+    """
+    engine = TorchEngine(learner, recipe, data.classes)
+    segmenter = Segmenter(engine)
+    chosen = np.linspace(0, len(data) - 1, min(len(data), most)).astype(int).tolist()
+    own: list[tuple[float, PictureScores]] = []
+    drawn: list[tuple[Labelled, Predictions]] = []
+    for index in chosen[processes.rank :: processes.world]:
+        picture = data.read(index)
+        (found,) = segmenter.segment([picture.image])
+        instances, labels = _fit_labels(picture, recipe.input_size)
+        loss = learner.loss(
+            engine.raw,
+            torch.from_numpy(instances.astype(np.int64))[None],
+            torch.from_numpy(labels.astype(np.int64))[None],
+        )
+        predicted, classes, _ = instance_map(found, picture.labels.shape, data.classes)
+        own.append((loss, score_picture(predicted, classes, picture)))
+        if len(drawn) < _DRAWN:
+            drawn.append((Labelled(engine.images[0], instances, labels), engine.predictions))
+    pairs = [pair for part in processes.gather(own) for pair in part]
+    precision = mean_average_precision([scores for _, scores in pairs])
+    return Validation(
+        loss=float(np.mean([loss for loss, _ in pairs])),
+        average_precision=precision,
+        score=float(np.mean(list(precision.values()))),
+        artifact=engine.artifact,
+        drawn=drawn,
+    )
 
 
 class TorchEngine:
-    """Runs a network in training where the worker runs an artifact.
+    """Runs a network in training where the worker runs an artifact, and keeps its last batch.
 
     Args:
         learner: Holds the network.
         recipe: Its thresholds and input size.
         classes: K class names.
+
+    Attributes:
+        images: uint8 (N, H, W, 3), the last batch.
+        raw: (N, 2 + S + K, H, W), what the network gave for it, on the device.
+        predictions: The same as the exported graph gives it.
     """
+
+    images: NDArray[np.uint8]
+    raw: Tensor
+    predictions: Predictions
 
     def __init__(self, learner: Learner, recipe: Recipe, classes: tuple[str, ...]) -> None:
         self._learner = learner
@@ -66,42 +125,28 @@ class TorchEngine:
 
     def run(self, images: NDArray[np.uint8]) -> Predictions:
         """Map uint8 (N, H, W, 3) to what the exported graph gives."""
-        scaled = torch.tensor(images).permute(0, 3, 1, 2).float() / 255
-        prediction = self._learner.predict(scaled)
-        best, class_index = prediction[:, 2 + self.artifact.n_sigma :].max(dim=1)
-        return Predictions(
-            offset=torch.tanh(prediction[:, :2]).numpy(),
-            bandwidth=np.ascontiguousarray(prediction[:, 2 : 2 + self.artifact.n_sigma].numpy()),
+        self.images = images
+        self.raw = self._learner.predict(torch.tensor(images).permute(0, 3, 1, 2))
+        maps, n_sigma = self.raw.float().cpu(), self.artifact.n_sigma
+        best, class_index = maps[:, 2 + n_sigma :].max(dim=1)
+        self.predictions = Predictions(
+            offset=torch.tanh(maps[:, :2]).numpy(),
+            bandwidth=np.ascontiguousarray(maps[:, 2 : 2 + n_sigma].numpy()),
             seed=torch.sigmoid(best).numpy(),
             class_index=class_index.to(torch.uint8).numpy(),
         )
-
-
-def validate(
-    learner: Learner, recipe: Recipe, data: DataSet, processes: Processes, most: int
-) -> Validation:
-    """Measure the weights on at most ``most`` pictures, spread over the data and the processes."""
-    engine = TorchEngine(learner, recipe, data.classes)
-    segmenter = Segmenter(engine)
-    chosen = np.linspace(0, len(data) - 1, min(len(data), most)).astype(int).tolist()
-    own: list[tuple[float, PictureScores]] = []
-    for index in chosen[processes.rank :: processes.world]:
-        picture = data.read(index)
-        loss = _loss(learner, recipe, picture)
-        (found,) = segmenter.segment([picture.image])
-        predicted, classes, _ = instance_map(found, picture.labels.shape, data.classes)
-        own.append((loss, score_picture(predicted, classes, picture)))
-    pairs = [pair for part in processes.gather(own) for pair in part]
-    precision = mean_average_precision([scores for _, scores in pairs])
-    return Validation(
-        loss=float(np.mean([loss for loss, _ in pairs])),
-        average_precision=precision,
-        score=float(np.mean(list(precision.values()))),
-    )
+        return self.predictions
 
 
 def fitted(picture: Labelled, size: tuple[int, int]) -> Labelled:
     """Return a picture as the model sees it: fitted into (H, W) pixels, the padding ignored."""
+    fit = Fit.of(picture.labels.shape, size)
+    return Labelled(fit.apply(picture.image), *_fit_labels(picture, size))
+
+
+def _fit_labels(
+    picture: Labelled, size: tuple[int, int]
+) -> tuple[NDArray[np.int32], NDArray[np.uint8]]:
     fit = Fit.of(picture.labels.shape, size)
     height, width = fit.content_size
     instances, labels = np.zeros(size, np.int32), np.full(size, IGNORE, np.uint8)
@@ -111,16 +156,41 @@ def fitted(picture: Labelled, size: tuple[int, int]) -> Labelled:
     )
     instances[:height, :width] = picture.instances[rows][:, columns]
     labels[:height, :width] = picture.labels[rows][:, columns]
-    return Labelled(fit.apply(picture.image), instances, labels)
+    return instances, labels
 
 
-def _loss(learner: Learner, recipe: Recipe, picture: Labelled) -> float:
-    shown = fitted(picture, recipe.input_size)
-    terms = learner.measure(
-        [
-            torch.tensor(shown.image).permute(2, 0, 1)[None].float() / 255,
-            torch.from_numpy(shown.instances.astype(np.int64))[None],
-            torch.from_numpy(shown.labels.astype(np.int64))[None],
-        ]
-    )
-    return float(weighted_sum(terms, recipe.loss))
+@torch.no_grad()
+def recount_batch_norm(learner: Learner, data: DataSet, size: tuple[int, int]) -> None:
+    """Replace the running statistics of every batch norm by those over ``data``.
+
+    Training keeps a running mean over crops, which lie around objects and come a few at a time;
+    whole pictures have other statistics. "Precise" batch norm (Wu and Johnson, "Rethinking 'Batch'
+    in BatchNorm", 2021, section 3) averages over many pictures with the final weights instead.
+    Each process counts the same pictures, so all end with the same statistics.
+
+    Args:
+        learner: Holds the network.
+        data: Pictures that are learned from.
+        size: (height, width) of the model's input.
+    """
+    norms = [m for m in learner.network.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm)]
+    kept = [norm.momentum for norm in norms]
+    learner.network.eval()
+    for norm in norms:
+        norm.reset_running_stats()
+        norm.momentum = None  # a plain average
+        norm.train()
+    for images in _batches(data, size):
+        learner.run(images)
+    for norm, momentum in zip(norms, kept, strict=True):
+        norm.momentum = momentum
+
+
+def _batches(data: DataSet, size: tuple[int, int]) -> Iterator[Tensor]:
+    chosen = np.linspace(0, len(data) - 1, min(len(data), _COUNTED)).astype(int)
+    # Neighbours in a data set are alike: each batch is to hold pictures from all over it.
+    chosen = np.random.default_rng(0).permutation(chosen)
+    whole = max(1, len(chosen) // _COUNTED_BATCH)
+    for part in np.array_split(chosen, whole):
+        shown = [fitted(data.read(int(index)), size).image for index in part]
+        yield torch.from_numpy(np.stack(shown)).permute(0, 3, 1, 2)
