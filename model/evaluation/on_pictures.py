@@ -18,13 +18,12 @@ from model.data.data_set import BrokenSampleError, DataSet, Renamed, Split, Subs
 from model.data.label_maps import read_card
 from model.data.labels import Labelled
 from model.data.open import Layout, detect, open_data_set
-from model.evaluation.choice import Row, Setting, as_shipped, choose
 from model.evaluation.classes import Pairing, pair
 from model.evaluation.figures import bowl, detection
 from model.evaluation.matching import PictureScores, score_picture
 from model.evaluation.predict import Cell, ManySegmenters, instance_map
 from model.evaluation.ranking import Metric, Ranking, choose_metric, make_ranking
-from model.evaluation.sweep import Tried, grid
+from model.evaluation.thresholds import Row, Setting, Tried, as_shipped, choose, grid
 from segmentation.engines.onnx import OnnxEngine, Provider
 from segmentation.segmenter import Engine
 

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from contract.errors import ConfigurationError
 from model.evaluation.boxes import Boxes, match_boxes, read_boxes
 from model.evaluation.predict import Cell, ManySegmenters
-from model.evaluation.sweep import Tried, grid
+from model.evaluation.thresholds import Tried, grid
 from segmentation.engines.onnx import OnnxEngine, Provider
 from segmentation.segmenter import Engine
 

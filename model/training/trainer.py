@@ -269,7 +269,9 @@ class _Run:
         ]
         self._began_from = state.get("initial_weights")
         if given and given["sha256"] != (self._began_from or {}).get("sha256"):
-            began = f"the weights of {self._began_from['path']}" if self._began_from else "new weights"
+            began = (
+                f"the weights of {self._began_from['path']}" if self._began_from else "new weights"
+            )
             if "initial_weights" not in state:
                 began = "weights that its checkpoint does not name"
             faults.append(

@@ -92,7 +92,7 @@ def register(app: typer.Typer, text: str) -> None:
         ] = 0.5,
     ) -> None:
         from model.evaluation.evaluator import on_pictures, on_video
-        from model.evaluation.sweep import Tried, parse_numbers
+        from model.evaluation.thresholds import Tried, parse_numbers
 
         _check_mode(data, video, boxes, sweep, seed_thresholds, min_pixels)
         tried = Tried(

@@ -59,8 +59,8 @@ def register(app: typer.Typer, text: str) -> None:
         from model.evaluation.classes import parse_classes
         from model.evaluation.on_video import read_accuracy
         from model.export.exporter import ExportOptions
+        from model.export.releaser import release_exported, release_run
         from model.registry.store import Store
-        from seedstream.release import release_exported, release_run
 
         if (source / "model.onnx").is_file() or source.suffix == ".onnx":
             given = [
