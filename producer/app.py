@@ -16,6 +16,7 @@ from contract.process import (
     Shutdown,
     configure_logging,
 )
+from contract.settings import warn_of_unknown_variables
 from producer.camera_list import load_cameras
 from producer.cameras import Camera
 from producer.metrics import ProducerMetrics
@@ -53,6 +54,7 @@ def run(settings: ProducerSettings, cameras: Sequence[str] = ()) -> int:
             used as configured.
     """
     configure_logging("producer", settings.log_level, settings.log_format)
+    warn_of_unknown_variables(type(settings))
     threading.excepthook = _log_dead_thread
     listed = load_cameras(settings, cameras)
     check_support(listed)

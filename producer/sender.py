@@ -34,7 +34,6 @@ OnDone = Callable[[Failure | None, str], None]
 
 _CONNECT_SLICE_SECONDS = 3.0
 _METADATA_SECONDS = 2.0
-_CLOSE_SECONDS = 5.0
 _REFUSED = (AuthorizationError, SaslAuthenticationFailedError, UnsupportedSaslMechanismError)
 
 

@@ -13,7 +13,7 @@ from contract.frame import Frame, encode_frame, new_session
 from contract.mask import encode_mask
 from contract.result import Instance, ModelReference, Result, stream_id
 from segmentation.decode import Image
-from workers.inference import Inference
+from workers.app import Inference
 from workers.rebalance import Change, Event
 from workers.records import Job, Position, Record
 from workers.settings import WorkerSettings
@@ -137,7 +137,7 @@ def _instance(image: Image) -> Instance:
 
 
 def build_fake(settings: WorkerSettings, seconds: float = 0.0) -> Inference:
-    """Take the place of ``workers.inference.build_inference``."""
+    """Take the place of ``workers.app.build_inference``."""
     segmenter = FakeSegmenter(seconds)
     return Inference(segmenter, "cpu", settings.max_batch_size or 4, lambda: None)
 

@@ -15,6 +15,7 @@ from contract.errors import ConfigurationError, InvalidMessageError
 from contract.frame import Frame
 from contract.process import EXIT_FAILED, EXIT_OK, configure_logging, redact
 from contract.result import Result
+from contract.settings import warn_of_unknown_variables
 from viewer.colors import ColorMemory
 from viewer.history import JoinCounts, ResultReader, join, read_frames, window_start
 from viewer.images import decode_image
@@ -55,6 +56,7 @@ def run(settings: ViewerSettings) -> int:
         UnavailableError: Kafka or Redis does not answer.
     """
     configure_logging("render", settings.log_level, settings.log_format)
+    warn_of_unknown_variables(type(settings))
     console = Console(soft_wrap=True, highlight=False)
     failed = False
     with contextlib.closing(_connect(settings)) as client:

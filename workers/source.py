@@ -135,7 +135,7 @@ class KafkaSource:
                 key=record.key,
                 value=record.value,
                 headers=record.headers,
-                timestamp_seconds=record.timestamp / 1000,
+                timestamp_seconds=record.timestamp / 1000 if record.timestamp > 0 else None,
             )
             for partition, records in polled.items()
             for record in records

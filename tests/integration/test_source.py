@@ -145,6 +145,14 @@ def test_records_come_as_they_were_sent_and_in_order(group: Group) -> None:
     assert member.source.end(1) == 2
 
 
+def test_a_record_without_time_stamp_comes_without_one(group: Group) -> None:
+    group.producer.send(group.settings.topic, value=b"x", partition=0, timestamp_ms=-1)
+    group.producer.flush(10)
+    member = group.join()
+    wait_until(lambda: member.poll(), 20)
+    assert member.records[0].timestamp_seconds is None
+
+
 def test_a_poll_takes_no_more_than_asked(group: Group) -> None:
     group.send(*(b"%d" % number for number in range(10)))
     member = group.join()
