@@ -139,6 +139,20 @@ def test_an_artifact_takes_no_options_of_an_export(run: Path, tmp_path: Path) ->
 
     with pytest.raises(ConfigurationError, match=r"ships as it is: leave \['--score'\] out"):
         invoke(exported.folder, "--store", tmp_path / "store", "--score", "0.5")
+    with pytest.raises(ConfigurationError, match=r"leave \['--classes', '--precision'\] out"):
+        invoke(
+            *(exported.folder, "--store", tmp_path / "store"),
+            *("--classes", "a=b", "--precision", "float32"),
+        )
+
+
+def test_options_of_a_release_that_would_say_nothing_are_refused(tmp_path: Path) -> None:
+    to_store = (tmp_path / "run", "--store", tmp_path / "store")
+    with pytest.raises(ConfigurationError, match="--classes says what the classes of --data are"):
+        invoke(*to_store, "--classes", "a=b")
+    with pytest.raises(ConfigurationError, match=r"measures: leave \['--score'\] out, or --data"):
+        invoke(*to_store, "--data", tmp_path, "--score", "0.5")
+    assert not (tmp_path / "store").exists()
 
 
 def test_data_choose_the_thresholds_of_a_release(run: Path, tmp_path: Path) -> None:
