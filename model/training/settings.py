@@ -1,7 +1,8 @@
 """Settings of `seedstream train`: environment variables with the prefix ``TRAIN_``."""
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Literal
+from typing import ClassVar, Literal
 
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -15,6 +16,9 @@ class TrainSettings(BaseSettings):
     model_config = SettingsConfigDict(
         env_prefix="TRAIN_", frozen=True, use_attribute_docstrings=True, validate_default=True
     )
+
+    removed: ClassVar[Mapping[str, str]] = {"keep_checkpoints": "fixed at 2"}
+    """What was a setting once, and what holds now."""
 
     recipe: str
     """Name of a recipe that comes with Seedstream, or the path of a .toml file."""
