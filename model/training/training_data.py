@@ -12,8 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from contract.errors import ConfigurationError
-from model.augment.compose import Composer
-from model.augment.paste import CutOutSource, PictureCutOuts, StoredCutOuts
+from model.augment.compose import Composer, CutOutSource, PictureCutOuts, StoredCutOuts
 from model.data.cache import Cached
 from model.data.data_set import DataSet, Joined, Renamed, Split, Subset, fingerprint
 from model.data.labels import IGNORE, UNNAMED, CutOut, Scene

@@ -1,8 +1,7 @@
 import numpy as np
 import pytest
 
-from model.augment.compose import CROWD, Composer
-from model.augment.paste import LEAST_VISIBLE, PictureCutOuts, StoredCutOuts
+from model.augment.compose import CROWD, LEAST_VISIBLE, Composer, PictureCutOuts, StoredCutOuts
 from model.data.labels import IGNORE, CutOut, Labelled, Scene
 from model.recipes.recipe import Augment, CopyPaste, Light
 
