@@ -5,11 +5,10 @@ import time
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
-from urllib.parse import urlsplit
 
 from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector
 
-from contract.errors import UnavailableError
+from contract.errors import InvalidMessageError, UnavailableError
 from contract.process import (
     EXIT_FAILED,
     EXIT_OK,
@@ -19,17 +18,18 @@ from contract.process import (
     configure_logging,
 )
 from contract.settings import warn_of_unknown_variables
-from segmentation.engines.onnx import OnnxEngine
+from segmentation.engines import open_engine
 from segmentation.segmenter import Segmenter
-from workers import sink
-from workers.connect import KafkaClients
-from workers.dead_letters import DeadLetters
+from servers.kafka import reach, wait_for_topics
+from servers.redis import Redis
+from workers.dead_letters import DeadLetters, open_producer
 from workers.loop import Loop, Rules
 from workers.metrics import WorkerMetrics
 from workers.pipeline import Limits, Pipeline
 from workers.records import OffsetTracker, Position
 from workers.settings import WorkerSettings
-from workers.source import KafkaSource
+from workers.sink import RedisSink
+from workers.source import KafkaSource, open_consumer
 
 log = logging.getLogger(__name__)
 
@@ -70,14 +70,14 @@ def build_inference(settings: WorkerSettings) -> Inference:
     """Load the model.
 
     Raises:
-        ConfigurationError: The model does not fit or the provider is not to be had.
+        ConfigurationError: The model does not fit or the provider is unavailable.
     """
     largest = settings.max_batch_size or _CUDA_BATCH
-    engine = OnnxEngine(
+    engine = open_engine(
         settings.model,
         settings.provider,
-        settings.intra_op_threads,
-        batch_sizes_up_to(largest),
+        threads=settings.intra_op_threads,
+        batch_sizes=batch_sizes_up_to(largest),
     )
     segmenter = Segmenter(
         engine,
@@ -180,22 +180,11 @@ class Worker:
         self._closing.callback(probes.stop)
         log.info("metrics and probes on port %d", probes.port)
 
-    def _open_redis(self) -> sink.RedisSink:
-        settings = self._settings
-        url, password = settings.redis_url.get_secret_value(), settings.redis_password
-        parts = urlsplit(url)
-        redis_sink = sink.RedisSink(
-            lambda: sink.connect(
-                url,
-                cluster=settings.redis_cluster,
-                timeout_seconds=settings.redis_timeout_seconds,
-                username=settings.redis_username,
-                password=password.get_secret_value() if password else None,
-            ),
-            ttl_seconds=settings.result_ttl_seconds,
-            max_results=settings.max_results_per_camera,
-            timeout_seconds=settings.redis_timeout_seconds,
-            where=parts.netloc.rpartition("@")[2] or parts.path,
+    def _open_redis(self) -> RedisSink:
+        redis_sink = RedisSink(
+            Redis(self._settings),
+            ttl_seconds=self._settings.result_ttl_seconds,
+            max_results=self._settings.max_results_per_camera,
         )
         self._closing.callback(redis_sink.close)
         redis_sink.start()
@@ -203,32 +192,21 @@ class Worker:
 
     def _open_kafka(self) -> tuple[DeadLetters, KafkaSource] | None:
         """Wait for Kafka and its topics; None when the end is requested meanwhile."""
-        settings = self._settings
-        kafka = KafkaClients(settings, self._shutdown.wait)
-        if not kafka.reach():
+        settings, wait = self._settings, self._shutdown.wait
+        if not reach(settings, wait):
             return None
-        producer = kafka.producer()
-        dead_letters = DeadLetters(
-            producer,
-            topic=settings.dead_topic,
-            source_topic=settings.topic,
-            timeout_seconds=settings.kafka_timeout_seconds,
-            on_done=self._dead_letter_done,
-        )
+        producer = open_producer(settings)
+        dead_letters = DeadLetters(producer, settings, self._dead_letter_done)
         self._closing.callback(dead_letters.stop, _PART_SECONDS)
-        if not kafka.check_topics(producer):
+        topics = {settings.topic: "WORKER_TOPIC", settings.dead_topic: "WORKER_DEAD_TOPIC"}
+        if not wait_for_topics(producer, topics, settings, wait):
             return None
-        source = KafkaSource(
-            kafka.consumer(),
-            topic=settings.topic,
-            timeout_seconds=settings.kafka_timeout_seconds,
-            where=settings.bootstrap_servers,
-        )
+        source = KafkaSource(open_consumer(settings), settings)
         self._closing.callback(source.close, _PART_SECONDS)
         return dead_letters, source
 
     def _assemble(
-        self, redis_sink: sink.RedisSink, dead_letters: DeadLetters, source: KafkaSource
+        self, redis_sink: RedisSink, dead_letters: DeadLetters, source: KafkaSource
     ) -> Loop:
         """Put the parts that work together, and start all but the loop."""
         self._pipeline = pipeline = Pipeline(
@@ -321,7 +299,7 @@ def run(
     deadline = ExitDeadline(_LEAVE_SECONDS)
     try:
         Worker(settings, build(settings), shutdown, deadline).run()
-    except UnavailableError as error:
+    except (UnavailableError, InvalidMessageError) as error:
         log.error("%s", error)
         return EXIT_FAILED
     finally:

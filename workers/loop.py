@@ -15,8 +15,7 @@ from contract.frame import Frame, decode_frame
 from workers.dead_letters import DeadLetters
 from workers.metrics import WorkerMetrics
 from workers.pipeline import Pipeline
-from workers.rebalance import Change, Event
-from workers.records import Job, OffsetTracker, Record
+from workers.records import Change, Event, Job, OffsetTracker, Record
 from workers.source import KafkaSource
 
 log = logging.getLogger(__name__)

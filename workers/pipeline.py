@@ -273,7 +273,7 @@ class Pipeline:
         found = self._segmenter.segment([ready.image for ready in batch], self._observe)
         self._busy_since = None
         results = [
-            self._result(ready.job, instances)
+            self._result(ready.job, instances.documents())
             for ready, instances in zip(batch, found, strict=True)
         ]
         began = self._clock()

@@ -3,6 +3,7 @@
 Kafka's records become jobs; each carries the position that may be committed once it is done.
 """
 
+import enum
 import threading
 from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
@@ -45,6 +46,23 @@ class Record:
     value: bytes | None
     headers: Sequence[Header]
     timestamp_seconds: float | None
+
+
+class Change(enum.Enum):
+    """What happened to partitions."""
+
+    ASSIGNED = "assigned"
+    REVOKED = "revoked"
+    """They went to another worker, after what was done here had been committed."""
+    LOST = "lost"
+    """The group has given them away already: nothing may be committed."""
+
+
+class Event(NamedTuple):
+    """A change of the partitions that this worker owns."""
+
+    change: Change
+    partitions: frozenset[int]
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,22 +3,21 @@
 from collections.abc import Mapping
 from pathlib import Path
 from typing import ClassVar, Literal
-from urllib.parse import urlsplit
 
-import redis
-from pydantic import Field, SecretStr, ValidationInfo, field_validator
+from pydantic import Field, ValidationInfo, field_validator
 from pydantic_settings import SettingsConfigDict
 
 from contract.artifact import find_model
 from contract.errors import ConfigurationError
-from contract.kafka import DEAD_TOPIC, FRAMES_TOPIC, MAX_RECORD_BYTES, KafkaConnection
 from contract.settings import ProcessSettings
+from contract.topics import DEAD_TOPIC, FRAMES_TOPIC, MAX_RECORD_BYTES
+from servers.kafka import KafkaConnection
+from servers.redis import RedisConnection
 
-_REDIS_SCHEMES = ("redis", "rediss", "unix")
 _TOPIC = r"^[a-zA-Z0-9._-]{1,249}$"
 
 
-class WorkerSettings(KafkaConnection, ProcessSettings):
+class WorkerSettings(RedisConnection, KafkaConnection, ProcessSettings):
     """How one worker reads frames, segments them and lands the results."""
 
     model_config = SettingsConfigDict(env_prefix="WORKER_")
@@ -96,21 +95,6 @@ class WorkerSettings(KafkaConnection, ProcessSettings):
     """Most frames that run through the network together; 8 on CUDA and 1 on the CPU, where larger
     batches cost latency and gain nothing, where not given."""
 
-    redis_url: SecretStr = SecretStr("redis://127.0.0.1:6379/0")
-    """Redis that the results go to: redis://, rediss:// (TLS) or unix://; may hold a password."""
-
-    redis_username: str | None = None
-    """User of Redis (ACL); where redis_url names one, that counts."""
-
-    redis_password: SecretStr | None = None
-    """Password of Redis, as it is; where redis_url holds one (percent-encoded), that counts."""
-
-    redis_cluster: bool = False
-    """Whether redis_url is a node of a Redis Cluster."""
-
-    redis_timeout_seconds: float = Field(default=30.0, gt=0)
-    """How long to try to reach Redis before giving up, in seconds."""
-
     result_ttl_seconds: int = Field(default=3600, ge=1)
     """Results of a camera vanish this long after its last one, in seconds."""
 
@@ -148,29 +132,6 @@ class WorkerSettings(KafkaConnection, ProcessSettings):
             find_model(value)
         except ConfigurationError as error:
             raise ValueError(str(error)) from error
-        return value
-
-    @field_validator("redis_url")
-    @classmethod
-    def _check_redis_url(cls, value: SecretStr) -> SecretStr:
-        try:
-            url = urlsplit(value.get_secret_value())
-            _ = url.port  # parsed on demand: raises when it is not a number in 1..65535
-        except ValueError:
-            raise ValueError("not a URL: expected redis://HOST:PORT/DATABASE") from None
-        if url.scheme not in _REDIS_SCHEMES or not (url.hostname or url.path):
-            raise ValueError(
-                f"its scheme is {url.scheme!r}: expected redis://HOST:PORT/DATABASE, rediss:// "
-                "or unix://"
-            )
-        try:
-            # Opens nothing, and refuses what the first command would.
-            redis.ConnectionPool.from_url(value.get_secret_value()).make_connection()
-        except (ValueError, TypeError, redis.RedisError):
-            raise ValueError(  # redis-py's own message may repeat a secret
-                "a part of it is unknown or wrong: expected redis://HOST:PORT/DATABASE and, after "
-                "'?', only options of redis-py, for instance db=0 or socket_timeout=5"
-            ) from None
         return value
 
     @field_validator("dead_topic")

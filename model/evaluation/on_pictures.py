@@ -24,8 +24,8 @@ from model.evaluation.matching import PictureScores, score_picture
 from model.evaluation.predict import Cell, ManySegmenters, instance_map
 from model.evaluation.ranking import Metric, Ranking, choose_metric, make_ranking
 from model.evaluation.thresholds import Row, Setting, Tried, as_shipped, choose, grid
-from segmentation.engines.onnx import OnnxEngine, Provider
-from segmentation.segmenter import Engine
+from segmentation.engines import open_engine
+from segmentation.engines.base import Engine, Provider
 
 Progress = Callable[[Iterable[int], int], Iterable[int]]
 """Passes numbers of pictures on, showing how many of the total (second argument) are done."""
@@ -120,7 +120,7 @@ def evaluate_pictures(
         ConfigurationError: The artifact or the data do not load, their classes do not fit, there
             are no pictures, or an option is out of its range.
     """
-    engine = OnnxEngine(model, provider=options.provider, batch_sizes=(1,))
+    engine = open_engine(model, options.provider)
     layout = detect(path) if options.layout == "auto" else options.layout
     metric = choose_metric(options.metric, layout)
     data, pairing = open_paired(path, layout, engine.artifact, options)

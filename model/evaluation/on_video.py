@@ -18,8 +18,8 @@ from contract.errors import ConfigurationError
 from model.evaluation.boxes import Boxes, match_boxes, read_boxes
 from model.evaluation.predict import Cell, ManySegmenters
 from model.evaluation.thresholds import Tried, grid
-from segmentation.engines.onnx import OnnxEngine, Provider
-from segmentation.segmenter import Engine
+from segmentation.engines import open_engine
+from segmentation.engines.base import Engine, Provider
 
 SWEEP = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.75, 0.8, 0.85, 0.9, 0.925, 0.95, 0.975, 0.99)
 """Score thresholds that are tried."""
@@ -168,7 +168,7 @@ def evaluate_boxes(
             f"{boxes_csv}: expected true boxes of the frames {first}..{last}, found those of "
             f"{min(true, default=0)}..{max(true, default=0)}"
         )
-    engine = OnnxEngine(artifact, provider=provider, batch_sizes=(1,))
+    engine = open_engine(artifact, provider)
     if class_name not in engine.artifact.classes:
         raise ConfigurationError(
             f"{artifact}: no class {class_name!r}, expected one of {list(engine.artifact.classes)}"

@@ -28,7 +28,7 @@ from model.training.learner import StepReport
 from model.training.settings import TrainSettings
 from model.training.validation import Validation
 from segmentation.cluster import cluster
-from segmentation.engines.onnx import Predictions
+from segmentation.engines.base import Predictions
 
 log = logging.getLogger(__name__)
 

@@ -22,7 +22,7 @@ from model.net.loss import PAPER_GRID_STEP
 from model.recipes.recipe import Recipe
 from model.training.distributed import Processes
 from model.training.learner import Learner
-from segmentation.engines.onnx import Predictions
+from segmentation.engines.base import Predictions
 from segmentation.letterbox import Fit
 from segmentation.segmenter import Segmenter
 
@@ -66,17 +66,20 @@ def validate(
     drawn: list[tuple[Labelled, Predictions]] = []
     for index in chosen[processes.rank :: processes.world]:
         picture = data.read(index)
-        (found,) = segmenter.segment([picture.image])
-        instances, labels = _fit_labels(picture, recipe.input_size)
+        prepared = segmenter.prepare([picture.image])
+        raw = engine.forward(prepared.batch)
+        maps = engine.read(raw)
+        (found,) = segmenter.describe(maps, prepared.fits)
+        instances, labels = _fit_labels(picture, prepared.fits[0])
         loss = learner.loss(
-            engine.raw,
+            raw,
             torch.from_numpy(instances.astype(np.int64))[None],
             torch.from_numpy(labels.astype(np.int64))[None],
         )
-        predicted, classes, _ = instance_map(found, picture.labels.shape, data.classes)
+        predicted, classes, _ = instance_map(found.documents(), picture.labels.shape, data.classes)
         own.append((loss, score_picture(predicted, classes, picture)))
         if len(drawn) < _DRAWN:
-            drawn.append((Labelled(engine.images[0], instances, labels), engine.predictions))
+            drawn.append((Labelled(prepared.batch[0], instances, labels), maps))
     pairs = [pair for part in processes.gather(own) for pair in part]
     precision = mean_average_precision([scores for _, scores in pairs])
     return Validation(
@@ -89,22 +92,13 @@ def validate(
 
 
 class TorchEngine:
-    """Runs a network in training where the worker runs an artifact, and keeps its last batch.
+    """Runs a network in training where the worker runs an artifact.
 
     Args:
         learner: Holds the network.
         recipe: Its thresholds and input size.
         classes: K class names.
-
-    Attributes:
-        images: uint8 (N, H, W, 3), the last batch.
-        raw: (N, 2 + S + K, H, W), what the network gave for it, on the device.
-        predictions: The same as the exported graph gives it.
     """
-
-    images: NDArray[np.uint8]
-    raw: Tensor
-    predictions: Predictions
 
     def __init__(self, learner: Learner, recipe: Recipe, classes: tuple[str, ...]) -> None:
         self._learner = learner
@@ -125,31 +119,34 @@ class TorchEngine:
 
     def run(self, images: NDArray[np.uint8]) -> Predictions:
         """Map uint8 (N, H, W, 3) to what the exported graph gives."""
-        self.images = images
-        self.raw = self._learner.predict(torch.tensor(images).permute(0, 3, 1, 2))
-        maps, n_sigma = self.raw.float().cpu(), self.artifact.n_sigma
+        return self.read(self.forward(images))
+
+    def forward(self, images: NDArray[np.uint8]) -> Tensor:
+        """Map uint8 (N, H, W, 3) to what the network gives (N, 2 + S + K, H, W), on the device."""
+        return self._learner.predict(torch.tensor(images).permute(0, 3, 1, 2))
+
+    def read(self, raw: Tensor) -> Predictions:
+        """Map what the network gives to what the exported graph gives."""
+        maps, n_sigma = raw.float().cpu(), self.artifact.n_sigma
         best, class_index = maps[:, 2 + n_sigma :].max(dim=1)
-        self.predictions = Predictions(
+        return Predictions(
             offset=torch.tanh(maps[:, :2]).numpy(),
             bandwidth=np.ascontiguousarray(maps[:, 2 : 2 + n_sigma].numpy()),
             seed=torch.sigmoid(best).numpy(),
             class_index=class_index.to(torch.uint8).numpy(),
         )
-        return self.predictions
 
 
 def fitted(picture: Labelled, size: tuple[int, int]) -> Labelled:
     """Return a picture as the model sees it: fitted into (H, W) pixels, the padding ignored."""
     fit = Fit.of(picture.labels.shape, size)
-    return Labelled(fit.apply(picture.image), *_fit_labels(picture, size))
+    return Labelled(fit.apply(picture.image), *_fit_labels(picture, fit))
 
 
-def _fit_labels(
-    picture: Labelled, size: tuple[int, int]
-) -> tuple[NDArray[np.int32], NDArray[np.uint8]]:
-    fit = Fit.of(picture.labels.shape, size)
+def _fit_labels(picture: Labelled, fit: Fit) -> tuple[NDArray[np.int32], NDArray[np.uint8]]:
     height, width = fit.content_size
-    instances, labels = np.zeros(size, np.int32), np.full(size, IGNORE, np.uint8)
+    instances = np.zeros(fit.input_size, np.int32)
+    labels = np.full(fit.input_size, IGNORE, np.uint8)
     rows, columns = (
         (2 * np.arange(inside) + 1) * frame // (2 * inside)
         for inside, frame in zip(fit.content_size, fit.frame_size, strict=True)

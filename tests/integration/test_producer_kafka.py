@@ -155,7 +155,6 @@ def test_one_bad_camera_among_good_ones_fails_the_exit_code_but_not_the_others(
         "--camera=good=test:?size=160x120&fps=50&frames=40",
         "--camera=missing=nowhere.mp4",
         f"--camera=torn={tmp_path / 'torn.mp4'}",
-        "--backoff-initial-seconds=0.01",
     )
     with produce(tmp_path, kafka.bootstrap_servers, topic, *arguments) as process:
         assert process.wait(60) == EXIT_FAILED, process.text()
@@ -224,7 +223,7 @@ def test_a_broker_that_forgot_everything_gets_frames_again(
     port, name = free_ports(1)[0], unique_name("frames")
     with start_kafka(port, folder=tmp_path / "first") as broker:
         broker.create_topic(name, 2)
-        arguments = ("--camera=live=test:?size=160x120&fps=20", "--request-timeout-seconds=2")
+        arguments = ("--camera=live=test:?size=160x120&fps=20", "--delivery-timeout-seconds=30")
         with produce(tmp_path, broker.bootstrap_servers, name, *arguments) as process:
             wait_until(lambda: process.metric(PUBLISHED) >= 20, 30, "20 frames")
             broker.stop()
@@ -256,8 +255,7 @@ def test_frames_above_the_topics_limit_cost_the_other_cameras_nothing(
         "  - {id: huge, url: 'test:?size=1600x1200&frames=30', encoding: i420}\n"
         "  - {id: large, url: 'test:?size=1024x768&frames=30', encoding: i420}\n",
     )
-    arguments = ("--config", path, "--client-restarts=0")
-    with produce(tmp_path, kafka.bootstrap_servers, topic, *arguments) as process:
+    with produce(tmp_path, kafka.bootstrap_servers, topic, "--config", path) as process:
         assert process.wait(120) == EXIT_OK, process.text()
         text = process.text()
     frames = read(kafka.bootstrap_servers, topic)
@@ -314,7 +312,7 @@ def test_kafka_that_never_comes_back_ends_the_process_with_one(
     if missing_programs():
         pytest.skip("no Java or Maven here")
     name = unique_name("frames")
-    limits = ("--request-timeout-seconds=1", "--delivery-timeout-seconds=4", "--drain-seconds=2")
+    limits = ("--delivery-timeout-seconds=4", "--drain-seconds=2")
     with start_kafka() as broker:
         broker.create_topic(name, 1)
         arguments = ("--camera=a=test:?size=160x120&fps=20", *limits)

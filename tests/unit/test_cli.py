@@ -102,7 +102,7 @@ def logging_as_before() -> Iterator[None]:
 @pytest.mark.parametrize(
     ("command", "variable"),
     [
-        ("produce --config absent.yaml", "PRODUCER_BUFFER_FRAME"),
+        ("produce --config absent.yaml", "PRODUCER_MAX_FRAME"),
         ("work --model .", "WORKER_MAX_WAITING_FRAME"),
         ("render --redis-url redis://127.0.0.1:1", "VIEWER_REDIS_URI"),
         ("train absent --data . --out run", "TRAIN_LOG_EVRY"),
@@ -127,7 +127,7 @@ def test_the_online_subcommands_never_import_torch() -> None:
         "from seedstream.cli import build\n"
         "for name in ('produce', 'work', 'segment', 'render', 'demo', 'stack'):\n"
         "    build([name])\n"
-        "import producer.app, workers.app, viewer.render, stack.demo.app, seedstream.segment\n"
+        "import producer.app, workers.app, viewer.rendering, stack.demo.app, viewer.segment_files\n"
         "assert 'torch' not in sys.modules\n"
     )
     done = subprocess.run(

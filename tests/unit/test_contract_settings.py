@@ -8,8 +8,8 @@ from pydantic import Field, SecretStr
 from pydantic_settings import SettingsConfigDict
 
 from contract.errors import ConfigurationError
-from contract.kafka import KafkaConnection
 from contract.settings import ProcessSettings, load_settings, warn_of_unknown_variables
+from servers.kafka import KafkaConnection
 
 
 class ExampleSettings(KafkaConnection, ProcessSettings):

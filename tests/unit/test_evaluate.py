@@ -11,7 +11,7 @@ from contract.errors import ConfigurationError
 from model.evaluation.boxes import Boxes, box_iou, match_boxes, read_boxes
 from model.evaluation.on_video import Report, Scores, evaluate_boxes, read_frames, score_cells
 from model.evaluation.predict import Cell
-from segmentation.engines.onnx import Predictions
+from segmentation.engines.base import Predictions
 
 EMPTY = np.zeros((0, 4))
 

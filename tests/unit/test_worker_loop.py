@@ -9,8 +9,7 @@ from tests.fakes import FakeClock, FakeDeadLetters, FakeSource, make_frame, make
 from workers import loop as loop_module
 from workers.loop import Loop, Rules, reference_seconds
 from workers.metrics import WorkerMetrics
-from workers.rebalance import Change, Event
-from workers.records import Job, OffsetTracker, Record
+from workers.records import Change, Event, Job, OffsetTracker, Record
 
 
 class FakeWork:

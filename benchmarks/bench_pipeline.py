@@ -7,8 +7,8 @@ Two measurements in one run, on this machine:
 - *live*: the demo's two cameras at ``--fps`` each, late frames skipped (``live``); latency from
   capture to the ready result, and how many frames were skipped.
 
-Run: ``python -m benchmarks.pipeline``; it prints a table, writes a JSON file and adds a line to
-``benchmarks/results/pipeline.md``.
+Run: ``python -m benchmarks.bench_pipeline``; it prints a table, writes a JSON file and adds a
+line to ``benchmarks/results/pipeline.md``.
 """
 
 import argparse
@@ -197,7 +197,7 @@ def _add_line(about: dict[str, object], measured: dict[str, dict[str, object]]) 
     table = RESULTS / "pipeline.md"
     if not table.exists():
         table.write_text(
-            "# `python -m benchmarks.pipeline`\n\n"
+            "# `python -m benchmarks.bench_pipeline`\n\n"
             "| date | commit | processor, cores | capacity fps | live offered fps | processed fps |"
             " p50 s | p95 s |\n| --- | --- | --- | --- | --- | --- | --- | --- |\n"
         )

@@ -7,18 +7,19 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-import redis
 from PIL import Image
 from rich.console import Console
 
 from contract.errors import ConfigurationError, InvalidMessageError
-from contract.frame import Frame
-from contract.process import EXIT_FAILED, EXIT_OK, configure_logging, redact
+from contract.frame import MAX_SIDE_PIXELS, Frame
+from contract.process import EXIT_FAILED, EXIT_OK, configure_logging
 from contract.result import Result
 from contract.settings import warn_of_unknown_variables
+from segmentation.decode import decode_image
+from segmentation.instances import Instances
+from servers.redis import Redis
 from viewer.colors import ColorMemory
 from viewer.history import JoinCounts, ResultReader, join, read_frames, window_start
-from viewer.images import decode_image
 from viewer.overlay import RgbImage, draw_overlay
 from viewer.settings import ViewerSettings
 from viewer.video import VideoWriter
@@ -59,8 +60,8 @@ def run(settings: ViewerSettings) -> int:
     warn_of_unknown_variables(type(settings))
     console = Console(soft_wrap=True, highlight=False)
     failed = False
-    with contextlib.closing(_connect(settings)) as client:
-        reader = ResultReader(client, redact(settings.redis_url.get_secret_value()))
+    with contextlib.closing(Redis(settings)) as server:
+        reader = ResultReader(server)
         cameras = [settings.camera] if settings.camera else reader.cameras()
         if not cameras:
             console.print("no camera has results in Redis: is a worker running?")
@@ -101,7 +102,7 @@ def render_camera(settings: ViewerSettings, reader: ResultReader, camera: str) -
     first = next(iter(reader.results(camera, since, newest)), newest)
     pairs = join(
         read_frames(
-            settings.client_options(),
+            settings,
             settings.topic,
             camera,
             first.captured_at,
@@ -132,10 +133,11 @@ def _write(
                 writer = stack.enter_context(VideoWriter(video, *size))
             if (frame.width, frame.height) != size:
                 continue  # a camera that changed its size: the video keeps its first one
-            shown = [each for each in result.instances if each.score >= min_score]
+            shown = Instances.from_result(result)
+            shown = shown[shown.scores >= min_score]
             try:
                 drawn = draw_overlay(
-                    decode_image(frame),
+                    decode_image(frame, max_pixels=MAX_SIDE_PIXELS**2),
                     result,
                     min_score=min_score,
                     fps=rate.add(frame.captured_at),
@@ -164,19 +166,6 @@ class _Rate:
             self._times.popleft()
         span = (moment - self._times[0]).total_seconds()
         return (len(self._times) - 1) / span if span > 0 else None
-
-
-def _connect(settings: ViewerSettings) -> "redis.Redis":
-    try:
-        return redis.Redis.from_url(
-            settings.redis_url.get_secret_value(),
-            socket_timeout=settings.redis_timeout_seconds,
-            socket_connect_timeout=settings.redis_timeout_seconds,
-        )
-    except ValueError as error:
-        raise ConfigurationError(
-            f"VIEWER_REDIS_URL (--redis-url): {error}; expected redis://HOST:PORT/DATABASE"
-        ) from error
 
 
 def _unmatched(counts: JoinCounts) -> str:

@@ -27,12 +27,20 @@ from rich.progress import (
 )
 
 from contract.frame import new_session
-from contract.mask import decode_mask
-from contract.result import Instance, Result, encode_result
-from segmentation.engines.onnx import OnnxEngine, Provider
+from contract.result import Result, encode_result
+from segmentation import open_segmenter
+from segmentation.engines import Provider
+from segmentation.instances import Instances
 from segmentation.letterbox import Resize
-from segmentation.pictures import UnreadableInputError, read_image, read_video
-from segmentation.segmenter import Image, Segmenter
+from segmentation.pictures import (
+    Image,
+    NotAPictureError,
+    UnreadableInputError,
+    Video,
+    VideoFrame,
+    read_image,
+)
+from segmentation.segmenter import Segmenter
 from viewer.colors import ColorMemory
 from viewer.overlay import draw_overlay
 from viewer.video import VideoWriter
@@ -56,7 +64,7 @@ class _Source:
         image: Image,
         sequence: int,
         seconds: float,
-        found: list[Instance],
+        found: Instances,
     ) -> Result:
         """Return the document of a picture ``seconds`` into the input."""
         captured_at = self.modified_at + timedelta(seconds=seconds)
@@ -71,7 +79,7 @@ class _Source:
             height=image.shape[0],
             model=segmenter.reference,
             latency_seconds=(processed_at - captured_at).total_seconds(),
-            instances=found,
+            instances=found.documents(),
         )
 
 
@@ -112,8 +120,14 @@ def segment(
         ConfigurationError: The model or the provider does not fit.
         DeviceError: The accelerator failed.
     """
-    engine = OnnxEngine(model, provider, intra_op_threads, (batch_size,))
-    segmenter = Segmenter(engine, score_threshold=score, resize=resize)
+    segmenter = open_segmenter(
+        model,
+        provider,
+        score_threshold=score,
+        resize=resize,
+        threads=intra_op_threads,
+        batch_size=batch_size,
+    )
     out.mkdir(parents=True, exist_ok=True)
     failed = 0
     console = Console(stderr=True)
@@ -149,24 +163,26 @@ def _segment_file(
     try:
         modified_at = datetime.fromtimestamp(path.stat().st_mtime, UTC)
     except OSError as error:
-        raise UnreadableInputError(f"{path}: cannot be read: {error.strerror}") from error
+        raise UnreadableInputError(path, f"cannot be read: {error.strerror}") from error
     source = _Source(path, name, modified_at, new_session())
-    image = read_image(path)
-    task = progress.add_task(path.name, total=None if image is None else 1)
-    if image is None:
+    try:
+        image = read_image(path)
+    except NotAPictureError:
+        task = progress.add_task(path.name, total=None)
         _segment_video(source, segmenter, out, progress, task, batch_size)
         return
+    task = progress.add_task(path.name, total=1)
     (found,) = segmenter.segment([image])
     result = source.result(segmenter, image, 0, 0.0, found)
-    Pillow.fromarray(instance_picture(result)).save(out / f"{name}.instances.png")
+    Pillow.fromarray(instance_picture(found, source.path)).save(out / f"{name}.instances.png")
     (out / f"{name}.json").write_bytes(encode_result(result) + b"\n")
     overlay = simplejpeg.encode_jpeg(draw_overlay(image, result), _JPEG_QUALITY, "RGB")
     (out / f"{name}.overlay.jpg").write_bytes(overlay)
     progress.advance(task)
 
 
-def instance_picture(result: Result) -> NDArray[np.uint16]:
-    """Return the instance ids of a result as a picture, 0 for background.
+def instance_picture(instances: Instances, path: Path) -> NDArray[np.uint16]:
+    """Return the instances of the file ``path`` as a picture of their ids, 0 for background.
 
     Returns:
         uint16 (H, W).
@@ -174,27 +190,23 @@ def instance_picture(result: Result) -> NDArray[np.uint16]:
     Raises:
         UnreadableInputError: There are more instances than 16 bits can number.
     """
-    if len(result.instances) > _MAX_INSTANCES:
+    if len(instances) > _MAX_INSTANCES:
         raise UnreadableInputError(
-            f"{result.camera}: {len(result.instances)} instances, a 16-bit picture numbers "
-            f"{_MAX_INSTANCES}; raise --score"
+            path,
+            f"{len(instances)} instances, a 16-bit picture numbers {_MAX_INSTANCES}; raise --score",
         )
-    picture = np.zeros((result.height, result.width), np.uint16)
-    for instance in result.instances:
-        x, y, width, height = instance.box
-        here = np.s_[y : y + height, x : x + width]
-        picture[here][decode_mask(instance.mask)[here]] = instance.id
-    return picture
+    return instances.to_map().astype(np.uint16)
 
 
 def _segment_video(
     source: _Source, segmenter: Segmenter, out: Path, progress: Progress, task: TaskID, size: int
 ) -> None:
     """Write the outputs of a video; both appear when it is complete, or not at all."""
-    with _VideoOutputs(source, out) as outputs:
-        batch: list[tuple[float, Image]] = []
-        for timed in read_video(source.path, lambda n: progress.update(task, total=n)):
-            batch.append(timed)
+    with Video(source.path) as video, _VideoOutputs(source, out) as outputs:
+        progress.update(task, total=video.length)
+        batch: list[VideoFrame] = []
+        for frame in video:
+            batch.append(frame)
             if len(batch) == size:
                 outputs.write(segmenter, batch)
                 progress.advance(task, size)
@@ -202,7 +214,7 @@ def _segment_video(
         if batch:
             outputs.write(segmenter, batch)
         if not outputs.count:
-            raise UnreadableInputError(f"{source.path}: a video without pictures")
+            raise UnreadableInputError(source.path, "a video without pictures")
     progress.update(task, total=outputs.count, completed=outputs.count)
 
 
@@ -218,18 +230,31 @@ class _VideoOutputs:
         self._lines = self._partial.open("wb")
         self._overlay: VideoWriter | None = None
         self._colors = ColorMemory()
+        self._shape: tuple[int, ...] | None = None
 
-    def write(self, segmenter: Segmenter, batch: Sequence[tuple[float, Image]]) -> None:
-        """Segment the pictures of a batch, each with its seconds into the video."""
-        instances = segmenter.segment([image for _, image in batch])
-        for (seconds, image), found in zip(batch, instances, strict=True):
-            result = self._source.result(segmenter, image, self.count, seconds, found)
+    def write(self, segmenter: Segmenter, batch: Sequence[VideoFrame]) -> None:
+        """Segment the frames of a batch.
+
+        Raises:
+            UnreadableInputError: Their size is not that of the first frame.
+        """
+        images = [frame.image for frame in batch]
+        for image in images:
+            self._shape = self._shape or image.shape
+            if image.shape != self._shape:
+                raise UnreadableInputError(
+                    self._source.path,
+                    f"frame {self.count} is of shape {image.shape}, the first of {self._shape}",
+                )
+        instances = segmenter.segment(images)
+        for frame, image, found in zip(batch, images, instances, strict=True):
+            result = self._source.result(segmenter, image, self.count, frame.seconds, found)
             self._lines.write(encode_result(result) + b"\n")
             if self._overlay is None:
                 height, width, _ = image.shape
                 self._overlay = VideoWriter(self._overlay_path, width, height)
             shown = draw_overlay(image, result, colors=self._colors.assign(found))
-            self._overlay.write(shown, seconds)
+            self._overlay.write(shown, frame.seconds)
             self.count += 1
 
     def __enter__(self) -> Self:

@@ -6,8 +6,8 @@
 - *network*: forward, backward and optimiser of another network of the kind under a sum instead of
   the loss, in turn with *step*: what the loss costs.
 
-Run: ``python -m benchmarks.train [--recipe nuclei --data ../shared/data/nuclei]``; without the data
-it draws discs. It prints a table, writes a JSON file and adds a line to
+Run: ``python -m benchmarks.bench_train [--recipe nuclei --data ../shared/data/nuclei]``; without
+the data it draws discs. It prints a table, writes a JSON file and adds a line to
 ``benchmarks/results/train.md``.
 """
 
@@ -133,7 +133,7 @@ def _keep(result: dict[str, object]) -> None:
             "| date | commit | processor, cores | recipe, crop, batch | precision "
             "| images a second | not in the network | waiting for crops |\n"
         )
-        table.write_text(f"# `python -m benchmarks.train`\n\n{head}" + "| --- " * 8 + "|\n")
+        table.write_text(f"# `python -m benchmarks.bench_train`\n\n{head}" + "| --- " * 8 + "|\n")
     cells = [
         str(result["measured_at"])[:10],
         result["commit"],

@@ -4,7 +4,7 @@ Both take the same batch (40 instances of a picture at 512x512, batch 4), forwar
 turn in one process; peak memory is measured in a process of its own for each, above what the
 batch itself takes. Both must give the same loss and gradient.
 
-Run: ``python -m benchmarks.loss``; it prints a table, writes a JSON file and adds a line to
+Run: ``python -m benchmarks.bench_loss``; it prints a table, writes a JSON file and adds a line to
 ``benchmarks/results/loss.md``.
 
 Letters: B batch, H, W, I instances of a picture, P pixels.
@@ -140,8 +140,8 @@ def _keep(result: dict[str, object]) -> None:
     table = RESULTS / "loss.md"
     if not table.exists():
         table.write_text(
-            "# `python -m benchmarks.loss`\n\nForward and backward, seconds (median), and the "
-            "growth of peak memory.\n\n"
+            "# `python -m benchmarks.bench_loss`\n\nForward and backward, seconds (median), and "
+            "the growth of peak memory.\n\n"
             "| date | commit | processor, cores | batch, side, instances | loop s | ours s "
             "| faster | loop MB | ours MB |\n" + "| --- " * 9 + "|\n"
         )
