@@ -24,7 +24,8 @@ import torch
 from torch import Tensor
 
 from benchmarks.environment import RESULTS, describe
-from model.net.loss import PAPER_GRID_STEP, SpatialEmbeddingLoss
+from model.net.loss import SpatialEmbeddingLoss
+from model.net.plain_loss import plain_loss
 
 N_SIGMA = 2
 Batch = tuple[Tensor, Tensor, Tensor]
@@ -50,46 +51,9 @@ def make_batch(batch: int, side: int, instances: int, seed: int = 0) -> Batch:
 
 
 def straightforward(prediction: Tensor, instances: Tensor, labels: Tensor) -> Tensor:
-    """Equations 5 to 11 with one full map and one sort per instance, the way they are written."""
-    n_batch, _, height, width = prediction.shape
-    step_x, step_y = PAPER_GRID_STEP
-    grid = torch.stack(
-        [
-            (torch.arange(width) * step_x).expand(height, width),
-            (torch.arange(height) * step_y)[:, None].expand(height, width),
-        ]
-    )
-    loss = prediction.new_zeros(())
-    for b in range(n_batch):
-        embedding = torch.tanh(prediction[b, :2]) + grid
-        bandwidth = prediction[b, 2 : 2 + N_SIGMA]
-        seed = torch.sigmoid(prediction[b, -1])
-        numbers = [n for n in np.unique(instances[b].numpy()).tolist() if n]
-        hinge = variance = prediction.new_zeros(())
-        seeds = seed[labels[b] == 0].square().sum()
-        for number in numbers:
-            mask = instances[b] == number
-            center = embedding[:, mask].mean(1)
-            own = bandwidth[:, mask]
-            mean = own.mean(1)
-            variance = variance + (own - mean[:, None].detach()).square().mean()
-            squares = (embedding - center[:, None, None]).square()
-            gaussian = torch.exp(-(squares * torch.exp(10 * mean)[:, None, None]).sum(0))
-            hinge = hinge + lovasz_hinge(2 * gaussian - 1, mask)
-            seeds = seeds + (seed[mask] - gaussian[mask].detach()).square().sum()
-        loss = loss + (hinge + 10 * variance) / max(len(numbers), 1) + seeds / (height * width)
-    return loss / n_batch
-
-
-def lovasz_hinge(logits: Tensor, mask: Tensor) -> Tensor:
-    """Lovász hinge of one mask (Berman et al., CVPR 2018, algorithm 1)."""
-    truth = mask.reshape(-1).float()
-    errors, order = (1 - logits.reshape(-1) * (2 * truth - 1)).sort(descending=True)
-    truth = truth[order]
-    total = truth.sum()
-    jaccard = 1 - (total - truth.cumsum(0)) / (total + (1 - truth).cumsum(0))
-    growth = torch.cat([jaccard[:1], jaccard[1:] - jaccard[:-1]])
-    return (torch.relu(errors) * growth).sum()
+    """Return the loss as the paper writes it."""
+    terms = plain_loss(prediction, instances, labels, n_sigma=N_SIGMA, to_center=False)
+    return terms.instance + 10 * terms.variance + terms.seed
 
 
 def run(method: Method, batch: Batch) -> tuple[float, Tensor, float]:

@@ -25,10 +25,10 @@ from torch import Tensor
 
 from benchmarks.environment import RESULTS, ROOT, describe
 from model.augment.crops import Crops, batch_indices, load_batches
-from model.training.data import foreground_weights, open_training_data
+from model.recipes.recipe import load_recipe
+from model.training.distributed import Processes
 from model.training.learner import Learner, choose_arithmetic
-from model.training.processes import Processes
-from model.training.recipe import load_recipe
+from model.training.training_data import foreground_weights, open_training_data
 
 WARM_UP = 3
 

@@ -16,7 +16,7 @@ def register(app: typer.Typer, text: str) -> None:
     def train(settings: TrainSettings) -> None:
         from contract.process import configure_logging
         from contract.settings import warn_of_unknown_variables
-        from model.training.train import train
+        from model.training.trainer import train
 
         configure_logging("train", style="text")
         warn_of_unknown_variables(type(settings))

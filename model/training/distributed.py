@@ -4,7 +4,7 @@ Libraries: torch.distributed (NCCL on CUDA, gloo on the CPU).
 """
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
@@ -73,7 +73,7 @@ def join_processes(device: str) -> Iterator[Processes]:
         device: ``auto``, ``cpu`` or ``cuda``.
 
     Raises:
-        ConfigurationError: CUDA is asked for and not to be had, or there are more processes on
+        ConfigurationError: CUDA is asked for and unavailable, or there are more processes on
             this machine than it has CUDA devices.
     """
     world, rank = int(os.environ.get("WORLD_SIZE", "1")), int(os.environ.get("RANK", "0"))
@@ -171,8 +171,3 @@ def share_batch_norm(network: nn.Module, device: torch.device) -> nn.Module:
                 own.load_state_dict(child.state_dict())
                 setattr(module, name, own)
     return network
-
-
-def split_evenly(items: Sequence[int], rank: int, world: int) -> list[int]:
-    """Return every ``world``-th item, beginning with number ``rank``."""
-    return list(items[rank::world])

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from contract.errors import ConfigurationError
-from model.checkpoint import Checkpoint, read_state
+from model.net.checkpoint import Checkpoint, read_state
 from model.net.erfnet import BranchedERFNet
 
 _CONTAINERS = ("model_state_dict", "state_dict")
@@ -80,12 +80,12 @@ def load_published(path: Path) -> Published:
 
 
 def as_checkpoint(path: Path, classes: Sequence[str], **settings: Any) -> Checkpoint:
-    """Read a published network as a checkpoint for `model.export.export`.
+    """Read a published network as a checkpoint for `model.export.exporter`.
 
     Args:
         path: The file.
         classes: Class names, in the order of the second decoder's channels.
-        settings: Other attributes of `model.checkpoint.Checkpoint`, ``input_size`` at least.
+        settings: Other attributes of `model.net.checkpoint.Checkpoint`, ``input_size`` at least.
 
     Raises:
         ConfigurationError: As `load_published`, or the number of classes is another.

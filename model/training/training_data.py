@@ -12,14 +12,13 @@ from pathlib import Path
 import numpy as np
 
 from contract.errors import ConfigurationError
-from model.augment.compose import Composer
-from model.augment.cut_outs import CutOutSource, PictureCutOuts, StoredCutOuts
+from model.augment.compose import Composer, CutOutSource, PictureCutOuts, StoredCutOuts
 from model.data.cache import Cached
-from model.data.dataset import DataSet, Joined, Renamed, Split, Subset, fingerprint
+from model.data.data_set import DataSet, Joined, Renamed, Split, Subset, fingerprint
 from model.data.labels import IGNORE, UNNAMED, CutOut, Scene
 from model.data.open import open_data_set
-from model.motion.store import StoredScene, read_scenes
-from model.training.recipe import Recipe, Source
+from model.motion.scene_store import StoredScene, read_scenes
+from model.recipes.recipe import Recipe, Source
 
 _SAMPLE = 200
 """Pictures that a class's share of the pixels is counted on."""

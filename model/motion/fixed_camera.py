@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from model.data.labels import IGNORE, CutOut, Image, Labelled, fill
 from model.motion.background import Background, edges, fill_holes, without_specks
-from model.motion.options import IGNORE_CLASS, Motion, Options
+from model.motion.motion_options import IGNORE_CLASS, Motion, Options
 from model.motion.pieces import Piece, cut, find_pieces, shape_fault
 
 SPECK = 12 / (576 * 768)

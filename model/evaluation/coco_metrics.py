@@ -18,9 +18,7 @@ from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
 from contract.result import Instance
-from model.data.labels import IGNORE, Labelled
-from model.evaluation.classes import IGNORED
-from model.evaluation.coco_file import TrueShape
+from model.data.labels import IGNORE, IGNORED, Labelled, TrueShape
 from model.evaluation.figures import Figures, Values
 
 MOST = 100

@@ -5,19 +5,130 @@ differs.
 """
 
 import tomllib
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    model_validator,
+)
 
 from contract.errors import ConfigurationError
-from model.augment.options import Augment, Factors, Part
-from model.data.dataset import Split
+from model.data.data_set import Split
 
-RECIPES = Path(__file__).parent.parent / "recipes"
+RECIPES = Path(__file__).parent
 
 Side = Annotated[int, Field(ge=8, multiple_of=8)]
 """Pixels, a multiple of the encoder's stride."""
+
+Share = Annotated[float, Field(ge=0, le=1)]
+
+
+def _in_order(pair: tuple[float, float]) -> tuple[float, float]:
+    if not 0 < pair[0] <= pair[1]:
+        raise ValueError(f"expected 0 < smallest <= largest, found {list(pair)}")
+    return pair
+
+
+Factors = Annotated[tuple[float, float], AfterValidator(_in_order)]
+"""Smallest and largest factor."""
+
+
+class Part(BaseModel):
+    """A table of a recipe: unknown keys are faults."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+
+class Light(Part):
+    """Changes of light, lens and coding, each drawn anew for every crop."""
+
+    share: Share = 0.8
+    """Share of the crops whose light changes."""
+
+    gamma: Factors = (0.75, 1.3)
+    """Exponent of the brightness 0..1."""
+
+    gain: Factors = (1.0, 1.0)
+    """Factor of the brightness, drawn on a logarithmic scale."""
+
+    color: Factors = (0.9, 1.1)
+    """Factor of each channel by itself."""
+
+    contrast: Factors = (0.8, 1.2)
+    """Factor of the distance to the crop's mean."""
+
+    lift: float = Field(default=0.06, ge=0, le=1)
+    """Largest shift of the brightness, up or down."""
+
+    blur_share: Share = 0.15
+    """Share of the crops that are blurred."""
+
+    blur: Factors = (0.4, 0.9)
+    """Standard deviation of the blur in pixels."""
+
+    noise_share: Share = 0.4
+    """Share of the crops that get noise."""
+
+    noise: float = Field(default=0.025, ge=0, le=1)
+    """Largest standard deviation of the noise, brightness 0..1."""
+
+    jpeg_share: Share = 0.4
+    """Share of the crops that are coded as JPEG and back."""
+
+    jpeg: Factors = (45, 95)
+    """JPEG quality."""
+
+
+class CopyPaste(Part):
+    """Objects of other pictures pasted into a crop (Dwibedi et al. 2017, Ghiasi et al. 2021)."""
+
+    objects: int = Field(default=0, ge=0)
+    """Largest number of objects pasted into one crop; 0 pastes none."""
+
+    classes: dict[str, float] = {}
+    """Share of the pasted objects by class name; unset: by how often a class occurs."""
+
+    height: Factors | None = None
+    """Height of a pasted object as a share of the window where the scene has no perspective;
+    unset: its own."""
+
+
+class Augment(Part):
+    """How crops are drawn from pictures."""
+
+    centered: Share = 1.0
+    """Share of the crops around an object (the paper: all); the others lie anywhere."""
+
+    off_center: float = Field(default=0.0, ge=0, le=0.5)
+    """Farthest that the object may lie from the crop's centre, as a share of the crop's side."""
+
+    scale: Factors = (1.0, 1.0)
+    """Scale of the crops; 1 is the scale at which the deployed model sees the picture."""
+
+    flip_horizontal: bool = True
+    """Mirror half of the crops."""
+
+    flip_vertical: bool = False
+    """Turn half of the crops upside down (microscopes, cameras that look straight down)."""
+
+    rotate: Share = 0.0
+    """Share of the crops that are turned by any angle."""
+
+    least_pixels: int = Field(default=30, ge=1)
+    """An object with fewer visible pixels in the crop is ignored."""
+
+    light: Light = Light()
+    """Changes of light, lens and coding."""
+
+    copy_paste: CopyPaste = CopyPaste()
+    """Objects of other pictures."""
 
 
 class Stage(Part):
@@ -200,3 +311,55 @@ def load_recipe(name: str) -> Recipe:
                 for fault in error.errors()
             ]
         ) from error
+
+
+@dataclass(frozen=True)
+class Phase:
+    """A stage with its place in the run.
+
+    Attributes:
+        stage: The recipe's stage.
+        number: Which one, from 0.
+        first_step: Step of the run at which it begins.
+        steps_per_epoch: Whole batches of an epoch; a rest smaller than a batch is left out.
+        first_epoch: Epoch of the run at which it begins.
+    """
+
+    stage: Stage
+    number: int
+    first_step: int
+    steps_per_epoch: int
+    first_epoch: int
+
+    @property
+    def steps(self) -> int:
+        """Steps of the stage."""
+        return self.steps_per_epoch * self.stage.epochs
+
+    @property
+    def end(self) -> int:
+        """Step of the run after its last one."""
+        return self.first_step + self.steps
+
+    @property
+    def crops_per_epoch(self) -> int:
+        """Crops that an epoch really uses."""
+        return self.steps_per_epoch * self.stage.batch
+
+    def learning_rate(self, step: int, optimizer: Optimizer) -> float:
+        """Return the learning rate of a step of the run within this stage."""
+        done, total = step - self.first_step, self.steps
+        if optimizer.decay_by == "epoch":
+            done, total = done // self.steps_per_epoch, self.stage.epochs
+        return float(self.stage.learning_rate * (1 - done / total) ** optimizer.decay_power)
+
+
+def plan(stages: Sequence[Stage], pictures: int) -> list[Phase]:
+    """Lay the stages of a recipe out over steps, for data of so many pictures."""
+    phases: list[Phase] = []
+    step = epoch = 0
+    for number, stage in enumerate(stages):
+        per_epoch = max(1, (stage.crops_per_epoch or pictures) // stage.batch)
+        phases.append(Phase(stage, number, step, per_epoch, epoch))
+        step, epoch = step + per_epoch * stage.epochs, epoch + stage.epochs
+    return phases

@@ -12,7 +12,7 @@ from typing import Literal
 import numpy as np
 
 from contract.errors import ConfigurationError, SeedstreamError
-from model.data.labels import IGNORE, Labelled
+from model.data.labels import IGNORE, IGNORED, Labelled, TrueShape
 
 Split = Literal["train", "validation", "all"]
 """``all`` is both parts together."""
@@ -83,8 +83,12 @@ class DataSet(ABC):
         """Return what was assumed where the files do not say it, one sentence each."""
         return ()
 
-    def coco_id(self, index: int) -> int | None:
-        """Return the COCO image id of picture ``index``; None where the layout has none."""
+    def true_shapes(self, index: int) -> Sequence[TrueShape] | None:
+        """Return the annotations of picture ``index``; None where the layout has only pixels.
+
+        Raises:
+            BrokenSampleError: As `read`.
+        """
         return None
 
 
@@ -112,9 +116,9 @@ class Subset(DataSet):
         """Return what was assumed of the whole data set."""
         return self._whole.notes()
 
-    def coco_id(self, index: int) -> int | None:
-        """Return the COCO image id of picture ``index``."""
-        return self._whole.coco_id(self._indices[index])
+    def true_shapes(self, index: int) -> Sequence[TrueShape] | None:
+        """Return the annotations of picture ``index`` of the subset."""
+        return self._whole.true_shapes(self._indices[index])
 
 
 class Renamed(DataSet):
@@ -140,22 +144,21 @@ class Renamed(DataSet):
             if old not in whole.classes
         ]
         faults += [
-            f"class {old!r} becomes {new!r}, expected 'ignore' or one of {list(classes)}"
+            f"class {old!r} becomes {new!r}, expected {IGNORED!r} or one of {list(classes)}"
             for old, new in mapping.items()
-            if new != "ignore" and new not in classes
+            if new != IGNORED and new not in classes
         ]
         if faults:
             raise ConfigurationError(faults)
         self.root, self.classes, self.names = whole.root, tuple(classes), whole.names
         self._whole = whole
+        named = {old: mapping.get(old, old) for old in whole.classes}
+        self._becomes = {o: new for o, new in named.items() if new in (IGNORED, *classes)}
+        labels = {name: k for k, name in enumerate(classes, start=1)} | {IGNORED: IGNORE}
         self._table = np.zeros(256, np.uint8)
         self._table[IGNORE] = IGNORE
         for label, old in enumerate(whole.classes, start=1):
-            new = mapping.get(old, old)
-            if new == "ignore":
-                self._table[label] = IGNORE
-            elif new in classes:
-                self._table[label] = list(classes).index(new) + 1
+            self._table[label] = labels[self._becomes[old]] if old in self._becomes else 0
 
     def read(self, index: int) -> Labelled:
         """Read picture ``index`` with the new labels."""
@@ -176,9 +179,18 @@ class Renamed(DataSet):
         """Return what was assumed of the whole data set."""
         return self._whole.notes()
 
-    def coco_id(self, index: int) -> int | None:
-        """Return the COCO image id of picture ``index``."""
-        return self._whole.coco_id(index)
+    def true_shapes(self, index: int) -> Sequence[TrueShape] | None:
+        """Return the annotations of picture ``index`` with the new classes."""
+        shapes = self._whole.true_shapes(index)
+        return (
+            shapes
+            if shapes is None
+            else [
+                shape._replace(class_name=new, crowd=shape.crowd or new == IGNORED)
+                for shape in shapes
+                if (new := self._becomes.get(shape.class_name)) is not None
+            ]
+        )
 
 
 class Joined(DataSet):
@@ -208,10 +220,10 @@ class Joined(DataSet):
         """Return what was assumed of the parts."""
         return [note for part in self._parts for note in part.notes()]
 
-    def coco_id(self, index: int) -> int | None:
-        """Return the COCO image id of picture ``index``, which is unique only in its part."""
+    def true_shapes(self, index: int) -> Sequence[TrueShape] | None:
+        """Return the annotations of picture ``index`` of all."""
         part, own = self._places[index]
-        return part.coco_id(own)
+        return part.true_shapes(own)
 
 
 def split_by_name(whole: DataSet, split: Split, share: float = VALIDATION_SHARE) -> DataSet:

@@ -7,32 +7,43 @@ with the very numbers of one that was not.
 
 import logging
 import os
+import signal
+import threading
 import time
 from contextlib import closing
 from pathlib import Path
-from typing import Any
+from types import FrameType
+from typing import Any, Self
 
 import torch
 from torch import Tensor
 
-from contract.errors import ConfigurationError
+from contract.errors import ConfigurationError, SeedstreamError
 from model.augment.crops import Crops, batch_indices, load_batches
-from model.data.dataset import DataSet, Joined
-from model.training.data import TrainingData, foreground_weights, open_training_data
-from model.training.initial import load_initial_weights
+from model.data.data_set import DataSet, Joined
+from model.recipes.recipe import Phase, Recipe, load_recipe, plan
+from model.training.checkpoints import (
+    BEST,
+    Checkpoints,
+    load_initial_weights,
+    name_weights,
+)
+from model.training.distributed import Processes, join_processes
 from model.training.learner import Learner, StepReport, choose_arithmetic
-from model.training.plan import Phase, plan
-from model.training.processes import Processes, join_processes
-from model.training.recipe import Recipe, load_recipe
-from model.training.record import Record, describe_run
-from model.training.recount import recount_batch_norm
 from model.training.reporter import Reporter
 from model.training.settings import TrainSettings
-from model.training.state import BEST, Checkpoints
-from model.training.stopping import NonFiniteLossError, StoppedError, StopSignal
-from model.training.validate import validate
+from model.training.training_data import TrainingData, foreground_weights, open_training_data
+from model.training.validation import recount_batch_norm, validate
 
 log = logging.getLogger(__name__)
+
+
+class NonFiniteLossError(SeedstreamError):
+    """The loss is no number any more; the last checkpoint is from before."""
+
+
+class StoppedError(SeedstreamError):
+    """The run was asked to stop; its last step is kept."""
 
 
 def train(settings: TrainSettings) -> Path:
@@ -53,9 +64,7 @@ def train(settings: TrainSettings) -> Path:
     recipe = load_recipe(settings.recipe)
     with join_processes(settings.device) as processes:
         _prepare(settings)
-        if processes.world > 1:
-            return _Run(settings, recipe, processes, None).go()
-        with StopSignal() as stop:
+        with _StopSignal(enabled=processes.world == 1) as stop:
             return _Run(settings, recipe, processes, stop).go()
 
 
@@ -69,6 +78,32 @@ def _prepare(settings: TrainSettings) -> None:
     torch.manual_seed(settings.seed)
 
 
+class _StopSignal:
+    """Whether SIGTERM or SIGINT came while it was entered; a second one ends the process at once.
+
+    Several processes would hear it at different steps: they do without this, stop where they are,
+    and go on from their last checkpoint.
+    """
+
+    def __init__(self, *, enabled: bool) -> None:
+        self.came = False
+        self._enabled = enabled and threading.current_thread() is threading.main_thread()
+        self._before: dict[int, Any] = {}
+
+    def __enter__(self) -> Self:
+        for number in (signal.SIGTERM, signal.SIGINT) if self._enabled else ():
+            self._before[number] = signal.signal(number, self._hear)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+    def _hear(self, number: int, _: FrameType | None) -> None:
+        self.came = True
+        signal.signal(number, signal.SIG_DFL)
+
+
 class _Run:
     """A run in one process: its plan, its learner, its files."""
 
@@ -77,7 +112,7 @@ class _Run:
         settings: TrainSettings,
         recipe: Recipe,
         processes: Processes,
-        stop: StopSignal | None,
+        stop: _StopSignal,
     ) -> None:
         self._settings, self._recipe, self._processes = settings, recipe, processes
         self._stop = stop
@@ -96,8 +131,9 @@ class _Run:
             "validation_pictures": settings.validation_pictures,
             "data": [told["fingerprint"] for told in self._told],
         }
-        self._checkpoints = Checkpoints(settings.out / "checkpoints", settings.keep_checkpoints)
+        self._checkpoints = Checkpoints(settings.out / "checkpoints")
         self._best: dict[str, Any] = {"score": None, "step": 0, "accuracy": {}}
+        self._began_from: dict[str, str] | None = None
 
     @property
     def _steps(self) -> int:
@@ -107,9 +143,17 @@ class _Run:
         """Learn what is left to learn."""
         done = self._resume()
         end = min(self._steps, self._settings.stop_after or self._steps)
-        if done < end:
-            self._record(done)
-            reporter = Reporter(self._settings, self._data, done, self._steps, self._processes)
+        if done >= end:
+            log.warning(
+                "nothing to learn: %d of %d steps are done, to stop at %d", done, self._steps, end
+            )
+        else:
+            about = self._identity | {
+                "data": self._told,
+                "classes": list(self._data.classes),
+                "initial_weights": self._began_from,
+            }
+            reporter = Reporter(self._settings, about, done, self._steps, self._processes)
             with closing(reporter):
                 for phase in self._phases:
                     first, last = max(done, phase.first_step), min(end, phase.end)
@@ -147,7 +191,7 @@ class _Run:
             epoch, rest = divmod(done - phase.first_step, phase.steps_per_epoch)
             if not rest and (epoch % self._recipe.validate_every == 0 or done == phase.end):
                 self._validate(done, reporter)
-            stopped = self._stop is not None and self._stop.came
+            stopped = self._stop.came
             if done % self._settings.checkpoint_every == 0 or done == last or not rest or stopped:
                 self._save(done)
                 reporter.saved(done)
@@ -178,7 +222,7 @@ class _Run:
             self._best = {"score": result.score, "step": done, "accuracy": accuracy}
             if self._processes.is_first:
                 self._checkpoints.save_best(self._state(done))
-        reporter.validation(done, result, self._learner, self._recipe, self._best)
+        reporter.validation(done, result, self._best)
 
     def _save(self, done: int) -> None:
         if self._processes.is_first:
@@ -193,6 +237,7 @@ class _Run:
             **self._learner.state(),
             "step": done,
             "identity": self._identity,
+            "initial_weights": self._began_from,
             "best": self._best,
             "name": recipe.name,
             "classes": list(self._data.classes),
@@ -208,10 +253,13 @@ class _Run:
 
     def _resume(self) -> int:
         """Load the newest checkpoint and return the steps done."""
+        path = self._settings.initial_weights
+        given = None if path is None else name_weights(path)
         state = self._checkpoints.newest()
         if state is None:
-            if self._settings.initial_weights is not None:
-                load_initial_weights(self._learner.network, self._settings.initial_weights)
+            if path is not None:
+                load_initial_weights(self._learner.network, path)
+            self._began_from = given
             return 0
         faults = [
             f"{self._checkpoints.folder}: holds a run with another {key}: {_difference(old, new)}; "
@@ -219,28 +267,23 @@ class _Run:
             for key, new in self._identity.items()
             if (old := state["identity"].get(key)) != new
         ]
+        self._began_from = state.get("initial_weights")
+        if given and given["sha256"] != (self._began_from or {}).get("sha256"):
+            began = (
+                f"the weights of {self._began_from['path']}" if self._began_from else "new weights"
+            )
+            if "initial_weights" not in state:
+                began = "weights that its checkpoint does not name"
+            faults.append(
+                f"{self._checkpoints.folder}: holds a run that began from {began}, not from those "
+                f"of {path}: leave --initial-weights out to go on with it, or choose another --out"
+            )
         if faults:
             raise ConfigurationError(faults)
         self._learner.load(state)
         self._best = state["best"]
         log.info("going on at step %d of %d", state["step"], self._steps)
         return int(state["step"])
-
-    def _record(self, done: int) -> None:
-        if not self._processes.is_first:
-            return
-        self._settings.out.mkdir(parents=True, exist_ok=True)
-        record = Record(self._settings.out)
-        record.update(
-            **(self._identity | {"data": self._told}),
-            settings=self._settings.model_dump(mode="json"),
-            classes=list(self._data.classes),
-            steps=self._steps,
-            attempts=[
-                *record.values.get("attempts", []),
-                {**describe_run(), "first_step": done, "processes": self._processes.world},
-            ],
-        )
 
     def _tell_batch(
         self, step: int, phase: Phase, crops: Crops, batch: list[Tensor], report: StepReport

@@ -1,7 +1,8 @@
-"""From a run, or from an artifact, to a released version of a store."""
+"""From a run, or from an artifact, to a released version of a store: the work of the command."""
 
 import shutil
-from collections.abc import Callable
+import tempfile
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import msgspec
@@ -10,9 +11,12 @@ import onnx
 from contract import artifact as contract
 from contract.artifact import Artifact
 from contract.errors import ConfigurationError
-from model.checkpoint import Checkpoint, find_checkpoint, load_checkpoint
-from model.export.export import Exported, ExportOptions, export_checkpoint
+from model.evaluation.evaluator import on_pictures
+from model.evaluation.on_pictures import Options
+from model.evaluation.thresholds import Tried
+from model.export.exporter import Exported, ExportOptions, export_checkpoint
 from model.export.onnx_file import stamp
+from model.net.checkpoint import Checkpoint, find_checkpoint, load_checkpoint
 from model.registry.store import Store
 
 _PENDING = "pending"
@@ -25,6 +29,65 @@ class _Recipe(msgspec.Struct):
 
 class _Run(msgspec.Struct):
     recipe: _Recipe = msgspec.field(default_factory=_Recipe)
+
+
+def release_exported(folder: Path, store: Store, name: str | None, promote: bool) -> None:
+    """Put an exported artifact into a store.
+
+    Raises:
+        ConfigurationError: See `release_artifact`.
+    """
+    place, _ = release_artifact(folder, store, name=name, promote=promote)
+    _say(place, promote)
+
+
+def release_run(
+    run: Path,
+    store: Store,
+    options: ExportOptions,
+    name: str | None,
+    promote: bool,
+    measured: tuple[Path, Mapping[str, str]] | None,
+) -> None:
+    """Export a run into a store.
+
+    Args:
+        run: Folder of a run, or a checkpoint.
+        store: The store.
+        options: Of the export.
+        name: Name of the model; None takes the run's.
+        promote: Whether workers are to load it from now on.
+        measured: Data whose validation part chooses the thresholds, and class of the model by
+            class of the data; None keeps the run's thresholds.
+
+    Raises:
+        ConfigurationError: See `release` and
+            `model.evaluation.evaluator.on_pictures`; or a picture could not be read. The store
+            is as it was.
+        ExportError: The file failed its comparison; the store is as it was.
+    """
+    if measured is None:
+        done = release(run, store, options, name=name, promote=promote)
+        print(f"against PyTorch: {done.comparison}")
+        _say(done.folder, promote)
+        return
+    state = load_checkpoint(find_checkpoint(run))
+    with tempfile.TemporaryDirectory(prefix="seedstream-release-") as scratch:
+        called = name or default_name(state, run)
+        exported = export_checkpoint(state, Path(scratch), called, "candidate", options)
+        print(f"against PyTorch: {exported.comparison}")
+        data, classes = measured
+        if on_pictures(exported.folder, data, Options(classes=classes), Tried(), None):
+            raise ConfigurationError(
+                f"{data}: not released: pictures named above could not be read; mend them or leave "
+                "them out (`seedstream dataset check` names all)"
+            )
+        place, _ = release_artifact(exported.folder, store, promote=promote)
+    _say(place, promote)
+
+
+def _say(place: Path, promote: bool) -> None:
+    print(f"released {place}{', current from now on' if promote else ''}")
 
 
 def release(

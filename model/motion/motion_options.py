@@ -164,7 +164,7 @@ class Options(_Table):
     """Last frame used; frames after it are never decoded. Unset: the video's last."""
 
     step: int | None = Field(default=None, ge=1)
-    """Use every how manieth frame; unset: all, as far as `max_frames` goes."""
+    """Use every Nth frame; unset: all, as far as `max_frames` goes."""
 
     max_frames: int = Field(default=1000, ge=20)
     """Most frames that are used; of a longer video they are spread evenly."""

@@ -7,14 +7,17 @@ import torch
 
 from contract.errors import ConfigurationError
 from contract.settings import load_settings
-from model.checkpoint import load_checkpoint
-from model.data.dataset import BrokenSampleError
+from model.data.data_set import BrokenSampleError
+from model.net.checkpoint import load_checkpoint
 from model.training import learner as learning
 from model.training.learner import Learner, choose_arithmetic
 from model.training.settings import TrainSettings
-from model.training.stopping import NonFiniteLossError
-from model.training.train import train
+from model.training.trainer import NonFiniteLossError, train
+from tests.data_sets import annotation, write_coco
 from tests.made_data import RECIPE, write_discs, write_recipe
+
+RUN_LENGTHS = {"size": [40, 60], "counts": "P[2o"}
+"""All of the pixels, and the beginning of another count."""
 
 STEPS = 3 + 3 + 5
 """Two epochs of three batches, then one of five (10 pictures of 12 are learned from)."""
@@ -88,7 +91,7 @@ def test_the_curve_names_step_epoch_rate_and_every_term(settings):
 
 
 def test_only_the_newest_checkpoints_and_the_best_are_kept(settings):
-    best = train(settings(keep_checkpoints=2))
+    best = train(settings())
 
     names = sorted(path.name for path in best.parent.iterdir())
     assert names == ["best.pt", "step-00000010.pt", "step-00000011.pt"]
@@ -206,9 +209,8 @@ def test_a_loss_that_is_no_number_stops_and_names_the_batch(settings, monkeypatc
 
 
 def test_a_batch_that_the_processes_cannot_share_is_refused(settings, monkeypatch):
-    from model.training import train as loop
-    from model.training.plan import plan
-    from model.training.recipe import Stage
+    from model.recipes.recipe import Stage, plan
+    from model.training import trainer as loop
 
     phases = plan([Stage(crop=32, epochs=1, batch=5)], 10)
     with pytest.raises(ConfigurationError, match=r"batch is 5, expected a multiple of the 2"):
@@ -238,6 +240,53 @@ def test_training_can_start_from_a_trained_network(settings, tmp_path):
 
     warm = curve(tmp_path / "second")[0]["loss"]
     assert warm != curve(cold.parent.parent)[0]["loss"]
+
+
+def test_a_run_that_goes_on_says_what_it_began_from_instead_of_ignoring_other_weights(
+    settings, tmp_path
+):
+    weights = train(settings(out=tmp_path / "first", stop_after=1))
+    other = tmp_path / "other.pt"
+    torch.save({**torch.load(weights, weights_only=True), "step": 99}, other)
+    train(settings(initial_weights=weights, stop_after=1))
+
+    with pytest.raises(ConfigurationError, match=r"began from the weights of .*step-0.*other\.pt"):
+        train(settings(initial_weights=other, stop_after=2))
+    with pytest.raises(ConfigurationError, match=r"gone\.pt: No such file"):
+        train(settings(initial_weights=tmp_path / "gone.pt", stop_after=2))
+    assert len(curve(settings().out)) == 1, "nothing was learned meanwhile"
+
+    moved = weights.rename(tmp_path / "moved.pt")
+    train(settings(initial_weights=moved, stop_after=2))
+    train(settings(stop_after=3))
+    record = json.loads((settings().out / "run.json").read_text())
+    assert record["initial_weights"]["path"] == str(weights)
+    with pytest.raises(ConfigurationError, match=r"began from the weights of .*step-0"):
+        train(settings(initial_weights=other, stop_after=2))
+
+
+def test_a_run_that_began_from_nothing_refuses_weights_when_it_goes_on(settings):
+    best = train(settings(stop_after=1))
+
+    with pytest.raises(ConfigurationError, match=r"began from new weights, .*--initial-weights"):
+        train(settings(initial_weights=best, stop_after=2))
+
+
+def test_a_run_with_nothing_left_to_learn_says_so(settings, caplog):
+    train(settings(stop_after=2))
+
+    train(settings(stop_after=1))
+
+    assert "nothing to learn: 2 of 11 steps are done, to stop at 1" in caplog.text
+
+
+def test_a_broken_mask_of_a_coco_file_is_named_with_its_picture(settings, tmp_path):
+    recipe = RECIPE.replace('"disc"', '"dog"')
+    masks = [annotation(n, 100 + n, segmentation=RUN_LENGTHS) for n in range(4)]
+    data = write_coco(tmp_path / "labels.json", masks, tmp_path / "images", count=4)
+
+    with pytest.raises(BrokenSampleError, match=r"0\d+\.jpg: annotation \d: has run lengths that"):
+        train(settings(recipe, data=data))
 
 
 def test_weights_to_start_from_that_are_none_are_refused(settings, tmp_path):
@@ -280,8 +329,8 @@ def test_the_same_data_under_another_path_go_on(settings, discs, tmp_path):
 
 
 def test_balanced_foreground_weights_follow_the_share_of_the_pixels(settings, discs):
-    from model.training.data import foreground_weights, open_training_data
-    from model.training.recipe import load_recipe
+    from model.recipes.recipe import load_recipe
+    from model.training.training_data import foreground_weights, open_training_data
 
     text = RECIPE + '\n[loss]\nforeground = "balanced"\n'
     recipe = load_recipe(settings(text).recipe)
@@ -320,7 +369,7 @@ def test_discs_are_learned(settings, tmp_path):
 
 def test_training_can_start_from_an_encoder_trained_for_classification(settings, tmp_path):
     from model.net.erfnet import BranchedERFNet
-    from model.training.initial import load_initial_weights
+    from model.training.checkpoints import load_initial_weights
 
     torch.manual_seed(5)
     published = BranchedERFNet([3, 1])
@@ -339,7 +388,7 @@ def test_training_can_start_from_an_encoder_trained_for_classification(settings,
 
 def test_batch_norm_is_counted_anew_on_whole_pictures(settings, tmp_path, discs):
     from model.data.open import open_data_set
-    from model.training.validate import fitted
+    from model.training.validation import fitted
 
     plain = train(settings(out=tmp_path / "plain", validation_pictures=0))
     text = "recount_batch_norm = true\n" + RECIPE

@@ -15,7 +15,7 @@ from model.evaluation.on_pictures import Evaluation, Options, evaluate_pictures
 from model.evaluation.on_video import Report, evaluate_boxes
 from model.evaluation.pages import write_pages
 from model.evaluation.report import notes, sweep_table, table, write_report
-from model.evaluation.sweep import Tried
+from model.evaluation.thresholds import Tried
 from model.export.rewrite import check_rewritable, rewrite_artifact
 
 

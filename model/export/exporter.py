@@ -20,12 +20,12 @@ from numpy.typing import NDArray
 from contract import artifact as contract
 from contract.artifact import Artifact, Precision
 from contract.errors import ConfigurationError, SeedstreamError
-from model.checkpoint import Checkpoint, find_checkpoint, load_checkpoint
-from model.export.network import DeployedNetwork, fuse_batch_norm
+from model.export.deployed_network import DeployedNetwork, fuse_batch_norm
 from model.export.onnx_file import opset_faults, stamp, to_onnx, weights_sha256
 from model.export.pictures import make_pictures, read_pictures
 from model.export.quantize import MIN_PICTURES, split_pictures, to_int8
 from model.export.verify import BATCH, BOUNDS, Comparison, compare_with_pytorch
+from model.net.checkpoint import Checkpoint, find_checkpoint, load_checkpoint
 from model.net.erfnet import STRIDE, BranchedERFNet
 from model.net.loss import PAPER_GRID_STEP
 from segmentation.engines.onnx import OnnxEngine
@@ -81,7 +81,7 @@ def export_checkpoint(
     *,
     overwrite: bool = False,
 ) -> Exported:
-    """Export a checkpoint, see `model.checkpoint` for its format.
+    """Export a checkpoint, see `model.net.checkpoint` for its format.
 
     Args:
         checkpoint: A file, the folder of a run, or what was read from one.

@@ -92,7 +92,7 @@ def read_scenes(root: Path) -> list[StoredScene]:
     """Read all scenes of a data set, sorted by name; none where it was not made from motion.
 
     Args:
-        root: Folder of the data set, as in `model.data.dataset.DataSet.root`.
+        root: Folder of the data set, as in `model.data.data_set.DataSet.root`.
 
     Raises:
         ConfigurationError: A file does not decode or names a class that the data set has not;
