@@ -14,7 +14,7 @@ onnx = pytest.importorskip("onnx", reason="the workshop's extra `train` is not i
 
 from contract.artifact import Artifact, from_metadata  # noqa: E402  (after the skips)
 from contract.errors import ConfigurationError  # noqa: E402
-from model.export import export as export_module  # noqa: E402
+from model.export import exporter as export_module  # noqa: E402
 from model.export.deployed_network import DeployedNetwork, fuse_batch_norm  # noqa: E402
 from model.export.exporter import (  # noqa: E402
     ExportError,
