@@ -8,10 +8,10 @@ K8S=1.34.4 STAGING=0.34.4 ETCD=3.6.6 COREDNS=1.12.4 PROMETHEUS=0.305.0 KEDA=2.18
 SRC=$DIR/src/go
 mkdir -p "$DIR/bin"
 exec 9>"$DIR/.building" && flock 9 # another one may be building ahead: wait for what it makes
-export CGO_ENABLED=0 GOFLAGS=-mod=mod GOGC=400 PATH=$DIR/bin:$PATH
+export CGO_ENABLED=0 GOGC=400 PATH=$DIR/bin:$PATH
 
 # What this very script has built is not built again.
-key=$(cat "${BASH_SOURCE[0]}" "$HERE"/programs/*/main.go | sha256sum)
+key=$(cat "${BASH_SOURCE[0]}" "$HERE"/programs/*/*.go | sha256sum)
 [ "$(cat "$DIR/bin/.built" 2>/dev/null)" = "$key" ] && exit 0
 
 # All are built as one module, so that what they share (the clients of Kubernetes, gRPC, OpenTelemetry) is compiled
@@ -21,22 +21,34 @@ module() { go mod download -json "$1" | python3 -c 'import json, sys; print(json
 rm -rf "$SRC" && mkdir -p "$SRC" && cd "$SRC"
 cp -r "$HERE/programs" programs
 
+copy() { local from; from=$(module "$1" Dir) && cp -r "$from" "$2" && chmod -R u+w "$2"; }
+
 # KEDA with the scalers of our manifests alone; the other seventy bring the clients of every cloud and database.
-cp -r "$(module "github.com/kedacore/keda/v2@v$KEDA" Dir)" keda && chmod -R u+w keda
+copy "github.com/kedacore/keda/v2@v$KEDA" keda
 find keda/pkg/scalers -maxdepth 1 -name '*.go' ! -name scaler.go ! -name kafka_scaler.go ! -name prometheus_scaler.go -delete
 printf 'package scalers\n\nconst externalMetricType = "External" // was in a file of another scaler\n' >keda/pkg/scalers/external_metric_type.go
 awk '/switch triggerType/ {inside = 1; print; next} /^\tdefault:/ {inside = 0}
   !inside || /case "(kafka|prometheus)":/ {print; kept = inside; next} kept {print; kept = 0}' \
   keda/pkg/scaling/scalers_builder.go >builder && mv builder keda/pkg/scaling/scalers_builder.go
 
+# Prometheus is a year older than this version of Kubernetes' client, in which one function has another argument.
+copy "github.com/prometheus/prometheus@v$PROMETHEUS" prometheus
+sed -i 's/cache.DefaultWatchErrorHandler(r, err)/cache.DefaultWatchErrorHandler(context.Background(), r, err)/' prometheus/discovery/kubernetes/kubernetes.go
+
+kubernetes=$(module "k8s.io/kubernetes@v$K8S" GoMod)
 { # Kubernetes names its own libraries by folder; a build from outside has to name them by version.
   printf 'module cluster\ngo 1.26\nrequire (\n'
   printf '  %s v%s\n' k8s.io/kubernetes "$K8S" k8s.io/kubectl "$STAGING" go.etcd.io/etcd/server/v3 "$ETCD" github.com/coredns/coredns "$COREDNS" \
     github.com/prometheus/prometheus "$PROMETHEUS" github.com/kedacore/keda/v2 "$KEDA"
-  printf ')\nreplace (\n  github.com/kedacore/keda/v2 => ./keda\n'
-  awk -v v="$STAGING" '/=> \.\/staging/ {print "  " $1 " => " $1 " v" v}' "$(module "k8s.io/kubernetes@v$K8S" GoMod)"
+  printf ')\nreplace (\n  github.com/kedacore/keda/v2 => ./keda\n  github.com/prometheus/prometheus => ./prometheus\n'
+  awk -v v="$STAGING" '/=> \.\/staging/ {print "  " $1 " => " $1 " v" v}' "$kubernetes"
   printf ')\n'
 } >go.mod
+
+programs=(./programs/{kubernetes,kubectl,coredns} go.etcd.io/etcd/server/v3 github.com/prometheus/prometheus/cmd/prometheus
+  github.com/kedacore/keda/v2/cmd/{operator,adapter})
+tags=netgo,remove_all_sd,enable_kubernetes_sd # Debian's Prometheus is built without the discovery of Kubernetes' pods
+go list -mod=mod -deps -tags "$tags" "${programs[@]}" >/dev/null # completes go.mod for all, before anything is compiled
 
 build() { local name=$1; shift; go build "${flags[@]}" -o "$DIR/bin/$name" "$@"; }
 version="-X k8s.io/component-base/version.gitVersion=v$K8S -X k8s.io/component-base/version.gitMajor=1 -X k8s.io/component-base/version.gitMinor=34"
@@ -45,8 +57,7 @@ for name in kube-apiserver kube-controller-manager kube-scheduler kubelet kube-p
 command -v kubectl >/dev/null || build kubectl -ldflags "-s -w" ./programs/kubectl
 build etcd -ldflags "-s -w" go.etcd.io/etcd/server/v3
 build coredns -ldflags "-s -w" ./programs/coredns
-# Debian's Prometheus is built without the discovery of Kubernetes' pods.
-build prometheus -tags netgo,remove_all_sd,enable_kubernetes_sd -ldflags "-s -w" github.com/prometheus/prometheus/cmd/prometheus
+build prometheus -tags "$tags" -ldflags "-s -w" github.com/prometheus/prometheus/cmd/prometheus
 build "" -ldflags "-s -w" github.com/kedacore/keda/v2/cmd/{operator,adapter}
 
 # The pause container: reaps children, ends on a signal.
