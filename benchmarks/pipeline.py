@@ -14,25 +14,23 @@ Run: ``python -m benchmarks.pipeline``; it prints a table, writes a JSON file an
 import argparse
 import contextlib
 import json
-import os
-import sys
 import tempfile
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import redis
 import yaml
 
 from benchmarks.environment import RESULTS, ROOT, describe
-from contract.result import DOCUMENT_FIELD, Result, decode_result, results_key
+from contract.result import Result, results_key
 from stack.broker import Broker
-from stack.choice import start_broker
-from stack.redis import RedisServer, start_redis
-from stack.server import Server, spawn
+from stack.broker_choice import start_broker
+from stack.frame_ledger import read_results
+from stack.redis_server import RedisServer, start_redis
+from stack.seedstream_process import SeedstreamProcess, start_seedstream
 
 CLIP = ROOT / "assets" / "vtest_clip.mp4"
 MODEL = ROOT / "artifacts" / "street" / "1"
@@ -49,25 +47,19 @@ class Bench:
     folder: Path
     client: "redis.Redis"
 
-    def start(self, command: str, name: str, **settings: object) -> Server:
+    def start(self, command: str, name: str, **settings: object) -> SeedstreamProcess:
         """Start ``seedstream COMMAND`` with these settings in its environment."""
-        prefix = {"produce": "PRODUCER", "work": "WORKER"}[command]
-        common = {"BOOTSTRAP_SERVERS": self.kafka.bootstrap_servers, "HTTP_PORT": 0}
-        pairs = {**common, "LOG_FORMAT": "text", **settings}
-        variables = {f"{prefix}_{key.upper()}": str(value) for key, value in pairs.items()}
-        return spawn(
-            name,
-            [sys.executable, "-m", "seedstream", command],
+        common = {"bootstrap_servers": self.kafka.bootstrap_servers, "http_port": 0}
+        return start_seedstream(
+            command,
+            name=name,
             log_path=self.folder / f"{name}.log",
-            env={**os.environ, **variables},
+            settings=common | {"log_format": "text"} | settings,
         )
 
     def results(self) -> list[Result]:
         """Return every stored result of the cameras."""
-        entries: list[Any] = []
-        for camera in CAMERAS:
-            entries += self.client.xrange(results_key(camera)) or []
-        return [decode_result(fields[DOCUMENT_FIELD.encode()]) for _, fields in entries]
+        return [result for camera in CAMERAS for result in read_results(self.client, camera)]
 
     def stored(self) -> int:
         """Return how many results there are."""
@@ -152,7 +144,7 @@ def live(bench: Bench, seconds: float, fps: float) -> dict[str, object]:
     }
 
 
-def _wait_for(bench: Bench, count: int, *processes: Server) -> None:
+def _wait_for(bench: Bench, count: int, *processes: SeedstreamProcess) -> None:
     deadline = time.monotonic() + PATIENCE_SECONDS
     while bench.stored() < count:
         for process in processes:

@@ -9,12 +9,11 @@ from rich.console import Console
 from contract.errors import UnavailableError
 from contract.kafka import DEAD_TOPIC, FRAMES_TOPIC
 from contract.process import EXIT_FAILED, EXIT_OK
-from stack.choice import BrokerKind, start_broker
+from stack.broker_choice import BrokerKind, start_broker
 from stack.interrupts import EXIT_INTERRUPTED, interruptible
-from stack.ports import require_free
-from stack.redis import start_redis
-from stack.server import Server
-from stack.state import (
+from stack.launch import require_free
+from stack.redis_server import start_redis
+from stack.state_file import (
     ServerRecord,
     State,
     boot_id,
@@ -152,7 +151,7 @@ def _stop_all(console: Console, state: State) -> None:
 
 def _show(console: Console, state: State) -> None:
     for record in state.servers:
-        server: Server = record.server()
+        server = record.server()
         how = "up" if server.alive() else "ENDED"
         console.print(
             f"{how:6}{record.role:6} {record.address:21} pid {record.pid:<8}{record.name}"

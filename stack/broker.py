@@ -2,7 +2,6 @@
 
 import contextlib
 import socket
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -11,7 +10,7 @@ from kafka.errors import KafkaError, TopicAlreadyExistsError
 
 from contract.errors import UnavailableError
 from contract.kafka import MAX_RECORD_BYTES
-from stack.server import POLL_SECONDS, Server, StartError, died
+from stack.child_process import ChildProcess
 
 START_SECONDS = 60.0
 """How long a broker may take until it answers; a real one takes 3 s on an idle machine."""
@@ -27,7 +26,7 @@ _SEGMENT_BYTES = 64 * 1024 * 1024
 
 
 @dataclass(kw_only=True)
-class Broker(Server):
+class Broker(ChildProcess):
     """A running Kafka broker.
 
     Attributes:
@@ -131,17 +130,9 @@ def wait_until_answering(broker: Broker, timeout_seconds: float = START_SECONDS)
     Raises:
         StartError: It died or did not answer in time; the message carries the end of its log.
     """
-    deadline = time.monotonic() + timeout_seconds
-    while broker.alive():
-        if _answers(broker.address):
-            return
-        if time.monotonic() >= deadline:
-            raise StartError(
-                f"{broker.name} did not answer at {broker.address} within {timeout_seconds:.0f} s; "
-                f"the end of its log {broker.log_path}:\n{broker.tail()}"
-            )
-        time.sleep(POLL_SECONDS)
-    raise died(broker)
+    broker.wait_until(
+        lambda: _answers(broker.address), timeout_seconds, f"no answer at {broker.address}"
+    )
 
 
 def _answers(address: str) -> bool:

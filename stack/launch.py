@@ -1,46 +1,63 @@
 """How every server of the stack is brought up: its port, its folder, and the wait for an answer."""
 
+import contextlib
 import shutil
+import socket
 import tempfile
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-from stack.ports import free_ports, require_free
-from stack.server import Server, StartError
+from contract.errors import ConfigurationError
+from stack.child_process import ChildProcess, StartError
+
+LOCALHOST = "127.0.0.1"
 
 ATTEMPTS = 5
 """How often a free port is chosen: another process may take it before the server does."""
 
 _PORT_TAKEN = ("Address already in use", "AddrInUse")
 
-ServerT = TypeVar("ServerT", bound=Server)
+ServerT = TypeVar("ServerT", bound=ChildProcess)
 
 
-@dataclass(frozen=True)
-class Home:
-    """A server's folder.
+def free_ports(count: int) -> list[int]:
+    """Return TCP ports of 127.0.0.1 that are free now; starters retry when one is taken later."""
+    with contextlib.ExitStack() as stack:
+        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
+        for each in sockets:
+            each.bind((LOCALHOST, 0))
+        return [int(each.getsockname()[1]) for each in sockets]
 
-    Attributes:
-        path: The folder.
-        own: Whether it is temporary, to be removed after the server's stop.
+
+def require_free(port: int, server: str, option: str) -> None:
+    """Check that a port that was asked for is free.
+
+    Args:
+        port: The port on 127.0.0.1.
+        server: Who would listen on it, for the message.
+        option: How to choose another one, for the message.
+
+    Raises:
+        ConfigurationError: Another process listens on it.
     """
-
-    path: Path
-    own: bool
-
-    @property
-    def to_remove(self) -> Path | None:
-        """The folder if it is temporary."""
-        return self.path if self.own else None
+    with socket.socket() as probe:
+        # As servers do: ports of connections that ended lately are free.
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((LOCALHOST, port))
+        except OSError as error:
+            raise ConfigurationError(
+                f"port {port} of {LOCALHOST}, wanted for {server}, is taken ({error.strerror}): "
+                f"stop what listens there, or {option}"
+            ) from error
 
 
 def launch(
     name: str,
     port: int | None,
     folder: Path | None,
-    start: Callable[[int, Home], ServerT],
+    start: Callable[[int, Path], ServerT],
     wait_until_answering: Callable[[ServerT], None],
 ) -> ServerT:
     """Start a server and wait until it answers; nothing is left of one that does not.
@@ -72,19 +89,19 @@ def launch(
 def _launch(
     port: int,
     folder: Path | None,
-    start: Callable[[int, Home], ServerT],
+    start: Callable[[int, Path], ServerT],
     wait_until_answering: Callable[[ServerT], None],
 ) -> ServerT:
-    path = Path(tempfile.mkdtemp(prefix="seedstream-")) if folder is None else folder
-    home = Home(path, own=folder is None)
+    home = Path(tempfile.mkdtemp(prefix="seedstream-")) if folder is None else folder
     server = None
     try:
         server = start(port, home)
+        server.folder = home if folder is None else None
         wait_until_answering(server)
     except BaseException:  # also Ctrl-C: nobody else knows this process and folder yet
         if server is not None:
             server.stop()
-        if home.own:
-            shutil.rmtree(home.path, ignore_errors=True)
+        if folder is None:
+            shutil.rmtree(home, ignore_errors=True)
         raise
     return server

@@ -9,9 +9,10 @@ from pathlib import Path
 import pytest
 
 from stack.broker import Broker
+from stack.child_process import log_tail
 from stack.jars import missing_programs
-from stack.kafka import start_kafka
-from stack.redis import RedisServer, start_redis
+from stack.kafka_server import start_kafka
+from stack.redis_server import RedisServer, start_redis
 
 REQUIRE_ALL = "SEEDSTREAM_REQUIRE_ALL"
 """Set in CI, where everything is there: a skipped test then counts as a failed one."""
@@ -23,8 +24,14 @@ REPOSITORY = Path(__file__).resolve().parent.parent
 def pytest_runtest_makereport(
     item: pytest.Item, call: pytest.CallInfo[None]
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """Let no skipped test pass for a green one where nothing should be missing."""
+    """Let no skipped test pass for a green one where nothing should be missing.
+
+    A failed one shows what its processes logged.
+    """
     report = yield
+    if report.failed and isinstance(item, pytest.Function) and "tmp_path" in item.funcargs:
+        for path in sorted(item.funcargs["tmp_path"].rglob("*.log")):
+            report.sections.append((f"the end of {path}", log_tail(path, 100)))
     if report.skipped and os.environ.get(REQUIRE_ALL):
         report.outcome = "failed"
         report.longrepr = f"{item.nodeid} was skipped, and {REQUIRE_ALL} is set: {report.longrepr}"

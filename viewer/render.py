@@ -71,7 +71,7 @@ def run(settings: ViewerSettings) -> int:
             else:
                 console.print(
                     f"{camera}: {made.counts.joined} frames -> {made.video}; "
-                    f"{made.most_instances} instances -> {made.picture}"
+                    f"{made.most_instances} instances -> {made.picture}{_unmatched(made.counts)}"
                 )
     return EXIT_FAILED if failed else EXIT_OK
 
@@ -175,6 +175,15 @@ def _connect(settings: ViewerSettings) -> "redis.Redis":
         raise ConfigurationError(
             f"VIEWER_REDIS_URL (--redis-url): {error}; expected redis://HOST:PORT/DATABASE"
         ) from error
+
+
+def _unmatched(counts: JoinCounts) -> str:
+    """Return what could not be shown, for people; empty if there is nothing."""
+    found = {
+        "frames without a result": counts.frames_without_result,
+        "results without a frame": counts.results_without_frame,
+    }
+    return "".join(f"; {what}: {number}" for what, number in found.items() if number)
 
 
 def _folder(out: Path) -> Path:

@@ -5,8 +5,8 @@ from typing import Annotated
 
 import typer
 
-from stack.choice import BrokerKind
-from stack.demo import DemoOptions
+from stack.broker_choice import BrokerKind
+from stack.demo.settings import DemoOptions
 
 _DEFAULTS = DemoOptions()
 
@@ -42,7 +42,7 @@ def register(app: typer.Typer, text: str) -> None:
             float, typer.Option(min=0.1, help="Frames per second of each camera.")
         ] = _DEFAULTS.fps,
     ) -> None:
-        from stack.demo import run_demo
+        from stack.demo.app import run_demo
 
         options = DemoOptions(
             seconds=seconds,

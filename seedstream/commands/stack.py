@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from stack.app import KAFKA_PORT, PARTITIONS, REDIS_PORT
-from stack.choice import BrokerKind
+from stack.broker_choice import BrokerKind
 
 
 def register(app: typer.Typer, text: str) -> None:

@@ -4,7 +4,6 @@ import contextlib
 import os
 import re
 import signal
-import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -15,13 +14,15 @@ import pytest
 from PIL import Image
 
 from stack.broker import Broker, admin_client
+from stack.child_process import ChildProcess
 from stack.jars import missing_programs
-from stack.ports import free_ports
-from stack.redis import RedisServer, start_redis
+from stack.launch import free_ports
+from stack.redis_server import RedisServer, start_redis
+from tests.fakes import wait_until
 
 ACCOUNT = re.compile(
     r"^(\w+): captured (\d+) = published (\d+) \+ dropped (\d+).*\n"
-    r"\1: published (\d+) = processed (\d+) \+ skipped (\d+)",
+    r"\1: published (\d+) = stored (\d+) \+ skipped (\d+)",
     re.MULTILINE,
 )
 
@@ -39,29 +40,23 @@ class Demo:
         self.out = folder / "out"
         self.temporary = folder / "tmp"
         self.temporary.mkdir()
-        self._log = folder / "demo.log"
         command = [sys.executable, "-m", "seedstream", "demo", "--model", str(model)]
-        with self._log.open("wb") as log:
-            self.process = subprocess.Popen(
-                [*command, "--out", str(self.out), *arguments],
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                cwd=folder,
-                env={**os.environ, "TMPDIR": str(self.temporary), "OMP_NUM_THREADS": "1"},
-            )
+        self.process = ChildProcess.spawn(
+            "demo",
+            [*command, "--out", str(self.out), *arguments],
+            log_path=folder / "demo.log",
+            cwd=folder,
+            env={**os.environ, "TMPDIR": str(self.temporary), "OMP_NUM_THREADS": "1"},
+        )
 
     @property
     def text(self) -> str:
-        return self._log.read_text()
+        return self.process.text()
 
     def wait_for(self, words: str, seconds: float = 90) -> None:
-        deadline = time.monotonic() + seconds
-        while words not in self.text:
-            assert self.process.poll() is None, f"ended before {words!r}:\n{self.text}"
-            assert time.monotonic() < deadline, f"no {words!r} within {seconds} s:\n{self.text}"
-            time.sleep(0.1)
+        self.process.wait_until(lambda: words in self.text, seconds, f"no {words!r}")
 
-    def end(self, seconds: float = 150) -> int:
+    def end(self, seconds: float = 150) -> int | None:
         return self.process.wait(seconds)
 
     def processes(self) -> list[int]:
@@ -102,25 +97,25 @@ def start(tmp_path: Path) -> Iterator[Callable[..., Demo]]:
 
     yield start_demo
     for demo in demos:
-        for pid in {demo.process.pid, *demo.processes()}:
+        demo.process.kill()
+        for pid in demo.processes():
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
-        demo.process.wait(10)
 
 
 def check_accounts(text: str) -> dict[str, int]:
-    """Check the sums; return how many frames of each camera were processed."""
+    """Check the sums; return how many frames of each camera were stored."""
     accounts = ACCOUNT.findall(text)
     assert [each[0] for each in accounts] == ["street", "synthetic"], text
-    processed_by = {}
+    stored_by = {}
     for camera, *numbers in accounts:
-        captured, published, dropped, again, processed, skipped = map(int, numbers)
+        captured, published, dropped, again, stored, skipped = map(int, numbers)
         assert captured == published + dropped
-        assert published == again == processed + skipped
-        assert processed > 0
-        processed_by[camera] = processed
+        assert published == again == stored + skipped
+        assert stored > 0
+        stored_by[camera] = stored
     assert "every captured frame is accounted for" in text
-    return processed_by
+    return stored_by
 
 
 def check_nothing_stays(demo: Demo) -> None:
@@ -137,9 +132,9 @@ def test_the_demo_accounts_for_every_frame_and_writes_the_overlay(
     demo = start(street_model, "--seconds", "12", "--broker", "kafka")
     assert demo.end() == 0, demo.text
     assert "Apache Kafka" in demo.text
-    for camera, processed in check_accounts(demo.text).items():
+    for camera, stored in check_accounts(demo.text).items():
         with av.open(str(demo.out / f"{camera}.mp4")) as video:
-            assert sum(1 for _ in video.decode(video=0)) == processed
+            assert sum(1 for _ in video.decode(video=0)) == stored
         assert Image.open(demo.out / f"{camera}.png").size[0] >= 640
     check_nothing_stays(demo)
 
@@ -161,7 +156,7 @@ def test_ctrl_c_ends_an_endless_demo_with_its_summary(
             *("--seconds", "0", "--broker", "embedded", "--redis-url", redis_server.url),
         )
         demo.wait_for("street: captured")
-        demo.process.send_signal(signal.SIGINT)
+        demo.process.signal(signal.SIGINT)
         assert demo.end() == 0, demo.text
         check_accounts(demo.text)
         check_nothing_stays(demo)
@@ -174,7 +169,7 @@ def test_an_interrupt_while_starting_leaves_nothing(
 ) -> None:
     demo = start(tiny_model, "--seconds", "60", "--broker", "embedded")
     demo.wait_for("starting the worker")
-    demo.process.send_signal(number)
+    demo.process.signal(number)
     assert demo.end(60) == 130, demo.text
     assert "interrupted" in demo.text
     assert "Traceback" not in demo.text
@@ -204,11 +199,7 @@ def test_killing_the_demo_kills_its_processes(start: Callable[..., Demo], tiny_m
     demo.wait_for("street: captured")
     assert len(demo.processes()) == 5
     demo.process.kill()
-    demo.process.wait(10)
-    deadline = time.monotonic() + 10
-    while demo.processes():
-        assert time.monotonic() < deadline, "children outlived the demo"
-        time.sleep(0.1)
+    wait_until(lambda: not demo.processes(), 10, "the end of the demo's children")
 
 
 def test_wrong_options_are_all_listed_at_once(start: Callable[..., Demo], tmp_path: Path) -> None:

@@ -15,8 +15,17 @@ from kafka import KafkaConsumer, KafkaProducer
 
 from contract.kafka import DEAD_REASON_HEADER
 from stack.broker import Broker
-from stack.redis import RedisServer
-from tests.e2e.processes import Process, connect, results, wait_until
+from stack.frame_ledger import (
+    FrameLedger,
+    frame_id,
+    published_frames,
+    read_results,
+    read_topic,
+    topic_ends,
+)
+from stack.redis_server import RedisServer
+from stack.seedstream_process import SeedstreamProcess, start_seedstream
+from tests.fakes import wait_until
 
 FRAMES = 60
 
@@ -34,27 +43,43 @@ class Line:
     model: Path
     clip: Path
 
-    def producer(self, *cameras: str, frames: int = FRAMES, options: str = "") -> Process:
+    def producer(self, *cameras: str, frames: int = FRAMES, options: str = "") -> SeedstreamProcess:
         config = self.folder / f"cameras-{len(list(self.folder.iterdir()))}.yaml"
         lines = "".join(
             f"  - {{id: {camera}, url: '{self.clip}', pace: fast}}\n" for camera in cameras
         )
         config.write_text(f"cameras:\n{lines}")
-        return Process(
-            self.folder,
+        return self._start(
             *("produce", "--config", str(config), "--max-frames", str(frames)),
             *("--topic", self.topic, "--bootstrap-servers", self.broker.bootstrap_servers),
             *("--http-port", "0", *options.split()),
         )
 
-    def worker(self, *options: str) -> Process:
-        return Process(
-            self.folder,
+    def worker(self, *options: str) -> SeedstreamProcess:
+        return self._start(
             *("work", "--model", str(self.model), "--provider", "cpu", "--mode", "complete"),
             *("--topic", self.topic, "--dead-topic", self.dead_topic, "--group", self.group),
             *("--bootstrap-servers", self.broker.bootstrap_servers),
             *("--redis-url", self.redis_url, "--http-port", "0", "--intra-op-threads", "1"),
             *("--session-timeout-seconds", "6", *options),
+        )
+
+    def _start(self, command: str, *options: str) -> SeedstreamProcess:
+        return start_seedstream(
+            command,
+            *options,
+            log_path=self.folder / f"{command}-{len(list(self.folder.iterdir()))}.log",
+            env={"OMP_NUM_THREADS": "1"},
+        )
+
+    def ledger(self, client: "redis.Redis") -> FrameLedger:
+        """Compare every frame on the topic with every result."""
+        consumer = KafkaConsumer(bootstrap_servers=self.broker.bootstrap_servers)
+        with contextlib.closing(consumer):
+            published, _ = published_frames(read_topic(consumer, topic_ends(consumer, self.topic)))
+        return FrameLedger.from_frames(
+            published,
+            {camera: [frame_id(r) for r in read_results(client, camera)] for camera in published},
         )
 
 
@@ -84,16 +109,16 @@ def line(
 
 @pytest.fixture
 def client(redis_server: RedisServer) -> Iterator["redis.Redis"]:
-    with connect(redis_server.url) as connected:
+    with redis.Redis.from_url(redis_server.url) as connected:
         yield connected
 
 
-def owns_partitions(worker: Process) -> bool:
+def owns_partitions(worker: SeedstreamProcess) -> bool:
     return re.search(r"partitions assigned: \[\d", worker.text()) is not None
 
 
 def sequences(client: "redis.Redis", camera: str) -> list[int]:
-    return [result.sequence for result in results(client, camera)]
+    return [result.sequence for result in read_results(client, camera)]
 
 
 def test_every_frame_of_a_clip_has_exactly_one_result_in_order(
@@ -101,13 +126,14 @@ def test_every_frame_of_a_clip_has_exactly_one_result_in_order(
 ) -> None:
     camera = unique_name("gate")
     with line.worker() as worker, line.producer(camera) as producer:
-        assert producer.wait() == 0
+        assert producer.wait(60) == 0
         wait_until(lambda: len(sequences(client, camera)) >= FRAMES, 90, "a result for each frame")
         assert sequences(client, camera) == list(range(FRAMES))
         assert worker.metric("seedstream_frames_processed_total", camera=camera) == FRAMES
         assert worker.metric("seedstream_frames_skipped_total", camera=camera) == 0
-        assert worker.stop() == 0
-    document = results(client, camera)[0]
+        assert worker.stop(60) == 0
+    assert line.ledger(client).faults() == []
+    document = read_results(client, camera)[0]
     assert (document.width, document.height) == (768, 576)
     assert document.model.name == "tiny"
 
@@ -121,16 +147,17 @@ def test_two_workers_share_the_cameras_and_lose_nothing(
             # Ready is not yet sharing: the first one hands partitions over in a second round.
             wait_until(partial(owns_partitions, worker), 60, "partitions of each worker")
         with line.producer(*cameras, frames=30) as producer:
-            assert producer.wait() == 0
+            assert producer.wait(60) == 0
         wait_until(
             lambda: sum(len(sequences(client, camera)) for camera in cameras) >= 8 * 30,
             120,
             "a result for each frame of eight cameras",
         )
         shares = [worker.metric("seedstream_frames_processed_total") for worker in (first, second)]
-        assert first.stop() == 0
-        assert second.stop() == 0
+        assert first.stop(60) == 0
+        assert second.stop(60) == 0
     assert all(sequences(client, camera) == list(range(30)) for camera in cameras)
+    assert line.ledger(client).faults() == []
     assert sum(shares) == 8 * 30
     assert min(shares) > 0, f"one worker did all the work: {shares}"
 
@@ -144,19 +171,20 @@ def test_a_worker_that_ends_under_load_is_taken_over_without_loss_or_repetition(
 ) -> None:
     camera = unique_name("drain")
     with line.producer(camera, frames=120) as producer:
-        assert producer.wait() == 0
+        assert producer.wait(60) == 0
     with line.worker() as worker:
         wait_until(lambda: len(sequences(client, camera)) >= 10, 60, "the first results")
-        worker.send(how)
-        code = worker.wait()
+        worker.signal(how)
+        code = worker.wait(60)
         assert code == (0 if how is signal.SIGTERM else -signal.SIGKILL), worker.text()
     done = len(sequences(client, camera))
     assert done < 120, "the worker finished before it was ended: the test shows nothing"
     with line.worker() as successor:
         wait_until(lambda: len(sequences(client, camera)) >= 120, 90, "the remaining results")
         repeated = successor.metric("seedstream_frames_processed_total", camera=camera)
-        assert successor.stop() == 0
+        assert successor.stop(60) == 0
     assert sequences(client, camera) == list(range(120))
+    assert line.ledger(client).faults() == []
     if how is signal.SIGTERM:  # it drained and committed what it had stored
         assert repeated == 120 - done
 
@@ -168,16 +196,17 @@ def test_a_poison_record_is_dead_lettered_while_the_rest_goes_on(
     servers = line.broker.bootstrap_servers
     with line.worker() as worker:
         with line.producer(camera, frames=10) as producer:
-            assert producer.wait() == 0
+            assert producer.wait(60) == 0
         with contextlib.closing(KafkaProducer(bootstrap_servers=servers)) as poison:
             for value in (b"no frame", b"\xff\xd8\xff no picture"):
                 poison.send(line.topic, key=camera.encode(), value=value).get(timeout=10)
         with line.producer(camera, frames=10) as producer:
-            assert producer.wait() == 0
+            assert producer.wait(60) == 0
         wait_until(lambda: len(sequences(client, camera)) >= 20, 60, "results around the poison")
         assert worker.metric("seedstream_dead_letters_total") == 2
-        assert worker.stop() == 0
+        assert worker.stop(60) == 0
     assert sequences(client, camera) == [*range(10), *range(10)]
+    assert line.ledger(client).faults() == []
     dead = KafkaConsumer(
         line.dead_topic,
         bootstrap_servers=servers,
@@ -197,7 +226,7 @@ def test_live_mode_counts_what_it_skips_and_accounts_for_every_frame(
 ) -> None:
     camera = unique_name("late")
     with line.producer(camera, frames=30) as producer:
-        assert producer.wait() == 0
+        assert producer.wait(60) == 0
     with line.worker("--mode", "live", "--max-age-seconds", "0.001") as worker:
 
         def seen() -> float:
@@ -207,6 +236,7 @@ def test_live_mode_counts_what_it_skips_and_accounts_for_every_frame(
 
         wait_until(lambda: seen() >= 30, 60, "each frame processed or skipped")
         skipped = worker.metric("seedstream_frames_skipped_total", camera=camera, reason="too_old")
-        assert worker.stop() == 0
+        assert worker.stop(60) == 0
     assert skipped == 30
+    assert len(line.ledger(client).cameras[0].missing) == 30
     assert sequences(client, camera) == []

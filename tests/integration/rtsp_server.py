@@ -7,9 +7,11 @@ test picture of 320x240 at 15 frames per second, H.264, at rtsp://127.0.0.1:PORT
 
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from stack.child_process import ChildProcess
 
 SYSTEM_PYTHON = "/usr/bin/python3"
 _IMPORTS = "import gi; gi.require_version('GstRtspServer', '1.0')"
@@ -31,18 +33,15 @@ def missing() -> str | None:
     return "GStreamer's RTSP server is missing: apt-get install gir1.2-gst-rtsp-server-1.0 ..."
 
 
-@contextmanager
-def rtsp_server(port: int, *credentials: str) -> Iterator[subprocess.Popen[str]]:
-    """Run a server on ``port``, with a user name and password if given, and end it."""
+def rtsp_server(log_path: Path, port: int, *credentials: str) -> "ChildProcess":
+    """Start a server on ``port``, with a user name and password if given; it ends its ``with``."""
+    # Here, since the system's Python, which runs this file, does not have our packages.
+    from stack.child_process import ChildProcess
+
     command = [SYSTEM_PYTHON, __file__, str(port), *credentials]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server:
-        try:
-            assert server.stdout is not None
-            line = server.stdout.readline()
-            assert line == "ready\n", f"the RTSP server did not start: {line!r}"
-            yield server
-        finally:
-            server.kill()
+    server = ChildProcess.spawn("RTSP server", command, log_path=log_path)
+    server.wait_until(lambda: "ready\n" in server.text(), 30, "not ready")
+    return server
 
 
 def _serve(port: str, credentials: list[str]) -> None:

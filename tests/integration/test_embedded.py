@@ -6,7 +6,7 @@ from kafka import KafkaConsumer, KafkaProducer
 
 from contract.errors import ConfigurationError
 from stack.broker import Broker
-from stack.embedded import start_embedded
+from stack.broker_choice import start_embedded
 
 
 @pytest.fixture(scope="module")

@@ -3,7 +3,6 @@ import shutil
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -16,9 +15,10 @@ from contract.errors import ConfigurationError, UnavailableError
 from contract.kafka import MAX_RECORD_BYTES
 from stack import jars
 from stack.broker import Broker, admin_client, create_topic, delete_topics
-from stack.choice import start_broker
-from stack.kafka import start_kafka
-from stack.server import ProcessIdentity
+from stack.broker_choice import start_broker
+from stack.child_process import ProcessIdentity
+from stack.kafka_server import start_kafka
+from tests.fakes import wait_until
 
 
 def port_answers(address: str) -> bool:
@@ -145,13 +145,12 @@ def _with_foreign_data(folder: Path) -> Path:
 def test_a_killed_broker_is_noticed(kafka: Broker) -> None:
     with start_kafka() as broker:
         os.kill(broker.pid, 9)
-        assert broker.wait(10)
-        assert broker.exit_code == -9
+        assert broker.wait(10) == -9
 
 
 def test_kafka_dies_with_the_process_that_started_it(kafka: Broker) -> None:
     program = (
-        "from stack.kafka import start_kafka\n"
+        "from stack.kafka_server import start_kafka\n"
         "import time\n"
         "broker = start_kafka()\n"
         "print(broker.pid, broker.folder, flush=True)\n"
@@ -164,17 +163,9 @@ def test_kafka_dies_with_the_process_that_started_it(kafka: Broker) -> None:
     parent.wait()
     parent.stdout.close()
     try:
-        wait_until_gone(int(pid))
+        wait_until(lambda: ProcessIdentity.of(int(pid)) is None, 10, "the broker's end")
     finally:
         shutil.rmtree(folder, ignore_errors=True)
-
-
-def wait_until_gone(pid: int) -> None:
-
-    deadline = time.monotonic() + 10
-    while ProcessIdentity.of(pid) is not None:
-        assert time.monotonic() < deadline, f"process {pid} outlived its parent"
-        time.sleep(0.05)
 
 
 def test_without_java_auto_takes_the_embedded_broker_and_says_so(

@@ -4,23 +4,27 @@ import os
 import signal
 import time
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import av
 import numpy as np
 import pytest
 import simplejpeg
-from kafka import KafkaConsumer, TopicPartition
+from kafka import KafkaConsumer
 
 from contract.frame import Frame, decode_frame
 from contract.process import EXIT_CONFIGURATION, EXIT_FAILED, EXIT_OK
 from producer.metrics import DROP_REASONS
 from producer.scene import Scene
 from stack.broker import Broker, admin_client
+from stack.frame_ledger import CameraLedger, read_topic, topic_ends
 from stack.jars import missing_programs
-from stack.kafka import start_kafka
-from stack.ports import free_ports
-from tests.e2e.processes import Process, wait_until
+from stack.kafka_server import start_kafka
+from stack.launch import free_ports
+from stack.samples import NOTHING
+from stack.seedstream_process import SeedstreamProcess, start_seedstream
+from tests.fakes import wait_until
 from tests.scenes import write_video
 
 Names = Callable[[str], str]
@@ -37,38 +41,27 @@ def topic(kafka: Broker, unique_name: Names) -> str:
     return name
 
 
-def produce(folder: Path, broker: str, topic: str, *arguments: str, **settings: str) -> Process:
-    environment = {
-        "BOOTSTRAP_SERVERS": broker,
-        "TOPIC": topic,
-        "HTTP_PORT": "0",
-        "HTTP_HOST": "127.0.0.1",
-        **settings,
-    }
-    variables = {f"PRODUCER_{name}": value for name, value in environment.items()}
-    return Process(folder, "produce", *arguments, **variables)
+def produce(
+    folder: Path, broker: str, topic: str, *options: str, **settings: object
+) -> SeedstreamProcess:
+    given = {"bootstrap_servers": broker, "topic": topic, "http_port": 0, "http_host": "127.0.0.1"}
+    return start_seedstream(
+        "produce",
+        *options,
+        log_path=folder / f"produce-{len(list(folder.iterdir()))}.log",
+        settings=given | settings,
+        env={"OMP_NUM_THREADS": "1"},
+    )
 
 
 def read(broker: str, topic: str) -> dict[str, list[Frame]]:
     """Read the whole topic; return each camera's frames in the order of the topic."""
-    consumer = KafkaConsumer(
-        bootstrap_servers=broker, max_partition_fetch_bytes=16 << 20, consumer_timeout_ms=20_000
-    )
     frames: dict[str, list[Frame]] = {}
-    try:
-        parts = [TopicPartition(topic, part) for part in consumer.partitions_for_topic(topic) or ()]
-        consumer.assign(parts)
-        ends = consumer.end_offsets(parts)
-        consumer.seek_to_beginning()
-        while any(consumer.position(part) < ends[part] for part in parts):
-            for records in consumer.poll(timeout_ms=1000).values():
-                for record in records:
-                    frame = decode_frame(
-                        record.key, record.value, record.headers, max_bytes=16 << 20
-                    )
-                    frames.setdefault(frame.camera, []).append(frame)
-    finally:
-        consumer.close()
+    consumer = KafkaConsumer(bootstrap_servers=broker, max_partition_fetch_bytes=16 << 20)
+    with closing(consumer):
+        for record in read_topic(consumer, topic_ends(consumer, topic)):
+            frame = decode_frame(record.key, record.value, record.headers, max_bytes=16 << 20)
+            frames.setdefault(frame.camera, []).append(frame)
     return frames
 
 
@@ -82,15 +75,15 @@ def write_list(folder: Path, text: str) -> str:
     return str(path)
 
 
-def check_account(process: Process, camera: str) -> None:
+def check_ledger(process: SeedstreamProcess, camera: str) -> None:
     """Wait until captured = published + dropped + in flight, read at one moment."""
 
     def closes() -> bool:
-        values = [
-            process.metric(name, camera=camera)
-            for name in (CAPTURED, PUBLISHED, DROPPED, IN_FLIGHT)
-        ]
-        return values[0] == sum(values[1:])
+        values = process.metrics()
+        if values is None:
+            return False
+        ledger = CameraLedger.from_metrics(camera, values, NOTHING)
+        return ledger.published > 0 and ledger.unpublished == values.total(IN_FLIGHT, camera=camera)
 
     wait_until(closes, 20, "captured = published + dropped + in flight")
 
@@ -130,9 +123,9 @@ def test_sigterm_flushes_and_ends_with_zero_and_every_frame_is_accounted_for(
     # Room for four seconds: a slow start of the broker's client must not drop any.
     options = [*cameras, "--buffer-frames=100"]
     with produce(tmp_path, kafka.bootstrap_servers, topic, *options) as process:
-        process.wait_ready()
+        process.wait_until_ready()
         wait_until(lambda: process.metric(PUBLISHED, camera="cam1") >= 20, 30, "20 frames")
-        check_account(process, "cam2")
+        check_ledger(process, "cam2")
         assert process.get("/healthz")[0] == 200
         assert process.metric("seedstream_camera_up") == 3
         published = process.metric(PUBLISHED, camera="cam3")
@@ -179,7 +172,7 @@ def test_while_kafka_is_frozen_live_cameras_drop_with_a_count_and_go_on_after(
     arguments = ("--camera=live=test:?size=160x120&fps=50", "--sends-in-flight=8")
     with produce(tmp_path, kafka.bootstrap_servers, topic, *arguments) as process:
         wait_until(lambda: process.metric(PUBLISHED) >= 10, 30, "10 frames")
-        os.kill(kafka.pid, signal.SIGSTOP)
+        kafka.signal(signal.SIGSTOP)
         try:
             wait_until(
                 lambda: process.metric(DROPPED, camera="live", reason="buffer_full") >= 20,
@@ -188,10 +181,10 @@ def test_while_kafka_is_frozen_live_cameras_drop_with_a_count_and_go_on_after(
             )
             assert process.get("/healthz")[0] == 200
         finally:
-            os.kill(kafka.pid, signal.SIGCONT)
+            kafka.signal(signal.SIGCONT)
         before = process.metric(PUBLISHED)
         wait_until(lambda: process.metric(PUBLISHED) >= before + 50, 30, "frames after the thaw")
-        check_account(process, "live")
+        check_ledger(process, "live")
         assert process.stop(20) == EXIT_OK, process.text()
     seen = sequences(read(kafka.bootstrap_servers, topic)["live"])
     assert seen == sorted(set(seen))
@@ -208,7 +201,7 @@ def test_while_kafka_is_frozen_a_file_waits_and_loses_no_frame(
     arguments = ("--config", path, "--sends-in-flight=8")
     with produce(tmp_path, kafka.bootstrap_servers, topic, *arguments) as process:
         wait_until(lambda: process.metric(PUBLISHED) >= 50, 30, "50 frames")
-        os.kill(kafka.pid, signal.SIGSTOP)
+        kafka.signal(signal.SIGSTOP)
         try:
             captured = [process.metric(CAPTURED)]
 
@@ -218,7 +211,7 @@ def test_while_kafka_is_frozen_a_file_waits_and_loses_no_frame(
 
             wait_until(waits, 20, "the reader waits")
         finally:
-            os.kill(kafka.pid, signal.SIGCONT)
+            kafka.signal(signal.SIGCONT)
         assert process.wait(60) == EXIT_OK, process.text()
     assert sequences(read(kafka.bootstrap_servers, topic)["clip"]) == list(range(1000))
 
@@ -239,7 +232,7 @@ def test_a_broker_that_forgot_everything_gets_frames_again(
                 again.create_topic(name, 2)
                 before = process.metric(PUBLISHED)
                 wait_until(lambda: process.metric(PUBLISHED) >= before + 100, 40, "100 more")
-                check_account(process, "live")
+                check_ledger(process, "live")
                 assert process.stop(20) == EXIT_OK, process.text()
                 seen = sequences(read(again.bootstrap_servers, name)["live"])
     assert len(seen) >= 100
@@ -277,7 +270,7 @@ def test_frames_above_the_topics_limit_cost_the_other_cameras_nothing(
 def test_a_certificate_file_of_garbage_ends_the_process_at_once_with_two(tmp_path: Path) -> None:
     garbage = tmp_path / "authority.pem"
     garbage.write_text("garbage")
-    tls = {"SECURITY_PROTOCOL": "SSL", "SSL_CAFILE": str(garbage)}
+    tls = {"security_protocol": "SSL", "ssl_cafile": garbage}
     with produce(tmp_path, "127.0.0.1:1", "frames", "--camera=a=test:", **tls) as process:
         assert process.wait(20) == EXIT_CONFIGURATION
         assert f"PRODUCER_SSL_CAFILE is {garbage}" in process.text()
@@ -288,7 +281,7 @@ def test_kafka_away_at_the_start_is_a_clear_error_within_the_bound(tmp_path: Pat
     address = f"127.0.0.1:{free_ports(1)[0]}"
     began = time.monotonic()
     with produce(
-        tmp_path, address, "frames", "--camera=a=test:", KAFKA_TIMEOUT_SECONDS="2"
+        tmp_path, address, "frames", "--camera=a=test:", kafka_timeout_seconds=2
     ) as process:
         assert process.wait(30) == EXIT_FAILED
         assert f"cannot reach Kafka at {address}" in process.text()
@@ -301,7 +294,7 @@ def test_a_topic_that_does_not_exist_is_a_clear_error(
 ) -> None:
     topic = unique_name("absent")
     with produce(
-        tmp_path, kafka.bootstrap_servers, topic, "--camera=a=test:", KAFKA_TIMEOUT_SECONDS="2"
+        tmp_path, kafka.bootstrap_servers, topic, "--camera=a=test:", kafka_timeout_seconds=2
     ) as process:
         assert process.wait(40) == EXIT_FAILED
         assert f"no topic '{topic}'" in process.text()
@@ -310,7 +303,7 @@ def test_a_topic_that_does_not_exist_is_a_clear_error(
 def test_a_stop_during_the_wait_for_kafka_ends_at_once_with_zero(tmp_path: Path) -> None:
     address = f"127.0.0.1:{free_ports(1)[0]}"
     with produce(tmp_path, address, "frames", "--camera=a=test:") as process:
-        process.port()
+        process.wait_until(lambda: process.port, 30, "no port in its log")
         assert process.get("/readyz")[0] == 503
         assert process.stop(15) == EXIT_OK, process.text()
 
@@ -382,7 +375,7 @@ def test_no_page_of_the_process_tells_a_password(kafka: Broker, topic: str, tmp_
     with produce(
         tmp_path, kafka.bootstrap_servers, topic, f"--camera=a={url}", "--log-level=DEBUG"
     ) as process:
-        process.wait_ready()
+        process.wait_until_ready()
         wait_until(lambda: process.metric("seedstream_camera_reconnects_total") >= 1, 20, "a try")
         pages = [process.get(page)[1] for page in ("/metrics", "/healthz", "/readyz")]
         assert process.stop(20) == EXIT_OK
@@ -396,7 +389,7 @@ def test_every_drop_reason_is_shown_from_the_start(
     with produce(
         tmp_path, kafka.bootstrap_servers, topic, "--camera=a=test:?size=64x64"
     ) as process:
-        process.wait_ready()
+        process.wait_until_ready()
         page = process.get("/metrics")[1]
         assert process.stop(20) == EXIT_OK
     for reason in DROP_REASONS:

@@ -5,8 +5,8 @@ import pytest
 import redis
 
 from contract.errors import ConfigurationError, UnavailableError
-from stack import redis as stack_redis
-from stack.redis import RedisServer, start_redis
+from stack import redis_server as server_module
+from stack.redis_server import RedisServer, start_redis
 
 
 def test_streams_scripts_and_expiry_work(redis_server: RedisServer) -> None:
@@ -69,8 +69,8 @@ def test_a_port_that_is_taken_in_between_is_replaced_by_another(
 def test_a_server_that_cannot_start_shows_the_end_of_its_log(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(stack_redis, "_options", lambda *_: ["--no-such-option", "1"])
+    monkeypatch.setattr(server_module, "_options", lambda *_: ["--no-such-option", "1"])
     began = time.monotonic()
     with pytest.raises(UnavailableError, match="no-such-option"):
         start_redis()
-    assert time.monotonic() - began < stack_redis.START_SECONDS  # its death is noticed
+    assert time.monotonic() - began < server_module.START_SECONDS  # its death is noticed

@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from pathlib import Path
 
 import av
 import numpy as np
@@ -26,7 +27,7 @@ from producer.runner import CameraRunner
 from producer.scene import Scene
 from producer.settings import ProducerSettings
 from producer.supervisor import Supervisor
-from stack.ports import free_ports
+from stack.launch import free_ports
 from tests.integration import rtsp_server
 
 PASSWORD = "p@ss/w:rd"
@@ -119,15 +120,16 @@ def image_of(frame: Frame) -> np.ndarray:
 @pytest.mark.usefixtures("_gstreamer")
 def test_an_rtsp_camera_that_dies_and_comes_back_goes_on_in_a_new_session(
     cameras: StartCameras,
+    tmp_path: Path,
 ) -> None:
     port = free_ports(1)[0]
-    with rtsp_server.rtsp_server(port):
+    with rtsp_server.rtsp_server(tmp_path / "rtsp.log", port):
         # A camera begins with a burst; none of it may be dropped: the numbers are checked below.
         watched = cameras(f"gate=rtsp://127.0.0.1:{port}/stream", buffer_frames=100)
         watched.until(lambda: watched.count("gate") >= 10)
         assert watched.value("camera_up", "gate") == 1
     watched.until(lambda: watched.value("camera_up", "gate") == 0)
-    with rtsp_server.rtsp_server(port):
+    with rtsp_server.rtsp_server(tmp_path / "rtsp.log", port):
         watched.until(lambda: len(watched.sessions("gate")) > 1)
         before = watched.count("gate")
         watched.until(lambda: watched.count("gate") >= before + 4)
@@ -142,16 +144,17 @@ def test_an_rtsp_camera_that_dies_and_comes_back_goes_on_in_a_new_session(
 @pytest.mark.usefixtures("_gstreamer")
 def test_an_rtsp_camera_that_freezes_is_noticed_within_its_limit_and_comes_back(
     cameras: StartCameras,
+    tmp_path: Path,
 ) -> None:
     port = free_ports(1)[0]
-    with rtsp_server.rtsp_server(port) as server:
+    with rtsp_server.rtsp_server(tmp_path / "rtsp.log", port) as server:
         watched = cameras(f"gate=rtsp://127.0.0.1:{port}/stream")
         watched.until(lambda: watched.count("gate") >= 5)
-        server.send_signal(signal.SIGSTOP)
+        server.signal(signal.SIGSTOP)
         try:
             took = watched.until(lambda: watched.value("camera_up", "gate") == 0)
         finally:
-            server.send_signal(signal.SIGCONT)
+            server.signal(signal.SIGCONT)
         # The limit is 2 s; the watchdog adds one, and what was buffered plays first.
         assert 1.5 < took < 5
         watched.until(lambda: len(watched.sessions("gate")) == 2)
@@ -159,11 +162,11 @@ def test_an_rtsp_camera_that_freezes_is_noticed_within_its_limit_and_comes_back(
 
 @pytest.mark.usefixtures("_gstreamer")
 def test_a_password_with_special_characters_works_and_no_log_tells_it(
-    cameras: StartCameras, caplog: pytest.LogCaptureFixture
+    cameras: StartCameras, caplog: pytest.LogCaptureFixture, tmp_path: Path
 ) -> None:
     caplog.set_level(logging.DEBUG)
     port = free_ports(1)[0]
-    with rtsp_server.rtsp_server(port, "admin", PASSWORD):
+    with rtsp_server.rtsp_server(tmp_path / "rtsp.log", port, "admin", PASSWORD):
         watched = cameras(
             f"good=rtsp://admin:${{PASSWORD}}@127.0.0.1:{port}/stream",
             f"bad=rtsp://admin:hunter2@127.0.0.1:{port}/stream",

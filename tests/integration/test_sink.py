@@ -22,9 +22,9 @@ from contract.result import (
     latest_key,
     results_key,
 )
-from stack.ports import free_ports
-from stack.redis import RedisServer, start_redis
-from stack.server import spawn
+from stack.child_process import ChildProcess
+from stack.launch import free_ports
+from stack.redis_server import RedisServer, start_redis
 from tests.fakes import wait_until
 from workers.sink import Outcome, RedisSink, connect
 
@@ -172,14 +172,14 @@ def test_a_server_that_is_away_is_unavailable_within_the_bound() -> None:
 def test_a_server_that_hangs_is_unavailable_within_the_bound(own_server: RedisServer) -> None:
     sink = make_sink(own_server.url, timeout_seconds=1)
     sink.start()
-    own_server.identity.signal(signal.SIGSTOP)
+    own_server.signal(signal.SIGSTOP)
     try:
         began = time.monotonic()
         with pytest.raises(UnavailableError, match="could not store results"):
             sink.store([make_result("gate", 0)])
         assert time.monotonic() - began < 5
     finally:
-        own_server.identity.signal(signal.SIGCONT)
+        own_server.signal(signal.SIGCONT)
 
 
 def test_a_server_that_comes_back_in_time_gets_the_batch(own_server: RedisServer) -> None:
@@ -283,7 +283,7 @@ def cluster_url(tmp_path: Path) -> Iterator[str]:
     command += ["--dir", str(tmp_path)]
     address = f"127.0.0.1:{port}"
     with (
-        spawn("cluster", command, log_path=tmp_path / "log", address=address),
+        ChildProcess.spawn("cluster", command, log_path=tmp_path / "log", address=address),
         redis.Redis(port=port) as client,
     ):
         wait_until(lambda: _answers(client))

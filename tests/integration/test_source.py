@@ -14,7 +14,7 @@ from kafka.structs import MemberState
 from contract.errors import UnavailableError
 from contract.settings import load_settings
 from stack.broker import Broker
-from stack.kafka import start_kafka
+from stack.kafka_server import start_kafka
 from tests.fakes import wait_until
 from workers import source as source_module
 from workers.connect import KafkaClients

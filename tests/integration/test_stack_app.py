@@ -13,9 +13,10 @@ from contract.errors import ConfigurationError
 from contract.kafka import DEAD_TOPIC, FRAMES_TOPIC
 from stack import app
 from stack.broker import admin_client
-from stack.ports import free_ports
-from stack.server import ProcessIdentity
-from stack.state import read_state, state_folder, write_state
+from stack.child_process import ProcessIdentity
+from stack.launch import free_ports
+from stack.state_file import read_state, state_folder, write_state
+from tests.fakes import wait_until
 
 
 @pytest.fixture
@@ -68,7 +69,7 @@ def test_a_server_that_died_is_shown_and_up_starts_both_anew(
     state = read_state()
     assert state is not None
     os.kill(state.servers[1].pid, signal.SIGKILL)
-    assert state.servers[1].server().wait(10)
+    wait_until(lambda: not state.servers[1].server().alive(), 10, "the server's end")
     capsys.readouterr()
     assert app.status() == 1
     assert "ENDED" in capsys.readouterr().out
@@ -119,14 +120,14 @@ def test_up_that_is_interrupted_stops_what_it_started(
     # The broker runs, is in no state file yet, and the second signal comes while it is stopped.
     program = (
         "import signal, sys\n"
-        "from stack import app, server\n"
-        "stop, number = app.Server.stop, int(sys.argv[1])\n"
+        "from stack import app, child_process\n"
+        "stop, number = child_process.ChildProcess.stop, int(sys.argv[1])\n"
         "def interrupted(*_, **__): signal.raise_signal(number)\n"
         "def stop_twice(self, *given):\n"
         "    print('pid', self.pid)\n"
         "    signal.raise_signal(number)\n"
         "    return stop(self, *given)\n"
-        "server.Server.stop, app.start_redis = stop_twice, interrupted\n"
+        "child_process.ChildProcess.stop, app.start_redis = stop_twice, interrupted\n"
         "sys.exit(app.up('embedded', int(sys.argv[2]), int(sys.argv[3])))\n"
     )
     command = [sys.executable, "-c", program, str(int(number)), str(kafka_port), str(redis_port)]

@@ -1,7 +1,6 @@
 """The worker process against real Kafka and real Redis; only the network is a fake."""
 
 import re
-import signal
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -13,11 +12,12 @@ from kafka import KafkaProducer
 from contract.frame import encode_frame
 from contract.kafka import MAX_RECORD_BYTES
 from stack.broker import Broker
-from stack.kafka import start_kafka
-from stack.ports import free_ports
-from stack.redis import RedisServer, start_redis
+from stack.kafka_server import start_kafka
+from stack.launch import free_ports
+from stack.redis_server import RedisServer, start_redis
+from stack.seedstream_process import SeedstreamProcess
 from tests.fakes import jpeg, make_frame, wait_until
-from tests.integration.worker_process import Line, WorkerProcess, sequences
+from tests.integration.worker_line import Line, sequences
 
 PARTITIONS = 4
 Name = Callable[[str], str]
@@ -41,7 +41,7 @@ def line(
     producer = make_producer(kafka)
     line = Line(
         tmp_path, kafka.bootstrap_servers, redis_server.url, topic, unique_name("workers"),
-        producer, PARTITIONS,
+        producer,
     )  # fmt: skip
     with line.stack:
         yield line
@@ -69,7 +69,7 @@ def wait_for_results(
     )
 
 
-def owned(worker: WorkerProcess) -> set[int]:
+def owned(worker: SeedstreamProcess) -> set[int]:
     """Return the partitions that a worker owns by its log."""
     partitions: set[int] = set()
     for change, listed in re.findall(r"partitions (\w+): \[([\d, ]*)\]", worker.text()):
@@ -87,7 +87,7 @@ def test_every_frame_has_exactly_one_result_in_order(
     wait_for_results(client, cameras, 50)
     assert list(sequences(client, *cameras)) == [list(range(50))] * 6
     assert worker.metric("seedstream_frames_processed_total") == 300
-    assert worker.stop() == 0
+    assert worker.stop(30) == 0
     assert line.committed() == 300
 
 
@@ -97,7 +97,7 @@ def test_redelivered_frames_change_nothing(
     line.send(*(make_frame(cameras[0], number) for number in range(20)))
     with line.worker() as first:
         wait_for_results(client, cameras[:1], 20)
-        assert first.stop() == 0
+        assert first.stop(30) == 0
     entries = client.xrange(f"seedstream:{{{cameras[0]}}}:results")
     second = line.worker(group=unique_name("other"))
     wait_until(lambda: second.metric("seedstream_frames_duplicate_total") == 20, 30)
@@ -134,7 +134,7 @@ def test_poison_is_dead_lettered_while_the_rest_goes_on(
     assert unknown[2]["ce_type"] == b"seedstream.frame.v2"
     assert unknown[2]["seedstream_dead_topic"] == line.topic.encode()
     assert list(sequences(client, camera)) == [[0, 5]]
-    assert worker.stop() == 0
+    assert worker.stop(30) == 0
     assert line.committed() == 8
 
 
@@ -154,13 +154,13 @@ def test_live_mode_skips_old_frames_and_counts_every_one(
     camera, now = cameras[0], time.time()
     line.send(*(make_frame(camera, number, captured_at=now - 60) for number in range(100)))
     worker = line.worker(mode="live", max_age_seconds=5)
-    worker.wait_ready()
+    worker.wait_until_ready()
     line.send(*(make_frame(camera, number) for number in range(100, 110)))
     wait_for_results(client, [camera], 10)
     assert list(sequences(client, camera)) == [list(range(100, 110))]
     skipped = worker.metric("seedstream_frames_skipped_total", camera=camera, reason="too_old")
     assert skipped == 100
-    assert worker.stop() == 0
+    assert worker.stop(30) == 0
     assert line.committed() == 110
 
 
@@ -168,7 +168,7 @@ def test_under_overload_live_mode_stays_near_the_present_and_accounts_for_every_
     line: Line, client: "redis.Redis", cameras: list[str]
 ) -> None:
     worker = line.worker(0.2, mode="live", max_batch_size=1, max_waiting_frames=4)
-    worker.wait_ready()
+    worker.wait_until_ready()
     camera, count = cameras[0], 100
     for number in range(count):  # 50 per second against 5
         line.send(make_frame(camera, number))
@@ -184,7 +184,7 @@ def test_under_overload_live_mode_stays_near_the_present_and_accounts_for_every_
     assert stored[-1] == count - 1
     latency = worker.metric("seedstream_end_to_end_latency_seconds_sum") / len(stored)
     assert latency < 1.0
-    assert worker.stop() == 0
+    assert worker.stop(30) == 0
     assert line.committed() == count
 
 
@@ -192,7 +192,7 @@ def test_two_workers_share_the_cameras_and_each_frame_has_one_result(
     line: Line, client: "redis.Redis", cameras: list[str]
 ) -> None:
     first = line.worker(0.01)
-    first.wait_ready()
+    first.wait_until_ready()
     for number in range(30):
         line.send(*(make_frame(camera, number) for camera in cameras))
     second = line.worker(0.01)
@@ -206,9 +206,9 @@ def test_two_workers_share_the_cameras_and_each_frame_has_one_result(
     assert first.metric(name) + second.metric(name) == 360
     duplicates = "seedstream_frames_duplicate_total"
     assert first.metric(duplicates) + second.metric(duplicates) == 0
-    assert first.stop() == 0
+    assert first.stop(30) == 0
     wait_until(lambda: owned(second) == set(range(PARTITIONS)), 30, "the rest")
-    assert second.stop() == 0
+    assert second.stop(30) == 0
     assert line.committed() == 360
 
 
@@ -223,7 +223,7 @@ def test_after_a_kill_another_worker_takes_over_and_nothing_is_lost(
     second = line.worker()
     wait_for_results(client, cameras, 20)
     assert list(sequences(client, *cameras)) == [list(range(20))] * 6
-    assert second.stop() == 0
+    assert second.stop(30) == 0
     assert line.committed() == 120
 
 
@@ -233,7 +233,7 @@ def test_sigterm_finishes_and_commits_what_is_in_flight(
     worker = line.worker(0.3, max_batch_size=1, max_waiting_frames=4)
     line.send(*(make_frame(cameras[0], number) for number in range(40)))
     wait_for_results(client, cameras[:1], 1)
-    assert worker.stop() == 0
+    assert worker.stop(30) == 0
     (stored,) = sequences(client, cameras[0])
     assert 1 < len(stored) < 40
     assert line.committed() == len(stored)
@@ -244,20 +244,20 @@ def test_sigterm_ends_a_worker_whose_network_hangs_and_another_takes_its_frames(
 ) -> None:
     worker = line.worker(600, drain_seconds=1)
     line.send(make_frame(cameras[0], 0))
-    worker.wait_ready()
+    worker.wait_until_ready()
     wait_until(lambda: worker.metric("seedstream_batch_size_count") == 1, 20, "the batch")
     began = time.monotonic()
-    assert worker.stop() == 1
+    assert worker.stop(30) == 1
     assert time.monotonic() - began < 1 + 10
     assert "still hangs" in worker.text()
     assert line.committed() == 0
-    line.worker().wait_ready()
+    line.worker().wait_until_ready()
     wait_for_results(client, cameras[:1], 1)
 
 
 def test_probes_tell_life_and_readiness(line: Line) -> None:
     worker = line.worker()
-    worker.wait_ready()
+    worker.wait_until_ready()
     assert worker.get("/healthz") == (200, "ok\n")
     assert (
         'seedstream_model_info{name="fake",provider="cpu",version="1"} 1.0'
@@ -269,7 +269,7 @@ def test_redis_away_at_start_ends_the_worker_with_nothing_committed(line: Line) 
     line.send(make_frame())
     url = f"redis://user:hunter2@127.0.0.1:{free_ports(1)[0]}/0"
     worker = line.worker(redis_url=url, redis_timeout_seconds=1)
-    assert worker.wait() == 1
+    assert worker.wait(30) == 1
     assert "could not reach Redis at 127.0.0.1" in worker.text()
     assert "hunter2" not in worker.text()
     assert line.committed() == 0
@@ -284,10 +284,9 @@ def test_redis_gone_midway_ends_the_worker_and_the_next_one_goes_on_without_loss
         line.send(*(make_frame(camera, number) for number in range(10)))
         wait_for_results(client, [camera], 10)
         wait_until(lambda: line.committed() == 10, 10, "the commit")
-        own.identity.signal(signal.SIGKILL)
-        own.wait(5)
+        own.kill()
         line.send(*(make_frame(camera, number) for number in range(10, 20)))
-        assert worker.wait() == 1
+        assert worker.wait(30) == 1
         assert "could not store results in Redis" in worker.text()
         assert line.committed() == 10
     with start_redis() as back, redis.Redis.from_url(back.url) as client:
@@ -299,7 +298,7 @@ def test_redis_gone_midway_ends_the_worker_and_the_next_one_goes_on_without_loss
 def test_kafka_away_at_start_ends_the_worker(line: Line) -> None:
     servers = f"127.0.0.1:{free_ports(1)[0]}"
     worker = line.worker(bootstrap_servers=servers, kafka_timeout_seconds=1)
-    assert worker.wait() == 1
+    assert worker.wait(30) == 1
     assert f"Kafka at {servers} not reached within 1 s" in worker.text()
 
 
@@ -309,19 +308,19 @@ def test_sigterm_while_waiting_for_kafka_ends_the_worker_at_once(line: Line) -> 
     wait_until(lambda: worker.get("/readyz")[0] == 503, 20, "the probes")
     assert worker.get("/healthz")[0] == 200
     began = time.monotonic()
-    assert worker.stop() == 0
+    assert worker.stop(30) == 0
     assert time.monotonic() - began < 8
 
 
 def test_a_missing_topic_ends_the_worker_and_is_named(line: Line) -> None:
     worker = line.worker(topic="nothing-here", kafka_timeout_seconds=2)
-    assert worker.wait() == 1
+    assert worker.wait(30) == 1
     assert "has no topic 'nothing-here'" in worker.text()
 
 
 def test_wrong_settings_are_all_named_and_end_with_2(line: Line) -> None:
     worker = line.worker(mode="fast", model=line.folder / "absent", redis_url="http://x")
-    assert worker.wait() == 2
+    assert worker.wait(30) == 2
     for variable in ("WORKER_MODE", "WORKER_MODEL", "WORKER_REDIS_URL"):
         assert variable in worker.text()
 
@@ -334,11 +333,11 @@ def test_kafka_gone_for_good_ends_the_worker(
         own.create_topic("frames.dead", 1)
         producer = make_producer(own)
         line = Line(
-            tmp_path, own.bootstrap_servers, redis_server.url, "frames", "workers", producer, 1
+            tmp_path, own.bootstrap_servers, redis_server.url, "frames", "workers", producer
         )
         with line.stack:
             worker = line.worker(kafka_timeout_seconds=3)
-            worker.wait_ready()
+            worker.wait_until_ready()
             own.stop()
             assert worker.get("/healthz")[0] == 200
             assert worker.wait(60) == 1

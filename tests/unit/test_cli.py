@@ -93,7 +93,7 @@ def test_the_online_subcommands_never_import_torch() -> None:
         "from seedstream.cli import build\n"
         "for name in ('produce', 'work', 'segment', 'render', 'demo', 'stack'):\n"
         "    build([name])\n"
-        "import producer.app, workers.app, viewer.render, stack.demo, seedstream.segment\n"
+        "import producer.app, workers.app, viewer.render, stack.demo.app, seedstream.segment\n"
         "assert 'torch' not in sys.modules\n"
     )
     done = subprocess.run(

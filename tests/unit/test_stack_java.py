@@ -3,8 +3,8 @@ from pathlib import Path
 import pytest
 
 from contract.errors import UnavailableError
-from stack import choice, jars
-from stack.kafka import start_kafka
+from stack import broker_choice, jars
+from stack.kafka_server import start_kafka
 
 
 def install_java(monkeypatch: pytest.MonkeyPatch, folder: Path, script: str) -> None:
@@ -60,8 +60,8 @@ def test_auto_takes_the_embedded_broker_where_java_is_too_old(
 ) -> None:
     install_java(monkeypatch, tmp_path, "echo 'openjdk version \"11.0.2\"' >&2")
     started = object()
-    monkeypatch.setattr(choice, "start_embedded", lambda *_, **__: started)
+    monkeypatch.setattr(broker_choice, "start_embedded", lambda *_, **__: started)
     notices: list[str] = []
-    assert choice.start_broker("auto", notices.append) is started
+    assert broker_choice.start_broker("auto", notices.append) is started
     [notice] = notices
     assert "is 11.0.2: using the embedded broker instead" in notice

@@ -11,87 +11,64 @@ import sys
 import time
 
 import redis
-from kafka import KafkaConsumer, TopicPartition
+from kafka import KafkaConsumer
 
-from contract.errors import InvalidMessageError
-from contract.frame import decode_frame
-from contract.result import DOCUMENT_FIELD, decode_result, results_key
+from stack.frame_ledger import (
+    FrameLedger,
+    frame_id,
+    published_frames,
+    read_results,
+    read_topic,
+    topic_ends,
+)
 
 PATIENCE_SECONDS = 150.0
 
-topic, group, begin_at = sys.argv[1], sys.argv[2], json.loads(sys.argv[3])
+topic, group = sys.argv[1:3]
+begin = {int(partition): position for partition, position in json.loads(sys.argv[3]).items()}
 consumer = KafkaConsumer(
     bootstrap_servers="kafka:9092",
     group_id=group,
     enable_auto_commit=False,
     max_partition_fetch_bytes=8 << 20,
 )
-partitions = [TopicPartition(topic, p) for p in sorted(consumer.partitions_for_topic(topic))]
-ends = consumer.end_offsets(partitions)
+ends = topic_ends(consumer, topic)
 began = time.monotonic()
 while True:
-    committed = {p: consumer.committed(p) or 0 for p in partitions}
-    behind = sum(max(0, ends[p] - committed[p]) for p in partitions)
+    behind = sum(max(0, end - (consumer.committed(p) or 0)) for p, end in ends.items())
     if not behind or time.monotonic() - began > PATIENCE_SECONDS:
         break
     time.sleep(0.5)
 
-# Never joins the group: partitions are assigned by hand, nothing is committed.
-consumer.assign(partitions)
-for p in partitions:
-    consumer.seek(p, begin_at.get(str(p.partition), 0))
-frames, invalid, sequences = collections.defaultdict(list), 0, collections.defaultdict(list)
-while any(consumer.position(p) < ends[p] for p in partitions):
-    for p, records in consumer.poll(1000).items():
-        for record in records:
-            if record.offset >= ends[p]:
-                continue
-            try:
-                frame = decode_frame(record.key, record.value, record.headers, max_bytes=1 << 24)
-            except InvalidMessageError:
-                invalid += 1
-                continue
-            frames[frame.camera].append((frame.session, frame.sequence))
-            sequences[frame.session].append(frame.sequence)
-
+frames, invalid = published_frames(read_topic(consumer, ends, begin))
 store = redis.Redis(host="redis")
-published = stored = missing = duplicates = disorder = 0
-versions, examples = collections.Counter(), []
-for camera, sent in frames.items():
-    results = [
-        decode_result(e[DOCUMENT_FIELD.encode()]) for _, e in store.xrange(results_key(camera))
-    ]
-    found = [(result.session, result.sequence) for result in results]
-    counts, wanted = collections.Counter(found), set(sent)
-    published += len(sent)
-    stored += sum(1 for each in wanted if counts[each])
-    missing += sum(1 for each in wanted if not counts[each])
-    examples += [[camera, *each] for each in sent if not counts[each]][:3]
-    duplicates += sum(counts[each] - 1 for each in wanted if counts[each] > 1)
-    disorder += [each for each in found if each in wanted] != list(dict.fromkeys(sent))
-    for result in results:
-        if (result.session, result.sequence) in wanted:
-            versions[f"{result.model.name}/{result.model.version}"] += 1
-
-dead = [
-    TopicPartition("frames.dead", p) for p in consumer.partitions_for_topic("frames.dead") or ()
-]
+results = {camera: read_results(store, camera) for camera in frames}
+found = {camera: [frame_id(each) for each in results[camera]] for camera in results}
+ledger = FrameLedger.from_frames(frames, found)
+sessions: dict[str, list[int]] = collections.defaultdict(list)
+for session, sequence in (each for sent in frames.values() for each in sent):
+    sessions[session].append(sequence)
+counted = {each for sent in frames.values() for each in sent}
 json.dump(
     {
-        "published": published,
-        "stored": stored,
-        "missing": missing,
-        "duplicates": duplicates,
-        "cameras_out_of_order": disorder,
+        "published": sum(each.published + each.published_twice for each in ledger.cameras),
+        "stored": sum(each.stored for each in ledger.cameras),
+        "missing": sum(len(each.missing) for each in ledger.cameras),
+        "duplicates": sum(each.stored_twice for each in ledger.cameras),
+        "cameras_out_of_order": sum(not each.in_order for each in ledger.cameras),
+        "faults": ledger.faults(),
         "invalid": invalid,
-        "dead_letters": sum(consumer.end_offsets(dead).values()) if dead else 0,
-        "sessions": {session: [min(s), max(s), len(s)] for session, s in sequences.items()},
+        "dead_letters": sum(topic_ends(consumer, "frames.dead").values()),
+        "sessions": {session: [min(s), max(s), len(s)] for session, s in sessions.items()},
         "cameras": sorted(frames),
-        "models": versions,
+        "models": collections.Counter(
+            f"{each.model.name}/{each.model.version}"
+            for each in (each for stored in results.values() for each in stored)
+            if frame_id(each) in counted
+        ),
         "behind": behind,
         "waited_seconds": round(time.monotonic() - began, 1),
         "ends": {p.partition: end for p, end in ends.items()},
-        "examples": examples,
     },
     sys.stdout,
 )

@@ -12,29 +12,27 @@ from rich.console import Console
 from contract.errors import UnavailableError
 from contract.kafka import DEAD_TOPIC, FRAMES_TOPIC
 from contract.process import EXIT_FAILED, EXIT_OK, redact
-from stack.accounts import Accounts
 from stack.broker import create_topic, delete_topics
-from stack.children import (
+from stack.broker_choice import start_broker
+from stack.child_process import POLL_SECONDS, ChildProcess, check_alive, died
+from stack.demo.children import (
     CAMERAS,
     PRODUCER_DRAIN_SECONDS,
     STREET,
     WORKER_DRAIN_SECONDS,
-    Child,
     Places,
     render,
     start_producer,
     start_worker,
     write_cameras,
 )
-from stack.choice import start_broker
+from stack.demo.live_table import Watch
+from stack.demo.settings import DemoOptions, check
+from stack.frame_ledger import FrameLedger
 from stack.interrupts import EXIT_INTERRUPTED, ignore_interrupts, interruptible
-from stack.metrics import NOTHING, is_ready, last_values, scrape
-from stack.options import DemoOptions, check
-from stack.redis import check_redis, start_redis
-from stack.server import POLL_SECONDS, Server, check_alive, died
-from stack.watch import Watch
-
-__all__ = ["DemoOptions", "run_demo"]
+from stack.redis_server import check_redis, start_redis
+from stack.samples import NOTHING
+from stack.seedstream_process import SeedstreamProcess
 
 READY_SECONDS = 180.0
 """How long the worker may take until it is ready: the model is read and every batch size warmed."""
@@ -57,7 +55,7 @@ def run_demo(options: DemoOptions) -> int:
 
     Returns:
         Exit code: 0 when every captured frame is accounted for and the overlay is written; 1 when
-        a server or process failed or the accounts do not close; 130 when interrupted early.
+        a server or process failed or the sums do not close; 130 when interrupted early.
 
     Raises:
         ConfigurationError: An option cannot be used.
@@ -88,7 +86,7 @@ class _Demo:
         self._console = console
         self._cleanup = cleanup
         self._seconds = options.seconds
-        self._running: list[Server] = []
+        self._running: list[ChildProcess] = []
 
     def run(self) -> int:
         places = self._servers()
@@ -97,7 +95,7 @@ class _Demo:
         )
         worker = self._start_worker(places)
         producer = start_producer(places, cameras)
-        self._keep(producer.server, PRODUCER_DRAIN_SECONDS)
+        self._keep(producer, PRODUCER_DRAIN_SECONDS)
         watch = Watch(self._console, producer, worker, self._running, places.redis_url)
         self._cleanup.callback(watch.close)
         watch.wait_for_frames(FIRST_FRAME_SECONDS)
@@ -105,8 +103,8 @@ class _Demo:
         with contextlib.suppress(KeyboardInterrupt):  # Ctrl-C ends the show, not the summary
             watch.show(self._seconds)
         self._say("stopping: the cameras first, then the worker when it is through")
-        accounts = self._drain(producer, worker)
-        return self._summary(places, accounts, time.monotonic() - began, watch.summary())
+        ledger = self._drain(places, producer, worker)
+        return self._summary(places, ledger, time.monotonic() - began, watch.summary())
 
     def _servers(self) -> Places:
         options = self._options
@@ -144,70 +142,68 @@ class _Demo:
                 f"the embedded broker keeps all frames in memory: ends after {self._seconds:.0f} s"
             )
 
-    def _start_worker(self, places: Places) -> Child:
+    def _start_worker(self, places: Places) -> SeedstreamProcess:
         self._say(f"starting the worker with {self._options.model}")
-        worker = start_worker(places, self._options.model, f"{places.topic}-workers")
-        self._keep(worker.server, WORKER_DRAIN_SECONDS)
-        deadline = time.monotonic() + READY_SECONDS
-        while not is_ready(worker.port):
+        worker = start_worker(places, self._options.model)
+        self._keep(worker, WORKER_DRAIN_SECONDS)
+
+        def ready() -> bool:
             check_alive(self._running)
-            if time.monotonic() >= deadline:
-                raise UnavailableError(
-                    f"the worker was not ready within {READY_SECONDS:.0f} s; the end of its log "
-                    f"{worker.server.log_path}:\n{worker.server.tail()}"
-                )
-            time.sleep(POLL_SECONDS * 2)
-        self._say(f"worker ready, metrics at http://{worker.server.address}/metrics")
+            return worker.ready()
+
+        worker.wait_until(ready, READY_SECONDS, "not ready")
+        self._say(f"worker ready, metrics at http://127.0.0.1:{worker.port}/metrics")
         return worker
 
-    def _drain(self, producer: Child, worker: Child) -> Accounts:
+    def _drain(
+        self, places: Places, producer: SeedstreamProcess, worker: SeedstreamProcess
+    ) -> FrameLedger:
         """End the producer, let the worker finish, end it; return where every frame went."""
         self._end(producer, PRODUCER_DRAIN_SECONDS)
-        published = last_values(producer.values)
+        published = places.last_metrics(producer)
         deadline = time.monotonic() + FINISH_SECONDS
         while time.monotonic() < deadline:
             check_alive(self._running)
-            if Accounts.of(CAMERAS, published, scrape(worker.port) or NOTHING).done:
+            if FrameLedger.from_metrics(CAMERAS, published, worker.metrics() or NOTHING).settled:
                 break
             time.sleep(POLL_SECONDS * 2)
         self._end(worker, WORKER_DRAIN_SECONDS)
-        return Accounts.of(CAMERAS, published, last_values(worker.values))
+        return FrameLedger.from_metrics(CAMERAS, published, places.last_metrics(worker))
 
     def _summary(
-        self, places: Places, accounts: Accounts, ran_seconds: float, lines: list[str]
+        self, places: Places, ledger: FrameLedger, ran_seconds: float, lines: list[str]
     ) -> int:
         video_seconds = min(VIDEO_SECONDS, ran_seconds + 5)
         self._say("reading frames and results back for the overlay")
         written = [
             render(places, camera, self._options.out, video_seconds)
             for camera in CAMERAS
-            if camera == STREET or accounts.processed(camera)
+            if camera == STREET or ledger.stored(camera)
         ]
-        for line in [*lines, *accounts.lines(), *written]:
+        for line in [*lines, *ledger.lines(), *written]:
             self._say(line)
-        faults = accounts.faults()
+        faults = ledger.faults()
         for fault in faults:
             self._say(f"NOT ACCOUNTED FOR: {fault}")
         if not faults:
             self._say("every captured frame is accounted for")
         return EXIT_FAILED if faults else EXIT_OK
 
-    def _keep(self, server: Server, drain_seconds: float = 10.0) -> None:
+    def _keep(self, process: ChildProcess, drain_seconds: float = 10.0) -> None:
         """Watch a process from now on, and stop it at the end whatever happens."""
-        self._cleanup.callback(server.stop, drain_seconds)
-        self._running.append(server)
+        self._cleanup.callback(process.stop, drain_seconds)
+        self._running.append(process)
 
-    def _end(self, child: Child, drain_seconds: float) -> None:
+    def _end(self, child: SeedstreamProcess, drain_seconds: float) -> None:
         """End a process and see that it ended well.
 
         Raises:
             StartError: It had died, had to be killed, or reported a failure.
         """
-        check_alive([child.server])
-        self._running.remove(child.server)
-        by_itself = child.server.stop(drain_seconds + 5)
-        if not by_itself or child.server.exit_code != EXIT_OK:
-            raise died(child.server)
+        check_alive([child])
+        self._running.remove(child)
+        if child.stop(drain_seconds + 5) != EXIT_OK:
+            raise died(child)
 
     def _say(self, text: str) -> None:
         self._console.print(text)

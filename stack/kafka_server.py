@@ -7,10 +7,9 @@ from pathlib import Path
 from contract.errors import UnavailableError
 from contract.kafka import MAX_RECORD_BYTES
 from stack.broker import START_SECONDS, Broker, wait_until_answering
+from stack.child_process import StartError, log_tail
 from stack.jars import KAFKA_VERSION, fetch_jars, missing_java
-from stack.launch import Home, launch
-from stack.ports import LOCALHOST, free_ports
-from stack.server import StartError, log_tail, spawn
+from stack.launch import LOCALHOST, free_ports, launch
 
 HEAP_MEGABYTES = 512
 FORMAT_SECONDS = 60.0
@@ -85,17 +84,16 @@ def start_kafka(
         raise UnavailableError(f"missing {java}: install it, or use the embedded broker")
     jars = fetch_jars()
 
-    def start(client_port: int, home: Home) -> Broker:
-        properties = _format(jars, home.path, client_port)
-        server = spawn(
+    def start(client_port: int, home: Path) -> Broker:
+        properties = _format(jars, home, client_port)
+        return Broker.spawn(
             _NAME,
             [*_java(jars, "kafka.Kafka"), str(properties)],
-            log_path=home.path / "kafka.log",
+            log_path=home / "kafka.log",
             address=f"{LOCALHOST}:{client_port}",
-            folder=home.to_remove,
             detached=detached,
+            kind="kafka",
         )
-        return Broker(**vars(server), kind="kafka")
 
     return launch(
         _NAME, port, folder, start, lambda broker: wait_until_answering(broker, timeout_seconds)

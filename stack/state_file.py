@@ -8,8 +8,8 @@ from pathlib import Path
 import msgspec
 
 from contract.errors import ConfigurationError
+from stack.child_process import ChildProcess, ProcessIdentity
 from stack.jars import cache_folder
-from stack.server import ProcessIdentity, Server
 
 
 class ServerRecord(msgspec.Struct, frozen=True):
@@ -32,7 +32,7 @@ class ServerRecord(msgspec.Struct, frozen=True):
     log_path: str
 
     @classmethod
-    def of(cls, role: str, server: Server) -> "ServerRecord":
+    def of(cls, role: str, server: ChildProcess) -> "ServerRecord":
         """Return the record of a running server."""
         identity = server.identity
         return cls(
@@ -44,9 +44,9 @@ class ServerRecord(msgspec.Struct, frozen=True):
             str(server.log_path),
         )
 
-    def server(self) -> Server:
+    def server(self) -> ChildProcess:
         """Return the server; it may have ended."""
-        return Server(
+        return ChildProcess(
             name=self.name,
             address=self.address,
             identity=ProcessIdentity(self.pid, self.started),

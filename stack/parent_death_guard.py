@@ -1,7 +1,8 @@
-"""Becomes another program that is killed when its parent dies: ``guard.py PARENT_PID COMMAND...``.
+"""Becomes another program, which the kernel kills when its parent dies.
 
-Run as a script between ``fork`` and the program, since code in a forked child of a process with
-threads (``preexec_fn``) may deadlock. Standard library only: it runs with ``-I -S``.
+Usage: ``parent_death_guard.py PARENT_PID COMMAND...``. Run as a script between ``fork`` and the
+program, since code in a forked child of a process with threads (``preexec_fn``) may deadlock.
+Standard library only: it runs with ``-I -S``.
 """
 
 import ctypes

