@@ -125,7 +125,7 @@ fill_kafka() {
   mkdir -p "$2/opt/kafka/bin" "$2/opt/kafka/libs" "$2/opt/kafka/config"
   cp "$JARS"/*.jar "$2/opt/kafka/libs/"
   # kafka-topics.sh and its like are in an artifact of their own.
-  mvn -q -B org.apache.maven.plugins:maven-dependency-plugin:3.6.1:copy -Dartifact=org.apache.kafka:kafka-tools:4.1.0 "-DoutputDirectory=$DIR/archives/tools"
+  mvn -q -B org.apache.maven.plugins:maven-dependency-plugin:3.6.1:copy -Dartifact=org.apache.kafka:kafka-tools:4.1.0 "-DoutputDirectory=$DIR/archives/tools" >&2
   cp "$DIR"/archives/tools/*.jar "$2/opt/kafka/libs/"
   cp "$ROOT/stack/log4j2.properties" "$2/opt/kafka/config/"
   shim() { printf '#!/bin/bash\nexec java $KAFKA_HEAP_OPTS -XX:+UseSerialGC -XX:TieredStopAtLevel=1 -Dlog4j2.configurationFile=/opt/kafka/config/log4j2.properties -cp "/opt/kafka/libs/*" %s "$@"\n' "$3" >"$1/opt/kafka/bin/$2"; chmod 755 "$1/opt/kafka/bin/$2"; }

@@ -1,7 +1,7 @@
 """Whether the cluster's tests have passed before with all that they read as it is now.
 
 A run of all of them that passed leaves a note in the cluster's folder, named by a hash of what was
-read. `python -m tests.cluster.proof` says so and exits with 0 where there is such a note, else with 1.
+read. `python -m tests.cluster.proof` says so and exits with 0 where there is one, else with 1.
 """
 
 import hashlib
@@ -28,11 +28,11 @@ READ = (
 )  # fmt: skip
 
 
-def output(*command: str) -> str:
+def output(*command: str, folder: Path = REPOSITORY) -> str:
     """Return what a command prints; nothing where it cannot run or fails."""
     if not shutil.which(command[0]):
         return ""
-    done = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, check=False)
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
     return done.stdout if done.returncode == 0 else ""
 
 
@@ -43,14 +43,15 @@ def machine() -> str:
     return "\n".join((platform.platform(), system, output("go", "version")))
 
 
-def hash_of_what_is_read() -> str | None:
+def hash_of_what_is_read(folder: Path = REPOSITORY) -> str | None:
     """Return a hash of the content of every file, committed or not; None outside of a checkout."""
-    names = output("git", "ls-files", "-z", "--cached", "--others", "--exclude-standard", *READ)
+    listing = ("git", "ls-files", "-z", "--cached", "--others", "--exclude-standard")
+    names = output(*listing, "--", *READ, folder=folder)
     if not names:
         return None
     total = hashlib.sha256(machine().encode())
     for name in sorted(set(names.split("\0")) - {""}):
-        path = REPOSITORY / name
+        path = folder / name
         # A file that was deleted, but is still known to git, is not read.
         if path.is_file():
             content = hashlib.sha256(path.read_bytes()).hexdigest()

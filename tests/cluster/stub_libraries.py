@@ -1,9 +1,9 @@
-"""Make stand-ins for NVIDIA's libraries, so that PyTorch's build for CUDA loads without 3 GB of them.
+"""Make stand-ins for NVIDIA's libraries, so that PyTorch's build for CUDA loads without them.
 
     python stub_libraries.py TORCH/LIB FOLDER
 
 Every function that PyTorch's libraries ask of them is there and answers "no device", which is all
-that training on the CPU needs. Uses readelf and gcc.
+that training on the CPU needs: 0.3 MB instead of 3 GB. Uses readelf and gcc.
 """
 
 import re
@@ -66,10 +66,14 @@ def main(folder: Path, out: Path) -> None:
     out.mkdir(parents=True, exist_ok=True)
     needed, functions = asked_of_nvidia(folder)
     for name in sorted(needed):
-        # A version has the name of its library, but for this one. Which library has a function without
-        # a version cannot be told, nor does it matter: each that has none of its own has them all.
+        # A version has the name of its library, but for this one.
         version = "NVSHMEM" if "nvshmem" in name else name
-        make(name, version if version in functions else "", functions.get(version, functions[""]), out)
+        if version in functions:
+            make(name, version, functions[version], out)
+        else:
+            # Which library has a function without a version cannot be told, nor does it matter:
+            # each library without versions has them all.
+            make(name, "", functions[""], out)
 
 
 if __name__ == "__main__":
