@@ -40,7 +40,8 @@ def machine() -> str:
     """Return what else a result depends on: the system, its kernel, and Go's compiler."""
     release = Path("/etc/os-release")
     system = release.read_text() if release.exists() else ""
-    return "\n".join((platform.platform(), system, output("go", "version")))
+    kernel = (platform.system(), platform.release(), platform.machine())
+    return "\n".join((*kernel, system, output("go", "version")))
 
 
 def hash_of_what_is_read(folder: Path = REPOSITORY) -> str | None:
