@@ -55,7 +55,7 @@ def uv_installs(python: str, arguments: list[str]) -> bool:
         return False
     listed = subprocess.run([*PIP, "config", "list"], capture_output=True, text=True, check=False)
     environment = {**uv_variables(pip_settings(listed.stdout)), **os.environ}
-    uv = Path(sys.executable).parent / "uv"
+    uv = str(Path(sys.executable).parent / "uv")
     command = [uv, "pip", "install", "--quiet", "--python", python, *arguments]
     return subprocess.run(command, env=environment, check=False).returncode == 0
 
