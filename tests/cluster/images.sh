@@ -165,8 +165,10 @@ one() {
 
 cd "$ROOT"
 base
-[ $# -gt 0 ] || set -- kafka redis producer worker trainer
-# Before the cluster is up build.sh may still be compiling it.
-[ -S "$CONTAINERD_ADDRESS" ] && set -- prometheus "$@"
+if [ $# = 0 ]; then
+  set -- kafka redis producer worker trainer
+  # Before the cluster is up build.sh may still be compiling it.
+  [ -S "$CONTAINERD_ADDRESS" ] && set -- prometheus "$@"
+fi
 echo "stand-ins, since nothing can be pulled here: the Python base, apache/kafka, valkey/valkey, prom/prometheus"
 for name in "$@"; do one "$name"; done
