@@ -76,9 +76,9 @@ format: setup  ## Format the code
 	$(BIN)/ruff format .
 
 bench: setup  ## Run the benchmarks; results under benchmarks/results/
-	$(BIN)/python -m benchmarks.pipeline
-	$(BIN)/python -m benchmarks.loss
-	$(BIN)/python -m benchmarks.train
+	$(BIN)/python -m benchmarks.bench_pipeline
+	$(BIN)/python -m benchmarks.bench_loss
+	$(BIN)/python -m benchmarks.bench_train
 
 nuclei-weights: setup  ## Train, measure and release the model `nuclei` from $(SHARED)/data (2 cores: about an hour)
 	$(BIN)/seedstream train nuclei --data $(SHARED)/data/nuclei --out runs/nuclei

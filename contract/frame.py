@@ -48,7 +48,11 @@ class Frame:
             sort by the time the session began.
         sequence: Number of the decoded frame within the session, from 0. Frames that the producer
             dropped leave gaps.
-        captured_at: Capture time, UTC, microseconds.
+        captured_at: Capture time, UTC, microseconds; within a session it never descends unless the
+            clock is set back. Of a live camera: its time stamp, anchored to the least delayed frame
+            of the session, so a backlog in network or decoder counts into every latency; the time
+            of arrival where there is no usable stamp. Of a file played in real time: when the
+            frame was due; of one read as fast as possible: when it was read.
         width: Width of the encoded image in pixels.
         height: Height of the encoded image in pixels.
         data: The encoded image.

@@ -3,8 +3,11 @@
 Libraries: prometheus-client, python-json-logger.
 """
 
+import contextlib
 import http.server
 import logging
+import os
+import queue
 import re
 import signal
 import sys
@@ -18,6 +21,8 @@ from prometheus_client.exposition import choose_encoder
 from pythonjsonlogger.json import JsonFormatter
 
 from contract.errors import ConfigurationError
+
+log = logging.getLogger(__name__)
 
 EXIT_OK = 0
 EXIT_FAILED = 1
@@ -44,10 +49,16 @@ def redact(text: str) -> str:
 
 
 class Shutdown:
-    """One event that SIGTERM and SIGINT set; a second signal ends the process at once."""
+    """Whether SIGTERM or SIGINT has come; a second signal ends the process at once.
+
+    A handler runs between any two instructions of the main thread, also inside its ``wait``: of the
+    standard library's queues and locks only ``SimpleQueue.put`` may be called there. The lock of a
+    ``threading.Event`` would wait for the very thread that it interrupted.
+    """
 
     def __init__(self) -> None:
-        self._event = threading.Event()
+        self._requested = False
+        self._wake: queue.SimpleQueue[None] = queue.SimpleQueue()
 
     def install(self) -> None:
         """Take over SIGTERM and SIGINT. Call in the main thread."""
@@ -55,25 +66,72 @@ class Shutdown:
         signal.signal(signal.SIGINT, self._on_signal)
 
     def _on_signal(self, number: int, _frame: FrameType | None) -> None:
-        if self._event.is_set():
+        if self._requested:
             # The person insists. Default action, so that the exit status names the signal.
             signal.signal(number, signal.SIG_DFL)
             signal.raise_signal(number)
-        self._event.set()
+        self.request()
 
     def request(self) -> None:
         """Ask for the end as a signal would."""
-        self._event.set()
+        self._requested = True
+        self._wake.put(None)
 
     @property
     def requested(self) -> bool:
         """Whether the process has been asked to end."""
-        return self._event.is_set()
+        return self._requested
 
     def wait(self, timeout_seconds: float) -> bool:
         """Wait at most ``timeout_seconds``; return whether the end is requested."""
-        return self._event.wait(timeout_seconds)
+        with contextlib.suppress(queue.Empty):
+            self._wake.get(timeout=max(0.0, timeout_seconds))
+            self._wake.put(None)  # for the next call, and for other threads that wait
+        return self._requested
 
+
+class ExitDeadline:
+    """Ends the process at once when it has not left by itself in time, even when a thread hangs.
+
+    At its exit the interpreter waits for every thread of a pool, and a call into the network that
+    hangs never returns; nor does the answer of a Kafka that has gone silent end in time.
+
+    Args:
+        seconds: How long leaving may take, in seconds.
+        end: Ends the process with an exit code, without waiting for anything.
+    """
+
+    def __init__(self, seconds: float, end: Callable[[int], object] = os._exit) -> None:
+        self._seconds = seconds
+        self._end = end
+        self._hanging = False
+        self._timer = threading.Timer(seconds, self._end_at_once)
+        self._timer.daemon = True
+
+    def begin(self) -> None:
+        """Start the time: from here on the process only leaves."""
+        self._timer.start()
+
+    def note(self, *, ended: bool) -> None:
+        """Note whether a part ended; one that did not will hold up the interpreter."""
+        self._hanging = self._hanging or not ended
+
+    def left(self) -> None:
+        """All is cleaned up: call the time off, unless a part hangs."""
+        if not self._hanging:
+            self._timer.cancel()
+
+    def _end_at_once(self) -> None:
+        log.error(
+            "a thread still hangs %g s after the end of the work: the process ends without it; "
+            "what was not stored is not committed", self._seconds,
+        )  # fmt: skip
+        logging.shutdown()
+        self._end(EXIT_FAILED)
+
+
+_STOP_SECONDS = 0.05
+"""How soon the probe server notices that it is to stop, in seconds."""
 
 Check = Callable[[], str | None]
 """Returns None when all is well, else what is wrong in one line."""
@@ -107,7 +165,7 @@ class ProbeServer:
             ) from error
         self._server.daemon_threads = True
         self._thread = threading.Thread(
-            target=self._server.serve_forever, name="probes", daemon=True
+            target=self._server.serve_forever, args=(_STOP_SECONDS,), name="probes", daemon=True
         )
 
     @property

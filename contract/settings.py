@@ -3,12 +3,18 @@
 Library: pydantic-settings.
 """
 
-from typing import Any, Literal, TypeVar
+import difflib
+import logging
+import os
+from collections.abc import Mapping
+from typing import Any, ClassVar, Literal, TypeVar
 
 from pydantic import Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from contract.errors import ConfigurationError
+
+log = logging.getLogger(__name__)
 
 
 class CommandSettings(BaseSettings):
@@ -21,6 +27,9 @@ class CommandSettings(BaseSettings):
     model_config = SettingsConfigDict(
         frozen=True, use_attribute_docstrings=True, validate_default=True, extra="ignore"
     )
+
+    removed: ClassVar[Mapping[str, str]] = {}
+    """Names of settings that are gone, and what holds in their place, for a warning."""
 
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     """Lowest level that is logged."""
@@ -62,6 +71,35 @@ def load_settings(kind: type[SettingsT], **overrides: Any) -> SettingsT:
         prefix = kind.model_config.get("env_prefix", "")
         faults = [_fault(dict(detail), prefix) for detail in error.errors()]
         raise ConfigurationError(faults) from None  # the cause would repeat secret values
+
+
+def warn_of_unknown_variables(
+    kind: type[BaseSettings], environment: Mapping[str, str] = os.environ
+) -> None:
+    """Name, in one line of the log, the variables with a process's prefix that set nothing.
+
+    They are misspelt or no longer settings, and would go unnoticed. Call once logging is
+    configured.
+
+    Args:
+        kind: The settings class.
+        environment: Environment variables of the process.
+    """
+    prefix = str(kind.model_config.get("env_prefix", "")).lower()
+    given = [name for name in sorted(environment) if prefix and name.lower().startswith(prefix)]
+    unknown = [name for name in given if name.lower().removeprefix(prefix) not in kind.model_fields]
+    if unknown:
+        told = "; ".join(f"{name} ({_advice(kind, name, prefix)})" for name in unknown)
+        log.warning("environment variables without effect: %s", told)
+
+
+def _advice(kind: type[BaseSettings], variable: str, prefix: str) -> str:
+    name = variable.lower().removeprefix(prefix)
+    removed: Mapping[str, str] = getattr(kind, "removed", {})
+    if name in removed:
+        return f"no longer a setting: {removed[name]}"
+    near = difflib.get_close_matches(name, kind.model_fields, 1)
+    return "no such setting" + "".join(f"; {prefix}{each}?".upper() for each in near)
 
 
 def _fault(detail: dict[str, Any], prefix: str) -> str:

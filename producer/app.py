@@ -16,6 +16,7 @@ from contract.process import (
     Shutdown,
     configure_logging,
 )
+from contract.settings import warn_of_unknown_variables
 from producer.camera_list import load_cameras
 from producer.cameras import Camera
 from producer.metrics import ProducerMetrics
@@ -25,7 +26,7 @@ from producer.runner import CameraRunner
 from producer.sender import Sender, connect
 from producer.settings import ProducerSettings
 from producer.sources import check_support
-from producer.supervisor import Supervisor
+from producer.watchdog import Watchdog
 
 log = getLogger("seedstream.producer")
 
@@ -53,6 +54,7 @@ def run(settings: ProducerSettings, cameras: Sequence[str] = ()) -> int:
             used as configured.
     """
     configure_logging("producer", settings.log_level, settings.log_format)
+    warn_of_unknown_variables(type(settings))
     threading.excepthook = _log_dead_thread
     listed = load_cameras(settings, cameras)
     check_support(listed)
@@ -84,9 +86,10 @@ class _Process:
         self._publisher = Publisher(settings, self._outbox, self._reconnect, metrics, clock)
         stop = threading.Event()
         runners = [
-            CameraRunner(camera, settings, self._outbox, metrics, clock, stop) for camera in cameras
+            CameraRunner(camera, self._outbox, metrics, clock, stop, settings.max_frames)
+            for camera in cameras
         ]
-        self._supervisor = Supervisor(runners, metrics, clock, stop, settings.abandoned_threads)
+        self._watchdog = Watchdog(runners, metrics, clock, stop)
         self._connected = False
         self._probes = ProbeServer(
             registry, self._alive, self._ready, settings.http_host, settings.http_port
@@ -96,14 +99,14 @@ class _Process:
         """Run to the end; return the exit code."""
         self._probes.start()
         log.info("probes and /metrics on port %d", self._probes.port)
-        log.info("shard %s carries %d cameras", self._settings.shard, self._supervisor.count)
+        log.info("shard %s carries %d cameras", self._settings.shard, self._watchdog.count)
         try:
             sender = connect(self._settings, lambda: self._shutdown.requested)
             if sender is None:
                 return EXIT_OK
             self._connected = True
             self._publisher.start(sender)
-            self._supervisor.start()
+            self._watchdog.start()
             self._watch()
             return self._end()
         finally:
@@ -111,23 +114,23 @@ class _Process:
 
     def _watch(self) -> None:
         while not self._shutdown.wait(_TICK_SECONDS):
-            self._supervisor.tick()
-            if self._publisher.error is not None or self._supervisor.finished:
+            self._watchdog.tick()
+            if self._publisher.error is not None or self._watchdog.finished:
                 return
 
     def _end(self) -> int:
         """Stop the cameras, publish what waits, and say how it went."""
         drain = self._settings.drain_seconds
         began = time.monotonic()
-        self._supervisor.stop(min(_STOP_SECONDS, drain / 2))
+        self._watchdog.stop(min(_STOP_SECONDS, drain / 2))
         flushed = self._publisher.stop(max(0.0, drain - (time.monotonic() - began)))
         if self._publisher.error is not None:
             raise self._publisher.error
         if not flushed:
             log.error("frames were not acknowledged within %g s and are lost", drain)
             return EXIT_FAILED
-        if self._supervisor.failed and not self._shutdown.requested:
-            log.error("cameras given up: %s", ", ".join(self._supervisor.failed))
+        if self._watchdog.failed and not self._shutdown.requested:
+            log.error("cameras given up: %s", ", ".join(self._watchdog.failed))
             return EXIT_FAILED
         log.info("all frames are published")
         return EXIT_OK
@@ -143,14 +146,14 @@ class _Process:
             return None
         if now - self._publisher.heartbeat > patience:
             return f"the publisher has not turned for {now - self._publisher.heartbeat:.0f} s"
-        if now - self._supervisor.heartbeat > _STUCK_SECONDS:
-            return f"the watchdog has not turned for {now - self._supervisor.heartbeat:.0f} s"
+        if now - self._watchdog.heartbeat > _STUCK_SECONDS:
+            return f"the watchdog has not turned for {now - self._watchdog.heartbeat:.0f} s"
         return None
 
     def _ready(self) -> str | None:
         if not self._connected:
             return "Kafka is not reached yet"
-        untried = self._supervisor.untried
+        untried = self._watchdog.untried
         return f"cameras not tried yet: {', '.join(untried)}" if untried else None
 
 

@@ -12,17 +12,8 @@ import yaml
 from pydantic import ValidationError
 
 from contract.errors import ConfigurationError
-from producer.address import expand
-from producer.cameras import Camera
+from producer.cameras import Camera, expand
 from producer.settings import MAX_CAMERAS, ProducerSettings
-
-_FROM_SETTINGS = (
-    "fps",
-    "buffer_frames",
-    "open_timeout_seconds",
-    "first_frame_timeout_seconds",
-    "stall_timeout_seconds",
-)
 
 
 def load_cameras(
@@ -32,19 +23,20 @@ def load_cameras(
 ) -> list[Camera]:
     """Read the cameras of ``settings.config`` and of the command line that ``settings.shard`` owns.
 
-    A value comes from the camera itself, else from the file's ``defaults``, else from the settings.
+    A value comes from the camera itself, else from the file's ``defaults``, else (``fps``) from the
+    settings.
 
     Args:
         settings: The process's settings; ``config`` is the YAML file, if any.
         options: ``ID=URL`` strings.
-        environment: Variables for ``${NAME}``; the process's own where not given.
+        environment: Variables for ``${NAME}``; the process's own unless set.
 
     Raises:
         ConfigurationError: With every fault of both, each naming its camera; also of cameras that
             other shards carry, so that all processes refuse a faulty list.
     """
     faults: list[str] = []
-    defaults: dict[str, Any] = {name: getattr(settings, name) for name in _FROM_SETTINGS}
+    defaults: dict[str, Any] = {"fps": settings.fps}
     entries: list[tuple[str, dict[str, Any]]] = []
     if settings.config is not None:
         document = _read(settings.config, faults)

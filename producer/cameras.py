@@ -1,15 +1,121 @@
-"""What can be said about one camera.
+"""What a camera is: its address and settings, and which process of several carries it.
+
+Every process reads the same list and takes its part by rendezvous hashing (Thaler and Ravishankar,
+1998): a camera goes to the shard with the highest hash of both. Other cameras of the list have no
+say in it, so that adding or removing one moves no other; and of N shards, one more takes 1/(N+1) of
+the cameras and leaves the rest where they were.
 
 Library: pydantic.
 """
 
+import hashlib
+import os
+import re
+from dataclasses import dataclass
 from typing import Literal, Self
+from urllib.parse import quote, urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
 
 from contract.frame import CAMERA_ID, CAMERA_ID_RULE, MAX_SIDE_PIXELS
-from producer.address import Kind, kind_of, public
 from producer.scene import Scene
+
+Kind = Literal["rtsp", "http", "udp", "srt", "v4l2", "file", "test"]
+
+_SCHEMES: dict[str, Kind] = {
+    "rtsp": "rtsp",
+    "rtsps": "rtsp",
+    "http": "http",
+    "https": "http",
+    "udp": "udp",
+    "srt": "srt",
+    "v4l2": "v4l2",
+    "file": "file",
+    "test": "test",
+}
+_SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):")
+_VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
+
+
+def kind_of(url: str) -> Kind:
+    """Return the kind of source that ``url`` names.
+
+    Raises:
+        ValueError: An unknown scheme or a missing host.
+    """
+    if re.match(r"/dev/video\d+$", url):
+        return "v4l2"
+    scheme = _SCHEME.match(url)
+    if scheme is None or (os.sep in url[: scheme.end()] and "://" not in url):
+        return "file"
+    kind = _SCHEMES.get(scheme[1].lower())
+    if kind is None:
+        raise ValueError(
+            f"unknown kind of source '{scheme[1]}:', expected rtsp:, rtsps:, http:, https:, udp:, "
+            "srt:, v4l2:/dev/videoN, test: or a file's path"
+        )
+    if kind in ("rtsp", "http", "srt", "udp"):
+        _check_host(url)
+    return kind
+
+
+def _check_host(url: str) -> None:
+    try:
+        parts = urlsplit(url)
+        complete = bool(parts.port or parts.hostname)
+    except ValueError:
+        complete = False
+    # A '/', '?' or '#' of a raw password ends the authority early: FFmpeg would look up the user
+    # name as a host, and the rest of the password would pass for a path.
+    if not complete or (not parts.username and "@" in parts.path.partition("/")[0]):
+        raise ValueError(
+            "not a URL with a host; special characters of a user name or password must be "
+            "percent-encoded (%40 for @, %2F for /), ${VARIABLES} are encoded for you"
+        )
+
+
+def expand(text: str, environment: dict[str, str]) -> tuple[str, list[str]]:
+    """Replace every ``${NAME}`` by the environment's value.
+
+    In the user information of a URL the value is percent-encoded, so that any password works.
+
+    Args:
+        text: A string of the camera list.
+        environment: Variables by name.
+
+    Returns:
+        The text with what could be replaced, and the names of the variables that are not set.
+    """
+    missing: list[str] = []
+    scheme_end = text.find("://")
+    host_start = text.rfind("@")
+
+    def replace(match: re.Match[str]) -> str:
+        value = environment.get(match[1])
+        if value is None:
+            missing.append(match[1])
+            return match[0]
+        in_credentials = 0 <= scheme_end < match.start() < host_start
+        return quote(value, safe="") if in_credentials else value
+
+    return _VARIABLE.sub(replace, text), missing
+
+
+def public(url: str) -> str:
+    """Return ``url`` fit for a log: scheme, host, port and path, never what may be a secret.
+
+    User information and query are left out, and so are ``key=value`` parts of the path, where some
+    cameras expect their password.
+    """
+    scheme, separator, rest = url.partition("://")
+    if not separator:
+        return url.partition("?")[0] if not url.startswith("test:") else url
+    # The last '@' of the whole: also a password that was not percent-encoded stays hidden.
+    _, at, rest = rest.rpartition("@")
+    authority, slash, path = rest.partition("/")
+    path = re.sub(r"=[^/&;?#]*", "=***", path.partition("?")[0].partition("#")[0])
+    shown = ("***@" if at else "") + authority.partition("?")[0] + slash + path
+    return f"{scheme}://{shown}" + ("?***" if "?" in url else "")
 
 
 class Camera(BaseModel):
@@ -27,7 +133,7 @@ class Camera(BaseModel):
     /dev/videoN, a file, or test: (a synthetic scene). ${NAME} is replaced from the environment."""
 
     fps: float | None = Field(default=None, gt=0, le=1000)
-    """Most frames per second that are published; all if not given."""
+    """Most frames per second that are published; all unless set."""
 
     width: int | None = Field(default=None, ge=16, le=MAX_SIDE_PIXELS)
     """Width to scale to, in pixels; with height only, it follows the aspect."""
@@ -57,16 +163,16 @@ class Camera(BaseModel):
     """When Kafka is slower than the camera: drop the oldest waiting frame (live cameras' default)
     or wait (files' default)."""
 
-    buffer_frames: int = Field(ge=1, le=1000)
+    buffer_frames: int = Field(default=4, ge=1, le=1000)
     """Encoded frames that wait for Kafka."""
 
-    open_timeout_seconds: float = Field(ge=0.2)
+    open_timeout_seconds: float = Field(default=10.0, ge=0.2)
     """How long opening may take, in seconds."""
 
-    first_frame_timeout_seconds: float = Field(ge=0.2)
+    first_frame_timeout_seconds: float = Field(default=10.0, ge=0.2)
     """How long the first frame may take, in seconds."""
 
-    stall_timeout_seconds: float = Field(ge=0.2)
+    stall_timeout_seconds: float = Field(default=10.0, ge=0.2)
     """How long the camera may stay silent between frames, in seconds."""
 
     options: dict[str, str] = {}
@@ -118,3 +224,53 @@ class Camera(BaseModel):
     def address(self) -> str:
         """The URL fit for a log."""
         return public(self.url.get_secret_value())
+
+
+_SHARD = re.compile(r"(\d{1,9})/(\d{1,9})", re.ASCII)
+
+
+@dataclass(frozen=True)
+class Shard:
+    """One part of a list of cameras.
+
+    Attributes:
+        index: Number of the part, from 0.
+        count: How many parts there are.
+    """
+
+    index: int
+    count: int
+
+    @classmethod
+    def parse(cls, text: str) -> "Shard":
+        """Read ``INDEX/COUNT``.
+
+        Raises:
+            ValueError: It is not that, or the index is not below the count.
+        """
+        match = _SHARD.fullmatch(text)
+        if match is None:
+            raise ValueError("expected INDEX/COUNT, for instance 0/2 for the first of two")
+        index, count = int(match[1]), int(match[2])
+        if index >= count:
+            raise ValueError(
+                f"there is no part {index} of {count}, parts are numbered from 0; where replicas "
+                "are the parts, their number and COUNT must be the same"
+            )
+        return cls(index, count)
+
+    def __str__(self) -> str:
+        return f"{self.index}/{self.count}"
+
+    def owns(self, camera: str) -> bool:
+        """Return whether this part carries the camera with this id."""
+        return self.count == 1 or shard_of(camera, self.count) == self.index
+
+
+def shard_of(camera: str, count: int) -> int:
+    """Return the number of the part, of ``count``, that carries a camera id."""
+    return max(range(count), key=lambda index: (_weight(camera, index), index))
+
+
+def _weight(camera: str, index: int) -> bytes:
+    return hashlib.blake2b(f"{index}/{camera}".encode(), digest_size=8).digest()

@@ -3,21 +3,17 @@
 For every camera, at rest: captured = published + dropped (all reasons) + in flight.
 """
 
-from typing import Literal
+from collections.abc import Sequence
+from typing import Literal, get_args
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 DropReason = Literal["fps_cap", "buffer_full", "too_large", "send_failed", "shutdown"]
-DROP_REASONS: tuple[DropReason, ...] = (
-    "fps_cap",
-    "buffer_full",
-    "too_large",
-    "send_failed",
-    "shutdown",
-)
 """Why a captured frame was not published: above the camera's frame cap; pushed out by a newer one
 while Kafka was slower; larger than a record may be; refused by or never acknowledged by Kafka; not
 acknowledged within the drain time of a shutdown."""
+
+DROP_REASONS: tuple[DropReason, ...] = get_args(DropReason)
 
 _KIB = 1024.0
 
@@ -30,92 +26,80 @@ class ProducerMetrics:
     """
 
     def __init__(self, registry: CollectorRegistry) -> None:
-        self.captured = Counter(
-            "seedstream_frames_captured_total", "Frames decoded.", ["camera"], registry=registry
+        def counter(name: str, text: str, *labels: str) -> Counter:
+            return Counter(name, text, labels, registry=registry)
+
+        def gauge(name: str, text: str, *labels: str) -> Gauge:
+            return Gauge(name, text, labels, registry=registry)
+
+        def histogram(name: str, text: str, buckets: Sequence[float]) -> Histogram:
+            return Histogram(name, text, buckets=buckets, registry=registry)
+
+        self.captured = counter("seedstream_frames_captured_total", "Frames decoded.", "camera")
+        self.published = counter(
+            "seedstream_frames_published_total", "Frames acknowledged by Kafka.", "camera"
         )
-        self.published = Counter(
-            "seedstream_frames_published_total",
-            "Frames acknowledged by Kafka.",
-            ["camera"],
-            registry=registry,
-        )
-        self.dropped = Counter(
+        self.dropped = counter(
             "seedstream_frames_dropped_total",
             "Frames captured and not published, by reason.",
-            ["camera", "reason"],
-            registry=registry,
+            *("camera", "reason"),
         )
-        self.in_flight = Gauge(
+        self.in_flight = gauge(
             "seedstream_frames_in_flight",
             "Frames captured and neither published nor dropped yet.",
-            ["camera"],
-            registry=registry,
+            "camera",
         )
-        self.decode_errors = Counter(
+        self.decode_errors = counter(
             "seedstream_decode_errors_total",
             "Packets that did not decode (they are no captured frames).",
-            ["camera"],
-            registry=registry,
+            "camera",
         )
-        self.up = Gauge(
+        self.up = gauge(
             "seedstream_camera_up",
             "1 while frames of the camera arrive, else 0; absent after the end of a file.",
-            ["camera"],
-            registry=registry,
+            "camera",
         )
-        self.fps_target = Gauge(
+        self.fps_target = gauge(
             "seedstream_camera_fps_target",
             "Most frames per second that the settings let be published; absent without a cap.",
-            ["camera"],
-            registry=registry,
+            "camera",
         )
-        self.reconnects = Counter(
+        self.reconnects = counter(
             "seedstream_camera_reconnects_total",
             "Connections to the camera begun after one that failed or was lost.",
-            ["camera"],
-            registry=registry,
+            "camera",
         )
-        self.abandoned = Counter(
+        self.abandoned = counter(
             "seedstream_camera_threads_abandoned_total",
             "Decoding threads given up by the watchdog because they hung.",
-            ["camera"],
-            registry=registry,
+            "camera",
         )
-        self.hung = Gauge(
-            "seedstream_camera_threads_hung",
-            "Decoding threads given up that still hang.",
-            registry=registry,
+        self.hung = gauge(
+            "seedstream_camera_threads_hung", "Decoding threads given up that still hang."
         )
-        self.frame_bytes = Histogram(
+        self.frame_bytes = histogram(
             "seedstream_frame_bytes",
             "Size of the encoded frames, all cameras.",
-            buckets=[size * _KIB for size in (8, 16, 32, 64, 128, 256, 512, 1024, 4096, 16384)],
-            registry=registry,
+            [size * _KIB for size in (8, 16, 32, 64, 128, 256, 512, 1024, 4096, 16384)],
         )
-        self.publish_seconds = Histogram(
+        self.publish_seconds = histogram(
             "seedstream_publish_seconds",
             "From capture to Kafka's acknowledgement, all cameras, in seconds.",
-            buckets=[0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30],
-            registry=registry,
+            [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30],
         )
-        self.sends_in_flight = Gauge(
-            "seedstream_sends_in_flight", "Records given to the Kafka client.", registry=registry
+        self.sends_in_flight = gauge(
+            "seedstream_sends_in_flight", "Records given to the Kafka client."
         )
-        self.sends_in_flight_bytes = Gauge(
-            "seedstream_sends_in_flight_bytes",
-            "Bytes of the records given to the Kafka client.",
-            registry=registry,
+        self.sends_in_flight_bytes = gauge(
+            "seedstream_sends_in_flight_bytes", "Bytes of the records given to the Kafka client."
         )
-        self.kafka_restarts = Counter(
+        self.kafka_restarts = counter(
             "seedstream_kafka_client_restarts_total",
             "Kafka clients replaced after an error from which they do not recover.",
-            registry=registry,
         )
-
-        self.shards = Gauge(
+        self.shards = gauge(
             "seedstream_producer_shards",
             "Producers that share the cameras, by this one's settings.",
-            registry=registry,
         )
 
     def add_camera(self, camera: str, fps_target: float | None = None) -> None:

@@ -21,6 +21,7 @@ class Outbox:
         self._buffers: dict[str, deque[Frame]] = {}
         self._turns: deque[str] = deque()
         self._closed = False
+        self._refused = 0
 
     def put(self, frame: Frame, capacity: int, *, wait: bool) -> bool:
         """Add a frame, which must count as captured already.
@@ -33,7 +34,7 @@ class Outbox:
         Returns:
             Whether the frame was taken; it is not once the outbox is closed, and counts as dropped.
         """
-        dropped: list[tuple[Frame, DropReason]] = []
+        pushed_out = []
         with self._changed:
             buffer = self._buffers.setdefault(frame.camera, deque())
             while wait and len(buffer) >= capacity and not self._closed:
@@ -41,21 +42,30 @@ class Outbox:
             taken = not self._closed
             if taken:
                 while len(buffer) >= capacity:
-                    dropped.append((buffer.popleft(), "buffer_full"))
+                    pushed_out.append(buffer.popleft())
                 buffer.append(frame)
                 if len(buffer) == 1 and frame.camera not in self._turns:
                     self._turns.append(frame.camera)
                 self._changed.notify_all()
-            else:
-                dropped.append((frame, "shutdown"))
-        for lost, reason in dropped:
-            self._on_drop(lost, reason)
+        for lost in pushed_out:
+            self._on_drop(lost, "buffer_full")
+        if not taken:
+            self.refuse(frame)
         return taken
 
-    def take(self, timeout_seconds: float) -> Frame | None:
-        """Remove the next camera's oldest frame; None if there is none within the timeout."""
+    def refuse(self, frame: Frame) -> None:
+        """Drop a frame that came too late for the shutdown."""
         with self._changed:
-            self._changed.wait_for(lambda: bool(self._turns), timeout_seconds)
+            self._refused += 1
+        self._on_drop(frame, "shutdown")
+
+    def take(self, timeout_seconds: float) -> Frame | None:
+        """Remove the next camera's oldest frame; None if there is none within the timeout.
+
+        Once the outbox is closed nothing is waited for.
+        """
+        with self._changed:
+            self._changed.wait_for(lambda: self._turns or self._closed, timeout_seconds)
             if not self._turns:
                 return None
             camera = self._turns.popleft()
@@ -73,14 +83,15 @@ class Outbox:
             self._changed.notify_all()
 
     def discard(self) -> int:
-        """Drop all frames inside as victims of the shutdown; return how many there were."""
+        """Drop all frames inside; return how many the shutdown has cost, refused ones included."""
         with self._changed:
+            refused = self._refused
             lost = [frame for buffer in self._buffers.values() for frame in buffer]
             self._buffers.clear()
             self._turns.clear()
         for frame in lost:
             self._on_drop(frame, "shutdown")
-        return len(lost)
+        return len(lost) + refused
 
     @property
     def empty(self) -> bool:

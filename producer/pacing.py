@@ -1,7 +1,18 @@
-"""When to keep a frame, when to show it and when to try again: pure functions of time.
+"""When to keep a frame, when it was captured, when it is due and when to try again.
 
-No clock is read here; every time comes in as an argument, in seconds.
+Pure functions of time: no clock is read here, every time comes in as an argument, in seconds.
 """
+
+_RISE = 1e-3
+"""How fast an anchor rises, in seconds per second: faster than the clocks of cameras go wrong
+(1e-4), and so slowly that after eight minutes a backlog of two seconds still counts as one and a
+half."""
+
+_FARTHEST_BEHIND_SECONDS = 10.0
+"""A live stream that seems farther behind does not have a backlog, but wrong time stamps."""
+
+_RESTARTS = 3
+"""Anchors that may turn out wrong in that way before a stream's time stamps are not used at all."""
 
 
 class FrameCap:
@@ -61,6 +72,72 @@ class MediaClock:
         return time
 
 
+class ArrivalAnchor:
+    """Tells how long ago the frames of a live stream were captured.
+
+    How long a frame travels is unknown, but not how much longer than another one of its stream: the
+    frame with the smallest difference between arrival and time stamp is the anchor, taken as
+    captured when it arrived, and what another's difference exceeds it by is that frame's age. So
+    a backlog in the camera, the network or the decoder shows, and a constant delay does not. The
+    anchor rises slowly, since two clocks never run alike.
+
+    A frame whose time stamp says nothing (none, no later than the one before, far behind) was
+    captured when it arrived, and the anchor is sought anew.
+    """
+
+    def __init__(self) -> None:
+        self._stamp: float | None = None
+        self._arrived = 0.0
+        self._captured = 0.0
+        self._anchor = 0.0
+        self._restarts = 0
+
+    def age_seconds(self, stamp_seconds: float | None, arrived_seconds: float) -> float:
+        """Return the age of the frame that arrives now; arrival less age never descends.
+
+        Args:
+            stamp_seconds: The frame's time stamp, None where it has none.
+            arrived_seconds: Monotonic time of its arrival.
+        """
+        if self._restarts >= _RESTARTS:
+            return 0.0
+        captured = arrived_seconds
+        if stamp_seconds is not None:
+            offset = arrived_seconds - stamp_seconds
+            if self._stamp is None or stamp_seconds <= self._stamp:
+                self._anchor = offset
+            else:
+                risen = self._anchor + _RISE * (arrived_seconds - self._arrived)
+                self._anchor = min(offset, risen)
+            if offset - self._anchor > _FARTHEST_BEHIND_SECONDS:
+                self._anchor = offset
+                self._restarts += 1
+            captured = min(max(stamp_seconds + self._anchor, self._captured), arrived_seconds)
+        self._stamp, self._arrived, self._captured = stamp_seconds, arrived_seconds, captured
+        return arrived_seconds - captured
+
+
+class CaptureClock:
+    """Turns ages into times of the wall clock, which may be set while a session lasts."""
+
+    def __init__(self) -> None:
+        self._latest = 0.0
+
+    def time(self, age_seconds: float, wall_seconds: float) -> float:
+        """Return when a frame was captured: never in the future, nor before the frame before it.
+
+        Args:
+            age_seconds: How long ago that was, at least 0.
+            wall_seconds: The time now. Where it lies before the last frame the clock was set back,
+                and the times go back with it.
+        """
+        captured = wall_seconds - age_seconds
+        if captured < self._latest <= wall_seconds:
+            captured = self._latest
+        self._latest = captured
+        return captured
+
+
 class Schedule:
     """Real-time pacing of a file: when each frame is due.
 
@@ -86,6 +163,10 @@ class Schedule:
         if wait > self._longest:
             self._anchor -= wait - self._longest
         return min(max(wait, 0.0), self._longest)
+
+    def late_seconds(self, media_seconds: float, now_seconds: float) -> float:
+        """Return for how long the frame of ``media_seconds`` has been due at ``now_seconds``."""
+        return max(now_seconds - media_seconds - (self._anchor or 0.0), 0.0)
 
 
 def backoff_seconds(failures: int, initial: float, ceiling: float, draw: float) -> float:

@@ -9,16 +9,63 @@ from contract.errors import ConfigurationError, UnavailableError
 from contract.frame import Frame, encode_frame
 from producer.metrics import DropReason, ProducerMetrics
 from producer.outbox import Outbox
-from producer.record_limit import RecordLimit
+from producer.runner import Clock
 from producer.sender import Failure, Sender
 from producer.settings import ProducerSettings
-from producer.watch import Clock
 
 log = getLogger("seedstream.producer.publisher")
 
 _TICK_SECONDS = 0.1
 _OVERHEAD_BYTES = 1024
 """What headers and framing add to a record, at most."""
+
+_HANDOVER_SECONDS = 1.0
+"""How long the thread may take to notice the end, unless it is held up inside the client."""
+
+
+class RecordLimit:
+    """The largest record that is worth sending, for this process's life.
+
+    Args:
+        topic: Kafka topic that records go to.
+        max_record_bytes: Limit of the settings, in bytes.
+    """
+
+    def __init__(self, topic: str, max_record_bytes: int) -> None:
+        self._topic = topic
+        self._largest = max_record_bytes
+        self._why = f"max_record_bytes = {max_record_bytes}"
+        self._warned: set[str] = set()
+
+    def fits(self, size: int) -> bool:
+        """Return whether a record of ``size`` bytes may be sent."""
+        return size <= self._largest
+
+    def lower(self, camera: str, size: int) -> None:
+        """Note that a broker refused a record of ``size`` bytes of ``camera`` as too large."""
+        self._largest = min(self._largest, size - 1)
+        self._why = f"what Kafka accepts for topic '{self._topic}' (max.message.bytes)"
+        self._warned = {camera}
+        log.warning(
+            "camera %s: Kafka refuses a record of %d bytes as too large; from now on frames of "
+            "this size are dropped unsent: raise max.message.bytes of topic '%s' to "
+            "PRODUCER_MAX_RECORD_BYTES, or make the frames smaller (max_side, quality)",
+            camera,
+            size,
+            self._topic,
+        )
+
+    def report(self, camera: str, size: int) -> None:
+        """Log a frame that is dropped unsent, the first of each camera only: metrics count all."""
+        if camera in self._warned:
+            return
+        self._warned.add(camera)
+        log.warning(
+            "camera %s: a frame of %d bytes exceeds %s; such frames are dropped",
+            camera,
+            size,
+            self._why,
+        )
 
 
 class _Send:
@@ -36,10 +83,11 @@ class _Send:
 class Publisher:
     """Takes frames from the outbox and sends them, a bounded number and amount at a time.
 
-    Every frame is settled exactly once: published or dropped with a reason. A fatal error of the
-    client replaces it and sends again what was under way, in order, each frame once at most. One
-    record that a broker finds too large ends the client as well; that is not held against the
-    other frames or the client, and records of that size are not sent any more.
+    Every frame is settled exactly once: published if Kafka acknowledged it, through whichever
+    client, else dropped with a reason. A fatal error of the client replaces it and sends again what
+    was under way, in order, each frame once at most. One record that a broker finds too large ends
+    the client as well; that is not held against the other frames or the client, and records of that
+    size are not sent any more.
 
     Args:
         settings: Bounds and timeouts.
@@ -47,6 +95,8 @@ class Publisher:
         connect: Makes a sender; called again after a fatal error.
         metrics: Where the outcome is counted.
         clock: Monotonic clock.
+        restarts: Replacements of the client without a frame getting through before Kafka is given
+            up.
     """
 
     def __init__(
@@ -56,27 +106,31 @@ class Publisher:
         connect: Callable[[], Sender],
         metrics: ProducerMetrics,
         clock: Clock,
+        restarts: int = 5,
     ) -> None:
         self._settings = settings
         self._outbox = outbox
         self._connect = connect
         self._metrics = metrics
         self._clock = clock
+        self._most_restarts = restarts
         self._settled = threading.Condition()
-        self._under_way: dict[int, _Send] = {}
+        self._under_way: dict[_Send, None] = {}  # in the order of sending
         self._bytes = 0
-        self._client = 0  # number of the client; answers of earlier ones are void
+        self._client = 0  # number of the client; failures of earlier ones are void
         self._broken: str | None = None
         self._oversized = False  # a too large record is what broke the client
         self._limit = RecordLimit(settings.topic, settings.max_record_bytes)
         self._refused: str | None = None
         self._restarts = 0
-        self._failing = False
         self._ended = False
-        self._last_progress = clock()
+        # When Kafka last acknowledged a frame, moved on by every time in which it was not asked to.
+        self._last_progress = self._idle_since = clock()
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="publisher", daemon=True)
         self._sender: Sender | None = None
+        metrics.sends_in_flight.set_function(lambda: len(self._under_way))
+        metrics.sends_in_flight_bytes.set_function(lambda: self._bytes)
         self.heartbeat = clock()
         """When the thread last turned, in seconds of the monotonic clock."""
         self.error: UnavailableError | ConfigurationError | None = None
@@ -85,38 +139,40 @@ class Publisher:
     def start(self, sender: Sender) -> None:
         """Begin to publish through ``sender``."""
         self._sender = sender
-        self._last_progress = self._clock()
+        self._last_progress = self._idle_since = self._clock()
         self._thread.start()
 
     def stop(self, timeout_seconds: float) -> bool:
-        """Publish what is in the outbox, at most for ``timeout_seconds``, and end.
+        """Publish what is in the outbox, at most for about ``timeout_seconds``, and end.
 
-        Frames that are then not acknowledged count as dropped by the shutdown.
+        Frames that are not acknowledged by then, when the client is closed, count as dropped by the
+        shutdown.
 
         Returns:
-            Whether all of them were acknowledged.
+            Whether the shutdown has cost no frame.
         """
         deadline = self._clock() + timeout_seconds
-        self._outbox.close()
         self._stopping.set()
+        self._outbox.close()
         self._thread.join(timeout_seconds)
         with self._settled:
             self._settled.wait_for(
                 lambda: not self._under_way or self.error is not None,
                 max(0.0, deadline - self._clock()),
             )
-            left = list(self._under_way)
             self._ended = True
-        for number in left:
-            self._settle(number, "shutdown" if self.error is None else "send_failed")
-        lost = self._outbox.discard() + len(left)
         if self._sender is not None:
-            self._sender.close(0.0 if lost else 1.0)
-        return lost == 0
+            self._sender.close(0.0 if self._under_way else 1.0)  # the last answers come with it
+        self._thread.join(_HANDOVER_SECONDS)
+        reason: DropReason = "shutdown" if self.error is None else "send_failed"
+        with self._settled:
+            left = list(self._under_way)
+        lost = sum(self._settle(send, reason) for send in left)
+        return lost + self._outbox.discard() == 0
 
     def _run(self) -> None:
         try:
-            while not (self._stopping.is_set() and self._outbox.empty):
+            while not (self._ended or (self._stopping.is_set() and self._outbox.empty)):
                 self._turn()
         except (UnavailableError, ConfigurationError) as error:
             self.error = error
@@ -152,7 +208,7 @@ class Publisher:
             return self._settled.wait_for(
                 lambda: (
                     len(self._under_way) < settings.sends_in_flight
-                    and (self._bytes < settings.sends_in_flight_bytes or not self._under_way)
+                    and self._bytes < settings.sends_in_flight_bytes
                     and self._broken is None
                 ),
                 timeout_seconds,
@@ -165,52 +221,48 @@ class Publisher:
             self._metrics.drop(frame.camera, "too_large")
             return
         self._metrics.frame_bytes.observe(len(frame.data))
-        number = id(send)
         with self._settled:
             ended = self._ended
             if not ended:
-                if not self._under_way and not self._failing:
-                    self._last_progress = self._clock()
-                self._under_way[number] = send
+                if not self._under_way:
+                    self._last_progress += self._clock() - self._idle_since
+                self._under_way[send] = None
                 self._bytes += send.size
         if ended:
-            self._metrics.drop(frame.camera, "shutdown")
+            self._outbox.refuse(frame)
             return
-        self._update_gauges()
-        self._offer(number, send)
+        self._offer(send)
 
-    def _offer(self, number: int, send: _Send) -> None:
-        """Offer a record to the client until it is taken or Kafka is given up."""
+    def _offer(self, send: _Send) -> None:
+        """Offer a record to the client until it is taken, Kafka is given up or the end comes."""
         client = self._client
 
         def on_done(failure: Failure | None, text: str) -> None:
-            if client == self._client:
-                self._on_done(client, number, send, failure, text)
+            if failure is None:
+                self._on_acknowledged(send)
+            elif client == self._client and not self._ended:
+                self._on_failed(client, send, failure, text)
 
         assert self._sender is not None
-        while not self._sender.send(*send.record, on_done):
+        while not self._ended and not self._sender.send(*send.record, on_done):
             self.heartbeat = self._clock()
             self._check()
             if client != self._client:
                 return  # the client was replaced, and this record sent again with the others
 
-    def _on_done(
-        self, client: int, number: int, send: _Send, failure: Failure | None, text: str
-    ) -> None:
-        if failure is None:
-            with self._settled:
-                self._last_progress = self._clock()
-                self._failing = False
-                self._restarts = 0
-            self._settle(number, None)
-            return
-        self._failing = failure == "timeout"
+    def _on_acknowledged(self, send: _Send) -> None:
+        with self._settled:
+            self._last_progress = self._clock()
+            self._restarts = 0
+        self._settle(send, None)
+
+    def _on_failed(self, client: int, send: _Send, failure: Failure, text: str) -> None:
         if failure == "refused":
             self._refused = text
         if failure in ("too_large", "fatal") and self._ends_client(client, send, failure, text):
             return
         log.warning("camera %s: a frame was not sent: %s", send.frame.camera, text)
-        self._settle(number, "too_large" if failure == "too_large" else "send_failed")
+        self._settle(send, "too_large" if failure == "too_large" else "send_failed")
 
     def _ends_client(self, client: int, send: _Send, failure: Failure, text: str) -> bool:
         """Note that the client has ended; return whether the next one sends ``send`` again.
@@ -231,7 +283,7 @@ class Publisher:
     def _replace(self, reason: str) -> None:
         """Replace the client and send again what is not settled, in order."""
         if not self._oversized:
-            if self._restarts >= self._settings.client_restarts:
+            if self._restarts >= self._most_restarts:
                 raise UnavailableError(
                     f"the Kafka client failed {self._restarts + 1} times without a frame getting "
                     f"through: {reason}"
@@ -249,35 +301,33 @@ class Publisher:
     def _send_again(self) -> None:
         """Give the new client what is not settled, in order."""
         with self._settled:
-            again = list(self._under_way.items())
-            for _, send in again:
+            again = list(self._under_way)
+            for send in again:
                 send.resent = send.resent or not self._oversized
             self._broken, self._oversized = None, False
             client = self._client
-        for number, send in again:
+        for send in again:
             if client != self._client:
                 return  # replaced once more meanwhile, which sent the rest
-            if self._limit.fits(send.size):
-                self._offer(number, send)
-            else:
-                self._settle(number, "too_large")
+            if not self._limit.fits(send.size):
+                self._settle(send, "too_large")
+            elif send in self._under_way:  # else the client before has got it through after all
+                self._offer(send)
 
-    def _settle(self, number: int, reason: DropReason | None) -> None:
+    def _settle(self, send: _Send, reason: DropReason | None) -> bool:
+        """Count a frame as published (no reason) or dropped; return False if it is settled."""
         with self._settled:
-            send = self._under_way.pop(number, None)
-            if send is None:
-                return
+            if send not in self._under_way:
+                return False
+            del self._under_way[send]
             self._bytes -= send.size
+            if not self._under_way:
+                self._idle_since = self._clock()
             self._settled.notify_all()
-        self._update_gauges()
         if reason is not None:
             self._metrics.drop(send.frame.camera, reason)
-            return
+            return True
         self._metrics.publish(send.frame.camera)
         age = datetime.now(UTC) - send.frame.captured_at
         self._metrics.publish_seconds.observe(max(age.total_seconds(), 0.0))
-
-    def _update_gauges(self) -> None:
-        with self._settled:
-            self._metrics.sends_in_flight.set(len(self._under_way))
-            self._metrics.sends_in_flight_bytes.set(self._bytes)
+        return True

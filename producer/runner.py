@@ -1,9 +1,14 @@
-"""One camera's life: open, read, pace, encode, hand over; lose, wait, open again."""
+"""One camera's life: open, read, pace, encode, hand over; lose, wait, open again.
+
+Its thread holds a lease on the camera, which the watchdog revokes when it hangs.
+"""
 
 import random
 import threading
+import time
 from collections.abc import Callable
 from contextlib import closing, suppress
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from logging import getLogger
 from typing import Literal
@@ -13,14 +18,23 @@ from producer.cameras import Camera
 from producer.encoding import PictureEncoder
 from producer.metrics import ProducerMetrics
 from producer.outbox import Outbox
-from producer.pacing import FrameCap, MediaClock, Schedule, backoff_seconds
-from producer.settings import ProducerSettings
+from producer.pacing import (
+    ArrivalAnchor,
+    CaptureClock,
+    FrameCap,
+    MediaClock,
+    Schedule,
+    backoff_seconds,
+)
 from producer.sources import Picture, Source, SourceError, open_source
-from producer.watch import AbandonedError, Clock, Watch
 
 log = getLogger("seedstream.producer.camera")
 
+Phase = Literal["wait", "open", "first frame", "next frame", "deliver", "close"]
 State = Literal["running", "done", "failed"]
+Clock = Callable[[], float]
+"""Monotonic time in seconds."""
+
 OpenSource = Callable[[Camera, Callable[[], None]], Source]
 
 _GRACE_SECONDS = 1.0
@@ -29,47 +43,131 @@ _GRACE_SECONDS = 1.0
 _CLOSE_SECONDS = 5.0
 """How long FFmpeg may take to say goodbye."""
 
+_FILE_ATTEMPTS = 3
+"""How often a file that cannot be read is tried before its camera counts as failed."""
 
-class _Enough(Exception):  # noqa: N818 - no error: the wanted number of frames is reached
-    """The camera has given all the frames that were asked for."""
+_FIRST_BACKOFF_SECONDS, _LONGEST_BACKOFF_SECONDS = 0.5, 30.0
+"""Upper bounds of the random wait before a lost camera is opened again: the first, and of all."""
+
+
+def _backoff(failures: int) -> float:
+    return backoff_seconds(
+        failures, _FIRST_BACKOFF_SECONDS, _LONGEST_BACKOFF_SECONDS, random.random()
+    )
+
+
+class LeaseRevokedError(Exception):
+    """The watchdog has given this thread up: it must end and touch nothing."""
+
+
+class Lease:
+    """One thread's right to a camera, for as long as each phase of its work keeps to its limit.
+
+    The thread renews it with ``enter``; the watchdog calls ``overdue``. Exactly one wins: a thread
+    that was given up gets ``LeaseRevokedError`` from its next ``enter``, so what it does after an
+    ``enter`` that returned is never done twice.
+
+    Args:
+        clock: Monotonic clock.
+    """
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._phase: Phase = "wait"
+        self._deadline: float | None = None
+        self._revoked = False
+
+    def enter(self, phase: Phase, limit_seconds: float | None = None) -> None:
+        """Begin ``phase``, which may last ``limit_seconds``, None for any time.
+
+        Raises:
+            LeaseRevokedError: The thread has been given up.
+        """
+        deadline = None if limit_seconds is None else self._clock() + limit_seconds
+        with self._lock:
+            if self._revoked:
+                raise LeaseRevokedError
+            self._phase, self._deadline = phase, deadline
+
+    def overdue(self) -> Phase | None:
+        """Give the thread up if its phase lasts too long; return that phase, else None."""
+        with self._lock:
+            if self._revoked or self._deadline is None or self._clock() < self._deadline:
+                return None
+            self._revoked = True
+            return self._phase
+
+    def revoke(self) -> None:
+        """Give the thread up whatever it does, unless it is delivering a frame."""
+        with self._lock:
+            if self._phase != "deliver":
+                self._revoked = True
+
+    @property
+    def revoked(self) -> bool:
+        """Whether the thread has been given up."""
+        with self._lock:
+            return self._revoked
+
+
+@dataclass
+class _Session:
+    """One connection: its id, its clocks, and how many frames it has given."""
+
+    id: str
+    cap: FrameCap
+    media: MediaClock
+    schedule: Schedule = field(default_factory=Schedule)
+    anchor: ArrivalAnchor = field(default_factory=ArrivalAnchor)
+    capture: CaptureClock = field(default_factory=CaptureClock)
+    frames: int = 0
 
 
 class CameraRunner:
     """Reads one camera in a thread of its own until it is done, stopped or given up.
 
-    State is changed only by the thread whose watch is not abandoned, so a hung thread that comes
-    back after its replacement changes nothing.
+    State is changed only by the thread whose lease holds, so a hung thread that comes back after
+    its replacement changes nothing. What the end of a stream means is decided before the stream is
+    closed: closing may hang, and must not cost what is known by then.
 
     Args:
         camera: Which one.
-        settings: Backoff and limits.
         outbox: Where frames go.
         metrics: Where they are counted.
         clock: Monotonic clock.
         stop: Set when the process ends.
+        max_frames: Decoded frames after which the camera is done; None for no end.
+        backoff: Returns how long to wait before the next attempt, in seconds, after a number of
+            failures in a row.
         open_source: Opens sources.
+        wall_clock: Seconds since 1970, for the times of capture.
     """
 
     def __init__(
         self,
         camera: Camera,
-        settings: ProducerSettings,
         outbox: Outbox,
         metrics: ProducerMetrics,
         clock: Clock,
         stop: threading.Event,
+        max_frames: int | None = None,
+        backoff: Callable[[int], float] = _backoff,
         open_source: OpenSource = open_source,
+        wall_clock: Clock = time.time,
     ) -> None:
         self.camera = camera
         self.state: State = "running"
         self.attempted = False
         """Whether it has been tried to open the camera at least once."""
-        self._settings = settings
         self._outbox = outbox
         self._metrics = metrics
         self._clock = clock
         self._stop = stop
+        self._max_frames = max_frames
+        self._backoff = backoff
         self._open_source = open_source
+        self._wall_clock = wall_clock
         self._encoder = PictureEncoder(camera)
         self._captured = 0
         self._failures = 0
@@ -77,15 +175,15 @@ class CameraRunner:
         self._began: float | None = None
         metrics.add_camera(camera.id, camera.fps)
 
-    def run(self, watch: Watch) -> None:
+    def run(self, lease: Lease) -> None:
         """Read the camera; the target of its thread."""
         try:
             while self.state == "running" and not self._stop.is_set():
-                watch.enter("wait")
-                if self._failures and self._stop.wait(self._backoff()):
+                lease.enter("wait")
+                if self._failures and self._stop.wait(self._backoff(self._failures)):
                     return
-                self._attempt(watch)
-        except AbandonedError:
+                self._attempt(lease)
+        except LeaseRevokedError:
             log.info("camera %s: a thread that hung has come back and ends", self.camera.id)
 
     def lose(self, what: str) -> None:
@@ -94,10 +192,10 @@ class CameraRunner:
         self.attempted = True
         # A connection that held for a while was sound: begin with short waits again.
         began, self._began = self._began, None
-        if began is not None and self._clock() - began > self._settings.backoff_max_seconds:
+        if began is not None and self._clock() - began > _LONGEST_BACKOFF_SECONDS:
             self._failures = 0
         self._failures += 1
-        final = self.camera.kind == "file" and self._failures >= self._settings.file_attempts
+        final = self.camera.kind == "file" and self._failures >= _FILE_ATTEMPTS
         if final:
             self.state = "failed"
         log.warning(
@@ -108,34 +206,49 @@ class CameraRunner:
             "given up" if final else f"failure {self._failures}, trying again",
         )
 
-    def _backoff(self) -> float:
-        return backoff_seconds(
-            self._failures,
-            self._settings.backoff_initial_seconds,
-            self._settings.backoff_max_seconds,
-            random.random(),
-        )
-
-    def _attempt(self, watch: Watch) -> None:
+    def _attempt(self, lease: Lease) -> None:
         """Open the camera and read it to its end."""
         if self._failures:
             self._metrics.reconnects.labels(self.camera.id).inc()
         session = new_session(self._not_before_ms)
         self._not_before_ms = session_start_ms(session) + 1
+        lease.enter("open", self.camera.open_timeout_seconds + _GRACE_SECONDS)
         try:
-            count = self._session(watch, session)
+            source = self._open_source(self.camera, self._count_bad_packet)
         except SourceError as error:
-            watch.enter("wait")
+            lease.enter("wait")
             self.lose(str(error))
             return
-        except _Enough:
-            return
-        watch.enter("wait")
-        self._end(count)
+        try:
+            self._read_to_the_end(lease, session, source)
+        finally:
+            # Also after an error or when given up: a camera may allow only one connection.
+            with suppress(LeaseRevokedError):
+                lease.enter("close", _CLOSE_SECONDS)
+            source.close()
+
+    def _read_to_the_end(self, lease: Lease, id: str, source: Source) -> None:
+        lease.enter("first frame", self.camera.first_frame_timeout_seconds + _GRACE_SECONDS)
+        self.attempted = True
+        if self.camera.fps is not None:
+            # A slower camera cannot give what the cap allows.
+            target = min(self.camera.fps, source.fps)
+            self._metrics.fps_target.labels(self.camera.id).set(target)
+        session = _Session(id, FrameCap(self.camera.fps), MediaClock(source.fps))
+        try:
+            self._read(lease, session, source)
+        except SourceError as error:
+            lease.enter("wait")
+            self.lose(str(error))
+        else:
+            lease.enter("wait")
+            self._end(session.frames)
 
     def _end(self, count: int) -> None:
         """Decide what the end of the stream means."""
-        if self._stop.is_set():
+        if self._captured == self._max_frames:
+            self._finish("all frames that were asked for are read")
+        elif self._stop.is_set():
             self._metrics.up.labels(self.camera.id).set(0)
         elif self.camera.live:
             self.lose(f"the stream ended after {count} frames")
@@ -151,79 +264,67 @@ class CameraRunner:
         self.state = "done"
         log.info("camera %s: %s", self.camera.id, what)
 
-    def _session(self, watch: Watch, session: str) -> int:
-        """Read one connection to its end; return how many frames it gave."""
-        watch.enter("open", self.camera.open_timeout_seconds + _GRACE_SECONDS)
-        source = self._open_source(self.camera, self._count_bad_packet)
-        try:
-            watch.enter("first frame", self.camera.first_frame_timeout_seconds + _GRACE_SECONDS)
-            self.attempted = True
-            return self._read(watch, session, source)
-        finally:
-            # Also after an error or when given up: a camera may allow only one connection.
-            with suppress(AbandonedError):
-                watch.enter("close", _CLOSE_SECONDS)
-            source.close()
-
-    def _read(self, watch: Watch, session: str, source: Source) -> int:
-        cap, media, schedule = FrameCap(self.camera.fps), MediaClock(source.fps), Schedule()
-        if self.camera.fps is not None:
-            # A slower camera cannot give what the cap allows.
-            target = min(self.camera.fps, source.fps)
-            self._metrics.fps_target.labels(self.camera.id).set(target)
+    def _read(self, lease: Lease, session: _Session, source: Source) -> None:
+        """Read one connection to its end."""
         stall = self.camera.stall_timeout_seconds + _GRACE_SECONDS
-        sequence = 0
         with closing(source.pictures()) as pictures:
             for picture in pictures:
-                watch.enter("deliver")
-                if sequence == 0:
+                lease.enter("deliver")
+                if session.frames == 0:
                     self._connected(session)
-                time = media.time(picture.stamp_seconds)
-                if not self._await_turn(schedule, time):
+                if not self._take(picture, session):
                     break
-                keep = cap.admit(self._clock() if self.camera.live else time)
-                self._deliver(picture, session, sequence, keep)
-                sequence += 1
-                watch.enter("next frame", stall)
-        return sequence
+                session.frames += 1
+                if self._captured == self._max_frames:
+                    break  # still delivering: the watchdog cannot have the camera opened once more
+                lease.enter("next frame", stall)
 
-    def _connected(self, session: str) -> None:
+    def _connected(self, session: _Session) -> None:
         self._began = self._clock()
         self._metrics.up.labels(self.camera.id).set(1)
-        log.info("camera %s: %s: session %s", self.camera.id, self.camera.address, session)
+        log.info("camera %s: %s: session %s", self.camera.id, self.camera.address, session.id)
 
-    def _await_turn(self, schedule: Schedule, media_seconds: float) -> bool:
-        """Wait until a file's frame is due; return False if the process ends meanwhile."""
-        if self.camera.live or self.camera.pace == "fast":
-            return not self._stop.is_set()
-        return not self._stop.wait(schedule.wait_seconds(media_seconds, self._clock()))
+    def _take(self, picture: Picture, session: _Session) -> bool:
+        """Deliver a frame when it is due; return False if the process ends meanwhile."""
+        if self.camera.live:
+            now = self._clock()
+            age = session.anchor.age_seconds(picture.stamp_seconds, now)
+            keep = session.cap.admit(now)
+        else:
+            media, age = session.media.time(picture.stamp_seconds), 0.0
+            if self.camera.pace == "realtime":
+                self._stop.wait(session.schedule.wait_seconds(media, self._clock()))
+                age = session.schedule.late_seconds(media, self._clock())
+            keep = session.cap.admit(media)
+        if self._stop.is_set():
+            return False
+        captured = session.capture.time(age, self._wall_clock())
+        self._deliver(picture, session, datetime.fromtimestamp(captured, UTC), keep)
+        return True
 
-    def _deliver(self, picture: Picture, session: str, sequence: int, keep: bool) -> None:
+    def _deliver(
+        self, picture: Picture, session: _Session, captured_at: datetime, keep: bool
+    ) -> None:
         """Count a frame and hand it over, unless it is above the frame cap."""
-        captured_at = datetime.now(UTC)
         camera = self.camera.id
         if keep:
             data, width, height = self._encoder.encode(picture.image)
         self._metrics.capture(camera)
         self._captured += 1
-        if keep:
-            frame = Frame(
-                camera=camera,
-                session=session,
-                sequence=sequence,
-                captured_at=captured_at,
-                width=width,
-                height=height,
-                data=data,
-                content_type=self._encoder.content_type,
-            )
-            self._outbox.put(frame, self.camera.buffer_frames, wait=self.camera.waits)
-        else:
+        if not keep:
             self._metrics.drop(camera, "fps_cap")
-        if self._captured == self._settings.max_frames:
-            # Here, where the watchdog cannot interfere: nobody must open the camera once more.
-            self._finish("all frames that were asked for are read")
-            raise _Enough
+            return
+        frame = Frame(
+            camera=camera,
+            session=session.id,
+            sequence=session.frames,
+            captured_at=captured_at,
+            width=width,
+            height=height,
+            data=data,
+            content_type=self._encoder.content_type,
+        )
+        self._outbox.put(frame, self.camera.buffer_frames, wait=self.camera.waits)
 
     def _count_bad_packet(self) -> None:
         self._metrics.decode_errors.labels(self.camera.id).inc()

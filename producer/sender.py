@@ -8,22 +8,19 @@ from collections.abc import Callable
 from typing import Any, Literal, Protocol
 
 from kafka import KafkaProducer
-from kafka.errors import (
-    AuthorizationError,
-    IllegalStateError,
-    KafkaConfigurationError,
-    KafkaConnectionError,
-    KafkaError,
-    KafkaTimeoutError,
-    MessageSizeTooLargeError,
-    RecordListTooLargeError,
-    SaslAuthenticationFailedError,
-    UnsupportedSaslMechanismError,
-)
 
-from contract.errors import ConfigurationError, UnavailableError
+from contract.errors import UnavailableError
 from contract.frame import Header
 from producer.settings import ProducerSettings
+from servers.kafka import (
+    TOO_LARGE,
+    KafkaError,
+    KafkaTimeoutError,
+    Meaning,
+    failed,
+    meaning,
+    open_client,
+)
 
 Failure = Literal["too_large", "timeout", "fatal", "refused"]
 """What a failed send means: the record is too large; Kafka did not acknowledge it in time; the
@@ -34,8 +31,6 @@ OnDone = Callable[[Failure | None, str], None]
 
 _CONNECT_SLICE_SECONDS = 3.0
 _METADATA_SECONDS = 2.0
-_CLOSE_SECONDS = 5.0
-_REFUSED = (AuthorizationError, SaslAuthenticationFailedError, UnsupportedSaslMechanismError)
 
 
 class Sender(Protocol):
@@ -58,7 +53,7 @@ class Sender(Protocol):
 class KafkaSender:
     """An idempotent producer that waits for all in-sync replicas.
 
-    Frames are not compressed again, and each is a batch by itself unless settings say otherwise.
+    Frames are not compressed again, and each is a batch by itself.
 
     Args:
         settings: Connection, limits and timeouts.
@@ -70,32 +65,26 @@ class KafkaSender:
 
     def __init__(self, settings: ProducerSettings) -> None:
         self._topic = settings.topic
-        options = client_options(settings)
-        try:
-            self._client = KafkaProducer(**options)
-        except (*_REFUSED, KafkaConfigurationError, ValueError) as error:
-            raise _misconfigured(settings, error) from error
-        except KafkaError as error:
-            raise UnavailableError(_unreachable(settings, error)) from error
+        self._client = open_client(KafkaProducer, settings, **client_options(settings))
         try:
             self._client.partitions_for(settings.topic)
-        except _REFUSED as error:
-            self.close(0.0)
-            raise _misconfigured(settings, error) from error
         except KafkaError as error:
             self.close(0.0)
+            doing = f"which takes the right to write to topic {settings.topic!r}"
+            if meaning(error) is Meaning.REFUSED:
+                raise failed(error, settings, doing) from error
             raise UnavailableError(
-                f"Kafka at {settings.bootstrap_servers} answers, but gives no topic "
-                f"'{settings.topic}': {error}; create the topic, or check PRODUCER_TOPIC and rights"
+                f"Kafka at {settings.bootstrap_servers} answers, but has no topic "
+                f"{settings.topic!r}: {error}; create it, or check PRODUCER_TOPIC and rights"
             ) from error
 
     def send(self, key: bytes, value: bytes, headers: list[Header], on_done: OnDone) -> bool:
         """Hand one record over; see ``Sender.send``."""
         try:
             future = self._client.send(self._topic, key=key, value=value, headers=headers)
-        except KafkaTimeoutError:
-            return False
         except KafkaError as error:
+            if isinstance(error, KafkaTimeoutError):
+                return False
             on_done(classify(error), str(error))
             return True
         future.add_callback(lambda _metadata: on_done(None, ""))
@@ -145,47 +134,28 @@ def connect(
 def client_options(settings: ProducerSettings) -> dict[str, Any]:
     """Return the keyword arguments of ``KafkaProducer``."""
     slice_seconds = min(_CONNECT_SLICE_SECONDS, settings.kafka_timeout_seconds)
-    return settings.client_options() | {
+    return {
         "client_id": "seedstream-producer",
         "enable_idempotence": True,
         "acks": "all",
         "compression_type": None,
-        "batch_size": settings.batch_bytes,
-        "linger_ms": round(settings.linger_seconds * 1000),
+        "batch_size": 0,
+        "linger_ms": 0,
         "max_request_size": settings.max_record_bytes,
         "request_timeout_ms": round(settings.request_timeout_seconds * 1000),
         # Later than the publisher's own bound, which ends the process before a frame is lost here.
         "delivery_timeout_ms": round((settings.delivery_timeout_seconds + 5) * 1000),
         "max_block_ms": round(_METADATA_SECONDS * 1000),
         "bootstrap_timeout_ms": round(slice_seconds * 1000),
-        "reconnect_backoff_max_ms": 2000,
     }
 
 
 def classify(error: Exception) -> Failure:
     """Return what a failed send means for the publisher."""
-    if isinstance(error, MessageSizeTooLargeError | RecordListTooLargeError):
+    if isinstance(error, TOO_LARGE):
         return "too_large"
-    if isinstance(error, _REFUSED):
-        return "refused"
-    # A closed or failed client calls everything illegal; a connection that broke is tried again by
-    # the client itself until the delivery timeout.
-    retriable = isinstance(error, KafkaConnectionError) or getattr(error, "retriable", False)
-    if retriable and not isinstance(error, IllegalStateError):
-        return "timeout"
-    return "fatal"
+    # A connection that broke is tried again by the client itself until the delivery timeout.
+    return _FAILURES.get(meaning(error), "fatal")
 
 
-def _unreachable(settings: ProducerSettings, error: Exception) -> str:
-    return (
-        f"cannot reach Kafka at {settings.bootstrap_servers} ({settings.security_protocol}): "
-        f"{error}; start it, or set PRODUCER_BOOTSTRAP_SERVERS (--bootstrap-servers)"
-    )
-
-
-def _misconfigured(settings: ProducerSettings, error: Exception) -> ConfigurationError:
-    return ConfigurationError(
-        f"Kafka at {settings.bootstrap_servers} ({settings.security_protocol}) cannot be used as "
-        f"configured: {error!r}; check PRODUCER_SECURITY_PROTOCOL, the credentials, certificates "
-        f"and the right to write to topic '{settings.topic}'"
-    )
+_FAILURES: dict[Meaning, Failure] = {Meaning.REFUSED: "refused", Meaning.AWAY: "timeout"}

@@ -10,10 +10,10 @@ from typing import Any, NamedTuple, Protocol
 
 import av
 import av.error
+from av.format import Flags
 
 from contract.errors import ConfigurationError
-from producer.address import Kind
-from producer.cameras import Camera
+from producer.cameras import Camera, Kind
 from producer.scene import Scene
 
 DEFAULT_FPS = 25.0
@@ -117,6 +117,8 @@ class AvSource:
             self._container.close()
             raise SourceError("cannot open: there is no video stream in it")
         self._stream = self._container.streams.video[0]
+        # Of these FFmpeg counts the frames and multiplies by a rate that it assumes.
+        self._stamped = not self._container.format.flags & Flags.no_timestamps.value
         # One thread a camera: more cost latency in live streams, and cameras are parallel anyway.
         self._stream.codec_context.thread_count = 1
         rate = self._stream.average_rate or self._stream.guessed_rate
@@ -138,7 +140,8 @@ class AvSource:
                 if frames:
                     bad = 0
                 for frame in frames:
-                    yield Picture(frame, None if frame.pts is None else float(frame.time))
+                    stamped = self._stamped and frame.pts is not None
+                    yield Picture(frame, float(frame.time) if stamped else None)
         except av.error.FFmpegError as error:
             raise SourceError(f"lost: {_reason(error)}") from None
 

@@ -20,6 +20,13 @@ from pydantic_settings import BaseSettings
 from contract.settings import load_settings
 
 
+def given_flags(context: typer.Context, *names: str) -> list[str]:
+    """Return the flags of those parameters that the command line itself gives."""
+    flags = {parameter.name: parameter.opts[0] for parameter in context.command.params}
+    sources = {name: context.get_parameter_source(name) for name in names}
+    return [flags[n] for n, source in sources.items() if source and source.name == "COMMANDLINE"]
+
+
 def with_settings(
     kind: type[BaseSettings], *, positional: str | None = None
 ) -> Callable[[Callable[..., None]], Callable[..., None]]:

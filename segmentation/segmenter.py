@@ -6,16 +6,15 @@ The same composition runs in the worker, offline (`seedstream segment`) and in t
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Protocol
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from contract.artifact import Artifact
-from contract.mask import encode_mask
-from contract.result import Instance, ModelReference
+from contract.result import ModelReference
 from segmentation.cluster import Clusters, cluster
-from segmentation.engines.onnx import Predictions
+from segmentation.engines.base import Engine, Predictions
+from segmentation.instances import Instances, MapMask
 from segmentation.kernels import measure
 from segmentation.letterbox import Fit, Resize
 
@@ -26,22 +25,16 @@ Observe = Callable[[str, float], None]
 """Takes a stage, ``infer`` or ``cluster``, and its seconds."""
 
 
-class Engine(Protocol):
-    """What runs the network; see :class:`segmentation.engines.onnx.OnnxEngine`."""
+class Prepared(NamedTuple):
+    """Images as the network takes them.
 
-    @property
-    def artifact(self) -> Artifact:
-        """The model that it runs."""
-        ...
+    Attributes:
+        batch: uint8 (N, H, W, 3) RGB, in the model's size.
+        fits: How each image lies in it.
+    """
 
-    @property
-    def batch_sizes(self) -> tuple[int, ...]:
-        """Batch sizes, ascending; the last one is the largest that it takes."""
-        ...
-
-    def run(self, images: NDArray[np.uint8]) -> Predictions:
-        """Map uint8 (N, H, W, 3) to predictions."""
-        ...
+    batch: NDArray[np.uint8]
+    fits: list[Fit]
 
 
 class Segmenter:
@@ -86,10 +79,13 @@ class Segmenter:
         clusters = self._cluster(maps, maps[: self._artifact.n_sigma], one, one.astype(np.uint8))
         measure(clusters.instance_map, len(clusters.scores))
 
-    def segment(
-        self, images: Sequence[Image], observe: Observe | None = None
-    ) -> list[list[Instance]]:
-        """Find the instances of each image.
+    @property
+    def largest_batch(self) -> int:
+        """Most images that run through the network together."""
+        return self._engine.batch_sizes[-1]
+
+    def segment(self, images: Sequence[Image], observe: Observe | None = None) -> list[Instances]:
+        """Find the instances of each image: prepare, infer, describe.
 
         Args:
             images: uint8 (H, W, 3) RGB, of any sizes and any number: more than the engine's
@@ -103,27 +99,37 @@ class Segmenter:
         Raises:
             DeviceError: The accelerator failed.
         """
-        largest = self._engine.batch_sizes[-1]
-        found: list[list[Instance]] = []
-        for first in range(0, len(images), largest):
-            found += self._segment_batch(images[first : first + largest], observe)
+        found: list[Instances] = []
+        for first in range(0, len(images), self.largest_batch):
+            began = self._clock()
+            prepared = self.prepare(images[first : first + self.largest_batch])
+            predictions = self.infer(prepared)
+            inferred = self._clock()
+            found += self.describe(predictions, prepared.fits)
+            if observe is not None:
+                observe("infer", inferred - began)
+                observe("cluster", self._clock() - inferred)
         return found
 
-    def _segment_batch(
-        self, images: Sequence[Image], observe: Observe | None
-    ) -> list[list[Instance]]:
+    def prepare(self, images: Sequence[Image]) -> Prepared:
+        """Fit 1 to ``largest_batch`` images, uint8 (H, W, 3) RGB of any sizes, into one batch."""
         size = (self._artifact.height, self._artifact.width)
-        began = self._clock()
         fits = [Fit.of(image.shape[:2], size, self._resize) for image in images]
         batch = np.stack([fit.apply(image) for fit, image in zip(fits, images, strict=True)])
-        predictions = self._engine.run(batch)
-        inferred = self._clock()
+        return Prepared(batch, fits)
+
+    def infer(self, prepared: Prepared) -> Predictions:
+        """Run the network.
+
+        Raises:
+            DeviceError: The accelerator failed.
+        """
+        return self._engine.run(prepared.batch)
+
+    def describe(self, predictions: Predictions, fits: Sequence[Fit]) -> list[Instances]:
+        """Cluster the maps of a batch and describe each image's instances in its own pixels."""
         run = map if self._pool is None else self._pool.map
-        found = list(run(lambda i: self._instances(predictions, i, fits[i]), range(len(images))))
-        if observe is not None:
-            observe("infer", inferred - began)
-            observe("cluster", self._clock() - inferred)
-        return found
+        return list(run(lambda i: self._instances(predictions, i, fits[i]), range(len(fits))))
 
     def _cluster(
         self,
@@ -144,7 +150,7 @@ class Segmenter:
             n_classes=len(self._artifact.classes),
         )
 
-    def _instances(self, maps: Predictions, i: int, fit: Fit) -> list[Instance]:
+    def _instances(self, maps: Predictions, i: int, fit: Fit) -> Instances:
         clusters = self._cluster(
             maps.offset[i], maps.bandwidth[i], maps.seed[i], maps.class_index[i]
         )
@@ -156,7 +162,7 @@ class Segmenter:
 
 def describe(
     clusters: Clusters, keep: NDArray[np.bool_], fit: Fit, classes: Sequence[str]
-) -> list[Instance]:
+) -> Instances:
     """Describe instances in pixels of the captured frame.
 
     Args:
@@ -170,19 +176,20 @@ def describe(
     """
     instance_map = fit.restore(clusters.instance_map)
     table = measure(instance_map, len(clusters.scores))
-    instances: list[Instance] = []
-    for i in np.flatnonzero(keep & (table[:, 4] > 0)).tolist():
-        left, top, right, bottom, area, sum_x, sum_y = table[i].tolist()
-        crop = instance_map[top : bottom + 1, left : right + 1] == i + 1
-        instances.append(
-            Instance(
-                id=len(instances) + 1,
-                class_name=classes[clusters.classes[i]],
-                score=round(float(clusters.scores[i]), 4),
-                box=(left, top, right - left + 1, bottom - top + 1),
-                center=(round(sum_x / area, 2), round(sum_y / area, 2)),
-                area=area,
-                mask=encode_mask(crop, fit.frame_size, (left, top)),
+    kept = np.flatnonzero(keep & (table[:, 4] > 0))
+    left, top, right, bottom, area, sum_x, sum_y = table[kept].T
+    boxes = np.stack([left, top, right - left + 1, bottom - top + 1], axis=1)
+    return Instances.of(
+        fit.frame_size,
+        classes,
+        classes=clusters.classes[kept],
+        scores=clusters.scores[kept],
+        centers=np.stack([sum_x / area, sum_y / area], axis=1),
+        areas=area,
+        masks=[
+            MapMask(instance_map, number, (x, y, width, height))
+            for number, (x, y, width, height) in zip(
+                (kept + 1).tolist(), boxes.tolist(), strict=True
             )
-        )
-    return instances
+        ],
+    )

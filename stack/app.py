@@ -7,8 +7,8 @@ from pathlib import Path
 from rich.console import Console
 
 from contract.errors import UnavailableError
-from contract.kafka import DEAD_TOPIC, FRAMES_TOPIC
 from contract.process import EXIT_FAILED, EXIT_OK
+from contract.topics import DEAD_TOPIC, FRAMES_TOPIC
 from stack.broker_choice import BrokerKind, start_broker
 from stack.interrupts import EXIT_INTERRUPTED, interruptible
 from stack.launch import require_free

@@ -6,10 +6,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from kafka import KafkaAdminClient
-from kafka.errors import KafkaError, TopicAlreadyExistsError
 
 from contract.errors import UnavailableError
-from contract.kafka import MAX_RECORD_BYTES
+from contract.topics import MAX_RECORD_BYTES
+from servers.kafka import KafkaConnection, KafkaError, TopicAlreadyExistsError, failed, open_client
 from stack.child_process import ChildProcess
 
 START_SECONDS = 60.0
@@ -73,21 +73,21 @@ def admin_client(bootstrap_servers: str, timeout_seconds: float) -> Iterator[Kaf
     """Connect an admin client; it is closed at the end.
 
     Raises:
+        ConfigurationError: A request was refused.
         UnavailableError: Nothing answers there within ``timeout_seconds``, or a request failed.
     """
-    timeout_ms = int(timeout_seconds * 1000)
-    try:
-        client = KafkaAdminClient(
-            bootstrap_servers=bootstrap_servers.split(","),
-            bootstrap_timeout_ms=timeout_ms,
-            request_timeout_ms=timeout_ms,
-        )
-        with contextlib.closing(client):
+    connection = KafkaConnection(bootstrap_servers=bootstrap_servers)
+    client = open_client(
+        KafkaAdminClient,
+        connection,
+        timeout_seconds=timeout_seconds,
+        request_timeout_ms=int(timeout_seconds * 1000),
+    )
+    with contextlib.closing(client):
+        try:
             yield client
-    except KafkaError as error:
-        raise UnavailableError(
-            f"Kafka at {bootstrap_servers} does not do what was asked: {error}"
-        ) from error
+        except KafkaError as error:
+            raise failed(error, connection, "asking for a change or a list of topics") from error
 
 
 def create_topic(

@@ -13,13 +13,13 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-import redis
 from kafka import KafkaConsumer, TopicPartition
 
 from contract.errors import InvalidMessageError, UnavailableError
 from contract.frame import Frame, decode_frame
-from contract.kafka import MAX_RECORD_BYTES
 from contract.result import DOCUMENT_FIELD, Result, decode_result, results_key
+from contract.topics import MAX_RECORD_BYTES
+from servers.redis import Client
 from stack.samples import Samples
 
 EXAMPLES = 3
@@ -272,7 +272,7 @@ def published_frames(records: Iterable[Any]) -> tuple[dict[str, list[FrameId]], 
     return frames, invalid
 
 
-def read_results(client: "redis.Redis", camera: str) -> list[Result]:
+def read_results(client: Client, camera: str) -> list[Result]:
     """Return the results of a camera in the order of the stream."""
     entries: Any = client.xrange(results_key(camera))
     return [decode_result(fields[DOCUMENT_FIELD.encode()]) for _, fields in entries]

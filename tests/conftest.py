@@ -13,6 +13,7 @@ from stack.child_process import log_tail
 from stack.jars import missing_programs
 from stack.kafka_server import start_kafka
 from stack.redis_server import RedisServer, start_redis
+from tests.redis_cluster import RedisCluster, running_cluster
 
 REQUIRE_ALL = "SEEDSTREAM_REQUIRE_ALL"
 """Set in CI, where everything is there: a skipped test then counts as a failed one."""
@@ -65,6 +66,13 @@ def redis_server() -> Iterator[RedisServer]:
     """A real Redis-compatible server: ``.url``."""
     with start_redis() as server:
         yield server
+
+
+@pytest.fixture(scope="session")
+def redis_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisCluster]:
+    """A real Redis Cluster of three nodes: ``.url``."""
+    with running_cluster(tmp_path_factory.mktemp("cluster")) as cluster:
+        yield cluster
 
 
 @pytest.fixture(scope="session")

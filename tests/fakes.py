@@ -10,12 +10,11 @@ import simplejpeg
 
 from contract.errors import DeviceError, InvalidMessageError, UnavailableError
 from contract.frame import Frame, encode_frame, new_session
-from contract.mask import encode_mask
-from contract.result import Instance, ModelReference, Result, stream_id
+from contract.result import ModelReference, Result, stream_id
 from segmentation.decode import Image
-from workers.inference import Inference
-from workers.rebalance import Change, Event
-from workers.records import Job, Position, Record
+from segmentation.instances import Instances, MapMask
+from workers.app import Inference
+from workers.records import Change, Event, Job, Position, Record
 from workers.settings import WorkerSettings
 from workers.sink import Outcome
 
@@ -108,7 +107,7 @@ class FakeSegmenter:
 
     def segment(
         self, images: Sequence[Image], observe: Callable[[str, float], None]
-    ) -> list[list[Instance]]:
+    ) -> list[Instances]:
         self.batches.append(len(images))
         self.entered.set()
         if self._failure is not None:
@@ -119,25 +118,27 @@ class FakeSegmenter:
             time.sleep(self._seconds)
         observe("infer", self._seconds)
         observe("cluster", 0.0)
-        return [[_instance(image)] for image in images]
+        return [_instances(image) for image in images]
 
 
-def _instance(image: Image) -> Instance:
+def _instances(image: Image) -> Instances:
+    """One person in the top left quarter; its score is the brightness of the first pixel."""
     height, width = image.shape[:2]
-    mask = np.ones((height // 2, width // 2), np.bool_)
-    return Instance(
-        id=1,
-        class_name="person",
-        score=round(float(image[0, 0, 0]) / 255, 3),
-        box=(0, 0, width // 2, height // 2),
-        center=(width / 4, height / 4),
-        area=int(mask.sum()),
-        mask=encode_mask(mask, (height, width), (0, 0)),
+    instance_map = np.zeros((height, width), np.int32)
+    instance_map[: height // 2, : width // 2] = 1
+    return Instances.of(
+        (height, width),
+        ("person",),
+        classes=[0],
+        scores=[round(float(image[0, 0, 0]) / 255, 3)],
+        centers=[(width / 4, height / 4)],
+        areas=[(height // 2) * (width // 2)],
+        masks=[MapMask(instance_map, 1, (0, 0, width // 2, height // 2))],
     )
 
 
 def build_fake(settings: WorkerSettings, seconds: float = 0.0) -> Inference:
-    """Take the place of ``workers.inference.build_inference``."""
+    """Take the place of ``workers.app.build_inference``."""
     segmenter = FakeSegmenter(seconds)
     return Inference(segmenter, "cpu", settings.max_batch_size or 4, lambda: None)
 

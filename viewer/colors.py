@@ -1,12 +1,7 @@
 """Colours that follow an object from frame to frame; results carry no identity over time."""
 
-from collections.abc import Sequence
-
-from contract.result import Instance
+from segmentation.instances import Box, Instances
 from viewer.overlay import PALETTE, Color
-
-Box = tuple[int, int, int, int]
-"""x, y, width, height in pixels."""
 
 
 class ColorMemory:
@@ -21,14 +16,14 @@ class ColorMemory:
         self._before: list[tuple[Box, int]] = []
         self._next = 0
 
-    def assign(self, instances: Sequence[Instance]) -> dict[int, Color]:
+    def assign(self, instances: Instances) -> dict[int, Color]:
         """Return the colour of each instance id, and remember it for the next frame."""
         pairs = sorted(
             (
                 (overlap, place, number)
-                for place, instance in enumerate(instances)
+                for place, mask in enumerate(instances)
                 for number, (box, _) in enumerate(self._before)
-                if (overlap := box_overlap(instance.box, box)) >= self._min_overlap
+                if (overlap := box_overlap(mask.box, box)) >= self._min_overlap
             ),
             reverse=True,
         )
@@ -42,9 +37,10 @@ class ColorMemory:
             if place not in numbers:
                 numbers[place] = self._next
                 self._next += 1
-        self._before = [(each.box, numbers[place]) for place, each in enumerate(instances)]
+        self._before = [(mask.box, numbers[place]) for place, mask in enumerate(instances)]
         return {
-            each.id: PALETTE[numbers[place] % len(PALETTE)] for place, each in enumerate(instances)
+            number: PALETTE[numbers[place] % len(PALETTE)]
+            for place, number in enumerate(instances.ids.tolist())
         }
 
 

@@ -9,16 +9,17 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 
-import redis
 from kafka import KafkaConsumer, TopicPartition
-from kafka.errors import KafkaError
 
 from contract.errors import InvalidMessageError, UnavailableError
 from contract.frame import Frame, decode_frame, session_start_ms
-from contract.kafka import MAX_RECORD_BYTES
 from contract.result import CAMERAS_KEY, DOCUMENT_FIELD, Result, decode_result, results_key
+from contract.topics import MAX_RECORD_BYTES
+from servers.kafka import KafkaConnection, KafkaError, failed, open_client
+from servers.redis import Client, Redis
 
 PAGE_RESULTS = 50
 _POLL_MS = 200
@@ -45,12 +46,10 @@ class ResultReader:
     """Reads results of cameras from Redis.
 
     Attributes:
-        client: The connection.
-        where: The server's address without credentials, for messages.
+        server: The connection; each read is tried within its bound.
     """
 
-    client: "redis.Redis"
-    where: str
+    server: Redis
 
     def cameras(self) -> list[str]:
         """Return the cameras with results, sorted.
@@ -58,8 +57,7 @@ class ResultReader:
         Raises:
             UnavailableError: Redis does not answer.
         """
-        with self._reachable():
-            members: Any = self.client.zrange(CAMERAS_KEY, 0, -1)
+        members: Any = self._read(lambda client: client.zrange(CAMERAS_KEY, 0, -1))
         return sorted(member.decode() for member in members)
 
     def newest(self, camera: str) -> Result | None:
@@ -68,8 +66,7 @@ class ResultReader:
         Raises:
             UnavailableError: Redis does not answer.
         """
-        with self._reachable():
-            entries: Any = self.client.xrevrange(results_key(camera), count=1)
+        entries: Any = self._read(lambda client: client.xrevrange(results_key(camera), count=1))
         return decode_result(entries[0][1][DOCUMENT_FIELD.encode()]) if entries else None
 
     def results(self, camera: str, since: datetime, until: Result) -> Iterator[Result]:
@@ -85,8 +82,7 @@ class ResultReader:
         """
         start, last = "-", frame_order(until)
         while True:
-            with self._reachable():
-                page: Any = self.client.xrange(results_key(camera), start, "+", count=PAGE_RESULTS)
+            page: Any = self._read(partial(_page, camera=camera, start=start))
             for entry_id, fields in page:
                 result = decode_result(fields[DOCUMENT_FIELD.encode()])
                 if frame_order(result) > last:
@@ -97,12 +93,12 @@ class ResultReader:
             if len(page) < PAGE_RESULTS:
                 return
 
-    @contextlib.contextmanager
-    def _reachable(self) -> Iterator[None]:
-        try:
-            yield
-        except redis.RedisError as error:
-            raise UnavailableError(f"Redis at {self.where} does not answer: {error}") from error
+    def _read(self, use: Callable[[Client], object]) -> object:
+        return self.server.attempt("read results from", use)
+
+
+def _page(client: Client, camera: str, start: str) -> object:
+    return client.xrange(results_key(camera), start, "+", count=PAGE_RESULTS)
 
 
 def frame_order(frame: Frame | Result) -> tuple[int, int]:
@@ -111,7 +107,7 @@ def frame_order(frame: Frame | Result) -> tuple[int, int]:
 
 
 def read_frames(
-    client_options: dict[str, Any],
+    connection: KafkaConnection,
     topic: str,
     camera: str,
     since: datetime,
@@ -127,7 +123,7 @@ def read_frames(
     too, but the embedded broker's are wrong.)
 
     Args:
-        client_options: Connection, see ``KafkaConnection.client_options``.
+        connection: Where Kafka is.
         topic: Topic of the frames.
         camera: Camera id.
         since: Begins at the first record that Kafka took at this time or later.
@@ -140,8 +136,9 @@ def read_frames(
         UnavailableError: Kafka does not answer or does not have the topic.
     """
     try:
-        consumer = KafkaConsumer(
-            **client_options,
+        consumer = open_client(
+            KafkaConsumer,
+            connection,
             group_id=None,
             enable_auto_commit=False,
             max_partition_fetch_bytes=_FETCH_BYTES,
@@ -162,10 +159,7 @@ def read_frames(
                                 record.key, record.value, record.headers, max_bytes=MAX_RECORD_BYTES
                             )
     except KafkaError as error:
-        raise UnavailableError(
-            f"cannot read topic {topic!r} from Kafka at {client_options['bootstrap_servers']}: "
-            f"{error}"
-        ) from error
+        raise failed(error, connection, f"reading the topic {topic!r}") from error
 
 
 def _seek(consumer: KafkaConsumer, topic: str, since: datetime) -> None:

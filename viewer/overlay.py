@@ -8,8 +8,8 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageDraw, ImageFont
 
-from contract.mask import decode_mask
-from contract.result import Instance, Result
+from contract.result import Result
+from segmentation.instances import Box, Instances, Mask
 
 Color = tuple[int, int, int]
 """Red, green, blue, 0..255."""
@@ -71,22 +71,57 @@ def draw_overlay(
             f"the image has shape {image.shape}, the result is of a frame of shape "
             f"{(result.height, result.width, 3)}"
         )
-    drawn = image.copy()
-    shown = [instance for instance in result.instances if instance.score >= min_score]
-    palette = {instance.id: PALETTE[(instance.id - 1) % len(PALETTE)] for instance in shown}
-    palette |= colors or {}
-    for instance in shown:
-        _draw_mask(drawn, instance, palette[instance.id])
-    if not (labels or header):
+    instances = Instances.from_result(result)
+    shown = instances[instances.scores >= min_score]
+    drawn = draw_instances(image, shown, colors=colors, labels=labels)
+    if not header:
         return drawn
     canvas = Image.fromarray(drawn)
-    font = _font(max(10, round(min(image.shape[:2]) / 50)))
-    if labels:
-        pen = ImageDraw.Draw(canvas)
-        for instance in shown:
-            _write_label(pen, font, instance, palette[instance.id])
-    if header:
-        _write_header(canvas, font, header_text(result, len(shown), fps))
+    _write_header(canvas, _font_for(image), header_text(result, len(shown), fps))
+    return np.array(canvas)
+
+
+def draw_instances(
+    image: RgbImage,
+    instances: Instances,
+    *,
+    colors: Mapping[int, Color] | None = None,
+    labels: bool = True,
+) -> RgbImage:
+    """Draw instances over their picture.
+
+    Args:
+        image: (H, W, 3) uint8 RGB; left as it is.
+        instances: The picture's instances.
+        colors: Colour of each instance id; ids that are missing, or all, follow the palette.
+        labels: Whether class and score are written above each instance.
+
+    Returns:
+        (H, W, 3) uint8 RGB, a new array.
+
+    Raises:
+        ValueError: The instances are of a picture of another size.
+        InvalidMessageError: ``malformed_mask``.
+    """
+    if image.shape != (*instances.size, 3):
+        raise ValueError(
+            f"the image has shape {image.shape}, the instances are of a picture of "
+            f"{instances.size} pixels"
+        )
+    drawn = image.copy()
+    ids = instances.ids.tolist()
+    palette = {number: PALETTE[(number - 1) % len(PALETTE)] for number in ids} | dict(colors or {})
+    for number, mask in zip(ids, instances, strict=True):
+        _draw_mask(drawn, mask, palette[number])
+    if not labels:
+        return drawn
+    canvas = Image.fromarray(drawn)
+    pen, font = ImageDraw.Draw(canvas), _font_for(image)
+    for number, mask, kind, score in zip(
+        ids, instances, instances.classes.tolist(), instances.scores.tolist(), strict=True
+    ):
+        text = f"{instances.class_names[kind]} {score:.2f}"
+        _write_label(pen, font, text, mask.box, palette[number])
     return np.array(canvas)
 
 
@@ -103,14 +138,13 @@ def header_text(result: Result, count: int, fps: float | None = None) -> str:
     return "   ".join(words)
 
 
-def _draw_mask(image: RgbImage, instance: Instance, color: Color) -> None:
+def _draw_mask(image: RgbImage, instance: Mask, color: Color) -> None:
     # Only the box is looked at, so the cost follows the object, not the image.
-    x, y, width, height = instance.box
-    area = np.s_[max(y, 0) : y + height, max(x, 0) : x + width]
-    mask = decode_mask(instance.mask)[area]
+    mask = instance.array
     if not mask.any():
         return
-    crop = image[area]
+    x, y, width, height = instance.box
+    crop = image[y : y + height, x : x + width]
     thickness = max(1, round(min(image.shape[:2]) / 400))
     kernel = np.ones((2 * thickness + 1, 2 * thickness + 1), np.uint8)
     # The image's border ends an object as its background does: zero outside, not "more of it".
@@ -123,11 +157,10 @@ def _draw_mask(image: RgbImage, instance: Instance, color: Color) -> None:
 
 
 def _write_label(
-    pen: ImageDraw.ImageDraw, font: ImageFont.FreeTypeFont, instance: Instance, color: Color
+    pen: ImageDraw.ImageDraw, font: ImageFont.FreeTypeFont, text: str, box: Box, color: Color
 ) -> None:
-    text = f"{instance.class_name} {instance.score:.2f}"
     _, _, right, bottom = pen.textbbox((0, 0), text, font=font)
-    x, y, width, _ = instance.box
+    x, y, width, _ = box
     # Above the box's middle, kept inside the picture.
     x0 = min(max(0, x + width / 2 - (right + 6) / 2), pen.im.size[0] - right - 6)
     y0 = max(0, y - bottom - 6)
@@ -148,6 +181,10 @@ def _ink_on(color: Color) -> Color:
     red, green, blue = color
     luma = 0.299 * red + 0.587 * green + 0.114 * blue  # ITU-R BT.601
     return (0, 0, 0) if luma > 140 else _INK
+
+
+def _font_for(image: RgbImage) -> ImageFont.FreeTypeFont:
+    return _font(max(10, round(min(image.shape[:2]) / 50)))
 
 
 @functools.lru_cache(maxsize=8)

@@ -2,14 +2,16 @@
 
 from pathlib import Path
 
-from pydantic import Field, SecretStr
+from pydantic import Field
 from pydantic_settings import SettingsConfigDict
 
-from contract.kafka import FRAMES_TOPIC, KafkaConnection
 from contract.settings import CommandSettings
+from contract.topics import FRAMES_TOPIC
+from servers.kafka import KafkaConnection
+from servers.redis import RedisConnection
 
 
-class ViewerSettings(KafkaConnection, CommandSettings):
+class ViewerSettings(RedisConnection, KafkaConnection, CommandSettings):
     """Settings of ``seedstream render``."""
 
     model_config = SettingsConfigDict(env_prefix="VIEWER_")
@@ -19,12 +21,6 @@ class ViewerSettings(KafkaConnection, CommandSettings):
 
     topic: str = Field(default=FRAMES_TOPIC, pattern=r"^[a-zA-Z0-9._-]{1,249}$")
     """Kafka topic that holds the frames."""
-
-    redis_url: SecretStr = SecretStr("redis://127.0.0.1:6379/0")
-    """Redis that holds the results: redis://, rediss:// or unix://."""
-
-    redis_timeout_seconds: float = Field(default=10.0, gt=0)
-    """How long one request to Redis may take, in seconds."""
 
     out: Path = Path("overlay")
     """Folder for CAMERA.mp4 and CAMERA.png."""

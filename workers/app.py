@@ -1,30 +1,46 @@
 """The worker process: settings in, exit code out. The only place that knows every part."""
 
 import logging
-import threading
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
-from urllib.parse import urlsplit
+from dataclasses import dataclass
 
 from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector
 
-from contract.errors import UnavailableError
-from contract.process import EXIT_FAILED, EXIT_OK, ProbeServer, Shutdown, configure_logging
-from workers import sink
-from workers.connect import KafkaClients
-from workers.dead_letters import DeadLetters
-from workers.exit_deadline import ExitDeadline
-from workers.inference import Inference, build_inference
+from contract.errors import InvalidMessageError, UnavailableError
+from contract.process import (
+    EXIT_FAILED,
+    EXIT_OK,
+    ExitDeadline,
+    ProbeServer,
+    Shutdown,
+    configure_logging,
+)
+from contract.settings import warn_of_unknown_variables
+from segmentation.engines import open_engine
+from segmentation.segmenter import Segmenter
+from servers.kafka import reach, wait_for_topics
+from servers.redis import Redis
+from workers.dead_letters import DeadLetters, open_producer
 from workers.loop import Loop, Rules
 from workers.metrics import WorkerMetrics
-from workers.offset_tracker import OffsetTracker
 from workers.pipeline import Limits, Pipeline
-from workers.records import Position
+from workers.records import OffsetTracker, Position
 from workers.settings import WorkerSettings
-from workers.source import KafkaSource
+from workers.sink import RedisSink
+from workers.source import KafkaSource, open_consumer
 
 log = logging.getLogger(__name__)
+
+_CUDA_BATCH = 8
+_CPU_BATCH = 1
+
+_CLUSTER_THREADS = 2
+"""Frames of a batch that are clustered side by side."""
+
+_STANDSTILL_SECONDS = 60.0
+"""Longest time that the loop or the network may stand still before ``/healthz`` fails."""
 
 _LEAVE_SECONDS = 8.0
 """How long the end may take after the drain."""
@@ -33,45 +49,230 @@ _PART_SECONDS = 3.0
 """How long each part may take to end."""
 
 
-class Health:
-    """Answers of ``/healthz`` and ``/readyz``.
+@dataclass(frozen=True, slots=True)
+class Inference:
+    """What finds the instances.
 
-    Neither asks Kafka or Redis: restarting the worker does not bring them back.
+    Attributes:
+        segmenter: Finds them.
+        provider: Where the network runs, for the metrics.
+        max_batch_size: Most frames that should run together.
+        warm_up: Runs everything once, so that the first frame does not wait.
+    """
+
+    segmenter: Segmenter
+    provider: str
+    max_batch_size: int
+    warm_up: Callable[[], None]
+
+
+def build_inference(settings: WorkerSettings) -> Inference:
+    """Load the model.
+
+    Raises:
+        ConfigurationError: The model does not fit or the provider is unavailable.
+    """
+    largest = settings.max_batch_size or _CUDA_BATCH
+    engine = open_engine(
+        settings.model,
+        settings.provider,
+        threads=settings.intra_op_threads,
+        batch_sizes=batch_sizes_up_to(largest),
+    )
+    segmenter = Segmenter(
+        engine,
+        score_threshold=settings.score_threshold,
+        resize=settings.resize,
+        threads=_CLUSTER_THREADS,
+    )
+
+    def warm_up() -> None:
+        engine.warm_up()
+        segmenter.warm_up()
+
+    default = _CPU_BATCH if engine.provider == "cpu" else _CUDA_BATCH
+    return Inference(segmenter, engine.provider, settings.max_batch_size or default, warm_up)
+
+
+def batch_sizes_up_to(largest: int) -> tuple[int, ...]:
+    """Return the powers of two below ``largest``, and ``largest``: each is warmed on CUDA."""
+    sizes = [1]
+    while sizes[-1] * 2 < largest:
+        sizes.append(sizes[-1] * 2)
+    return (*sizes, largest) if largest > 1 else (1,)
+
+
+class Worker:
+    """One worker: makes its parts, runs them, and stops them in the opposite order.
 
     Args:
-        liveness_seconds: Longest time that the loop or the network may stand still, in seconds.
+        settings: Settings.
+        inference: What finds the instances.
+        shutdown: Tells when the end is requested.
+        deadline: Ends the process should a part hang at the end.
         clock: Monotonic clock, in seconds.
     """
 
     def __init__(
-        self, liveness_seconds: float, clock: Callable[[], float] = time.monotonic
+        self,
+        settings: WorkerSettings,
+        inference: Inference,
+        shutdown: Shutdown,
+        deadline: ExitDeadline,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._liveness_seconds = liveness_seconds
+        self._settings = settings
+        self._inference = inference
+        self._shutdown = shutdown
+        self._deadline = deadline
         self._clock = clock
-        self._running: tuple[Loop, Pipeline] | None = None
+        self._registry = CollectorRegistry()
+        self._metrics = _metrics(self._registry, settings, inference)
+        self._positions = OffsetTracker()
+        self._loop: Loop | None = None
+        self._pipeline: Pipeline | None = None
+        self._closing = ExitStack()
 
-    def watch(self, loop: Loop, pipeline: Pipeline) -> None:
-        """Look at these from now on."""
-        self._running = (loop, pipeline)
+    def run(self) -> None:
+        """Start, process frames until the end is requested, drain, and stop.
+
+        Raises:
+            UnavailableError: Kafka, Redis or the accelerator stays away.
+            ConfigurationError: The worker cannot run as configured.
+        """
+        with self._closing:
+            self._serve_probes()
+            self._inference.warm_up()
+            redis_sink = self._open_redis()
+            kafka = self._open_kafka()
+            if kafka is not None:
+                self._assemble(redis_sink, *kafka).run(lambda: self._shutdown.requested)
 
     def alive(self) -> str | None:
-        """Return what stands still, if anything."""
-        if self._running is None:
+        """Answer ``/healthz``: what stands still, if anything.
+
+        Neither probe asks Kafka or Redis: restarting the worker does not bring them back.
+        """
+        if self._loop is None or self._pipeline is None:
             return None
-        loop, pipeline = self._running
-        still = self._clock() - loop.turned_at
-        if still > self._liveness_seconds:
+        still, busy = self._clock() - self._loop.turned_at, self._pipeline.busy_seconds
+        if still > _STANDSTILL_SECONDS:
             return f"the loop has not turned for {still:.0f} s"
-        busy = pipeline.busy_seconds
-        if busy > self._liveness_seconds:
+        if busy > _STANDSTILL_SECONDS:
             return f"the network has been at one batch for {busy:.0f} s"
         return None
 
     def ready(self) -> str | None:
-        """Return what is still missing, if anything."""
-        if self._running is None:
+        """Answer ``/readyz``: what is still missing, if anything."""
+        if self._loop is None:
             return "starting: model, Kafka and Redis are not ready yet"
-        return None if self._running[0].joined else "waiting for the consumer group"
+        return None if self._loop.joined else "waiting for the consumer group"
+
+    def _serve_probes(self) -> None:
+        probes = ProbeServer(
+            self._registry,
+            self.alive,
+            self.ready,
+            self._settings.http_host,
+            self._settings.http_port,
+        )
+        probes.start()
+        self._closing.callback(probes.stop)
+        log.info("metrics and probes on port %d", probes.port)
+
+    def _open_redis(self) -> RedisSink:
+        redis_sink = RedisSink(
+            Redis(self._settings),
+            ttl_seconds=self._settings.result_ttl_seconds,
+            max_results=self._settings.max_results_per_camera,
+        )
+        self._closing.callback(redis_sink.close)
+        redis_sink.start()
+        return redis_sink
+
+    def _open_kafka(self) -> tuple[DeadLetters, KafkaSource] | None:
+        """Wait for Kafka and its topics; None when the end is requested meanwhile."""
+        settings, wait = self._settings, self._shutdown.wait
+        if not reach(settings, wait):
+            return None
+        producer = open_producer(settings)
+        dead_letters = DeadLetters(producer, settings, self._dead_letter_done)
+        self._closing.callback(dead_letters.stop, _PART_SECONDS)
+        topics = {settings.topic: "WORKER_TOPIC", settings.dead_topic: "WORKER_DEAD_TOPIC"}
+        if not wait_for_topics(producer, topics, settings, wait):
+            return None
+        source = KafkaSource(open_consumer(settings), settings)
+        self._closing.callback(source.close, _PART_SECONDS)
+        return dead_letters, source
+
+    def _assemble(
+        self, redis_sink: RedisSink, dead_letters: DeadLetters, source: KafkaSource
+    ) -> Loop:
+        """Put the parts that work together, and start all but the loop."""
+        self._pipeline = pipeline = Pipeline(
+            self._inference.segmenter,
+            redis_sink,
+            dead_letters,
+            self._positions,
+            self._metrics,
+            self._limits(),
+        )
+        self._closing.callback(self._stop, pipeline)
+        self._loop = loop = Loop(
+            source,
+            pipeline,
+            dead_letters,
+            self._positions,
+            self._metrics,
+            self._rules(),
+        )
+        source.subscribe(loop.hand_over)
+        dead_letters.start()
+        pipeline.start()
+        mode, batch_size = self._settings.mode, self._inference.max_batch_size
+        log.info("%s mode, batches of %d", mode, batch_size)
+        return loop
+
+    def _stop(self, pipeline: Pipeline) -> None:
+        self._deadline.begin()
+        self._deadline.note(ended=pipeline.stop(_PART_SECONDS))
+
+    def _dead_letter_done(self, position: Position, reason: str) -> None:
+        self._metrics.dead_letters.labels(reason).inc()
+        self._positions.finish(position)
+
+    def _limits(self) -> Limits:
+        settings = self._settings
+        live = settings.mode == "live"
+        return Limits(
+            max_waiting_frames=settings.max_waiting_frames,
+            max_waiting_bytes=settings.max_waiting_bytes,
+            max_batch_size=self._inference.max_batch_size,
+            max_frame_pixels=settings.max_frame_pixels,
+            max_age_seconds=settings.max_age_seconds if live else None,
+            old_after_seconds=settings.old_after_seconds if live else None,
+        )
+
+    def _rules(self) -> Rules:
+        settings = self._settings
+        return Rules(
+            max_age_seconds=settings.max_age_seconds if settings.mode == "live" else None,
+            max_frame_bytes=settings.max_frame_bytes,
+            max_poll_records=settings.max_poll_records,
+            drain_seconds=settings.drain_seconds,
+        )
+
+
+def _metrics(
+    registry: CollectorRegistry, settings: WorkerSettings, inference: Inference
+) -> WorkerMetrics:
+    ProcessCollector(registry=registry)
+    PlatformCollector(registry=registry)
+    GCCollector(registry=registry)
+    metrics = WorkerMetrics(registry)
+    model = inference.segmenter.reference
+    metrics.model_info.labels(model.name, model.version, inference.provider).set(1)
+    return metrics
 
 
 def run(
@@ -92,152 +293,15 @@ def run(
         ConfigurationError: The worker cannot run as configured.
     """
     configure_logging("worker", settings.log_level, settings.log_format)
+    warn_of_unknown_variables(type(settings))
     shutdown = Shutdown()
     shutdown.install()
-    leaving = ExitDeadline(_LEAVE_SECONDS)
+    deadline = ExitDeadline(_LEAVE_SECONDS)
     try:
-        with ExitStack() as stack:
-            _run(settings, build, shutdown, stack, leaving)
-    except UnavailableError as error:
+        Worker(settings, build(settings), shutdown, deadline).run()
+    except (UnavailableError, InvalidMessageError) as error:
         log.error("%s", error)
         return EXIT_FAILED
     finally:
-        leaving.left()
+        deadline.left()
     return EXIT_OK
-
-
-def _run(
-    settings: WorkerSettings,
-    build: Callable[[WorkerSettings], Inference],
-    shutdown: Shutdown,
-    stack: ExitStack,
-    leaving: ExitDeadline,
-) -> None:
-    inference = build(settings)
-    registry = CollectorRegistry()
-    ProcessCollector(registry=registry)
-    PlatformCollector(registry=registry)
-    GCCollector(registry=registry)
-    metrics = WorkerMetrics(registry, max_cameras=settings.max_camera_series, clock=time.monotonic)
-    model = inference.segmenter.reference
-    metrics.model_info.labels(model.name, model.version, inference.provider).set(1)
-    health = Health(settings.liveness_seconds)
-    probes = ProbeServer(
-        registry, health.alive, health.ready, settings.http_host, settings.http_port
-    )
-    probes.start()
-    stack.callback(probes.stop)
-    log.info("metrics and probes on port %d", probes.port)
-    inference.warm_up()
-    redis_sink = _make_sink(settings)
-    stack.callback(redis_sink.close)
-    redis_sink.start()
-    kafka = KafkaClients(settings, shutdown.wait)
-    if not kafka.reach():
-        return
-    _work(settings, inference, metrics, health, redis_sink, kafka, shutdown, stack, leaving)
-
-
-def _work(
-    settings: WorkerSettings,
-    inference: Inference,
-    metrics: WorkerMetrics,
-    health: Health,
-    redis_sink: sink.RedisSink,
-    kafka: KafkaClients,
-    shutdown: Shutdown,
-    stack: ExitStack,
-    leaving: ExitDeadline,
-) -> None:
-    positions = OffsetTracker()
-    progress = threading.Event()
-
-    def dead_letter_done(position: Position, reason: str) -> None:
-        metrics.dead_letters.labels(reason).inc()
-        positions.finish(position)
-        progress.set()
-
-    producer = kafka.producer()
-    dead_letters = DeadLetters(
-        producer,
-        topic=settings.dead_topic,
-        source_topic=settings.topic,
-        timeout_seconds=settings.kafka_timeout_seconds,
-        on_done=dead_letter_done,
-    )
-    stack.callback(dead_letters.stop, _PART_SECONDS)
-    if not kafka.check_topics(producer):
-        return
-    source = KafkaSource(
-        kafka.consumer(),
-        topic=settings.topic,
-        timeout_seconds=settings.kafka_timeout_seconds,
-        where=settings.bootstrap_servers,
-    )
-    stack.callback(source.close, _PART_SECONDS)
-    limits = _limits(settings, inference.max_batch_size)
-    pipeline = Pipeline(
-        inference.segmenter,
-        redis_sink,
-        dead_letters,
-        positions,
-        metrics,
-        limits,
-        on_progress=progress.set,
-    )
-    stack.callback(lambda: leaving.note(ended=pipeline.stop(_PART_SECONDS)))
-    stack.callback(leaving.begin)
-    loop = Loop(source, pipeline, dead_letters, positions, metrics, _rules(settings), progress)
-    source.subscribe(loop.hand_over)
-    dead_letters.start()
-    pipeline.start()
-    health.watch(loop, pipeline)
-    log.info("%s mode, batches of %d", settings.mode, limits.max_batch_size)
-    loop.run(lambda: shutdown.requested)
-
-
-def _make_sink(settings: WorkerSettings) -> sink.RedisSink:
-    url, password = settings.redis_url.get_secret_value(), settings.redis_password
-    parts = urlsplit(url)
-    return sink.RedisSink(
-        lambda: sink.connect(
-            url,
-            cluster=settings.redis_cluster,
-            timeout_seconds=settings.redis_timeout_seconds,
-            username=settings.redis_username,
-            password=password.get_secret_value() if password else None,
-        ),
-        ttl_seconds=settings.result_ttl_seconds,
-        max_results=settings.max_results_per_camera,
-        timeout_seconds=settings.redis_timeout_seconds,
-        where=parts.netloc.rpartition("@")[2] or parts.path,
-    )
-
-
-def _limits(settings: WorkerSettings, batch_size: int) -> Limits:
-    return Limits(
-        max_waiting_frames=settings.max_waiting_frames,
-        max_waiting_bytes=settings.max_waiting_bytes,
-        max_decoded_frames=settings.max_decoded_frames or batch_size,
-        max_batch_size=batch_size,
-        max_batch_age_seconds=settings.max_batch_age_seconds,
-        max_frame_pixels=settings.max_frame_pixels,
-        decode_threads=settings.decode_threads,
-        max_age_seconds=_max_age(settings),
-        old_after_seconds=settings.old_after_seconds if settings.mode == "live" else None,
-    )
-
-
-def _rules(settings: WorkerSettings) -> Rules:
-    return Rules(
-        max_age_seconds=_max_age(settings),
-        max_frame_bytes=settings.max_frame_bytes,
-        max_poll_records=settings.max_poll_records,
-        commit_interval_seconds=settings.commit_interval_seconds,
-        drain_seconds=settings.drain_seconds,
-        camera_series_seconds=settings.camera_series_seconds,
-    )
-
-
-def _max_age(settings: WorkerSettings) -> float | None:
-    return settings.max_age_seconds if settings.mode == "live" else None

@@ -4,25 +4,38 @@ Library: kafka-python.
 """
 
 import contextlib
+import dataclasses
 import logging
+import math
 import queue
+import socket
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from typing import Any, NamedTuple, Protocol
 
-from kafka.errors import KafkaError, MessageSizeTooLargeError, RecordListTooLargeError
+from kafka import KafkaProducer
 
 from contract.errors import InvalidMessageError, UnavailableError
 from contract.frame import Header
-from contract.kafka import (
+from contract.topics import (
     DEAD_DETAIL_HEADER,
     DEAD_PARTITION_HEADER,
     DEAD_POSITION_HEADER,
     DEAD_REASON_HEADER,
     DEAD_TOPIC_HEADER,
+    MAX_RECORD_BYTES,
+)
+from servers.kafka import (
+    STEP_SECONDS,
+    KafkaError,
+    Meaning,
+    failed,
+    meaning,
+    open_client,
 )
 from workers.records import Position, Record
+from workers.settings import WorkerSettings
 
 log = logging.getLogger(__name__)
 
@@ -30,7 +43,11 @@ MAX_IN_FLIGHT = 64
 """Dead letters that wait for Kafka's acknowledgement before the loop stops taking records."""
 
 _MAX_DETAIL_CHARACTERS = 500
-_TOO_LARGE = (MessageSizeTooLargeError, RecordListTooLargeError)
+_ENVELOPE_BYTES = 64 * 1024
+"""Room for key and headers beside the largest value."""
+
+_WHOLE, _WITHOUT_VALUE, _WITHOUT_HEADERS, _WITHOUT_KEY = range(4)
+"""What is left out of a record that Kafka does not take as it is, a step after the other."""
 
 
 class Producer(Protocol):
@@ -68,30 +85,53 @@ def dead_headers(record: Record, topic: str, reason: str, detail: str) -> list[H
     ]
 
 
+def open_producer(settings: WorkerSettings) -> KafkaProducer:
+    """Return the producer of dead letters.
+
+    Raises:
+        ConfigurationError: Kafka refuses the credentials.
+        UnavailableError: Kafka does not answer in time.
+    """
+    timeout_ms = math.ceil(settings.kafka_timeout_seconds * 1000)
+    return open_client(
+        KafkaProducer,
+        settings,
+        client_id=f"seedstream-worker-{socket.gethostname()}",
+        allow_auto_create_topics=False,
+        metrics_enabled=False,
+        acks="all",
+        # Not idempotent: a record that the broker finds too large ends an idempotent producer
+        # of kafka-python for good. A dead letter may so come twice.
+        enable_idempotence=False,
+        max_in_flight_requests_per_connection=1,
+        linger_ms=5,
+        max_request_size=max(settings.max_frame_bytes, MAX_RECORD_BYTES) + _ENVELOPE_BYTES,
+        max_block_ms=math.ceil(STEP_SECONDS * 1000),
+        request_timeout_ms=timeout_ms,
+        delivery_timeout_ms=timeout_ms + 1000,
+    )
+
+
 class DeadLetters:
     """Writes dead letters in a thread of its own, since Kafka's ``send`` may block.
 
     Args:
         producer: Kafka producer, with acknowledgement by all replicas.
-        topic: Dead-letter topic.
-        source_topic: Topic that the records came from.
-        timeout_seconds: How long one may take before giving up, in seconds.
+        settings: Connection and topics; its bound is that of each letter.
         on_done: Called in the thread when Kafka has acknowledged: the position may be committed.
     """
 
     def __init__(
         self,
         producer: Producer,
-        *,
-        topic: str,
-        source_topic: str,
-        timeout_seconds: float,
+        settings: WorkerSettings,
         on_done: Callable[[Position, str], None],
     ) -> None:
         self._producer = producer
-        self._topic = topic
-        self._source_topic = source_topic
-        self._timeout_seconds = timeout_seconds
+        self._settings = settings
+        self._topic = settings.dead_topic
+        self._source_topic = settings.topic
+        self._timeout_seconds = settings.kafka_timeout_seconds
         self._on_done = on_done
         self._letters: queue.SimpleQueue[_Letter | None] = queue.SimpleQueue()
         self._in_flight = 0
@@ -141,9 +181,9 @@ class DeadLetters:
     def _run(self) -> None:
         while True:
             letters, ended = self._queued()
-            sent = [(letter, self._send(letter)) for letter in letters]
-            for letter, future in sent:
-                self._acknowledged(letter, future)
+            sent = [(letter, *self._send(letter)) for letter in letters]
+            for letter, future, without in sent:
+                self._acknowledged(letter, future, without)
                 with self._lock:
                     self._in_flight -= 1
                 self._on_done(letter.position, letter.reason)
@@ -157,41 +197,63 @@ class DeadLetters:
             waiting.append(self._letters.get())
         return [letter for letter in waiting if letter is not None], None in waiting
 
-    def _send(self, letter: _Letter, *, with_value: bool = True) -> Any:
-        record, detail = letter.record, letter.detail
-        if not with_value:
-            size = len(record.value or b"")
-            detail = f"value of {size} bytes left out, too large for {self._topic}; {detail}"
-        try:
-            value = record.value if with_value else None
-            if value is None and record.key is None:
-                value = b""  # Kafka's client refuses a record with neither
-            return self._producer.send(
-                self._topic,
-                key=record.key,
-                value=value,
-                headers=dead_headers(record, self._source_topic, letter.reason, detail),
-            )
-        except _TOO_LARGE as error:
-            if with_value:
-                return self._send(letter, with_value=False)
-            raise self._unavailable(error) from error
-        except KafkaError as error:
-            raise self._unavailable(error) from error
+    def _send(self, letter: _Letter, without: int = _WHOLE) -> tuple[Any, int]:
+        """Give a letter to the client, with less of the record where it is too large for it.
 
-    def _acknowledged(self, letter: _Letter, future: Any) -> None:
-        try:
+        Returns:
+            The future, and what was left out.
+        """
+        while True:
+            try:
+                return self._producer.send(self._topic, **self._parts(letter, without)), without
+            except KafkaError as error:
+                without = self._less(error, without)
+
+    def _parts(self, letter: _Letter, without: int) -> dict[str, Any]:
+        record, left_out = letter.record, []
+        key, value = record.key, record.value
+        if without >= _WITHOUT_VALUE:
+            left_out.append(f"value of {len(value or b'')} bytes")
+            value = None
+        if without >= _WITHOUT_HEADERS:
+            size = sum(len(name) + len(text or b"") for name, text in record.headers)
+            left_out.append(f"{len(record.headers)} headers of {size} bytes")
+            record = dataclasses.replace(record, headers=())
+        if without >= _WITHOUT_KEY:
+            left_out.append(f"key of {len(key or b'')} bytes")
+            key = None
+        if value is None and key is None:
+            value = b""  # Kafka's client refuses a record with neither
+        detail = letter.detail
+        if left_out:
+            detail = f"{', '.join(left_out)} left out, too large for {self._topic}; {detail}"
+        headers = dead_headers(record, self._source_topic, letter.reason, detail)
+        return {"key": key, "value": value, "headers": headers}
+
+    def _acknowledged(self, letter: _Letter, future: Any, without: int) -> None:
+        """Wait for the broker, which may know a lower limit than the client."""
+        while True:
             try:
                 future.get(timeout=self._timeout_seconds)
-            except _TOO_LARGE:
-                without = self._send(letter, with_value=False)
-                without.get(timeout=self._timeout_seconds)
-        except KafkaError as error:
-            raise self._unavailable(error) from error
+            except KafkaError as error:
+                future, without = self._send(letter, self._less(error, without))
+            else:
+                return
 
-    def _unavailable(self, error: KafkaError) -> UnavailableError:
-        return UnavailableError(
-            f"Kafka did not take a dead letter for {self._topic} within "
-            f"{self._timeout_seconds:g} s: {error!r}; does the topic exist and may this worker "
-            "write to it?"
+    def _less(self, error: KafkaError, without: int) -> int:
+        """Return what to leave out next.
+
+        Raises:
+            ConfigurationError: Kafka refuses us.
+            UnavailableError: It is not the record's fault, or there is nothing left to leave out.
+        """
+        if meaning(error) is Meaning.INVALID and without < _WITHOUT_KEY:
+            return without + 1
+        doing = (
+            f"writing a dead letter to {self._topic!r} within {self._timeout_seconds:g} s (does "
+            "the topic exist, and may this worker write to it?)"
         )
+        if meaning(error) is Meaning.REFUSED:
+            raise failed(error, self._settings, doing) from error
+        where = self._settings.bootstrap_servers
+        raise UnavailableError(f"Kafka at {where} failed, {doing}: {error!r}") from error

@@ -6,23 +6,25 @@ what may be committed.
 
 import logging
 import math
-import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from contract.errors import InvalidMessageError
 from contract.frame import Frame, decode_frame
+from workers.dead_letters import DeadLetters
 from workers.metrics import WorkerMetrics
-from workers.offset_tracker import OffsetTracker
-from workers.ports import DeadLetterBox, Source, Work
-from workers.rebalance import Change, Event
-from workers.records import Job, Record
+from workers.pipeline import Pipeline
+from workers.records import Change, Event, Job, OffsetTracker, Record
+from workers.source import KafkaSource
 
 log = logging.getLogger(__name__)
 
 MAX_TRACKED = 20_000
 """Most positions held in memory: in live mode, skipped ones behind a frame that still runs."""
+
+_CAMERA_SERIES_SECONDS = 300.0
+"""Metrics of a camera vanish this long after its last frame."""
 
 _BUSY_SECONDS = 0.02
 _HOUSEKEEPING_SECONDS = 1.0
@@ -36,14 +38,14 @@ class Rules:
 
     Attributes:
         max_age_seconds: None in ``complete`` mode.
+        commit_interval_seconds: Shortest time between two commits of positions, in seconds.
     """
 
     max_age_seconds: float | None
     max_frame_bytes: int
     max_poll_records: int
-    commit_interval_seconds: float
     drain_seconds: float
-    camera_series_seconds: float
+    commit_interval_seconds: float = 0.5
 
 
 class Loop:
@@ -55,36 +57,33 @@ class Loop:
 
     Args:
         source: Where records come from.
-        work: What processes the frames.
+        pipeline: What processes the frames.
         dead_letters: Where invalid records go.
-        positions: What is done, shared with ``work`` and ``dead_letters``.
+        positions: What is done, shared with ``pipeline`` and ``dead_letters``.
         metrics: Counts.
         rules: Settings.
-        progress: Set by the others when positions are done.
         clock: Monotonic clock, in seconds.
         wall_clock: Seconds since 1970.
     """
 
     def __init__(
         self,
-        source: Source,
-        work: Work,
-        dead_letters: DeadLetterBox,
+        source: KafkaSource,
+        pipeline: Pipeline,
+        dead_letters: DeadLetters,
         positions: OffsetTracker,
         metrics: WorkerMetrics,
         rules: Rules,
-        progress: threading.Event,
         *,
         clock: Callable[[], float] = time.monotonic,
         wall_clock: Callable[[], float] = time.time,
     ) -> None:
         self._source = source
-        self._work = work
+        self._pipeline = pipeline
         self._dead_letters = dead_letters
         self._positions = positions
         self._metrics = metrics
         self._rules = rules
-        self._progress = progress
         self._clock = clock
         self._wall_clock = wall_clock
         self._committed_at = self._swept_at = self.turned_at = clock()
@@ -121,7 +120,7 @@ class Loop:
             self._commit()
         self._sweep()
         if not room:
-            self._wait(_BUSY_SECONDS)
+            self._positions.wait(_BUSY_SECONDS)
 
     def drain(self) -> None:
         """Take no new records, finish what is in flight within the bound, and commit it."""
@@ -131,7 +130,7 @@ class Loop:
             self._source.poll(0)
             for event in self._source.take_events():
                 self._follow(event)
-            self._wait(_BUSY_SECONDS)
+            self._positions.wait(_BUSY_SECONDS)
         left = self._positions.in_flight()
         if left:
             log.warning(
@@ -150,17 +149,17 @@ class Loop:
         Returns:
             What may be committed of the partitions.
         """
-        self._work.abandon_waiting(partitions)
+        self._pipeline.abandon_waiting(partitions)
         give_up_at = self._clock() + self._rules.drain_seconds
         while (
             self._positions.in_flight(partitions)
             and self._clock() < min(give_up_at, self._end_by)
-            and not self._work.ended
+            and not self._pipeline.ended
         ):
             self.turned_at = self._clock()
             if self._end_requested():
                 self._begin_to_end()
-            self._wait(_BUSY_SECONDS)
+            self._positions.wait(_BUSY_SECONDS)
         ready = self._positions.committable()
         return {partition: ready[partition] for partition in partitions & ready.keys()}
 
@@ -170,26 +169,24 @@ class Loop:
 
     def _beat(self) -> None:
         self.turned_at = self._clock()
-        self._work.check()
+        self._pipeline.check()
         self._dead_letters.check()
-
-    def _wait(self, seconds: float) -> None:
-        self._progress.wait(seconds)
-        self._progress.clear()
 
     def _room(self) -> int:
         if self._dead_letters.full or self._positions.tracked >= MAX_TRACKED:
             return 0
         if self._rules.max_age_seconds is not None:
             return self._rules.max_poll_records  # live: newcomers push out the oldest
-        return min(self._work.room, self._rules.max_poll_records)
+        return min(self._pipeline.room, self._rules.max_poll_records)
 
     def _admit(self, record: Record) -> None:
         position = self._positions.begin(record.partition, record.number, record.timestamp_seconds)
         if position is None:
             return  # of a partition that is no longer owned
         now = self._wall_clock()
-        self._metrics.stage_seconds.labels("fetch").observe(self._age(record.timestamp_seconds))
+        age = self._age(record.timestamp_seconds)
+        if age is not None:
+            self._metrics.stage_seconds.labels("fetch").observe(age)
         try:
             frame = decode_frame(
                 record.key, record.value, record.headers, max_bytes=self._rules.max_frame_bytes
@@ -205,7 +202,7 @@ class Loop:
             self._positions.finish(position)
             self._warn_old(frame.camera, now - reference)
             return
-        self._work.put(Job(record, position, frame, reference))
+        self._pipeline.put(Job(record, position, frame, reference))
 
     def _follow(self, event: Event) -> None:
         self._metrics.rebalances.inc()
@@ -213,7 +210,7 @@ class Loop:
         if event.change is Change.ASSIGNED:
             self._positions.assign(event.partitions)
             return
-        self._work.abandon_waiting(event.partitions)
+        self._pipeline.abandon_waiting(event.partitions)
         self._positions.drop(event.partitions)
         self._metrics.forget_partitions(event.partitions)
 
@@ -231,7 +228,7 @@ class Loop:
         self.joined = self.joined or self._source.joined
         for partition in self._positions.owned:
             self._show_lag(partition)
-        for camera in self._metrics.forget_cameras(self._rules.camera_series_seconds):
+        for camera in self._metrics.forget_cameras(_CAMERA_SERIES_SECONDS):
             self._warned.pop(camera, None)
 
     def _show_lag(self, partition: int) -> None:
@@ -241,8 +238,11 @@ class Loop:
         records = max(0, end - front[0])
         self._metrics.lag(partition, records, self._age(front[1]) if records else 0.0)
 
-    def _age(self, timestamp_seconds: float) -> float:
-        return max(0.0, self._wall_clock() - timestamp_seconds)
+    def _age(self, timestamp_seconds: float | None) -> float | None:
+        # Below zero the sender's clock is ahead, or this one was set back.
+        return (
+            None if timestamp_seconds is None else max(0.0, self._wall_clock() - timestamp_seconds)
+        )
 
     def _warn_old(self, camera: str, age_seconds: float) -> None:
         now = self._clock()
@@ -265,4 +265,5 @@ def reference_seconds(frame: Frame, record: Record) -> float:
     that lies in the worker's future by both is as good as new.
     """
     captured = frame.captured_at.timestamp()
-    return min(captured, record.timestamp_seconds) if record.timestamp_seconds > 0 else captured
+    sent = record.timestamp_seconds
+    return captured if sent is None else min(captured, sent)

@@ -4,18 +4,15 @@ Library: prometheus-client.
 """
 
 import threading
+import time
 from collections.abc import Callable, Collection, Mapping
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.metrics import MetricWrapperBase
 
 STAGES = ("fetch", "decode", "infer", "cluster", "store")
-"""Stages of ``seedstream_stage_seconds``: fetch, infer, cluster and store are of a batch, decode of
-a frame. ``fetch`` runs from the record's time stamp in Kafka to its arrival in the worker."""
-
-SKIP_REASONS = ("too_old", "superseded", "out_of_order")
-"""Reasons of ``seedstream_frames_skipped_total``: older than the set age; pushed out by newer
-frames under overload; older than what Redis already holds of this camera."""
+"""Stages of ``seedstream_stage_seconds``: fetch and decode are of a frame, the others of a batch.
+``fetch`` runs from the record's time stamp in Kafka to its arrival in the worker."""
 
 OTHER = "other"
 """Label of cameras beyond the bound on series."""
@@ -35,7 +32,11 @@ class WorkerMetrics:
     """
 
     def __init__(
-        self, registry: CollectorRegistry, *, max_cameras: int, clock: Callable[[], float]
+        self,
+        registry: CollectorRegistry,
+        *,
+        max_cameras: int = 1000,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._max_cameras = max_cameras
         self._clock = clock
@@ -49,7 +50,8 @@ class WorkerMetrics:
         )
         self.frames_skipped = Counter(
             "seedstream_frames_skipped",
-            "Frames left out on purpose, by reason.",
+            "Frames left out on purpose: too_old (older than the set age), superseded (newer ones "
+            "took their place under overload), out_of_order (older than what Redis holds).",
             ["camera", "reason"],
             registry=registry,
         )
@@ -99,7 +101,7 @@ class WorkerMetrics:
         )
         self.lag_seconds = Gauge(
             "seedstream_lag_seconds",
-            "Age of the last record of the partition that is done; 0 without lag; in seconds.",
+            "Age of the partition's first record that is not done, 0 without lag, in seconds.",
             ["partition"],
             registry=registry,
         )
@@ -150,10 +152,13 @@ class WorkerMetrics:
         for name, count in classes.items():
             self.instances.labels(label, name).inc(count)
 
-    def lag(self, partition: int, records: int, seconds: float) -> None:
-        """Show how far a partition is behind."""
+    def lag(self, partition: int, records: int, seconds: float | None) -> None:
+        """Show how far a partition is behind; in seconds not where they are unknown (None)."""
         self.lag_records.labels(str(partition)).set(records)
-        self.lag_seconds.labels(str(partition)).set(seconds)
+        if seconds is None:
+            self.lag_seconds.remove_by_labels({"partition": str(partition)})
+        else:
+            self.lag_seconds.labels(str(partition)).set(seconds)
 
     def forget_partitions(self, partitions: Collection[int]) -> None:
         """Remove the series of partitions that are no longer owned."""

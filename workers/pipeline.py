@@ -5,6 +5,7 @@ bounded number of frames; one thread runs batch -> segment -> store, so a camera
 order.
 """
 
+import math
 import threading
 import time
 from collections import Counter, deque
@@ -17,14 +18,14 @@ from typing import Any, NamedTuple
 from contract.errors import InvalidMessageError
 from contract.result import Instance, Result
 from segmentation.decode import Image, decode_image
-from workers.batcher import Batcher
+from segmentation.segmenter import Segmenter
+from workers.dead_letters import DeadLetters
 from workers.fair_queue import FairQueue
 from workers.metrics import WorkerMetrics
-from workers.offset_tracker import OffsetTracker
-from workers.ports import DeadLetterBox, Segmenter, Sink
-from workers.records import Job
-from workers.sink import Outcome
+from workers.records import Job, OffsetTracker
+from workers.sink import Outcome, RedisSink
 
+_DECODE_THREADS = 2
 _IDLE_WAIT_SECONDS = 1.0
 _MAX_DECODE_SECONDS = 60.0
 
@@ -34,19 +35,19 @@ class Limits:
     """The bounds of the pipeline; their meaning is that of the settings of the same name.
 
     Attributes:
+        max_batch_size: Most frames of a batch; as many are decoded ahead of the network.
+        max_batch_age_seconds: How long the first frame of a batch waits for others, in seconds.
         max_age_seconds: None in ``complete`` mode.
         old_after_seconds: None in ``complete`` mode.
     """
 
     max_waiting_frames: int
     max_waiting_bytes: int
-    max_decoded_frames: int
     max_batch_size: int
-    max_batch_age_seconds: float
     max_frame_pixels: int
-    decode_threads: int
     max_age_seconds: float | None
     old_after_seconds: float | None
+    max_batch_age_seconds: float = 0.02
 
 
 class _Decoding(NamedTuple):
@@ -69,7 +70,6 @@ class Pipeline:
         positions: Told which positions are done.
         metrics: Told everything else.
         limits: Bounds.
-        on_progress: Called, from any thread, when positions are done or a thread ended.
         clock: Monotonic clock, in seconds.
         wall_clock: Seconds since 1970.
     """
@@ -77,13 +77,12 @@ class Pipeline:
     def __init__(
         self,
         segmenter: Segmenter,
-        sink: Sink,
-        dead_letters: DeadLetterBox,
+        sink: RedisSink,
+        dead_letters: DeadLetters,
         positions: OffsetTracker,
         metrics: WorkerMetrics,
         limits: Limits,
         *,
-        on_progress: Callable[[], None],
         clock: Callable[[], float] = time.monotonic,
         wall_clock: Callable[[], float] = time.time,
     ) -> None:
@@ -93,7 +92,6 @@ class Pipeline:
         self._positions = positions
         self._metrics = metrics
         self._limits = limits
-        self._on_progress = on_progress
         self._clock = clock
         self._wall_clock = wall_clock
         self._changed = threading.Condition()
@@ -101,10 +99,7 @@ class Pipeline:
             limits.max_waiting_frames, limits.max_waiting_bytes, lambda job: len(job.frame.data)
         )
         self._decoding: deque[_Decoding] = deque()
-        self._batcher: Batcher[_Ready] = Batcher(
-            limits.max_batch_size, limits.max_batch_age_seconds
-        )
-        self._decoders = ThreadPoolExecutor(limits.decode_threads, thread_name_prefix="decode")
+        self._decoders = ThreadPoolExecutor(_DECODE_THREADS, thread_name_prefix="decode")
         self._inference = ThreadPoolExecutor(1, thread_name_prefix="inference")
         self._running: Future[None] | None = None
         self._stopping = False
@@ -113,7 +108,7 @@ class Pipeline:
     def start(self) -> None:
         """Begin to process."""
         self._running = self._inference.submit(self._run)
-        self._running.add_done_callback(lambda _: self._on_progress())
+        self._running.add_done_callback(lambda _: self._positions.wake())
 
     @property
     def room(self) -> int:
@@ -185,20 +180,22 @@ class Pipeline:
 
     def _run(self) -> None:
         while (batch := self._gather()) is not None:
-            if batch:
-                self._process(batch)
+            self._process(batch)
 
     def _gather(self) -> list[_Ready] | None:
-        """Return the next batch, an empty list after a while without one, None at the end."""
-        while not self._batcher.ready(self._clock()):
-            due = self._batcher.seconds_until_due(self._clock())
-            decoding = self._next(_IDLE_WAIT_SECONDS if due is None else due)
+        """Return the next batch, once it is full or its first frame has waited; None at the end."""
+        batch: list[_Ready] = []
+        due_at = math.inf
+        while len(batch) < self._limits.max_batch_size and (now := self._clock()) < due_at:
+            decoding = self._next(min(_IDLE_WAIT_SECONDS, due_at - now))
             if self._stopping:
                 return None
-            ready = self._finish_decoding(decoding) if decoding is not None else None
+            ready = None if decoding is None else self._finish_decoding(decoding)
             if ready is not None:
-                self._batcher.add(ready, self._clock())
-        return self._batcher.take()
+                if not batch:
+                    due_at = self._clock() + self._limits.max_batch_age_seconds
+                batch.append(ready)
+        return batch
 
     def _next(self, timeout_seconds: float) -> _Decoding | None:
         with self._changed:
@@ -210,11 +207,15 @@ class Pipeline:
             while self._decoding and self._outrun(self._decoding[0].job):
                 self._skip(self._decoding.popleft().job, "superseded")
                 self._decode_ahead()
-            return self._decoding.popleft() if self._decoding else None
+            if not self._decoding:
+                return None
+            decoding = self._decoding.popleft()
+            self._decode_ahead()  # the next one, while the network works on this one
+            return decoding
 
     def _decode_ahead(self) -> None:
         """Keep the decoders busy; the caller holds the lock."""
-        while not self._stopping and len(self._decoding) < self._limits.max_decoded_frames:
+        while not self._stopping and len(self._decoding) < self._limits.max_batch_size:
             job, gave_way = self._waiting.take(self._gives_way)
             for each in gave_way:
                 self._skip(each, "superseded")
@@ -265,7 +266,6 @@ class Pipeline:
     def _skip(self, job: Job, reason: str) -> None:
         self._metrics.skipped(job.frame.camera, reason)
         self._positions.finish(job.position)
-        self._on_progress()
 
     def _process(self, batch: Sequence[_Ready]) -> None:
         self._metrics.batch_size.observe(len(batch))
@@ -273,7 +273,7 @@ class Pipeline:
         found = self._segmenter.segment([ready.image for ready in batch], self._observe)
         self._busy_since = None
         results = [
-            self._result(ready.job, instances)
+            self._result(ready.job, instances.documents())
             for ready, instances in zip(batch, found, strict=True)
         ]
         began = self._clock()
@@ -282,7 +282,6 @@ class Pipeline:
         for ready, result, outcome in zip(batch, results, outcomes, strict=True):
             self._count(result, outcome)
             self._positions.finish(ready.job.position)
-        self._on_progress()
 
     def _observe(self, stage: str, seconds: float) -> None:
         self._metrics.stage_seconds.labels(stage).observe(seconds)

@@ -1,26 +1,41 @@
 """Settings of the worker process (prefix ``WORKER_``)."""
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Literal
-from urllib.parse import urlsplit
+from typing import ClassVar, Literal
 
-import redis
-from pydantic import Field, SecretStr, ValidationInfo, field_validator
+from pydantic import Field, ValidationInfo, field_validator
 from pydantic_settings import SettingsConfigDict
 
 from contract.artifact import find_model
 from contract.errors import ConfigurationError
-from contract.kafka import DEAD_TOPIC, FRAMES_TOPIC, MAX_RECORD_BYTES, KafkaConnection
 from contract.settings import ProcessSettings
+from contract.topics import DEAD_TOPIC, FRAMES_TOPIC, MAX_RECORD_BYTES
+from servers.kafka import KafkaConnection
+from servers.redis import RedisConnection
 
-_REDIS_SCHEMES = ("redis", "rediss", "unix")
 _TOPIC = r"^[a-zA-Z0-9._-]{1,249}$"
 
 
-class WorkerSettings(KafkaConnection, ProcessSettings):
+class WorkerSettings(RedisConnection, KafkaConnection, ProcessSettings):
     """How one worker reads frames, segments them and lands the results."""
 
     model_config = SettingsConfigDict(env_prefix="WORKER_")
+
+    removed: ClassVar[Mapping[str, str]] = {
+        "camera_series_seconds": "fixed at 300 s",
+        "cluster_threads": "fixed at 2",
+        "commit_interval_seconds": "fixed at 0.5 s",
+        "decode_threads": "fixed at 2",
+        "fetch_max_bytes": "follows from WORKER_BUFFER_MEBIBYTES",
+        "liveness_seconds": "fixed at 60 s",
+        "max_batch_age_seconds": "fixed at 0.02 s",
+        "max_camera_series": "fixed at 1000",
+        "max_decoded_frames": "fixed at one batch",
+        "max_partition_fetch_bytes": "follows from WORKER_BUFFER_MEBIBYTES",
+        "max_poll_records": "follows from WORKER_MAX_WAITING_FRAMES",
+        "max_waiting_bytes": "follows from WORKER_BUFFER_MEBIBYTES",
+    }
 
     model: Path
     """Model artifact: a folder NAME/VERSION with model.onnx, or the file itself."""
@@ -62,18 +77,6 @@ class WorkerSettings(KafkaConnection, ProcessSettings):
     session_timeout_seconds: float = Field(default=15.0, ge=6, le=1800)
     """After this long without a heartbeat the group takes a worker's cameras away, in seconds."""
 
-    commit_interval_seconds: float = Field(default=0.5, ge=0)
-    """Shortest time between two commits of positions, in seconds."""
-
-    max_poll_records: int = Field(default=64, ge=1)
-    """Most records taken from Kafka's client at once."""
-
-    max_partition_fetch_bytes: int = Field(default=4 * 1024 * 1024, ge=1024)
-    """Most bytes of one partition in one fetch; a larger record still comes, alone."""
-
-    fetch_max_bytes: int = Field(default=16 * 1024 * 1024, ge=1024)
-    """Most bytes of one fetch; a larger record still comes, alone."""
-
     max_frame_bytes: int = Field(default=MAX_RECORD_BYTES, ge=1024)
     """Largest encoded frame, in bytes; larger ones are dead letters."""
 
@@ -83,40 +86,14 @@ class WorkerSettings(KafkaConnection, ProcessSettings):
     max_waiting_frames: int = Field(default=32, ge=1)
     """Most frames that wait undecoded; when full, `live` drops the oldest, `complete` pauses."""
 
-    max_waiting_bytes: int = Field(default=64 * 1024 * 1024, ge=1024)
-    """Most bytes of frames that wait undecoded, handled like `max_waiting_frames`; a larger frame
-    still waits, alone, and in `complete` mode what was polled together still waits together."""
-
-    max_decoded_frames: int | None = Field(default=None, ge=1)
-    """Most frames decoded ahead of the network; one batch where not given."""
-
-    decode_threads: int = Field(default=2, ge=1, le=64)
-    """Threads that decode images."""
-
-    cluster_threads: int = Field(default=2, ge=1, le=64)
-    """Frames of a batch that are clustered side by side."""
+    buffer_mebibytes: int = Field(default=128, ge=1)
+    """Memory for encoded frames, in MiB: half of it for those that wait undecoded, handled like
+    `max_waiting_frames`, the rest for what is fetched ahead from Kafka. A larger frame still comes,
+    alone."""
 
     max_batch_size: int | None = Field(default=None, ge=1, le=256)
     """Most frames that run through the network together; 8 on CUDA and 1 on the CPU, where larger
     batches cost latency and gain nothing, where not given."""
-
-    max_batch_age_seconds: float = Field(default=0.02, ge=0)
-    """How long the first frame of a batch waits for others, in seconds."""
-
-    redis_url: SecretStr = SecretStr("redis://127.0.0.1:6379/0")
-    """Redis that the results go to: redis://, rediss:// (TLS) or unix://; may hold a password."""
-
-    redis_username: str | None = None
-    """User of Redis (ACL); where redis_url names one, that counts."""
-
-    redis_password: SecretStr | None = None
-    """Password of Redis, as it is; where redis_url holds one (percent-encoded), that counts."""
-
-    redis_cluster: bool = False
-    """Whether redis_url is a node of a Redis Cluster."""
-
-    redis_timeout_seconds: float = Field(default=30.0, gt=0)
-    """How long to try to reach Redis before giving up, in seconds."""
 
     result_ttl_seconds: int = Field(default=3600, ge=1)
     """Results of a camera vanish this long after its last one, in seconds."""
@@ -124,14 +101,29 @@ class WorkerSettings(KafkaConnection, ProcessSettings):
     max_results_per_camera: int = Field(default=1000, ge=1)
     """About how many results of a camera are kept."""
 
-    liveness_seconds: float = Field(default=60.0, gt=0)
-    """/healthz fails when the loop or the network stands still for this long, in seconds."""
+    @property
+    def max_poll_records(self) -> int:
+        """Most records taken from Kafka's client at once; in `complete` mode they wait together."""
+        return 2 * self.max_waiting_frames
 
-    camera_series_seconds: float = Field(default=300.0, gt=0)
-    """Metrics of a camera vanish this long after its last frame, in seconds."""
+    @property
+    def max_waiting_bytes(self) -> int:
+        """Most bytes of frames that wait undecoded."""
+        return self._buffer_bytes // 2
 
-    max_camera_series: int = Field(default=1000, ge=1)
-    """Most cameras with metrics of their own; further ones share the label `other`."""
+    @property
+    def fetch_max_bytes(self) -> int:
+        """Most bytes of one fetch; Kafka's client holds one of each broker besides those polled."""
+        return self._buffer_bytes // 8
+
+    @property
+    def max_partition_fetch_bytes(self) -> int:
+        """Most bytes of one partition in one fetch, so that none keeps the others waiting."""
+        return self._buffer_bytes // 32
+
+    @property
+    def _buffer_bytes(self) -> int:
+        return self.buffer_mebibytes * 1024 * 1024
 
     @field_validator("model")
     @classmethod
@@ -140,29 +132,6 @@ class WorkerSettings(KafkaConnection, ProcessSettings):
             find_model(value)
         except ConfigurationError as error:
             raise ValueError(str(error)) from error
-        return value
-
-    @field_validator("redis_url")
-    @classmethod
-    def _check_redis_url(cls, value: SecretStr) -> SecretStr:
-        try:
-            url = urlsplit(value.get_secret_value())
-            _ = url.port  # parsed on demand: raises when it is not a number in 1..65535
-        except ValueError:
-            raise ValueError("not a URL: expected redis://HOST:PORT/DATABASE") from None
-        if url.scheme not in _REDIS_SCHEMES or not (url.hostname or url.path):
-            raise ValueError(
-                f"its scheme is {url.scheme!r}: expected redis://HOST:PORT/DATABASE, rediss:// "
-                "or unix://"
-            )
-        try:
-            # Opens nothing, and refuses what the first command would.
-            redis.ConnectionPool.from_url(value.get_secret_value()).make_connection()
-        except (ValueError, TypeError, redis.RedisError):
-            raise ValueError(  # redis-py's own message may repeat a secret
-                "a part of it is unknown or wrong: expected redis://HOST:PORT/DATABASE and, after "
-                "'?', only options of redis-py, for instance db=0 or socket_timeout=5"
-            ) from None
         return value
 
     @field_validator("dead_topic")

@@ -5,26 +5,24 @@ polling thread does, and listeners are called there, while the polling thread wa
 """
 
 import logging
+import math
+import socket
+import threading
 import time
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 from kafka import KafkaConsumer, OffsetAndMetadata, TopicPartition
-from kafka.errors import (
-    AuthorizationError,
-    CommitFailedError,
-    IllegalGenerationError,
-    KafkaError,
-    RebalanceInProgressError,
-    RetriableError,
-    UnknownMemberIdError,
-)
+from kafka.consumer.subscription_state import AsyncConsumerRebalanceListener
+from kafka.coordinator.assignors.cooperative_sticky import CooperativeStickyAssignor
+from kafka.future import Future
 from kafka.structs import MemberState
 
-from contract.errors import ConfigurationError, UnavailableError
-from workers.rebalance import Event, HandOver, RebalanceListener
-from workers.records import Record
+from contract.errors import UnavailableError
+from servers.kafka import KafkaError, Meaning, failed, meaning, open_client
+from workers.records import Change, Event, Record
+from workers.settings import WorkerSettings
 
 log = logging.getLogger(__name__)
 
@@ -45,38 +43,114 @@ _SILENCE_SECONDS = 10.0
 _ASK_SECONDS = 1.0
 """Pause between two such questions."""
 
-_NOT_OURS = (
-    CommitFailedError,
-    IllegalGenerationError,
-    RebalanceInProgressError,
-    UnknownMemberIdError,
-)
+HandOver = Callable[[frozenset[int]], Mapping[int, int]]
+"""Finishes what is in flight of partitions that go to another worker, within a bound, and returns
+what may be committed of them. Called in a thread of its own."""
+
+
+class RebalanceListener(AsyncConsumerRebalanceListener):  # type: ignore[misc]  # no types there
+    """Called on kafka-python's own event loop, which must not be blocked: it sends heartbeats.
+
+    Args:
+        note: Takes every change, in order.
+        hand_over: See ``HandOver``.
+        commit: Sends a commit and returns its future, from any thread.
+    """
+
+    def __init__(
+        self,
+        note: Callable[[Event], None],
+        hand_over: HandOver,
+        commit: Callable[[Mapping[int, int]], Future],
+    ) -> None:
+        self._note = note
+        self._hand_over = hand_over
+        self._commit = commit
+
+    async def on_partitions_assigned(self, assigned: Collection[Any]) -> None:
+        """Note new partitions."""
+        self._note(Event(Change.ASSIGNED, _numbers(assigned)))
+
+    async def on_partitions_revoked(self, revoked: Collection[Any]) -> None:
+        """Hand partitions over; the worker joins again, as the group awaits, when this returns."""
+        partitions, done = _numbers(revoked), Future()
+        threading.Thread(
+            target=self._finish, args=(partitions, done), name="hand-over", daemon=True
+        ).start()
+        await done
+        self._note(Event(Change.REVOKED, partitions))
+
+    async def on_partitions_lost(self, lost: Collection[Any]) -> None:
+        """Note partitions that are gone."""
+        self._note(Event(Change.LOST, _numbers(lost)))
+
+    def _finish(self, partitions: frozenset[int], done: Future) -> None:
+        commit: Future | None = None
+        try:
+            # Goes out before the join, on the same connection.
+            commit = self._commit(self._hand_over(partitions))
+        finally:
+            if commit is None:
+                done.success(None)  # or the polling thread would wait for ever
+        # Its answer, good or bad, comes on the event loop, which so runs when the listener goes on.
+        commit.add_both(lambda _: done.success(None))
+
+
+def _numbers(partitions: Collection[Any]) -> frozenset[int]:
+    return frozenset(each.partition for each in partitions)
+
+
+def open_consumer(settings: WorkerSettings) -> KafkaConsumer:
+    """Return a member of the group, not subscribed yet.
+
+    Raises:
+        ConfigurationError: Kafka refuses the credentials.
+        UnavailableError: Kafka does not answer in time.
+    """
+    session_ms = math.ceil(settings.session_timeout_seconds * 1000)
+    consumer = open_client(
+        KafkaConsumer,
+        settings,
+        client_id=f"seedstream-worker-{socket.gethostname()}",
+        allow_auto_create_topics=False,
+        metrics_enabled=False,
+        group_id=settings.group,
+        enable_auto_commit=False,
+        auto_offset_reset=settings.auto_offset_reset,
+        isolation_level="read_committed",
+        partition_assignment_strategy=[CooperativeStickyAssignor],
+        session_timeout_ms=session_ms,
+        heartbeat_interval_ms=min(3000, session_ms // 3),
+        max_poll_records=settings.max_poll_records,
+        max_partition_fetch_bytes=settings.max_partition_fetch_bytes,
+        fetch_max_bytes=settings.fetch_max_bytes,
+    )
+    try:
+        # A leader of the group that does not know the partitions yet assigns none, and again.
+        consumer.partitions_for_topic(settings.topic)
+    except KafkaError as error:
+        raise failed(error, settings, f"asking for the topic {settings.topic!r}") from error
+    return consumer
 
 
 class KafkaSource:
     """One member of the consumer group.
 
     Args:
-        consumer: An unsubscribed consumer, without automatic commits.
-        topic: Topic of the frames.
-        timeout_seconds: How long Kafka may stay away before giving up, in seconds.
-        where: The brokers, for messages.
+        consumer: See `open_consumer`.
+        settings: Connection and topic.
         clock: Monotonic clock, in seconds.
     """
 
     def __init__(
         self,
         consumer: KafkaConsumer,
-        *,
-        topic: str,
-        timeout_seconds: float,
-        where: str,
+        settings: WorkerSettings,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._consumer = consumer
-        self._topic = topic
-        self._timeout_seconds = timeout_seconds
-        self._where = where
+        self._settings = settings
+        self._topic = settings.topic
         self._clock = clock
         self._events: deque[Event] = deque()
         self._paused = False
@@ -114,11 +188,9 @@ class KafkaSource:
         self._pause(max_records == 0)
         try:
             polled = self._consumer.poll(self._patience_ms(max_records), max(1, max_records))
-        except RetriableError as error:
-            self._not_heard(error)
-            return []
         except KafkaError as error:
-            raise self._fatal("poll", error) from error
+            self._bear(error, "polling")
+            return []
         if polled:
             self._heard()
         else:
@@ -135,7 +207,7 @@ class KafkaSource:
                 key=record.key,
                 value=record.value,
                 headers=record.headers,
-                timestamp_seconds=record.timestamp / 1000,
+                timestamp_seconds=record.timestamp / 1000 if record.timestamp > 0 else None,
             )
             for partition, records in polled.items()
             for record in records
@@ -160,14 +232,12 @@ class KafkaSource:
         """
         try:
             self._consumer.commit(self._offsets(positions), timeout_ms=_CALL_MS)
-        except _NOT_OURS as error:
-            log.info("positions not committed, the group is changing: %r", error)
-            return False
-        except RetriableError as error:
-            self._not_heard(error)
-            return False
         except KafkaError as error:
-            raise self._fatal("commit", error) from error
+            if meaning(error) is Meaning.REBALANCING:
+                log.info("positions not committed, the group is changing: %r", error)
+            else:
+                self._bear(error, "committing")
+            return False
         self._heard()
         return True
 
@@ -223,27 +293,27 @@ class KafkaSource:
         asked = next(iter(self._consumer.assignment()), TopicPartition(self._topic, 0))
         try:
             self._consumer.committed(asked, timeout_ms=_CALL_MS)
-        except RetriableError as error:
-            self._not_heard(error)
         except KafkaError as error:
-            raise self._fatal("answer", error) from error
+            self._bear(error, "asking whether it is there")
         else:
             self._heard()
 
     def _heard(self) -> None:
         self._silent_since = self._clock()
 
-    def _not_heard(self, error: KafkaError) -> None:
-        silent_seconds = self._clock() - self._silent_since
-        if silent_seconds > max(self._timeout_seconds, _SILENCE_SECONDS):
-            raise UnavailableError(
-                f"Kafka at {self._where} has not answered for {silent_seconds:.0f} s: {error!r}"
-            ) from error
+    def _bear(self, error: KafkaError, doing: str) -> None:
+        """Go on after an error that says that Kafka is away, for as long as that is allowed.
 
-    def _fatal(self, what: str, error: KafkaError) -> Exception:
-        if isinstance(error, AuthorizationError):
-            return ConfigurationError(
-                f"Kafka at {self._where} does not let this worker {what}: {error!r}; it needs "
-                f"READ on the topic {self._topic!r} and on its consumer group"
-            )
-        return UnavailableError(f"Kafka at {self._where}: {what} failed: {error!r}")
+        Raises:
+            ConfigurationError: It refuses us.
+            UnavailableError: It has been away for too long, or the client is broken.
+        """
+        if meaning(error) is not Meaning.AWAY:
+            what = f"{doing}, which takes READ on the topic {self._topic!r} and on the group"
+            raise failed(error, self._settings, what) from error
+        silent_seconds = self._clock() - self._silent_since
+        if silent_seconds > max(self._settings.kafka_timeout_seconds, _SILENCE_SECONDS):
+            raise UnavailableError(
+                f"Kafka at {self._settings.bootstrap_servers} has not answered for "
+                f"{silent_seconds:.0f} s: {error!r}"
+            ) from error

@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, default_collate
 
 from model.augment.compose import Composer
-from model.data.dataset import BrokenSampleError
+from model.data.data_set import BrokenSampleError
 
 Item = tuple[Tensor, Tensor, Tensor, int]
 """Image (3, S, S) uint8, instances (S, S) int32, labels (S, S) uint8, crop number.

@@ -9,8 +9,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from model.augment.options import Augment
 from model.data.labels import IGNORE, Labelled, Scene
+from model.recipes.recipe import Augment
 
 
 @dataclass(frozen=True, eq=False)

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import numpy as np
 
-from model.data.dataset import BrokenSampleError, DataSet
-from model.data.labels import Labelled
+from model.data.data_set import BrokenSampleError, DataSet
+from model.data.labels import Labelled, TrueShape
 
 _LARGEST_NUMBER = 1 << 16
 
@@ -50,9 +50,9 @@ class Cached(DataSet):
         """Return what was assumed of the whole data set."""
         return self._whole.notes()
 
-    def coco_id(self, index: int) -> int | None:
-        """Return the COCO image id of picture ``index``."""
-        return self._whole.coco_id(index)
+    def true_shapes(self, index: int) -> Sequence[TrueShape] | None:
+        """Return the annotations of picture ``index``."""
+        return self._whole.true_shapes(index)
 
 
 def _renumbered(picture: Labelled) -> Labelled:

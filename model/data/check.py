@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from model.data.dataset import BrokenSampleError, DataSet
+from model.data.data_set import BrokenSampleError, DataSet
 from model.data.labels import IGNORE, Labelled
 
 SMALL_PIXELS, LARGE_PIXELS = 32**2, 96**2

@@ -21,7 +21,7 @@ from pathlib import Path
 import numpy as np
 
 from contract.errors import ConfigurationError
-from model.data.dataset import BrokenSampleError, DataSet, Split
+from model.data.data_set import BrokenSampleError, DataSet, Split
 from model.data.labels import IGNORE, Labelled
 from model.data.read import read_image, read_map
 

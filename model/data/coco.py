@@ -5,6 +5,7 @@ Until then it stays the bytes it is in the file: COCO's own training part would 
 Python objects. Legend: H, W pixels of the picture.
 """
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -14,10 +15,13 @@ from pycocotools import mask as coco_mask
 
 from contract.errors import ConfigurationError, InvalidMessageError
 from contract.mask import decode_mask
-from model.data.dataset import BrokenSampleError, DataSet
-from model.data.labels import IGNORE, Labelled
+from model.data.data_set import BrokenSampleError, DataSet
+from model.data.labels import IGNORE, Labelled, TrueShape
 from model.data.read import ENDINGS, read_image
 from model.data.shapes import Shape, draw, join_faults, polygons_rle
+
+_UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError)
+"""What msgspec raises on other JSON than expected, on broken JSON, and on text that is no UTF-8."""
 
 
 class _Category(msgspec.Struct):
@@ -69,7 +73,7 @@ class Coco(DataSet):
         prefix: Put before every name, so that several files can be told apart.
 
     Attributes:
-        image_ids: COCO's number of every picture, as its own measures need it; also `coco_id`.
+        image_ids: COCO's number of every picture.
 
     Raises:
         ConfigurationError: The file is missing or is no such file, or the pictures are not found.
@@ -93,10 +97,6 @@ class Coco(DataSet):
         """Return the image of picture ``index`` and the annotation file."""
         return (self._images / self._pictures_in_order[index].file_name, self.root)
 
-    def coco_id(self, index: int) -> int:
-        """Return the COCO image id of picture ``index``."""
-        return self.image_ids[index]
-
     def orphans(self) -> Sequence[BrokenSampleError]:
         """Return entries that belong to no picture."""
         return self._orphans
@@ -112,19 +112,29 @@ class Coco(DataSet):
                 path,
                 f"is {width}x{height} pixels, {self.root.name} says {entry.width}x{entry.height}",
             )
+        label = {name: k for k, name in enumerate(self.classes, start=1)}
+        shapes = [
+            Shape(IGNORE if true.crowd else label[true.class_name], true.mask)
+            for true in self.true_shapes(index)
+        ]
+        return Labelled(image, *draw(shapes, height, width))
+
+    def true_shapes(self, index: int) -> list[TrueShape]:
+        """Return the annotations of picture ``index``; all faults are told together."""
+        entry = self._pictures_in_order[index]
         shapes, faults = [], []
         for raw in self._annotations.get(entry.id, []):
-            shape, found = self._shape(raw, height, width)
+            shape, found = self._shape(raw, entry.height, entry.width)
             faults += found
             shapes += [shape] if shape else []
         if faults:
             raise BrokenSampleError(self.root, f"{entry.file_name}: {join_faults(faults)}")
-        return Labelled(image, *draw(shapes, height, width))
+        return shapes
 
-    def _shape(self, raw: bytes, height: int, width: int) -> tuple[Shape | None, list[str]]:
+    def _shape(self, raw: bytes, height: int, width: int) -> tuple[TrueShape | None, list[str]]:
         try:
             annotation = msgspec.json.decode(raw, type=_Annotation)
-        except msgspec.ValidationError as error:
+        except _UNREADABLE as error:
             return None, [f"annotation {_id(raw)}: {error}"]
         faults = []
         label = self._labels.get(annotation.category_id)
@@ -141,7 +151,8 @@ class Coco(DataSet):
         faults += found
         if faults or rle is None or label is None:
             return None, [f"annotation {annotation.id}: {fault}" for fault in faults]
-        return Shape(IGNORE if annotation.iscrowd else label, rle), []
+        name = self.classes[label - 1]
+        return TrueShape(rle, name, annotation.area, bool(annotation.iscrowd)), []
 
     def _pictures(self, entries: Sequence[msgspec.Raw]) -> dict[int, _Picture]:
         found: dict[int, _Picture] = {}
@@ -149,7 +160,7 @@ class Coco(DataSet):
         for raw in entries:
             try:
                 entry = msgspec.json.decode(raw, type=_Picture)
-            except msgspec.ValidationError as error:
+            except _UNREADABLE as error:
                 self._orphan(f"picture {_id(raw)}: {error}")
                 continue
             if entry.id in found or _stem(entry.file_name) in stems:
@@ -167,7 +178,7 @@ class Coco(DataSet):
         for raw in entries:
             try:
                 image_id = decoder.decode(raw).image_id
-            except msgspec.ValidationError as error:
+            except _UNREADABLE as error:
                 self._orphan(f"annotation {_id(raw)}: {error}")
                 continue
             if image_id in pictures:
@@ -185,7 +196,7 @@ def _parse(path: Path) -> _File:
         raise ConfigurationError(f"{path}: there is no such annotation file")
     try:
         document = msgspec.json.decode(path.read_bytes(), type=_File)
-    except msgspec.DecodeError as error:  # also what is JSON but of another form
+    except _UNREADABLE as error:
         raise ConfigurationError(
             f"{path}: expected COCO annotations (images, annotations, categories): {error}"
         ) from error
@@ -239,7 +250,11 @@ def _run_lengths(
 
 
 def _id(raw: bytes) -> object:
-    entry = msgspec.json.decode(raw)
+    """Return the id of an entry that may be unreadable as what it ought to be."""
+    try:
+        entry = json.loads(bytes(raw).decode(errors="replace"), strict=False)
+    except ValueError:
+        return "without id"
     return entry.get("id", "without id") if isinstance(entry, dict) else entry
 
 

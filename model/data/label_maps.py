@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from contract.errors import ConfigurationError
-from model.data.dataset import BrokenSampleError, DataSet
+from model.data.data_set import BrokenSampleError, DataSet
 from model.data.labels import IGNORE, UNNAMED, Labelled
 from model.data.read import ENDINGS, find_pictures, read_image, read_map
 

@@ -3,9 +3,9 @@
 Legend: H, W pixels of a picture, h, w pixels of a patch. Images are uint8 RGB.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, NamedTuple, Protocol
 
 import cv2
 import numpy as np
@@ -13,6 +13,9 @@ from numpy.typing import NDArray
 
 IGNORE = 255
 """Label of a pixel that neither teaches nor punishes."""
+
+IGNORED = "ignore"
+"""Stands for a class in a mapping of classes: what shows it counts neither for nor against."""
 
 UNNAMED = "object"
 """Name of the class of data without class names."""
@@ -35,6 +38,22 @@ class Labelled:
     image: Image
     instances: NDArray[np.int32]
     labels: Image
+
+
+class TrueShape(NamedTuple):
+    """An annotation as it is in its file: shapes may overlap, the pixels of a `Labelled` do not.
+
+    Attributes:
+        mask: COCO run-length encoding, as pycocotools has it.
+        class_name: Its class; ``ignore`` stands for every class.
+        area: Pixels, as annotated.
+        crowd: Whether what lies on it counts neither way.
+    """
+
+    mask: Mapping[str, Any]
+    class_name: str
+    area: float
+    crowd: bool
 
 
 @dataclass(frozen=True, eq=False)

@@ -12,7 +12,7 @@ from typing import Literal
 from contract.errors import ConfigurationError
 from model.data import cityscapes, label_maps, yolo
 from model.data.coco import Coco
-from model.data.dataset import DataSet, Joined, Renamed, Split, Subset, split_by_name
+from model.data.data_set import DataSet, Joined, Renamed, Split, Subset, split_by_name
 
 Layout = Literal["auto", "cityscapes", "coco", "label-maps", "yolo"]
 

@@ -4,7 +4,7 @@ pycocotools draws (as for COCO's own measures), so a pixel belongs to an object 
 evaluation says so. Legend: H, W pixels of the picture, P corners.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -31,7 +31,7 @@ class Shape:
     """
 
     label: int
-    rle: dict[str, Any]
+    rle: Mapping[str, Any]
 
 
 def polygons_rle(

@@ -12,7 +12,7 @@ import yaml
 
 from contract.errors import ConfigurationError
 from model.data.coco80 import COCO_80
-from model.data.dataset import BrokenSampleError, DataSet, Split, Subset, split_by_name
+from model.data.data_set import BrokenSampleError, DataSet, Split, Subset, split_by_name
 from model.data.labels import IGNORE, Labelled
 from model.data.read import find_pictures, read_image
 from model.data.shapes import Shape, draw, join_faults, polygons_rle
@@ -121,8 +121,6 @@ class Yolo(DataSet):
             if names:
                 return names
         highest = max((_highest_class(path) for path in _text_files(self.root)), default=-1)
-        if highest >= IGNORE - 1:
-            raise ConfigurationError(f"{self.root}: has class {highest}, expected at most 253")
         if "coco" in self.root.name.lower() and highest < len(COCO_80):
             names, guess = COCO_80, "COCO's 80, for the folder's name says coco"
         else:
@@ -181,9 +179,10 @@ def _lines(path: Path) -> list[tuple[int, str]]:
 
 
 def _highest_class(path: Path) -> int:
-    """Return the highest class of a text file; what is no number is told when it is read."""
+    """Return the highest class of a text file; what is no class is told when it is read."""
     try:
         words = [line.split(maxsplit=1)[0] for _, line in _lines(path)]
     except BrokenSampleError:
         return -1
-    return max((int(word) for word in words if word.isdecimal()), default=-1)
+    numbers = (int(word) for word in words if word.isdecimal() and len(word) <= 3)
+    return max((number for number in numbers if number < IGNORE - 1), default=-1)

@@ -4,9 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from contract.errors import ConfigurationError
-
-IGNORED = "ignore"
-"""Stands for a class of the model in a mapping: what shows it neither counts for nor against."""
+from model.data.labels import IGNORED
 
 
 @dataclass(frozen=True)

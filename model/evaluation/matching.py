@@ -60,19 +60,6 @@ class PictureScores:
     iou: NDArray[np.float64]
 
 
-def iou_matrix(predicted: NDArray[np.int32], true: NDArray[np.int32]) -> NDArray[np.float64]:
-    """Return the IoU of every predicted with every true instance.
-
-    Args:
-        predicted: int32 (H, W), 0 background, 1..P.
-        true: int32 (H, W), 0 background, 1..T.
-
-    Returns:
-        float64 (P, T), 0..1; an id without a pixel has 0.
-    """
-    return _iou(_overlaps(predicted, true, int(predicted.max(initial=0)), int(true.max(initial=0))))
-
-
 def match_instances(
     predicted: NDArray[np.int32],
     predicted_classes: NDArray[np.integer],

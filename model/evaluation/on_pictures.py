@@ -14,19 +14,18 @@ import numpy as np
 from contract.artifact import Artifact
 from contract.errors import ConfigurationError
 from contract.result import Instance
-from model.data.dataset import BrokenSampleError, DataSet, Renamed, Split, Subset
+from model.data.data_set import BrokenSampleError, DataSet, Renamed, Split, Subset
 from model.data.label_maps import read_card
 from model.data.labels import Labelled
 from model.data.open import Layout, detect, open_data_set
-from model.evaluation.choice import Row, Setting, as_shipped, choose
 from model.evaluation.classes import Pairing, pair
 from model.evaluation.figures import bowl, detection
 from model.evaluation.matching import PictureScores, score_picture
 from model.evaluation.predict import Cell, ManySegmenters, instance_map
 from model.evaluation.ranking import Metric, Ranking, choose_metric, make_ranking
-from model.evaluation.sweep import Tried, grid
-from segmentation.engines.onnx import OnnxEngine, Provider
-from segmentation.segmenter import Engine
+from model.evaluation.thresholds import Row, Setting, Tried, as_shipped, choose, grid
+from segmentation.engines import open_engine
+from segmentation.engines.base import Engine, Provider
 
 Progress = Callable[[Iterable[int], int], Iterable[int]]
 """Passes numbers of pictures on, showing how many of the total (second argument) are done."""
@@ -121,14 +120,14 @@ def evaluate_pictures(
         ConfigurationError: The artifact or the data do not load, their classes do not fit, there
             are no pictures, or an option is out of its range.
     """
-    engine = OnnxEngine(model, provider=options.provider, batch_sizes=(1,))
+    engine = open_engine(model, options.provider)
     layout = detect(path) if options.layout == "auto" else options.layout
     metric = choose_metric(options.metric, layout)
     data, pairing = open_paired(path, layout, engine.artifact, options)
     if options.limit is not None and options.limit < len(data):
         chosen = np.linspace(0, len(data) - 1, options.limit).astype(int).tolist()
         data = Subset(data, chosen)
-    ranking = make_ranking(metric, data, layout, pairing)
+    ranking = make_ranking(metric, data, pairing)
     cells = _cells(engine.artifact, options.score, tried, ranked=ranking is not None)
     run = _Run(engine, data, pairing, cells, ranking)
     run.go(progress)

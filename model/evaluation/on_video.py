@@ -17,9 +17,9 @@ from numpy.typing import NDArray
 from contract.errors import ConfigurationError
 from model.evaluation.boxes import Boxes, match_boxes, read_boxes
 from model.evaluation.predict import Cell, ManySegmenters
-from model.evaluation.sweep import Tried, grid
-from segmentation.engines.onnx import OnnxEngine, Provider
-from segmentation.segmenter import Engine
+from model.evaluation.thresholds import Tried, grid
+from segmentation.engines import open_engine
+from segmentation.engines.base import Engine, Provider
 
 SWEEP = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.75, 0.8, 0.85, 0.9, 0.925, 0.95, 0.975, 0.99)
 """Score thresholds that are tried."""
@@ -168,7 +168,7 @@ def evaluate_boxes(
             f"{boxes_csv}: expected true boxes of the frames {first}..{last}, found those of "
             f"{min(true, default=0)}..{max(true, default=0)}"
         )
-    engine = OnnxEngine(artifact, provider=provider, batch_sizes=(1,))
+    engine = open_engine(artifact, provider)
     if class_name not in engine.artifact.classes:
         raise ConfigurationError(
             f"{artifact}: no class {class_name!r}, expected one of {list(engine.artifact.classes)}"
@@ -179,26 +179,15 @@ def evaluate_boxes(
     cells = grid(engine.artifact, tried) if tried else []
     frames = read_frames(video, first, last)
     own = [Cell(max(t, lowest), engine.artifact.min_pixels) for t in thresholds]
-    scores = score_cells(engine, frames, true, [*own, *cells], class_name, iou)
+    different = list(dict.fromkeys([*own, *cells]))  # each is clustered once for every frame
+    scores = score_cells(engine, frames, true, different, class_name, iou)
+    by_cell = dict(zip(different, scores, strict=True))
     line = tuple(
-        replace(s, threshold=t, min_pixels=0) for t, s in zip(thresholds, scores, strict=False)
+        replace(by_cell[cell], threshold=t, min_pixels=0)
+        for t, cell in zip(thresholds, own, strict=True)
     )
-    return Report(
-        first, last, iou, line[thresholds.index(chosen)], line, tuple(scores[len(line) :])
-    )
-
-
-def sweep(
-    engine: Engine,
-    frames: Iterable[tuple[int, NDArray[np.uint8]]],
-    true: Mapping[int, Boxes],
-    thresholds: Sequence[float],
-    class_name: str,
-    iou: float,
-) -> list[Scores]:
-    """Score frames at several thresholds with the artifact's smallest size; see `score_cells`."""
-    cells = [Cell(t, engine.artifact.min_pixels) for t in thresholds]
-    return score_cells(engine, frames, true, cells, class_name, iou)
+    tried_cells = tuple(by_cell[cell] for cell in cells)
+    return Report(first, last, iou, line[thresholds.index(chosen)], line, tried_cells)
 
 
 def score_cells(

@@ -9,6 +9,7 @@ True instances are outlines, predicted ones are filled:
 Legend: H, W pixels of a picture; h, w pixels as drawn.
 """
 
+import functools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -80,6 +81,7 @@ def write_pages(evaluation: Evaluation, folder: Path) -> list[Path]:
     """
     segmenter = ManySegmenters(evaluation.engine, [evaluation.shown.reported])
 
+    @functools.cache  # of few pictures the best are also among the worst
     def compared(place: int) -> Compared:
         picture = evaluation.data.read(evaluation.seen[place])
         return compare(picture, segmenter.segment(picture.image)[0], evaluation.pairing)

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from contract.artifact import Artifact
 from contract.mask import decode_mask
 from contract.result import Instance
-from segmentation.engines.onnx import Predictions
-from segmentation.segmenter import Engine, Segmenter
+from segmentation.engines.base import Engine, Predictions
+from segmentation.segmenter import Segmenter
 
 
 class Cell(NamedTuple):
@@ -48,35 +48,14 @@ class ManySegmenters:
     """
 
     def __init__(self, engine: Engine, cells: Sequence[Cell]) -> None:
-        self._once = _Once(engine)
-        self._segmenters = [Segmenter(_With(self._once, cell)) for cell in cells]
+        self._segmenters = [Segmenter(_With(engine, cell)) for cell in cells]
 
     def segment(self, image: NDArray[np.uint8]) -> list[list[Instance]]:
         """Return the instances of uint8 (H, W, 3) RGB for each of the cells."""
-        self._once.forget()
-        return [segmenter.segment([image])[0] for segmenter in self._segmenters]
-
-
-class _Once:
-    """An engine that runs the network once per picture, however many segmenters ask for it."""
-
-    batch_sizes: tuple[int, ...] = (1,)
-
-    def __init__(self, engine: Engine) -> None:
-        self._engine = engine
-        self._predictions: Predictions | None = None
-
-    @property
-    def artifact(self) -> Artifact:
-        return self._engine.artifact
-
-    def forget(self) -> None:
-        self._predictions = None
-
-    def run(self, images: NDArray[np.uint8]) -> Predictions:
-        if self._predictions is None:
-            self._predictions = self._engine.run(images)
-        return self._predictions
+        first = self._segmenters[0]  # they differ in nothing but their thresholds
+        prepared = first.prepare([image])
+        maps = first.infer(prepared)
+        return [each.describe(maps, prepared.fits)[0].documents() for each in self._segmenters]
 
 
 class _With:
@@ -113,6 +92,6 @@ def instance_map(
     for number, instance in enumerate(instances, start=1):
         x, y, width, height = instance.box
         here = np.s_[y : y + height, x : x + width]
-        drawn[here][decode_mask(instance.mask)[here]] = number
+        drawn[here][decode_mask(instance.mask, instance.box)] = number
     labels = np.array([classes.index(instance.class_name) + 1 for instance in instances], int)
     return drawn, labels, np.array([instance.score for instance in instances], float)

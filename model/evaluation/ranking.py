@@ -6,7 +6,7 @@ from typing import Literal, Protocol
 
 from contract.errors import ConfigurationError
 from contract.result import Instance
-from model.data.dataset import DataSet
+from model.data.data_set import DataSet
 from model.data.labels import Labelled
 from model.data.open import Layout
 from model.evaluation.classes import Pairing
@@ -39,30 +39,27 @@ class CocoRanking:
 
     Args:
         data: The pictures with the model's classes.
-        layout: Of the data.
         pairing: Which class is which.
     """
 
-    def __init__(self, data: DataSet, layout: Layout, pairing: Pairing) -> None:
-        # Here, not above: they load what other metrics do without.
-        from model.evaluation.coco import CocoTruth
-        from model.evaluation.coco_file import CocoFiles
+    def __init__(self, data: DataSet, pairing: Pairing) -> None:
+        # Here, not above: it loads what other metrics do without.
+        from model.evaluation.coco_metrics import CocoTruth
 
         self._truth = CocoTruth(pairing.measured)
         self._data, self._pairing = data, pairing
-        self._files = CocoFiles(pairing) if layout == "coco" else None
 
     def see(self, index: int, picture: Labelled) -> None:
         """Take the truth of a picture."""
-        if self._files is None:
+        shapes = self._data.true_shapes(index)
+        if shapes is None:
             self._truth.see(picture, self._pairing.model)
         else:
-            image, file = self._data.files(index)
-            self._truth.see_shapes(picture.labels.shape, self._files.shapes(image, file))
+            self._truth.see_shapes(picture.labels.shape, shapes)
 
     def figures(self, found: Sequence[Sequence[Instance]]) -> Figures:
         """Return AP, AP50, AP75, AP by size, AR."""
-        from model.evaluation.coco import coco_figures
+        from model.evaluation.coco_metrics import coco_figures
 
         return coco_figures(self._truth.index(), range(1, len(found) + 1), found)
 
@@ -79,7 +76,7 @@ class CityscapesRanking:
     """
 
     def __init__(self, data: DataSet, pairing: Pairing) -> None:
-        from model.evaluation.cityscapes import check_classes
+        from model.evaluation.cityscapes_metrics import check_classes
 
         check_classes(pairing.model)
         renamed = {old: new for old, new in pairing.becomes.items() if old != new}
@@ -97,7 +94,7 @@ class CityscapesRanking:
 
     def figures(self, found: Sequence[Sequence[Instance]]) -> Figures:
         """Return AP and AP50."""
-        from model.evaluation.cityscapes import cityscapes_figures
+        from model.evaluation.cityscapes_metrics import cityscapes_figures
 
         return cityscapes_figures(self._truth, found)
 
@@ -123,8 +120,8 @@ def choose_metric(metric: Metric | Literal["auto"], layout: Layout) -> Metric:
     return metric
 
 
-def make_ranking(metric: Metric, data: DataSet, layout: Layout, pairing: Pairing) -> Ranking | None:
+def make_ranking(metric: Metric, data: DataSet, pairing: Pairing) -> Ranking | None:
     """Return a metric's ranking; None where it has none."""
     if metric == "coco":
-        return CocoRanking(data, layout, pairing)
+        return CocoRanking(data, pairing)
     return CityscapesRanking(data, pairing) if metric == "cityscapes" else None

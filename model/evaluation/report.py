@@ -6,13 +6,13 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from model.data.dataset import Subset, fingerprint
-from model.evaluation.choice import F1, Row, Setting
-from model.evaluation.classes import IGNORED
+from model.data.data_set import Subset, fingerprint
+from model.data.labels import IGNORED
 from model.evaluation.figures import Figures
 from model.evaluation.on_pictures import Evaluation, Options
 from model.evaluation.ranking import MAIN, Metric
-from model.training.record import describe_run
+from model.evaluation.thresholds import F1, Row, Setting
+from model.provenance import describe_run
 
 JSON_FILE, TEXT_FILE = "report.json", "report.md"
 

@@ -16,7 +16,7 @@ from onnx import helper, numpy_helper
 
 from contract import artifact as contract
 from contract.artifact import Artifact
-from model.export.network import DeployedNetwork
+from model.export.deployed_network import DeployedNetwork
 
 OPSET = 17
 """ONNX opset of every artifact; the standard operators only."""

@@ -10,9 +10,10 @@ import torch
 from numpy.typing import NDArray
 
 from contract.artifact import Artifact, Precision
-from model.export.network import DeployedNetwork
+from model.export.deployed_network import DeployedNetwork
 from segmentation.cluster import Clusters, cluster
-from segmentation.engines.onnx import OnnxEngine, Predictions
+from segmentation.engines.base import Predictions
+from segmentation.engines.onnx import OnnxEngine
 
 BATCH = 2
 """Pictures per run: more than one, so that the dynamic N is proved too."""

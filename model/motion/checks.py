@@ -13,7 +13,7 @@ import numpy as np
 from contract.errors import ConfigurationError
 from model.data.labels import Image
 from model.motion.background import edges, steadiness
-from model.motion.camera import GHOST, RESTLESS, Camera, Sizes
+from model.motion.fixed_camera import GHOST, RESTLESS, Camera, Sizes
 from model.motion.pieces import LEAST_OBJECTS, Piece, fit_perspective, shape_fault
 
 _CORNERS = 40

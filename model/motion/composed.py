@@ -12,12 +12,12 @@ import numpy as np
 
 from contract.errors import ConfigurationError
 from model.augment.compose import CROWD, Composer
-from model.augment.options import CopyPaste
-from model.data.dataset import DataSet, Subset
+from model.data.data_set import DataSet, Subset
 from model.data.labels import Labelled, Scene
 from model.data.open import open_data_set
 from model.motion.frames import Progress
-from model.motion.store import StoredScene, read_description, read_scenes
+from model.motion.scene_store import StoredScene, read_description, read_scenes
+from model.recipes.recipe import CopyPaste
 
 _OBJECTS = 16
 _LARGEST_SIDE = 640

@@ -12,7 +12,7 @@ import numpy as np
 
 from contract.errors import ConfigurationError
 from model.data.labels import Image
-from model.motion.options import Options
+from model.motion.motion_options import Options
 
 LEAST_FRAMES = 20
 """A background needs so many frames."""

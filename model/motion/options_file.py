@@ -8,7 +8,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from contract.errors import ConfigurationError
-from model.motion.options import Options
+from model.motion.motion_options import Options
 
 
 def load_options(file: Path | None, **flags: Any) -> Options:

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from model.data.labels import CutOut, Image
-from model.motion.options import Motion
+from model.motion.motion_options import Motion
 
 LEAST_OBJECTS = 10
 """A perspective is fitted to so many objects at least."""

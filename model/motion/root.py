@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from contract.errors import ConfigurationError
-from model.motion.store import SCENES, read_description
+from model.motion.scene_store import SCENES, read_description
 
 FOLDERS = ("images", "instances", "classes", SCENES)
 """Folders of a data set made from motion; each holds one folder per scene."""

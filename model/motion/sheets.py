@@ -13,7 +13,7 @@ from contract.errors import ConfigurationError
 from model.data.labels import CutOut, Image
 from model.data.sheet import contact_sheet
 from model.motion.make import Summary
-from model.motion.store import SCENES
+from model.motion.scene_store import SCENES
 
 _COLUMNS = 4
 _SIDE = 480

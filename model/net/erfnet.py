@@ -153,7 +153,7 @@ class BranchedERFNet(nn.Module):
 
     For instance segmentation ``heads`` is ``[2 + n_sigma, n_classes]``: the first decoder predicts
     offsets x, y and the bandwidths, the second one seed map per class. All outputs are raw:
-    :class:`model.net.loss.SpatialEmbeddingLoss` and :mod:`model.export.export` apply tanh and
+    :class:`model.net.loss.SpatialEmbeddingLoss` and :mod:`model.export.exporter` apply tanh and
     sigmoid.
 
     Args:

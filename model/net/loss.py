@@ -1,7 +1,7 @@
 """The spatial-embedding loss: offsets and bandwidths trained for the IoU of each instance.
 
 Source: Neven et al., CVPR 2019, equations 5 to 11. The instances of all images of a batch are
-handled in one pass.
+handled in one pass; `model.net.plain_loss` says in a loop what it computes.
 
 Shape letters: B batch, C channels (2 + S + K), H, W, P pixels of one image (H * W), S bandwidths,
 K classes, I instances of the whole batch, M pixels that belong to an instance.

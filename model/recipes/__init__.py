@@ -1,1 +1,1 @@
-"""Recipes that come with Seedstream, a TOML file each; `model.training.recipe` reads them."""
+"""Recipes that come with Seedstream, a TOML file each; `model.recipes.recipe` reads them."""

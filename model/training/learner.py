@@ -14,8 +14,8 @@ from torch import Tensor, nn
 
 from model.net.erfnet import BranchedERFNet, ChannelDropout
 from model.net.loss import LossTerms, SpatialEmbeddingLoss
-from model.training.processes import Processes, share_batch_norm
-from model.training.recipe import Loss, Recipe
+from model.recipes.recipe import Loss, Recipe
+from model.training.distributed import Processes, share_batch_norm
 
 Arithmetic = Literal["float64", "float32", "bfloat16", "float16"]
 
@@ -110,8 +110,11 @@ class Learner:
             _freeze(self.network)
         for group in self._optimizer.param_groups:
             group["lr"] = learning_rate
-        terms = self._terms(self._parallel, batch)
-        loss = weighted_sum(terms, self._recipe.loss)
+        images, instances, labels = (
+            part.to(self._processes.device, non_blocking=True) for part in batch[:3]
+        )
+        terms = self._loss.terms(self._through(self._parallel, images), instances, labels)
+        loss = _weighted_sum(terms, self._recipe.loss)
         parts = [loss, terms.instance, terms.variance, terms.seed]
         means = self._processes.mean(torch.stack([part.detach() for part in parts])).tolist()
         norm = self.descend(loss) if all(map(math.isfinite, means)) else math.nan
@@ -136,26 +139,20 @@ class Learner:
         return norm
 
     @torch.no_grad()
-    def measure(self, batch: Sequence[Tensor]) -> LossTerms:
-        """Return the terms of a batch without learning from it."""
+    def predict(self, images: Tensor) -> Tensor:
+        """Map images as `run` does, in eval mode."""
         self.network.eval()
-        return self._terms(self.network, batch)
+        return self.run(images)
 
     @torch.no_grad()
-    def predict(self, images: Tensor) -> Tensor:
-        """Map images float (B, 3, H, W) 0..1 to raw maps float32, on the CPU."""
-        self.network.eval()
-        return self.run(images).float().cpu()
+    def loss(self, prediction: Tensor, instances: Tensor, labels: Tensor) -> float:
+        """Return the loss of a prediction (B, 2 + S + K, H, W) without learning from it."""
+        targets = (part.to(self._processes.device) for part in (instances, labels))
+        return float(_weighted_sum(self._loss.terms(prediction, *targets), self._recipe.loss))
 
     def run(self, images: Tensor) -> Tensor:
-        """Map images float (B, 3, H, W) 0..1 to raw maps, on the device."""
+        """Map images (B, 3, H, W), uint8 or float 0..1, to raw maps, on the device."""
         return self._through(self.network, images.to(self._processes.device))
-
-    def _terms(self, network: nn.Module, batch: Sequence[Tensor]) -> LossTerms:
-        images, instances, labels = (
-            part.to(self._processes.device, non_blocking=True) for part in batch[:3]
-        )
-        return self._loss.terms(self._through(network, images), instances, labels)
 
     def _through(self, network: nn.Module, images: Tensor) -> Tensor:
         if images.dtype == torch.uint8:
@@ -184,7 +181,7 @@ class Learner:
         self._scaler.load_state_dict(state["scaler_state_dict"])
 
 
-def weighted_sum(terms: LossTerms, weights: Loss) -> Tensor:
+def _weighted_sum(terms: LossTerms, weights: Loss) -> Tensor:
     """Return the loss of its terms."""
     return (
         weights.instance * terms.instance

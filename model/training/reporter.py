@@ -1,25 +1,34 @@
-"""What people see of a run: progress bar, log, TensorBoard, the record's results."""
+"""What people see of a run: progress bar, log, TensorBoard, ``run.json`` and ``log.jsonl``.
 
+Letters: H, W the model's input. Library: torch.utils.tensorboard.
+"""
+
+import json
 import logging
 import sys
 import time
 from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
 
+import cv2
+import numpy as np
+from numpy.typing import NDArray
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from torch.utils.tensorboard import SummaryWriter
 
-from model.training.board import Board
-from model.training.data import TrainingData
-from model.training.learner import Learner, StepReport
-from model.training.plan import Phase
-from model.training.processes import Processes
-from model.training.recipe import Recipe
-from model.training.record import Log, Record
+from contract.artifact import Artifact
+from contract.errors import ConfigurationError
+from model.data.labels import IGNORE, Image, Labelled
+from model.provenance import describe_run
+from model.recipes.recipe import Phase
+from model.training.distributed import Processes
+from model.training.learner import StepReport
 from model.training.settings import TrainSettings
-from model.training.validate import TorchEngine, Validation, fitted
-
-_PICTURES = 2
-"""Validation pictures that are drawn."""
+from model.training.validation import Validation
+from segmentation.cluster import cluster
+from segmentation.engines.base import Predictions
 
 log = logging.getLogger(__name__)
 
@@ -29,29 +38,37 @@ class Reporter:
 
     Args:
         settings: Where to write and how often.
-        data: Its validation pictures are drawn.
+        about: What is trained on what, for the record.
         done: Steps done before; what was reported after them is dropped.
         steps: Steps of the whole run.
         processes: This process among those of the run.
+
+    Raises:
+        ConfigurationError: The folder holds a ``run.json`` of something else.
     """
 
     def __init__(
         self,
         settings: TrainSettings,
-        data: TrainingData,
+        about: dict[str, Any],
         done: int,
         steps: int,
         processes: Processes,
     ) -> None:
-        self._settings, self._data, self._steps = settings, data, steps
+        self._settings, self._steps = settings, steps
         self._active = processes.is_first
-        self._began, self._first, self._waited = time.monotonic(), done, 0.0
+        self._began, self._waited = time.monotonic(), 0.0
         if not self._active:
             return
         settings.out.mkdir(parents=True, exist_ok=True)
-        self._log = Log(settings.out, done)
-        self._record = Record(settings.out)
-        self._board = Board(settings.out / "tensorboard", done)
+        self._record = _Record(settings.out / "run.json")
+        attempt = {**describe_run(), "first_step": done, "processes": processes.world}
+        attempts = [*self._record.values.get("attempts", []), attempt]
+        stated = settings.model_dump(mode="json")
+        self._record.update(**about, settings=stated, steps=steps, attempts=attempts)
+        self._log = settings.out / "log.jsonl"
+        _drop_lines(self._log, done)
+        self._board = SummaryWriter(str(settings.out / "tensorboard"), purge_step=done)
         columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
         self._progress = Progress(
             *columns,
@@ -81,7 +98,7 @@ class Reporter:
         )
         if number % self._settings.log_every and number + 1 != self._steps:
             return
-        self._log.write(
+        self._write(
             step=number,
             epoch=epoch,
             loss=report.loss,
@@ -93,41 +110,46 @@ class Reporter:
             seconds=round(seconds, 4),
             waited_seconds=round(waited, 4),
         )
-        self._board.step(number, report, rate, seconds)
+        scalars = {
+            "loss/total": report.loss,
+            "loss/instance": report.instance,
+            "loss/variance": report.variance,
+            "loss/seed": report.seed,
+            "optimizer/gradient_norm": report.gradient_norm,
+            "optimizer/learning_rate": rate,
+            "speed/step_seconds": seconds,
+        }
+        for name, value in scalars.items():
+            self._board.add_scalar(name, value, number)
         log.info(
             "step %d of %d, epoch %d: loss %.4f (instance %.3f, variance %.5f, seed %.4f), %.2f s",
             *(number, self._steps, epoch, report.loss, report.instance, report.variance),
             *(report.seed, seconds),
         )
 
-    def validation(
-        self,
-        done: int,
-        result: Validation,
-        learner: Learner,
-        recipe: Recipe,
-        best: dict[str, object],
-    ) -> None:
-        """Report a validation after ``done`` steps."""
+    def validation(self, done: int, result: Validation, best: dict[str, object]) -> None:
+        """Report a validation after ``done`` steps; its first pictures are drawn."""
         if not self._active:
             return
-        self._log.write(
+        precision = {f"{k:g}": v for k, v in result.average_precision.items()}
+        self._write(
             step=done - 1,
             validation_loss=result.loss,
             validation_score=result.score,
-            average_precision={f"{k:g}": v for k, v in result.average_precision.items()},
+            average_precision=precision,
         )
-        self._board.validation(done - 1, result)
-        engine = TorchEngine(learner, recipe, self._data.classes)
-        assert self._data.validation is not None
-        for index in range(min(_PICTURES, len(self._data.validation))):
-            shown = fitted(self._data.validation.read(index), recipe.input_size)
-            self._board.picture(done - 1, f"validation/{index}", shown, engine)
+        scalars = {"validation/loss": result.loss, "validation/score": result.score}
+        scalars |= {f"average_precision/{k:.2f}": v for k, v in result.average_precision.items()}
+        for name, value in scalars.items():
+            self._board.add_scalar(name, value, done - 1)
+        for number, (shown, maps) in enumerate(result.drawn):
+            strip = np.concatenate(list(panels_of(shown, maps, result.artifact).values()), axis=1)
+            name = f"validation/{number}"
+            self._board.add_image(name, strip, done - 1, dataformats="HWC")
         self._results(done, last={"step": done, "score": result.score}, best=best)
         log.info(
             "validation after step %d: loss %.4f, average precision %s, best %.4f after step %s",
-            *(done, result.loss),
-            " ".join(f"{k:g}: {v:.3f}" for k, v in result.average_precision.items()),
+            *(done, result.loss, " ".join(f"{k}: {v:.3f}" for k, v in precision.items())),
             *(best["score"], best["step"]),
         )
 
@@ -135,6 +157,10 @@ class Reporter:
         """Note that the checkpoint after ``done`` steps is kept."""
         if self._active:
             self._results(done)
+
+    def _write(self, **values: Any) -> None:
+        with self._log.open("a") as file:
+            file.write(json.dumps(values) + "\n")
 
     def _results(self, done: int, **results: object) -> None:
         seconds = time.monotonic() - self._began
@@ -153,3 +179,101 @@ class Reporter:
         if self._active:
             self._progress.stop()
             self._board.close()
+
+
+class _Record:
+    """Keeps ``run.json``; every change is written at once, beside and then in place."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self.values: dict[str, Any] = {}
+        if path.exists():
+            try:
+                self.values = json.loads(path.read_text())
+            except ValueError as error:
+                raise ConfigurationError(
+                    f"{path}: not the record of a run: {error}; choose another --out or remove "
+                    "the folder"
+                ) from error
+
+    def update(self, **values: Any) -> None:
+        self.values |= values
+        partial = self._path.with_suffix(".partial")
+        partial.write_text(json.dumps(self.values, indent=2) + "\n")
+        partial.replace(self._path)
+
+
+def _drop_lines(path: Path, step: int) -> None:
+    """Drop what an earlier attempt wrote into ``log.jsonl`` from ``step`` on."""
+    lines = path.read_text().splitlines() if path.exists() else []
+    path.write_text("".join(f"{line}\n" for line in lines if _is_before(line, step)))
+
+
+def _is_before(line: str, step: int) -> bool:
+    try:
+        return int(json.loads(line)["step"]) < step
+    except (ValueError, KeyError, TypeError):  # half a line of a killed run
+        return False
+
+
+def panels_of(shown: Labelled, maps: Predictions, artifact: Artifact) -> dict[str, Image]:
+    """Draw what the network sees in a picture.
+
+    Args:
+        shown: A picture of the model's input size.
+        maps: Of that picture, N = 1.
+        artifact: Thresholds and grid.
+
+    Returns:
+        uint8 (H, W, 3) RGB each: ``input``, ``truth`` (grey: ignored), ``seed`` (bright: high),
+        ``offset`` (hue: direction, brightness: length), ``bandwidth`` (bright: narrow margin),
+        ``instances``.
+    """
+    clusters = cluster(
+        maps.offset[0],
+        np.ascontiguousarray(maps.bandwidth[0]),
+        maps.seed[0],
+        maps.class_index[0],
+        grid_step=artifact.grid_step,
+        seed_threshold=artifact.seed_threshold,
+        min_pixels=artifact.min_pixels,
+        n_classes=len(artifact.classes),
+    )
+    truth = _color_instances(shown.instances)
+    truth[shown.labels == IGNORE] = 90
+    bandwidth = maps.bandwidth[0].mean(axis=0)
+    low, high = np.quantile(bandwidth, [0.02, 0.98])
+    return {
+        "input": shown.image,
+        "truth": truth,
+        "seed": _heat(maps.seed[0]),
+        "offset": _color_offsets(maps.offset[0]),
+        "bandwidth": _heat((bandwidth - low) / max(high - low, 1e-6)),
+        "instances": _color_instances(clusters.instance_map),
+    }
+
+
+def _color_instances(instances: NDArray[np.int32]) -> Image:
+    """Give each instance (H, W) a colour of its own, black where there is none."""
+    colors = np.random.default_rng(1).integers(60, 256, (997, 3), dtype=np.uint8)
+    drawn: Image = colors[instances % len(colors)]
+    drawn[instances == 0] = 0
+    return drawn
+
+
+def _color_offsets(offset: NDArray[np.float32]) -> Image:
+    """Draw offsets (2, H, W): hue is the direction, brightness the length up to 24 pixels.
+
+    What all pixels have in common is left out: where centres are learned, it is free to drift.
+    """
+    x, y = offset - np.median(offset, axis=(1, 2), keepdims=True)
+    angle = (np.arctan2(y, x) / (2 * np.pi) * 180) % 180  # OpenCV's hue is 0..179
+    length = np.hypot(x, y) / (24 / 1023)
+    full = np.full(x.shape, 255)
+    hsv = np.stack([angle, full, np.clip(length, 0, 1) * 255], axis=-1).astype(np.uint8)
+    return np.asarray(cv2.cvtColor(hsv, cv2.COLOR_HSV2RGB), np.uint8)
+
+
+def _heat(values: NDArray[np.float32]) -> Image:
+    grey = np.round(np.clip(values, 0, 1) * 255).astype(np.uint8)
+    return np.asarray(cv2.applyColorMap(grey, cv2.COLORMAP_VIRIDIS)[..., ::-1], np.uint8)

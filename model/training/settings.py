@@ -1,7 +1,8 @@
 """Settings of `seedstream train`: environment variables with the prefix ``TRAIN_``."""
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Literal
+from typing import ClassVar, Literal
 
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -15,6 +16,9 @@ class TrainSettings(BaseSettings):
     model_config = SettingsConfigDict(
         env_prefix="TRAIN_", frozen=True, use_attribute_docstrings=True, validate_default=True
     )
+
+    removed: ClassVar[Mapping[str, str]] = {"keep_checkpoints": "fixed at 2"}
+    """What was a setting once, and what holds now."""
 
     recipe: str
     """Name of a recipe that comes with Seedstream, or the path of a .toml file."""
@@ -48,9 +52,6 @@ class TrainSettings(BaseSettings):
     checkpoint_every: int = Field(default=200, ge=1)
     """Steps between checkpoints."""
 
-    keep_checkpoints: int = Field(default=2, ge=1)
-    """Newest checkpoints that are kept, besides the best one."""
-
     log_every: int = Field(default=20, ge=1)
     """Steps between lines of the log."""
 
@@ -61,7 +62,8 @@ class TrainSettings(BaseSettings):
     """End after this many steps of the whole run as if stopped; it can go on later."""
 
     initial_weights: Path | None = None
-    """Checkpoint to start from: a whole network with the same heads, or an ERFNet encoder."""
+    """Checkpoint to start from: a whole network with the same heads, or an ERFNet encoder. A run
+    that goes on must have begun from the same file."""
 
     deterministic: bool = True
     """Ask for kernels that give the same numbers each time, and warn where there are none (slower

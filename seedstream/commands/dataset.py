@@ -49,7 +49,7 @@ def register(app: typer.Typer, text: str) -> None:
         Exits with 1 if any file is broken. The others are counted all the same.
         """
         from contract.process import configure_logging
-        from seedstream.check import run_check
+        from model.data.check_report import run_check
 
         configure_logging("dataset", "ERROR", "text")
         names = [name.strip() for name in classes.split(",") if name.strip()]

@@ -6,6 +6,10 @@ from typing import Annotated, Literal
 import typer
 
 from contract.errors import ConfigurationError
+from seedstream.options import given_flags
+
+_OF_DATA = ("layout", "split", "classes", "metric", "limit")
+_OF_VIDEO = ("first", "last", "class_name", "iou")
 
 
 def register(app: typer.Typer, text: str) -> None:
@@ -13,6 +17,7 @@ def register(app: typer.Typer, text: str) -> None:
 
     @app.command("evaluate", help=text)
     def evaluate(
+        context: typer.Context,
         model: Annotated[Path, typer.Option(help="Model artifact: a folder NAME/VERSION.")],
         data: Annotated[
             Path | None, typer.Option(help="Data set: a folder, or a COCO annotation file.")
@@ -91,10 +96,11 @@ def register(app: typer.Typer, text: str) -> None:
             float, typer.Option(help="Least intersection over union of matched boxes, 0..1.")
         ] = 0.5,
     ) -> None:
-        from model.evaluation.sweep import Tried, parse_numbers
-        from seedstream.evaluate import on_pictures, on_video
+        from model.evaluation.evaluator import on_pictures, on_video
+        from model.evaluation.thresholds import Tried, parse_numbers
 
-        _check_mode(data, video, boxes, sweep, seed_thresholds, min_pixels)
+        needless = given_flags(context, *(_OF_VIDEO if data is not None else _OF_DATA))
+        _check_mode(data, video, boxes, sweep, seed_thresholds, min_pixels, needless)
         tried = Tried(
             parse_numbers(seed_thresholds, float, "--seed-thresholds"),
             parse_numbers(min_pixels, int, "--min-pixels"),
@@ -126,6 +132,7 @@ def _check_mode(
     sweep: bool,
     seed_thresholds: str | None,
     min_pixels: str | None,
+    needless: list[str],
 ) -> None:
     faults = []
     if (data is None) == (video is None):
@@ -133,6 +140,9 @@ def _check_mode(
         faults.append(f"give either --data or --video with --boxes, found {seen}")
     if (video is None) != (boxes is None):
         faults.append("--video and --boxes go together: give both or neither")
+    if needless:
+        what = "--video" if data else "--data"
+        faults.append(f"{', '.join(needless)}: only with {what}, which is not given: leave out")
     if not sweep and (seed_thresholds or min_pixels):
         faults.append("--seed-thresholds and --min-pixels say what --sweep tries: give it, too")
     if faults:

@@ -63,7 +63,7 @@ def register(app: typer.Typer, text: str) -> None:
         ] = False,
     ) -> None:
         from model.evaluation.on_video import read_accuracy
-        from model.export.export import ExportOptions, export_checkpoint
+        from model.export.exporter import ExportOptions, export_checkpoint
 
         if (height is None) != (width is None):
             raise ConfigurationError("--height and --width go together: give both or neither")

@@ -47,8 +47,8 @@ def register(app: typer.Typer, text: str) -> None:
             bool, typer.Option(help="Replace an artifact of that name and version.")
         ] = False,
     ) -> None:
-        from model.export.export import ExportOptions, export_checkpoint
-        from model.export.published import as_checkpoint
+        from model.export.exporter import ExportOptions, export_checkpoint
+        from model.net.published import as_checkpoint
 
         names = [each.strip() for each in classes.split(",")]
         height, width = parse_size(input_size)

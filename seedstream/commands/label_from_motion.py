@@ -12,7 +12,7 @@ import typer
 if TYPE_CHECKING:
     from model.motion.frames import Progress
     from model.motion.make import Summary
-    from model.motion.options import Options
+    from model.motion.motion_options import Options
 
 HELP = (
     "\n\nWhat moves in front of a fixed camera is cut out of its background and becomes a data set "
@@ -51,7 +51,7 @@ def register(app: typer.Typer, text: str) -> None:
         first: Annotated[int | None, typer.Option(min=1, help="First frame, from 1.")] = None,
         last: Annotated[int | None, typer.Option(min=1, help="Last frame, inclusive.")] = None,
         step: Annotated[
-            int | None, typer.Option(min=1, help="Use every how manieth frame; default: by need.")
+            int | None, typer.Option(min=1, help="Use every Nth frame; default: as many as needed.")
         ] = None,
         max_frames: Annotated[
             int | None, typer.Option(min=20, help="Most frames used of a video; default 1000.")

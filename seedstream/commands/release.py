@@ -5,12 +5,15 @@ from typing import Annotated, Literal
 
 import typer
 
+from seedstream.options import given_flags
+
 
 def register(app: typer.Typer, text: str) -> None:
     """Add the subcommand."""
 
     @app.command("release", help=text)
     def release(
+        context: typer.Context,
         source: Annotated[
             Path,
             typer.Argument(help="Folder of a run, a checkpoint, or an exported artifact."),
@@ -58,21 +61,14 @@ def register(app: typer.Typer, text: str) -> None:
         from contract.errors import ConfigurationError
         from model.evaluation.classes import parse_classes
         from model.evaluation.on_video import read_accuracy
-        from model.export.export import ExportOptions
+        from model.export.exporter import ExportOptions
+        from model.export.releaser import release_exported, release_run
         from model.registry.store import Store
-        from seedstream.release import release_exported, release_run
 
         if (source / "model.onnx").is_file() or source.suffix == ".onnx":
-            given = [
-                flag
-                for flag, value in (
-                    ("--data", data),
-                    ("--pictures", pictures),
-                    ("--accuracy", accuracy),
-                    ("--score", score),
-                )
-                if value is not None
-            ]
+            given = given_flags(
+                context, "data", "classes", "precision", "pictures", "accuracy", "score"
+            )
             if given:
                 raise ConfigurationError(
                     f"{source}: an exported artifact, it ships as it is: leave {given} out, or "
@@ -80,6 +76,13 @@ def register(app: typer.Typer, text: str) -> None:
                 )
             release_exported(source, Store(store), name, promote)
             return
+        if data is None and classes is not None:
+            raise ConfigurationError("--classes says what the classes of --data are: give it, too")
+        given = given_flags(context, "accuracy", "score")
+        if data is not None and given:
+            raise ConfigurationError(
+                f"--data chooses the thresholds and measures: leave {given} out, or --data"
+            )
         options = ExportOptions(
             precision=precision,
             pictures=pictures or (),

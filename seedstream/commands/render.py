@@ -12,6 +12,6 @@ def register(app: typer.Typer, text: str) -> None:
     @app.command("render", help=text)
     @with_settings(ViewerSettings)
     def render(settings: ViewerSettings) -> None:
-        from viewer.render import run
+        from viewer.rendering import run
 
         raise typer.Exit(run(settings))

@@ -37,7 +37,7 @@ def register(app: typer.Typer, text: str) -> None:
         ] = 0,
     ) -> None:
         from contract.process import configure_logging
-        from seedstream.segment import segment
+        from viewer.segment_files import segment
 
         configure_logging("segment", "WARNING", "text")
         raise typer.Exit(

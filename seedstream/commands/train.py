@@ -15,9 +15,11 @@ def register(app: typer.Typer, text: str) -> None:
     @with_settings(TrainSettings, positional="recipe")
     def train(settings: TrainSettings) -> None:
         from contract.process import configure_logging
-        from model.training.train import train
+        from contract.settings import warn_of_unknown_variables
+        from model.training.trainer import train
 
         configure_logging("train", style="text")
+        warn_of_unknown_variables(type(settings))
         best = train(settings)
         if os.environ.get("RANK", "0") == "0":  # of several processes, one speaks
             print(f"wrote {best}")

@@ -7,7 +7,6 @@ Shape letters: N batch, H, W the model's input, S bandwidths.
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -19,8 +18,7 @@ from onnxruntime.capi import onnxruntime_pybind11_state as ort_errors
 from contract import artifact as contract
 from contract.artifact import Artifact
 from contract.errors import ConfigurationError, DeviceError
-
-Provider = Literal["auto", "cpu", "cuda"]
+from segmentation.engines.base import Predictions, Provider
 
 _CPU = "CPUExecutionProvider"
 _CUDA = "CUDAExecutionProvider"
@@ -48,26 +46,6 @@ _RUN_ERRORS = (
 log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True)
-class Predictions:
-    """Maps of a batch, as `contract.artifact` describes the graph's outputs.
-
-    Attributes:
-        offset: float32 (N, 2, H, W), x and y after tanh, grid units.
-        bandwidth: float32 (N, S, H, W), raw.
-        seed: float32 (N, H, W), 0..1, of the best class.
-        class_index: uint8 (N, H, W), that class.
-    """
-
-    offset: NDArray[np.float32]
-    bandwidth: NDArray[np.float32]
-    seed: NDArray[np.float32]
-    class_index: NDArray[np.uint8]
-
-    def __len__(self) -> int:
-        return len(self.seed)
-
-
 class OnnxEngine:
     """Runs a model artifact on the CPU or on CUDA.
 
@@ -85,7 +63,7 @@ class OnnxEngine:
 
     Raises:
         ConfigurationError: No model there, a foreign or corrupt file, a graph that does not fit its
-            metadata, or CUDA asked for and not to be had.
+            metadata, or CUDA was asked for and is unavailable.
     """
 
     def __init__(

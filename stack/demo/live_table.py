@@ -7,14 +7,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
-import redis
+from pydantic import SecretStr
 from rich import box
 from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 
-from contract.errors import InvalidMessageError
+from contract.errors import SeedstreamError
 from contract.result import decode_result, latest_key
+from servers.redis import Client, Redis, RedisConnection
 from stack.child_process import ChildProcess, check_alive
 from stack.demo.children import CAMERAS
 from stack.samples import NOTHING, Samples
@@ -26,6 +27,8 @@ PLAIN_SECONDS = 5.0
 
 WINDOW_SECONDS = 5.0
 """Rates and latencies are over the last so many seconds."""
+
+_ANSWER_SECONDS = 2.0
 
 
 @dataclass(frozen=True)
@@ -221,7 +224,9 @@ class Watch:
         self._running = running
         self._producer = producer
         self._worker = worker
-        self._redis = redis.Redis.from_url(redis_url, socket_timeout=2, socket_connect_timeout=2)
+        self._redis = Redis(
+            RedisConnection(redis_url=SecretStr(redis_url), redis_timeout_seconds=_ANSWER_SECONDS)
+        )
         self._history = History()
         self._first: Moment | None = None
         self._last: Moment | None = None
@@ -294,8 +299,12 @@ class Watch:
     def _instances(self) -> dict[str, int]:
         found = {}
         for camera in CAMERAS:
-            with contextlib.suppress(redis.RedisError, InvalidMessageError):
-                document = self._redis.get(latest_key(camera))
+            with contextlib.suppress(SeedstreamError):
+                document = self._redis.attempt("read from", partial(_latest, camera=camera))
                 if isinstance(document, bytes):
                     found[camera] = len(decode_result(document).instances)
         return found
+
+
+def _latest(client: Client, camera: str) -> object:
+    return client.get(latest_key(camera))

@@ -19,7 +19,7 @@ def demo_clip() -> Path:
 def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The real network with random weights and a small input, exported as users do."""
     torch = pytest.importorskip("torch", reason="the extra `train` is not installed")
-    from model.export.export import export
+    from model.export.exporter import export
     from model.net.erfnet import BranchedERFNet
     from model.net.loss import PAPER_GRID_STEP
 

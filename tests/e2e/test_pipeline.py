@@ -13,7 +13,7 @@ import pytest
 import redis
 from kafka import KafkaConsumer, KafkaProducer
 
-from contract.kafka import DEAD_REASON_HEADER
+from contract.topics import DEAD_REASON_HEADER
 from stack.broker import Broker
 from stack.frame_ledger import (
     FrameLedger,

@@ -14,10 +14,10 @@ import pytest
 onnx = pytest.importorskip("onnx", reason="the workshop's extra `train` is not installed")
 from contract.artifact import Artifact  # noqa: E402  (after the skip)
 from contract.errors import ConfigurationError, DeviceError  # noqa: E402
+from segmentation.engines import onnx as engine_module  # noqa: E402
 from segmentation.engines.onnx import OnnxEngine  # noqa: E402
 from segmentation.segmenter import Segmenter  # noqa: E402
 from tests.tiny_model import CARD, HEIGHT, WIDTH, tiny_model, write_artifact  # noqa: E402
-from workers import engine as engine_module  # noqa: E402
 
 HAS_CUDA = "CUDAExecutionProvider" in onnxruntime.get_available_providers()
 

@@ -3,8 +3,9 @@
 import json
 import sys
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import cv2
 import msgspec
@@ -16,7 +17,9 @@ pytest.importorskip("cityscapesscripts", reason="the workshop's extra `train` is
 
 from contract import artifact as contract
 from contract.artifact import Artifact
+from model.evaluation.on_pictures import Options, evaluate_pictures
 from model.evaluation.on_video import read_accuracy
+from model.evaluation.pages import write_pages
 from seedstream.cli import main
 from tests.labelled import Box, box_mask, picture
 from tests.tiny_model import CARD, HEIGHT, WIDTH, tiny_model, write_artifact
@@ -103,6 +106,27 @@ def test_label_maps_are_measured_by_average_precision_and_reported_in_full(
     assert reddish(pages["pictures-missed.jpg"]) > 300
     assert reddish(pages["pictures-best.jpg"][:700, :650]) == 0, "nothing is missed in the best"
     assert read_accuracy(out / "report.json") == report["accuracy"]
+
+
+def test_the_pages_show_each_picture_to_the_network_once(tmp_path: Path, model: Path) -> None:
+    data = label_maps(tmp_path / "data", [BOTH, ONE_MISSED])
+    evaluation = evaluate_pictures(model, data, Options(split="all"))
+    engine = CountingEngine(evaluation.engine)
+
+    pages = write_pages(replace(evaluation, engine=engine), tmp_path)
+
+    assert len(pages) == 3
+    assert engine.runs == 2, "of two pictures both are among the best and the worst"
+
+
+class CountingEngine:
+    def __init__(self, engine: Any) -> None:
+        self._engine, self.runs = engine, 0
+        self.artifact, self.batch_sizes = engine.artifact, engine.batch_sizes
+
+    def run(self, images: np.ndarray) -> Any:
+        self.runs += 1
+        return self._engine.run(images)
 
 
 def reddish(image: np.ndarray) -> int:
@@ -328,6 +352,11 @@ def test_an_artifact_that_does_not_load_is_refused(
         ([], "give either --data or --video with --boxes, found neither"),
         (["--data", "d", "--video", "v"], "--video and --boxes go together"),
         (["--data", "d", "--video", "v", "--boxes", "b"], "found both"),
+        (["--data", "d", "--iou", "0.6", "--class", "car"], "--class, --iou: only with --video"),
+        (
+            ["--video", "v", "--boxes", "b", "--limit", "9", "--metric", "coco"],
+            "--metric, --limit: only with --data",
+        ),
         (["--data", "d", "--min-pixels", "8"], "say what --sweep tries"),
         (["--data", "d", "--sweep", "--seed-thresholds", "0.9;0.8"], "expected numbers"),
         (["--data", "d", "--classes", "car"], "expected each class of the data once"),

@@ -14,18 +14,18 @@ onnx = pytest.importorskip("onnx", reason="the workshop's extra `train` is not i
 
 from contract.artifact import Artifact, from_metadata  # noqa: E402  (after the skips)
 from contract.errors import ConfigurationError  # noqa: E402
-from model.checkpoint import load_checkpoint  # noqa: E402
 from model.export import export as export_module  # noqa: E402
-from model.export.export import (  # noqa: E402
+from model.export.deployed_network import DeployedNetwork, fuse_batch_norm  # noqa: E402
+from model.export.exporter import (  # noqa: E402
     ExportError,
     ExportOptions,
     export,
     export_checkpoint,
 )
-from model.export.network import DeployedNetwork, fuse_batch_norm  # noqa: E402
 from model.export.onnx_file import opset_faults, weights_sha256  # noqa: E402
 from model.export.pictures import make_pictures, read_pictures  # noqa: E402
 from model.export.verify import Comparison, matched_ious  # noqa: E402
+from model.net.checkpoint import load_checkpoint  # noqa: E402
 from model.net.erfnet import BranchedERFNet  # noqa: E402
 from segmentation.cluster import Clusters  # noqa: E402
 from segmentation.engines.onnx import OnnxEngine  # noqa: E402

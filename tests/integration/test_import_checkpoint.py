@@ -10,8 +10,8 @@ torch = pytest.importorskip("torch", reason="the workshop's extra `train` is not
 pytest.importorskip("onnx", reason="the workshop's extra `train` is not installed")
 
 from contract.errors import ConfigurationError  # noqa: E402  (after the skips)
-from model.export.published import as_checkpoint  # noqa: E402
 from model.net.erfnet import BranchedERFNet  # noqa: E402
+from model.net.published import as_checkpoint  # noqa: E402
 from seedstream.cli import build  # noqa: E402
 from segmentation.engines.onnx import OnnxEngine  # noqa: E402
 from tests.golden import golden_file, golden_state  # noqa: E402

@@ -12,7 +12,7 @@ from kafka.admin import ConfigResource, ConfigResourceType
 from kafka.errors import MessageSizeTooLargeError, UnknownTopicOrPartitionError
 
 from contract.errors import ConfigurationError, UnavailableError
-from contract.kafka import MAX_RECORD_BYTES
+from contract.topics import MAX_RECORD_BYTES
 from stack import jars
 from stack.broker import Broker, admin_client, create_topic, delete_topics
 from stack.broker_choice import start_broker

@@ -16,7 +16,7 @@ from model.data.open import open_data_set
 from model.motion.composed import write_composed
 from model.motion.make import label_from_motion
 from model.motion.options_file import load_options
-from model.motion.store import read_scenes
+from model.motion.scene_store import read_scenes
 from producer.scene import Scene
 from seedstream.cli import build
 from tests.scenes import write_video

@@ -121,7 +121,7 @@ def test_sigterm_flushes_and_ends_with_zero_and_every_frame_is_accounted_for(
 ) -> None:
     cameras = [f"--camera=cam{number}=test:?size=160x120&fps=25&seed={number}" for number in "123"]
     # Room for four seconds: a slow start of the broker's client must not drop any.
-    options = [*cameras, "--buffer-frames=100"]
+    options = [*cameras, "--config", write_list(tmp_path, "defaults: {buffer_frames: 100}\n")]
     with produce(tmp_path, kafka.bootstrap_servers, topic, *options) as process:
         process.wait_until_ready()
         wait_until(lambda: process.metric(PUBLISHED, camera="cam1") >= 20, 30, "20 frames")
@@ -152,10 +152,11 @@ def test_one_bad_camera_among_good_ones_fails_the_exit_code_but_not_the_others(
 ) -> None:
     (tmp_path / "torn.mp4").write_bytes(os.urandom(4000))
     arguments = (
+        # Room for all its frames: a busy machine must not drop any.
+        *("--config", write_list(tmp_path, "defaults: {buffer_frames: 40}\n")),
         "--camera=good=test:?size=160x120&fps=50&frames=40",
         "--camera=missing=nowhere.mp4",
         f"--camera=torn={tmp_path / 'torn.mp4'}",
-        "--backoff-initial-seconds=0.01",
     )
     with produce(tmp_path, kafka.bootstrap_servers, topic, *arguments) as process:
         assert process.wait(60) == EXIT_FAILED, process.text()
@@ -256,8 +257,7 @@ def test_frames_above_the_topics_limit_cost_the_other_cameras_nothing(
         "  - {id: huge, url: 'test:?size=1600x1200&frames=30', encoding: i420}\n"
         "  - {id: large, url: 'test:?size=1024x768&frames=30', encoding: i420}\n",
     )
-    arguments = ("--config", path, "--client-restarts=0")
-    with produce(tmp_path, kafka.bootstrap_servers, topic, *arguments) as process:
+    with produce(tmp_path, kafka.bootstrap_servers, topic, "--config", path) as process:
         assert process.wait(120) == EXIT_OK, process.text()
         text = process.text()
     frames = read(kafka.bootstrap_servers, topic)

@@ -14,8 +14,8 @@ pytest.importorskip("onnx", reason="the workshop's extra `train` is not installe
 
 from contract.artifact import check_file  # noqa: E402  (after the skips)
 from contract.errors import ConfigurationError  # noqa: E402
-from model.checkpoint import Checkpoint  # noqa: E402
-from model.export.release import default_name  # noqa: E402
+from model.export.releaser import default_name  # noqa: E402
+from model.net.checkpoint import Checkpoint  # noqa: E402
 from model.net.erfnet import BranchedERFNet  # noqa: E402
 from seedstream.cli import build  # noqa: E402
 from segmentation.engines.onnx import OnnxEngine  # noqa: E402
@@ -114,7 +114,7 @@ def invoke(*words: object) -> str:
 
 
 def test_an_exported_artifact_ships_as_it_was_measured(run: Path, tmp_path: Path) -> None:
-    from model.export.export import ExportOptions, export_checkpoint
+    from model.export.exporter import ExportOptions, export_checkpoint
     from model.export.rewrite import rewrite_artifact
 
     exported = export_checkpoint(run, tmp_path / "out", "cells", "try", ExportOptions())
@@ -133,12 +133,26 @@ def test_an_exported_artifact_ships_as_it_was_measured(run: Path, tmp_path: Path
 
 
 def test_an_artifact_takes_no_options_of_an_export(run: Path, tmp_path: Path) -> None:
-    from model.export.export import ExportOptions, export_checkpoint
+    from model.export.exporter import ExportOptions, export_checkpoint
 
     exported = export_checkpoint(run, tmp_path / "out", "cells", "try", ExportOptions())
 
     with pytest.raises(ConfigurationError, match=r"ships as it is: leave \['--score'\] out"):
         invoke(exported.folder, "--store", tmp_path / "store", "--score", "0.5")
+    with pytest.raises(ConfigurationError, match=r"leave \['--classes', '--precision'\] out"):
+        invoke(
+            *(exported.folder, "--store", tmp_path / "store"),
+            *("--classes", "a=b", "--precision", "float32"),
+        )
+
+
+def test_options_of_a_release_that_would_say_nothing_are_refused(tmp_path: Path) -> None:
+    to_store = (tmp_path / "run", "--store", tmp_path / "store")
+    with pytest.raises(ConfigurationError, match="--classes says what the classes of --data are"):
+        invoke(*to_store, "--classes", "a=b")
+    with pytest.raises(ConfigurationError, match=r"measures: leave \['--score'\] out, or --data"):
+        invoke(*to_store, "--data", tmp_path, "--score", "0.5")
+    assert not (tmp_path / "store").exists()
 
 
 def test_data_choose_the_thresholds_of_a_release(run: Path, tmp_path: Path) -> None:

@@ -10,7 +10,9 @@ import redis
 import simplejpeg
 from kafka import KafkaProducer
 from PIL import Image
+from pydantic import SecretStr
 
+from contract.errors import ConfigurationError
 from contract.frame import Frame, encode_frame, new_session
 from contract.mask import encode_mask
 from contract.result import (
@@ -25,8 +27,9 @@ from contract.result import (
 )
 from stack.broker import Broker
 from stack.redis_server import RedisServer
+from tests.redis_cluster import RedisCluster
 from viewer.history import JoinCounts, join
-from viewer.render import run
+from viewer.rendering import run
 from viewer.settings import ViewerSettings
 
 HEIGHT, WIDTH = 90, 121  # odd, so that the video must pad
@@ -168,3 +171,36 @@ def test_the_join_reads_no_further_than_the_last_result() -> None:
     pairs = list(join([one], [make_result(one, 0)], JoinCounts()))
     assert len(pairs) == 1
     assert len(list(frames)) == 2
+
+
+def test_cameras_on_every_node_of_a_cluster_are_read_by_an_acl_user(
+    settings: ViewerSettings, redis_cluster: RedisCluster, capsys: pytest.CaptureFixture[str]
+) -> None:
+    cameras = [redis_cluster.camera_of(node) for node in range(3)]
+    frames = [make_frame(camera, n, new_session()) for camera in cameras for n in range(3)]
+    publish(settings, frames)
+    with redis.RedisCluster.from_url(redis_cluster.url) as client:
+        for frame in frames:
+            fields = {DOCUMENT_FIELD: encode_result(make_result(frame, 1))}
+            client.xadd(results_key(frame.camera), fields, id=stream_id(frame))
+            client.zadd(CAMERAS_KEY, {frame.camera: 1.0})
+    for node in redis_cluster.clients:
+        node.acl_setuser(
+            "reader", enabled=True, passwords=["+p@ss"], keys=["seedstream:*"],
+            categories=["+@read", "+@connection"], commands=["+cluster"],
+        )  # fmt: skip
+    reader = settings.model_copy(
+        update={
+            "redis_url": SecretStr(redis_cluster.url),
+            "redis_cluster": True,
+            "redis_username": "reader",
+            "redis_password": SecretStr("p@ss"),
+            "camera": None,
+        }
+    )
+    assert run(reader) == 0
+    said = capsys.readouterr().out
+    assert [f"{camera}: 3 frames" in said for camera in cameras] == [True] * 3, said
+    wrong = reader.model_copy(update={"redis_password": SecretStr("guess")})
+    with pytest.raises(ConfigurationError, match="VIEWER_REDIS_PASSWORD"):
+        run(wrong)

@@ -3,6 +3,7 @@
 import base64
 import http.server
 import logging
+import random
 import signal
 import socket
 import subprocess
@@ -11,6 +12,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from itertools import islice, pairwise
 from pathlib import Path
 
 import av
@@ -23,10 +25,12 @@ from contract.frame import Frame
 from producer.camera_list import load_cameras
 from producer.metrics import ProducerMetrics
 from producer.outbox import Outbox
+from producer.pacing import backoff_seconds
 from producer.runner import CameraRunner
 from producer.scene import Scene
 from producer.settings import ProducerSettings
-from producer.supervisor import Supervisor
+from producer.sources import open_source
+from producer.watchdog import Watchdog
 from stack.launch import free_ports
 from tests.integration import rtsp_server
 
@@ -37,36 +41,43 @@ WAIT_SECONDS = 30.0
 class Cameras:
     """Real sources, runners and watchdog; frames are collected instead of published."""
 
-    def __init__(self, *options: str, **settings: object) -> None:
+    def __init__(self, *options: str, **values: object) -> None:
         limits = {
             "open_timeout_seconds": 6.0,
             "first_frame_timeout_seconds": 6.0,
             "stall_timeout_seconds": 2.0,
-            "backoff_initial_seconds": 0.1,
-            "backoff_max_seconds": 0.5,
         }
-        values = ProducerSettings(**(limits | settings))  # type: ignore[arg-type]
         self.frames: dict[str, list[Frame]] = {}
+        self.ages: dict[str, list[float]] = {}
         self.registry = CollectorRegistry()
         metrics = ProducerMetrics(self.registry)
         self.outbox = Outbox(lambda frame, reason: metrics.drop(frame.camera, reason))
         stop = threading.Event()
         runners = [
-            CameraRunner(camera, values, self.outbox, metrics, time.monotonic, stop)
-            for camera in load_cameras(values, options, {"PASSWORD": PASSWORD})
+            CameraRunner(
+                camera.model_copy(update=limits | values),
+                self.outbox,
+                metrics,
+                time.monotonic,
+                stop,
+                backoff=lambda failures: backoff_seconds(failures, 0.1, 0.5, random.random()),
+            )
+            for camera in load_cameras(ProducerSettings(), options, {"PASSWORD": PASSWORD})
         ]
-        self.supervisor = Supervisor(runners, metrics, time.monotonic, stop, 3)
-        self.supervisor.start()
+        self.watchdog = Watchdog(runners, metrics, time.monotonic, stop)
+        self.watchdog.start()
 
     def until(self, condition: Callable[[], bool], timeout_seconds: float = WAIT_SECONDS) -> float:
         """Watch the cameras until ``condition`` holds; return how long it took, in seconds."""
         began = time.monotonic()
         while not condition():
             assert time.monotonic() - began < timeout_seconds, "waited in vain"
-            self.supervisor.tick()
+            self.watchdog.tick()
             frame = self.outbox.take(0.02)
             if frame is not None:
                 self.frames.setdefault(frame.camera, []).append(frame)
+                age = time.time() - frame.captured_at.timestamp()
+                self.ages.setdefault(frame.camera, []).append(age)
         return time.monotonic() - began
 
     def count(self, camera: str) -> int:
@@ -80,15 +91,15 @@ class Cameras:
 
     def close(self) -> None:
         self.outbox.close()
-        self.supervisor.stop(1.0)
+        self.watchdog.stop(1.0)
 
 
 @pytest.fixture
 def cameras() -> Iterator[Callable[..., Cameras]]:
     opened: list[Cameras] = []
 
-    def start(*options: str, **settings: object) -> Cameras:
-        opened.append(Cameras(*options, **settings))
+    def start(*options: str, **values: object) -> Cameras:
+        opened.append(Cameras(*options, **values))
         return opened[-1]
 
     yield start
@@ -161,6 +172,28 @@ def test_an_rtsp_camera_that_freezes_is_noticed_within_its_limit_and_comes_back(
 
 
 @pytest.mark.usefixtures("_gstreamer")
+def test_frames_that_wait_for_a_stalled_reader_are_as_old_as_they_are(
+    cameras: StartCameras, tmp_path: Path
+) -> None:
+    port = free_ports(1)[0]
+    with rtsp_server.rtsp_server(tmp_path / "rtsp.log", port):
+        url = f"gate=rtsp://127.0.0.1:{port}/stream"
+        watched = cameras(url, when_full="wait", buffer_frames=1, stall_timeout_seconds=10.0)
+        watched.until(lambda: watched.count("gate") >= 30)
+        assert max(watched.ages["gate"][-10:]) < 0.5
+        threading.Event().wait(3.0)  # nobody takes a frame: they pile up before the decoder
+        watched.until(lambda: watched.count("gate") >= 90)
+    late = watched.ages["gate"][30:]
+    # 15 frames a second: in those 3 s some 30 of them waited for more than one.
+    assert sum(age > 1.0 for age in late) > 15
+    assert max(late[-10:]) < 0.5
+    times = [frame.captured_at for frame in watched.frames["gate"]]
+    assert times == sorted(times)
+    gaps = [(later - earlier).total_seconds() for earlier, later in pairwise(times[20:])]
+    assert max(gaps) < 0.5, "the stall leaves no hole"
+
+
+@pytest.mark.usefixtures("_gstreamer")
 def test_a_password_with_special_characters_works_and_no_log_tells_it(
     cameras: StartCameras, caplog: pytest.LogCaptureFixture, tmp_path: Path
 ) -> None:
@@ -195,7 +228,7 @@ def test_a_server_that_accepts_and_stays_silent_is_given_up_while_others_go_on(
     assert took < 2 * (1.0 + 1.0 + 0.5) + 2.0
     assert watched.count("fine") > 10 * took
     assert watched.count("mute") == 0
-    assert watched.supervisor.untried == []
+    assert watched.watchdog.untried == []
 
 
 def test_an_unreachable_camera_does_not_stop_the_others(cameras: StartCameras) -> None:
@@ -240,8 +273,13 @@ def test_an_http_camera_streams_and_its_end_begins_a_new_session(cameras: StartC
             url = f"http://admin:${{PASSWORD}}@127.0.0.1:{server.server_port}/video.mjpg"
             watched = cameras(f"door={url}")
             watched.until(lambda: len(watched.sessions("door")) >= 2)
+            camera = load_cameras(ProducerSettings(), [f"door={url}"], {"PASSWORD": PASSWORD})[0]
+            source = open_source(camera, lambda: None)
+            stamps = {picture.stamp_seconds for picture in islice(source.pictures(), 3)}
+            source.close()
         finally:
             server.shutdown()
+    assert stamps == {None}, "FFmpeg would make them up, of a frame rate that it assumes"
     sent = Scene(width=128, height=96, fps=20).render(3)[0].astype(int)
     frame = next(frame for frame in watched.frames["door"] if frame.sequence == 3)
     assert np.abs(image_of(frame) - sent).mean() < 8

@@ -15,8 +15,8 @@ pytest.importorskip("onnx", reason="the workshop's extra `train` is not installe
 from contract.errors import ConfigurationError
 from contract.mask import decode_mask
 from contract.result import decode_result
-from seedstream.segment import output_names, segment
 from tests.tiny_model import CARD, tiny_model, write_artifact
+from viewer.segment_files import output_names, segment
 
 SIZE = (96, 160)
 SPOTS = ((30, 40), (60, 110))

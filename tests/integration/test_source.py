@@ -17,11 +17,9 @@ from stack.broker import Broker
 from stack.kafka_server import start_kafka
 from tests.fakes import wait_until
 from workers import source as source_module
-from workers.connect import KafkaClients
-from workers.rebalance import Change, Event
-from workers.records import Record
+from workers.records import Change, Event, Record
 from workers.settings import WorkerSettings
-from workers.source import KafkaSource
+from workers.source import KafkaSource, open_consumer
 
 Name = Callable[[str], str]
 
@@ -77,12 +75,7 @@ class Group:
     stack: ExitStack
 
     def join(self) -> Member:
-        source = KafkaSource(
-            KafkaClients(self.settings, lambda _: False).consumer(),
-            topic=self.settings.topic,
-            timeout_seconds=10,
-            where="the test's Kafka",
-        )
+        source = KafkaSource(open_consumer(self.settings), self.settings)
         member = Member(source)
         source.subscribe(member.hand_over)
         self.stack.callback(source.close, 5)
@@ -97,7 +90,7 @@ class Group:
         self.producer.flush(10)
 
     def committed(self, partition: int) -> int | None:
-        consumer = KafkaClients(self.settings, lambda _: False).consumer()
+        consumer = open_consumer(self.settings)
         try:
             target = TopicPartition(self.settings.topic, partition)
             found: int | None = consumer.committed(target, timeout_ms=5000)
@@ -143,6 +136,14 @@ def test_records_come_as_they_were_sent_and_in_order(group: Group) -> None:
     assert member.owned == {0, 1}
     assert member.source.joined
     assert member.source.end(1) == 2
+
+
+def test_a_record_without_time_stamp_comes_without_one(group: Group) -> None:
+    group.producer.send(group.settings.topic, value=b"x", partition=0, timestamp_ms=-1)
+    group.producer.flush(10)
+    member = group.join()
+    wait_until(lambda: member.poll(), 20)
+    assert member.records[0].timestamp_seconds is None
 
 
 def test_a_poll_takes_no_more_than_asked(group: Group) -> None:

@@ -10,7 +10,7 @@ import pytest
 import redis
 
 from contract.errors import ConfigurationError
-from contract.kafka import DEAD_TOPIC, FRAMES_TOPIC
+from contract.topics import DEAD_TOPIC, FRAMES_TOPIC
 from stack import app
 from stack.broker import admin_client
 from stack.child_process import ProcessIdentity

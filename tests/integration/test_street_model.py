@@ -19,11 +19,11 @@ def test_people_of_the_bundled_clip_are_found(street_model: Path) -> None:
     people, heights = [], []
     for _, image in read_frames(clip, 1, 12):
         (instances,) = segmenter.segment([image])
-        found = [each for each in instances if each.class_name == "person"]
+        found = instances.of_class("person")
         people.append(len(found))
-        heights += [each.box[3] for each in found]
-        for each in found:
-            assert 0.3 < each.area / (each.box[2] * each.box[3]) < 0.95, "no shape of a person"
+        heights += found.boxes[:, 3].tolist()
+        filled = found.areas / found.boxes[:, 2:].prod(axis=1)
+        assert np.all((filled > 0.3) & (filled < 0.95)), "no shape of a person"
     # PETS counts six or seven in these frames (vtest.avi 301 to 312).
     assert 5 <= np.median(people) <= 8
     assert 50 < np.median(heights) < 100

@@ -10,7 +10,7 @@ import redis
 from kafka import KafkaProducer
 
 from contract.frame import encode_frame
-from contract.kafka import MAX_RECORD_BYTES
+from contract.topics import MAX_RECORD_BYTES
 from stack.broker import Broker
 from stack.kafka_server import start_kafka
 from stack.launch import free_ports

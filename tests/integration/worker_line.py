@@ -10,7 +10,7 @@ import redis
 from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer, TopicPartition
 
 from contract.frame import Frame, encode_frame
-from contract.kafka import MAX_RECORD_BYTES
+from contract.topics import MAX_RECORD_BYTES
 from stack.frame_ledger import read_results
 from stack.seedstream_process import SeedstreamProcess, environment
 from tests.conftest import REPOSITORY

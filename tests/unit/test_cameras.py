@@ -5,9 +5,8 @@ from pathlib import Path
 import pytest
 
 from contract.errors import ConfigurationError
-from producer.address import public
 from producer.camera_list import load_cameras
-from producer.cameras import Camera
+from producer.cameras import Camera, public
 from producer.settings import MAX_CAMERAS, ProducerSettings
 
 
@@ -35,11 +34,12 @@ def test_a_value_comes_from_the_camera_else_the_defaults_else_the_settings(tmp_p
         "  - {id: a, url: 'test:'}\n"
         "  - {id: b, url: 'test:', jpeg_quality: 70, fps: null}\n"
     )
-    settings = ProducerSettings(config=path, fps=3, stall_timeout_seconds=4)
-    first, second, third = load_cameras(settings, ["c=test:"], {})
-    assert (first.jpeg_quality, first.fps, first.stall_timeout_seconds) == (80, 5, 4)
+    first, second, third = load_cameras(ProducerSettings(config=path, fps=3), ["c=test:"], {})
+    assert (first.jpeg_quality, first.fps) == (80, 5)
     assert (second.jpeg_quality, second.fps) == (70, None)
     assert (third.id, third.jpeg_quality, third.fps) == ("c", 80, 5)
+    (alone,) = load_cameras(ProducerSettings(fps=3), ["d=test:"], {})
+    assert (alone.jpeg_quality, alone.fps) == (90, 3)
 
 
 @pytest.mark.parametrize(
@@ -193,3 +193,14 @@ def test_the_example_is_a_list_that_loads() -> None:
         "rtsp", "http", "udp", "v4l2", "file", "file", "test",
     ]  # fmt: skip
     assert cameras[0].url.get_secret_value() == "rtsp://viewer:a%2Fb@10.0.0.7:554/stream"
+
+
+def test_what_replaced_a_removed_setting_is_in_the_list_or_a_setting_or_a_constant() -> None:
+    assert not ProducerSettings.removed.keys() & ProducerSettings.model_fields.keys()
+    for name, instead in ProducerSettings.removed.items():
+        source = instead.removeprefix("follows from PRODUCER_").lower()
+        assert (
+            instead.startswith("fixed")
+            or source in ProducerSettings.model_fields
+            or ("camera list" in instead and name in Camera.model_fields)
+        ), name

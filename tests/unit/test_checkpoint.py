@@ -9,7 +9,7 @@ import pytest
 torch = pytest.importorskip("torch", reason="the workshop's extra `train` is not installed")
 
 from contract.errors import ConfigurationError  # noqa: E402  (after the skip)
-from model.checkpoint import find_checkpoint, load_checkpoint, read_state  # noqa: E402
+from model.net.checkpoint import find_checkpoint, load_checkpoint, read_state  # noqa: E402
 
 
 def touch(path: Path) -> Path:

@@ -1,5 +1,9 @@
+import logging
 import subprocess
 import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from pydantic import Field, SecretStr
@@ -87,13 +91,43 @@ def test_the_top_level_help_lists_every_subcommand_and_imports_no_heavy_package(
         assert name in done.stdout
 
 
+@pytest.fixture
+def logging_as_before() -> Iterator[None]:
+    root = logging.getLogger()
+    before = root.handlers[:], root.level, sys.excepthook, threading.excepthook
+    yield
+    root.handlers[:], root.level, sys.excepthook, threading.excepthook = before
+
+
+@pytest.mark.parametrize(
+    ("command", "variable"),
+    [
+        ("produce --config absent.yaml", "PRODUCER_MAX_FRAME"),
+        ("work --model .", "WORKER_MAX_WAITING_FRAME"),
+        ("render --redis-url redis://127.0.0.1:1", "VIEWER_REDIS_URI"),
+        ("train absent --data . --out run", "TRAIN_LOG_EVRY"),
+    ],
+)
+@pytest.mark.usefixtures("logging_as_before")
+def test_each_process_names_a_misspelt_variable_when_it_starts(
+    command: str, variable: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "model.onnx").write_bytes(b"no model")
+    monkeypatch.setenv(variable, "1")
+    name, *arguments = command.split()
+    outcome = runner.invoke(build([name]), [name, *arguments])
+    assert outcome.exit_code != 0, "there is nothing to do"
+    assert f"environment variables without effect: {variable} (no such setting; " in outcome.stderr
+
+
 def test_the_online_subcommands_never_import_torch() -> None:
     program = (
         "import sys\n"
         "from seedstream.cli import build\n"
         "for name in ('produce', 'work', 'segment', 'render', 'demo', 'stack'):\n"
         "    build([name])\n"
-        "import producer.app, workers.app, viewer.render, stack.demo.app, seedstream.segment\n"
+        "import producer.app, workers.app, viewer.rendering, stack.demo.app, viewer.segment_files\n"
         "assert 'torch' not in sys.modules\n"
     )
     done = subprocess.run(

@@ -1,11 +1,9 @@
 import numpy as np
 import pytest
 
-from model.augment.compose import CROWD, Composer
-from model.augment.cut_outs import PictureCutOuts, StoredCutOuts
-from model.augment.options import Augment, CopyPaste, Light
-from model.augment.paste import LEAST_VISIBLE
+from model.augment.compose import CROWD, LEAST_VISIBLE, Composer, PictureCutOuts, StoredCutOuts
 from model.data.labels import IGNORE, CutOut, Labelled, Scene
+from model.recipes.recipe import Augment, CopyPaste, Light
 
 DARK = Light(share=0, blur_share=0, noise_share=0, jpeg_share=0)
 PLAIN = Augment(centered=0, flip_horizontal=False, light=DARK)

@@ -136,3 +136,24 @@ def test_a_requested_shutdown_ends_every_wait() -> None:
     shutdown.request()
     assert shutdown.requested
     assert shutdown.wait(60)
+
+
+def test_a_signal_in_the_middle_of_a_wait_does_not_hang_the_process() -> None:
+    # Signals of another process come at any instruction; those of a thread only where it may run.
+    program = (
+        "import signal\n"
+        "from contract.process import Shutdown\n"
+        "signal.alarm(20)\n"  # ends it, should it hang
+        "for turn in range(200):\n"
+        "    shutdown = Shutdown(); shutdown.install()\n"
+        "    print('send', flush=True)\n"
+        "    while not shutdown.wait(0):\n"
+        "        pass\n"
+    )
+    with subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE) as child:
+        assert child.stdout is not None
+        sent = 0
+        for _ in child.stdout:
+            child.send_signal(signal.SIGTERM)
+            sent += 1
+    assert (sent, child.returncode) == (200, 0)

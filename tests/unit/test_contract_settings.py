@@ -1,17 +1,21 @@
 import ssl
+from collections.abc import Mapping
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 from pydantic import Field, SecretStr
 from pydantic_settings import SettingsConfigDict
 
 from contract.errors import ConfigurationError
-from contract.kafka import KafkaConnection
-from contract.settings import ProcessSettings, load_settings
+from contract.settings import ProcessSettings, load_settings, warn_of_unknown_variables
+from servers.kafka import KafkaConnection
 
 
 class ExampleSettings(KafkaConnection, ProcessSettings):
     model_config = SettingsConfigDict(env_prefix="EXAMPLE_", frozen=True)
+
+    removed: ClassVar[Mapping[str, str]] = {"chunk_size": "follows from EXAMPLE_BATCH_SIZE"}
 
     batch_size: int = Field(default=4, ge=1)
     redis_url: SecretStr = SecretStr("redis://127.0.0.1")
@@ -90,3 +94,29 @@ def test_settings_do_not_change_once_read() -> None:
     settings = load_settings(ExampleSettings)
     with pytest.raises(ValueError, match="frozen"):
         settings.batch_size = 5
+
+
+def test_variables_that_set_nothing_are_named_in_one_line(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    environment = {
+        "EXAMPLE_BATCH_SIZ": "5",
+        "EXAMPLE_CHUNK_SIZE": "5",
+        "EXAMPLE_ZEBRA": "hunter2",
+        "EXAMPLE_LOG_LEVEL": "DEBUG",
+        "example_http_port": "1",
+        "HOME": "/",
+    }
+    warn_of_unknown_variables(ExampleSettings, environment)
+    (line,) = caplog.messages
+    assert line == (
+        "environment variables without effect: "
+        "EXAMPLE_BATCH_SIZ (no such setting; EXAMPLE_BATCH_SIZE?); "
+        "EXAMPLE_CHUNK_SIZE (no longer a setting: follows from EXAMPLE_BATCH_SIZE); "
+        "EXAMPLE_ZEBRA (no such setting)"
+    )
+
+
+def test_variables_that_are_settings_cause_no_warning(caplog: pytest.LogCaptureFixture) -> None:
+    warn_of_unknown_variables(ExampleSettings, {"EXAMPLE_BATCH_SIZE": "5", "EXAMPLES": "x"})
+    assert caplog.messages == []

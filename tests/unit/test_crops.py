@@ -4,9 +4,9 @@ import torch
 
 from model.augment.compose import Composer
 from model.augment.crops import Crops, batch_indices, collate
-from model.augment.options import Augment
-from model.data.dataset import BrokenSampleError
+from model.data.data_set import BrokenSampleError
 from model.data.labels import Labelled, Scene
+from model.recipes.recipe import Augment
 
 
 def picture(seed: int) -> Labelled:

@@ -5,7 +5,7 @@ import pytest
 
 from contract.errors import ConfigurationError
 from model.data.cityscapes import BACKGROUND_BELOW, CLASSES, IGNORED, Cityscapes
-from model.data.dataset import BrokenSampleError
+from model.data.data_set import BrokenSampleError
 from model.data.labels import IGNORE
 from tests.data_sets import two_objects, write_cityscapes, write_picture
 

@@ -8,11 +8,16 @@ from pycocotools.coco import COCO
 
 from contract.errors import ConfigurationError
 from model.data.coco import Coco
-from model.data.dataset import BrokenSampleError, Renamed, Subset
+from model.data.data_set import BrokenSampleError, Renamed, Subset
 from model.data.labels import IGNORE
 from tests.data_sets import SIZE, annotation, box_polygon, two_objects, write_coco, write_picture
 
 HEIGHT, WIDTH = SIZE
+
+
+def encoded(mask: np.ndarray) -> str:
+    """Return a mask's compressed counts."""
+    return coco_mask.encode(np.asfortranarray(mask.astype(np.uint8)))["counts"].decode()
 
 
 def one(tmp_path: Path, *annotations: dict[str, object]) -> Coco:
@@ -47,8 +52,7 @@ def test_an_object_may_have_several_polygons(tmp_path: Path):
 def test_run_lengths_are_read_compressed_and_plain(tmp_path: Path, compressed: bool):
     inside = two_objects() == 2
     if compressed:
-        counts: object = coco_mask.encode(np.asfortranarray(inside.astype(np.uint8)))["counts"]
-        counts = counts.decode() if isinstance(counts, bytes) else counts
+        counts: object = encoded(inside)
     else:
         column = inside.ravel(order="F")
         changes = np.flatnonzero(np.diff(column.astype(int))) + 1
@@ -90,16 +94,26 @@ def test_masks_are_those_of_the_official_tool(tmp_path: Path):
     data, official = Coco(path), COCO(str(path))
 
     for index in range(20):
-        (entry,) = official.loadAnns(official.getAnnIds(data.coco_id(index)))
+        (entry,) = official.loadAnns(official.getAnnIds(data.image_ids[index]))
         assert np.array_equal(data.read(index).labels, official.annToMask(entry))
 
 
-def test_the_image_id_is_kept_through_parts_and_renaming(tmp_path: Path):
-    data = Coco(write_coco(tmp_path / "labels.json", [], tmp_path / "images", count=3))
+def test_annotations_are_kept_through_parts_and_renaming(tmp_path: Path):
+    entries = [annotation(1, 102), annotation(2, 102, category_id=44), annotation(3, 100)]
+    data = Coco(write_coco(tmp_path / "labels.json", entries, tmp_path / "images", count=3))
+
+    renamed = Renamed(Subset(data, [2, 0]), ["pet"], {"dog": "pet", "bottle": "ignore"})
 
     assert data.image_ids == (100, 101, 102)
-    assert Renamed(Subset(data, [2, 0]), ["dog"]).coco_id(0) == 102
+    assert [(s.class_name, s.crowd) for s in renamed.true_shapes(0) or ()] == [
+        ("pet", False),
+        ("ignore", True),
+    ]
+    assert [s.class_name for s in Renamed(data, ["dog"]).true_shapes(2) or ()] == ["dog"]
 
+
+UNFINISHED = encoded(two_objects() == 2) + "o"
+"""A good mask, and the beginning of another count: pycocotools reads on beyond the text's end."""
 
 FAULTS = [
     ({"area": None}, "annotation 7: Object missing required field `area`"),
@@ -127,8 +141,10 @@ FAULTS = [
             {"segmentation": {"size": [HEIGHT, WIDTH], "counts": counts}},
             "annotation 7: has run lengths that do not decode",
         )
-        for counts in ("0Z", "", "oo10", "000000", "o" * 50)
+        for counts in ("0Z", "", "oo10", "000000", "o" * 50, "jU1d0d00V<ooQ", UNFINISHED, "\u2028")
     ),
+    ({"segmentation": {"size": [1 << 70, 40], "counts": "0"}}, "annotation 7: "),
+    ({"id": 7, "area": 10**400}, "annotation 7: "),
 ]
 
 
@@ -146,6 +162,47 @@ def test_a_wrong_annotation_is_named_with_file_and_id_and_loses_nothing_else(
     assert caught.value.reason.startswith("000000000000.jpg: ")
     assert reason in caught.value.reason
     assert data.read(1).instances.any()
+
+
+def test_an_annotation_that_is_no_text_is_named_and_loses_nothing_else(tmp_path: Path):
+    entries = [annotation(7, 100, segmentation={"size": [40, 60], "counts": "@@"})]
+    path = write_coco(tmp_path / "labels.json", [*entries, annotation(8, 101)], tmp_path / "images")
+    path.write_bytes(path.read_bytes().replace(b"@@", b"\xff\xfe"))
+    data = Coco(path)
+
+    with pytest.raises(BrokenSampleError, match="annotation 7: 'utf-8' codec can't decode"):
+        data.read(0)
+
+    assert data.read(1).instances.any()
+
+
+def test_numbers_beyond_all_bounds_cost_their_entry_alone(tmp_path: Path):
+    path = write_coco(tmp_path / "labels.json", [annotation(7, 100)], tmp_path / "images")
+    text = path.read_text()
+    lost = json.dumps(annotation(9, 100, image_id="@")).replace('"@"', "1e999")
+    path.write_text(text.replace('"annotations": [', f'"annotations": [{lost}, '))
+
+    data = Coco(path)
+
+    assert [fault.reason.partition(":")[0] for fault in data.orphans()] == ["annotation 9"]
+    assert data.read(0).instances.any()
+
+
+def test_broken_run_lengths_never_end_in_another_error_than_ours(tmp_path: Path):
+    rng = np.random.default_rng(5)
+    good = encoded(two_objects() == 2)
+    data = one(tmp_path, annotation(1, 100))
+    refused = 0
+    for _ in range(300):
+        place, length = int(rng.integers(len(good) + 1)), int(rng.integers(1, 4))
+        letters = "".join(map(chr, rng.integers(32, 127, length)))
+        broken = {"size": [HEIGHT, WIDTH], "counts": good[:place] + letters}
+        data._annotations = {100: [json.dumps(annotation(1, 100, segmentation=broken)).encode()]}
+        try:
+            data.read(0)
+        except BrokenSampleError as error:
+            refused += "annotation 1: has run lengths" in error.reason
+    assert refused > 200
 
 
 def test_all_wrong_annotations_of_a_picture_are_told_together(tmp_path: Path):

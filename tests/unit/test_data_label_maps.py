@@ -6,7 +6,7 @@ import pytest
 from PIL import Image
 
 from contract.errors import ConfigurationError
-from model.data.dataset import BrokenSampleError
+from model.data.data_set import BrokenSampleError
 from model.data.label_maps import LabelMaps
 from model.data.labels import IGNORE
 from model.data.read import read_image

@@ -5,7 +5,7 @@ import pytest
 
 from contract.errors import ConfigurationError
 from model.data.cache import Cached
-from model.data.dataset import Joined, Renamed, Subset, fingerprint
+from model.data.data_set import Joined, Renamed, Subset, fingerprint
 from model.data.label_maps import LabelMaps
 from model.data.open import Layout, detect, open_data_set
 from tests.data_sets import (
@@ -85,7 +85,7 @@ def test_annotation_files_of_train_and_val_are_the_split(tmp_path: Path):
     assert len(open_data_set(tmp_path, split="validation")) == 2
     whole = open_data_set(tmp_path)
     assert len(set(whole.names)) == len(whole) == 5
-    assert whole.coco_id(4) == 101
+    assert [len(whole.true_shapes(number) or ()) for number in range(5)] == [1, 0, 0, 1, 0]
 
 
 def test_annotation_files_that_disagree_about_the_categories_are_refused(tmp_path: Path):
@@ -155,7 +155,7 @@ def test_what_wraps_a_data_set_passes_on_what_is_known_of_all_of_it(tmp_path: Pa
     ):
         assert wrapped.notes() == data.notes() != []
         assert [fault.path.name for fault in wrapped.orphans()] == ["3.txt"]
-        assert wrapped.coco_id(0) is None
+        assert wrapped.true_shapes(0) is None
 
 
 def test_a_fingerprint_follows_what_is_in_the_files_and_bears_missing_ones(tmp_path: Path):

@@ -5,7 +5,7 @@ import pytest
 
 from contract.errors import ConfigurationError
 from model.data.coco80 import COCO_80
-from model.data.dataset import BrokenSampleError
+from model.data.data_set import BrokenSampleError
 from model.data.open import open_data_set
 from model.data.yolo import Yolo
 from tests.data_sets import SIZE, box_polygon, two_objects, write_picture, write_yolo
@@ -121,6 +121,15 @@ def test_a_wrong_line_is_named_and_loses_nothing_else(tmp_path: Path, text: str,
     assert caught.value.path == root / "labels" / "1.txt"
     assert reason in caught.value.reason
     assert len(np.unique(data.read(1).instances)) == 3
+
+
+@pytest.mark.parametrize("number", ["254", "9" * 5000])
+def test_a_class_that_no_data_set_has_loses_nothing_else(tmp_path: Path, number: str):
+    data = Yolo(write_yolo(tmp_path, {"1": GOOD.replace("0", number, 1), "2": GOOD}))
+
+    with pytest.raises(BrokenSampleError, match=r"line 1 (has class|is not)"):
+        data.read(0)
+    assert data.read(1).instances.any()
 
 
 def test_a_text_that_is_none_is_named(tmp_path: Path):

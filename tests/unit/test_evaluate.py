@@ -9,8 +9,9 @@ from numpy.typing import NDArray
 from contract.artifact import Artifact
 from contract.errors import ConfigurationError
 from model.evaluation.boxes import Boxes, box_iou, match_boxes, read_boxes
-from model.evaluation.on_video import Report, Scores, evaluate_boxes, read_frames, sweep
-from segmentation.engines.onnx import Predictions
+from model.evaluation.on_video import Report, Scores, evaluate_boxes, read_frames, score_cells
+from model.evaluation.predict import Cell
+from segmentation.engines.base import Predictions
 
 EMPTY = np.zeros((0, 4))
 
@@ -96,11 +97,15 @@ def picture(*objects: tuple[int, int, int], class_index: int = 0) -> NDArray[np.
     return image
 
 
+def cells(*thresholds: float) -> list[Cell]:
+    return [Cell(each, PaintedEngine().artifact.min_pixels) for each in thresholds]
+
+
 def test_recall_and_precision_count_over_all_frames_and_follow_the_threshold() -> None:
     engine = PaintedEngine()
     frames = [(1, picture((0, 0, 90), (40, 40, 70))), (2, picture())]
     true = {1: boxes((0, 0, 10, 10)), 2: boxes((0, 0, 10, 10)), 3: boxes((0, 0, 9, 9))}
-    low, high, none = sweep(engine, frames, true, [0.5, 0.8, 0.95], "person", 0.5)
+    low, high, none = score_cells(engine, frames, true, cells(0.5, 0.8, 0.95), "person", 0.5)
     assert (low.matched, low.predicted, low.true) == (1, 2, 2)
     assert (low.recall, low.precision, low.f1) == (0.5, 0.5, 0.5)
     assert (high.recall, high.precision) == (0.5, 1.0)
@@ -111,8 +116,8 @@ def test_recall_and_precision_count_over_all_frames_and_follow_the_threshold() -
 def test_instances_of_other_classes_do_not_count() -> None:
     frames = [(1, picture((0, 0, 90), class_index=1))]
     true = {1: boxes((0, 0, 10, 10))}
-    (person,) = sweep(PaintedEngine(), frames, true, [0.5], "person", 0.5)
-    (vehicle,) = sweep(PaintedEngine(), frames, true, [0.5], "vehicle", 0.5)
+    (person,) = score_cells(PaintedEngine(), frames, true, cells(0.5), "person", 0.5)
+    (vehicle,) = score_cells(PaintedEngine(), frames, true, cells(0.5), "vehicle", 0.5)
     assert (person.matched, person.predicted) == (0, 0)
     assert (vehicle.matched, vehicle.predicted) == (1, 1)
 

@@ -4,12 +4,11 @@ import pytest
 
 from contract.artifact import Artifact
 from contract.errors import ConfigurationError
-from model.evaluation.choice import Row, as_shipped, choose
 from model.evaluation.classes import pair, parse_classes
 from model.evaluation.figures import Figures, bowl, detection
 from model.evaluation.matching import PictureScores
 from model.evaluation.predict import Cell
-from model.evaluation.sweep import Tried, grid, parse_numbers, sizes
+from model.evaluation.thresholds import Row, Tried, as_shipped, choose, grid, parse_numbers, sizes
 
 CARD = Artifact(
     name="a",

@@ -9,7 +9,7 @@ pytest.importorskip("cityscapesscripts", reason="the workshop's extra `train` is
 
 from contract.errors import ConfigurationError
 from contract.result import Instance
-from model.evaluation.cityscapes import CLASSES, check_classes, cityscapes_figures
+from model.evaluation.cityscapes_metrics import CLASSES, check_classes, cityscapes_figures
 from tests.labelled import Box, box_mask, instance
 
 SIZE = (128, 256)

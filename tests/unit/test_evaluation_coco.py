@@ -4,9 +4,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from model.data.coco import Coco
+from model.data.data_set import Renamed
 from model.evaluation.classes import pair
-from model.evaluation.coco import CocoTruth, coco_figures
-from model.evaluation.coco_file import CocoFiles
+from model.evaluation.coco_metrics import CocoTruth, coco_figures
 from tests.labelled import box_mask, instance, picture
 
 SIZE = (100, 120)
@@ -130,16 +131,17 @@ def annotations(tmp_path: Path) -> Path:
 def test_masks_of_a_coco_file_keep_their_overlap_their_area_and_their_crowds(
     annotations: Path, tmp_path: Path
 ) -> None:
-    pairing = pair(("person", "car", "chair"), CLASSES, {"car": "vehicle"})
-    files = CocoFiles(pairing)
-    shapes = files.shapes(tmp_path / "val" / "b" / "x.jpg", annotations)
+    renamed = {"car": "vehicle"}
+    pairing = pair(("person", "car", "chair"), CLASSES, renamed)
+    data = Renamed(Coco(annotations, tmp_path), CLASSES, renamed)
+    shapes = data.true_shapes(data.names.index("b/x"))
     assert [(s.class_name, s.area, s.crowd) for s in shapes] == [
         ("person", 1600.0, False),
         ("person", 1600.0, False),
         ("person", 900.0, True),
         ("vehicle", 77.0, False),
     ]
-    assert files.shapes(tmp_path / "val" / "x.jpg", annotations) == []
+    assert data.true_shapes(data.names.index("x")) == []
     seen = CocoTruth(pairing.measured)
     seen.see_shapes(SIZE, shapes)
     both = [found((10, 10, 40, 40)), found((30, 10, 40, 40))]
@@ -152,10 +154,10 @@ def test_masks_of_a_coco_file_keep_their_overlap_their_area_and_their_crowds(
 def test_an_ignored_category_becomes_a_crowd_of_every_class(
     annotations: Path, tmp_path: Path
 ) -> None:
-    pairing = pair(("person", "car", "chair"), CLASSES, {"car": "vehicle", "chair": "ignore"})
-    shapes = CocoFiles(pairing).shapes(tmp_path / "b" / "x.jpg", annotations)
+    renamed = {"car": "vehicle", "chair": "ignore"}
+    shapes = Renamed(Coco(annotations, tmp_path), CLASSES, renamed).true_shapes(0)
     assert (shapes[-1].class_name, shapes[-1].crowd) == ("ignore", True)
-    seen = CocoTruth(pairing.measured)
+    seen = CocoTruth(CLASSES)
     seen.see_shapes(SIZE, [shapes[-1]])
     crowds = [a["category_id"] for a in seen.index().dataset["annotations"] if a["iscrowd"]]
     assert crowds == [1, 2]

@@ -8,8 +8,9 @@ from numpy.typing import NDArray
 from model.data.labels import IGNORE, Labelled
 from model.evaluation.matching import (
     THRESHOLDS,
+    _iou,
+    _overlaps,
     average_precision,
-    iou_matrix,
     match_instances,
     mean_average_precision,
     score_picture,
@@ -32,7 +33,9 @@ def labelled(instances: NDArray[np.int32], labels: NDArray[np.uint8] | None = No
 def test_iou_of_known_masks() -> None:
     predicted = strip((4, 1), (4, 2), (2, 0))
     true = strip((2, 0), (6, 1), (2, 2))
-    assert iou_matrix(predicted, true) == pytest.approx(np.array([[2 / 8, 0], [4 / 6, 0]]))
+    assert _iou(_overlaps(predicted, true, 2, 2)) == pytest.approx(
+        np.array([[2 / 8, 0], [4 / 6, 0]])
+    )
 
 
 def test_counts_fall_with_the_threshold_and_the_average_precision_follows() -> None:

@@ -2,8 +2,8 @@ import threading
 
 import pytest
 
+from contract.process import ExitDeadline
 from tests.fakes import wait_until
-from workers.exit_deadline import ExitDeadline
 
 
 @pytest.fixture

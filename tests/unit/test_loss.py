@@ -7,6 +7,7 @@ torch = pytest.importorskip("torch", reason="the workshop's extra `train` is not
 
 from model.net.loss import SpatialEmbeddingLoss  # noqa: E402  (after the skip)
 from model.net.lovasz import InstanceHinge, lovasz_weights  # noqa: E402
+from model.net.plain_loss import plain_loss  # noqa: E402
 from tests.golden import golden_file  # noqa: E402
 
 
@@ -26,6 +27,82 @@ def test_loss_and_gradient_equal_the_golden_values(name: str) -> None:
     assert loss.item() == pytest.approx(float(golden["loss"]), rel=1e-5)
     difference = np.linalg.norm(prediction.grad.numpy() - golden["grad"])
     assert difference <= 1e-4 * np.linalg.norm(golden["grad"])
+
+
+@pytest.mark.parametrize("name", [f"loss_{i}.npz" for i in range(4)])
+def test_the_plain_loss_equals_the_golden_values(name: str) -> None:
+    golden = np.load(golden_file(name))
+    prediction = torch.from_numpy(golden["prediction"]).requires_grad_()
+    instances, labels = (torch.from_numpy(golden[key]) for key in ("instances", "labels"))
+    terms = plain_loss(
+        prediction,
+        instances,
+        labels,
+        n_sigma=int(golden["n_sigma"]),
+        to_center=bool(golden["to_center"]),
+        foreground_weights=[float(golden["foreground_weight"])],
+    )
+    parts = zip(("w_inst", "w_var", "w_seed"), vars(terms).values(), strict=True)
+    loss = sum(float(golden[key]) * term for key, term in parts)
+    loss.backward()
+    assert loss.item() == pytest.approx(float(golden["loss"]), rel=1e-5)
+    difference = np.linalg.norm(prediction.grad.numpy() - golden["grad"])
+    assert difference <= 1e-4 * np.linalg.norm(golden["grad"])
+
+
+def made_batch(seed: int, n_sigma: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Up to three pictures of up to six rectangles, some of one pixel, some of them ignored."""
+    rng = np.random.default_rng(seed)
+    n_batch, n_classes = rng.integers(1, 4, 2)
+    height, width = rng.integers(5, 24, 2)
+    instances, labels = (np.zeros((n_batch, height, width), np.int64) for _ in range(2))
+    for picture, classes in zip(instances, labels, strict=True):
+        for number in range(1, int(rng.integers(0, 7)) + 1):
+            y, x = int(rng.integers(height)), int(rng.integers(width))
+            side = int(rng.choice([1, 1, 4, 9]))
+            here = np.s_[y : y + side, x : x + side]
+            picture[here], classes[here] = number * 40, rng.integers(1, n_classes + 1)
+        y, x = int(rng.integers(height)), int(rng.integers(width))
+        classes[y : y + int(rng.integers(0, 6)), x : x + 3] = 255
+        alone = rng.random((height, width)) < 0.02  # a class, but no instance
+        classes[alone & (picture == 0)] = rng.integers(1, n_classes + 1)
+    prediction = rng.normal(0, 0.5, (n_batch, 2 + n_sigma + n_classes, height, width))
+    prediction[:, :2] *= 0.02
+    return torch.from_numpy(prediction), torch.from_numpy(instances), torch.from_numpy(labels)
+
+
+@pytest.mark.parametrize("seed", range(12))
+@pytest.mark.parametrize("n_sigma", [1, 2])
+@pytest.mark.parametrize("to_center", [True, False])
+def test_the_fast_loss_is_the_plain_one(seed: int, n_sigma: int, to_center: bool) -> None:
+    batch = made_batch(seed, n_sigma)
+    n_classes = batch[0].shape[1] - 2 - n_sigma
+    weights = [10.0, 3.0, 0.5][:n_classes] if seed % 2 else [2.0]
+    options = {"n_sigma": n_sigma, "to_center": to_center}
+    fast = SpatialEmbeddingLoss(foreground_weight=weights, **options).terms
+    values, gradients = [], []
+    for method in (fast, lambda *given: plain_loss(*given, foreground_weights=weights, **options)):
+        prediction = batch[0].clone().requires_grad_()
+        terms = method(prediction, *batch[1:])
+        (terms.instance + 10 * terms.variance + terms.seed).backward()
+        values.append([term.item() for term in vars(terms).values()])
+        gradients.append(prediction.grad)
+    assert values[0] == pytest.approx(values[1], rel=1e-6, abs=1e-9)
+    # The fast one sorts in float32: errors that are closer than that may swap their weights.
+    difference = (gradients[0] - gradients[1]).norm() / gradients[1].norm()
+    assert difference < 1e-3, f"the gradients differ by {difference:.1e} of their norm"
+
+
+def test_the_made_batches_hold_what_is_to_be_compared() -> None:
+    batches = [made_batch(seed, 1) for seed in range(12)]
+    counts = [
+        np.unique(picture, return_counts=True)[1][1:]
+        for _, instances, _ in batches
+        for picture in instances.numpy()
+    ]
+    assert any(not len(areas) for areas in counts), "a picture without instances"
+    assert any((areas == 1).any() for areas in counts), "an instance of one pixel"
+    assert {prediction.shape[1] for prediction, *_ in batches} == {4, 5, 6}, "1, 2 and 3 classes"
 
 
 def scene(

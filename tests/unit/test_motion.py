@@ -4,8 +4,8 @@ import pytest
 from contract.errors import ConfigurationError
 from model.data.labels import IGNORE
 from model.motion.background import Background, sample_count, steadiness
-from model.motion.camera import Camera, Sizes
 from model.motion.checks import check_steady, check_survey, find_sizes, survey
+from model.motion.fixed_camera import Camera, Sizes
 from model.motion.options_file import load_options
 
 HEIGHT, WIDTH = 120, 200

@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from contract.errors import ConfigurationError
-from model.motion.options import preset_of
+from model.motion.motion_options import preset_of
 from model.motion.options_file import load_options, parse_range
 
 ROOT = Path(__file__).parents[2]

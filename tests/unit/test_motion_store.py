@@ -5,7 +5,7 @@ import pytest
 
 from contract.errors import ConfigurationError
 from model.data.labels import CutOut
-from model.motion.store import StoredScene, read_scenes, write_scene
+from model.motion.scene_store import StoredScene, read_scenes, write_scene
 
 CLASSES = ("person", "motor_cycle")
 

@@ -1,8 +1,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from workers.offset_tracker import OffsetTracker
-from workers.records import Position
+from workers.records import OffsetTracker, Position
 
 
 def _begun(positions: OffsetTracker, numbers: range, partition: int = 0) -> list[Position]:

@@ -6,6 +6,7 @@ import pytest
 from contract.frame import new_session
 from contract.mask import encode_mask
 from contract.result import Instance, ModelReference, Result
+from segmentation.instances import Instances
 from viewer.colors import ColorMemory, box_overlap
 from viewer.overlay import PALETTE, draw_overlay, header_text
 
@@ -33,6 +34,10 @@ def result(*instances: Instance) -> Result:
         latency_seconds=0.0,
         instances=list(instances),
     )
+
+
+def instances(*each: Instance) -> Instances:
+    return Instances.from_result(result(*each))
 
 
 def gray() -> np.ndarray:
@@ -107,15 +112,15 @@ def test_a_frame_of_another_size_is_refused() -> None:
 
 def test_a_moving_object_keeps_its_colour_whatever_its_number() -> None:
     memory = ColorMemory()
-    before = memory.assign([instance(1, 20, 30, 20), instance(2, 80, 30, 20)])
-    after = memory.assign([instance(1, 82, 31, 20), instance(2, 22, 30, 20)])
+    before = memory.assign(instances(instance(1, 20, 30, 20), instance(2, 80, 30, 20)))
+    after = memory.assign(instances(instance(1, 82, 31, 20), instance(2, 22, 30, 20)))
     assert after == {1: before[2], 2: before[1]}
 
 
 def test_a_new_object_gets_a_new_colour() -> None:
     memory = ColorMemory()
-    before = memory.assign([instance(1, 20, 30, 20)])
-    after = memory.assign([instance(1, 100, 80, 20), instance(2, 20, 30, 20)])
+    before = memory.assign(instances(instance(1, 20, 30, 20)))
+    after = memory.assign(instances(instance(1, 100, 80, 20), instance(2, 20, 30, 20)))
     assert after[2] == before[1]
     assert after[1] != before[1]
 

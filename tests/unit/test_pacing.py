@@ -1,10 +1,19 @@
-"""When frames are kept, when they are due, and when a camera is tried again."""
+"""When frames are kept, captured and due, and when a camera is tried again."""
 
 import itertools
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from producer.pacing import FrameCap, MediaClock, Schedule, backoff_seconds
+from producer.pacing import (
+    ArrivalAnchor,
+    CaptureClock,
+    FrameCap,
+    MediaClock,
+    Schedule,
+    backoff_seconds,
+)
 
 
 def kept(cap: FrameCap, times: list[float]) -> list[float]:
@@ -98,3 +107,124 @@ def test_waits_double_up_to_the_ceiling_and_scale_with_the_draw() -> None:
 
 def test_a_camera_that_is_away_for_a_year_does_not_overflow_the_backoff() -> None:
     assert backoff_seconds(1_000_000, 0.5, 30.0, 0.5) == 15.0
+
+
+Arrivals = list[tuple[float | None, float]]
+
+STEADY: Arrivals = [(number / 10, 50 + number / 10) for number in range(20)]
+
+
+@pytest.mark.parametrize(
+    ("arrivals", "ages"),
+    [
+        pytest.param(STEADY, [0.0] * 20, id="as captured: a constant delay does not show"),
+        pytest.param(
+            [*STEADY[:2], (0.2, 52.2), (0.3, 52.2), (1.2, 52.2), (2.2, 52.2), (2.3, 52.3)],
+            [0, 0, 2.0, 1.9, 1.0, 0, 0],
+            id="a backlog of two seconds, read at once",
+        ),
+        pytest.param(
+            [(0.0, 50.0), (0.1, 51.1), (0.2, 52.2), (0.3, 53.3)],
+            [0, 1.0, 2.0, 3.0],
+            id="a decoder that falls behind",
+        ),
+        pytest.param(
+            [(0.0, 55.0), (1.0, 55.0), (2.0, 55.0), (2.1, 55.1), (2.2, 56.2)],
+            [0, 0, 0, 0, 1.0],
+            id="what lay there at the connection is older than it seems, what follows is not",
+        ),
+        pytest.param(
+            [(0.0, 50.03), (0.1, 50.1), (0.2, 50.25), (0.3, 50.3), (0.4, 50.44)],
+            [0, 0, 0.05, 0, 0.04],
+            id="jitter",
+        ),
+        pytest.param(
+            [(None, 50.0), (7.0, 50.1), (7.1, 51.2), (None, 51.2), (7.3, 51.3), (7.4, 51.9)],
+            [0, 0, 1.0, 0, 0, 0.5],
+            id="no time stamp",
+        ),
+        pytest.param(
+            [(95_443.6, 50.0), (95_443.7, 50.1), (0.0, 50.2), (0.1, 50.3), (0.2, 50.9)],
+            [0, 0, 0, 0, 0.5],
+            id="time stamps that wrap",
+        ),
+        pytest.param(
+            [(0.0, 50.0), (3600.0, 50.1), (3600.1, 50.2), (3600.2, 50.8)],
+            [0, 0, 0, 0.5],
+            id="time stamps that jump ahead",
+        ),
+        pytest.param(
+            [(5.0, 50.0), (5.0, 50.5), (5.0, 51.0)], [0, 0, 0], id="time stamps that stand still"
+        ),
+        pytest.param(
+            [(0.0, 50.0), (0.1, 75.0), (0.2, 75.1), (0.3, 75.7)],
+            [0, 0, 0, 0.5],
+            id="farther behind than a live stream can be",
+        ),
+    ],
+)
+def test_the_age_of_a_live_frame_is_told_by_its_time_stamp(
+    arrivals: Arrivals, ages: list[float]
+) -> None:
+    anchor = ArrivalAnchor()
+    told = [anchor.age_seconds(stamp, arrived) for stamp, arrived in arrivals]
+    assert told == pytest.approx(ages, abs=0.005)
+
+
+@pytest.mark.parametrize("drift", [1e-4, -1e-4])
+def test_a_camera_whose_clock_runs_wrong_builds_up_no_age_over_a_week(drift: float) -> None:
+    anchor = ArrivalAnchor()
+    week = [second * (1 + drift) for second in range(0, 7 * 86_400, 10)]
+    ages = [anchor.age_seconds(10.0 * number, arrived) for number, arrived in enumerate(week)]
+    assert max(ages) < 0.01
+
+
+def test_a_backlog_that_stays_is_shown_for_minutes() -> None:
+    anchor = ArrivalAnchor()
+    anchor.age_seconds(0.0, 0.0)
+    ages = [anchor.age_seconds(second, second + 2.0) for second in range(1, 601)]
+    assert ages[0] == pytest.approx(2.0, abs=0.01)
+    assert ages[299] > 1.6
+    assert ages[-1] > 1.3
+
+
+def test_a_camera_that_counts_frames_instead_of_time_is_soon_taken_at_its_arrivals() -> None:
+    anchor = ArrivalAnchor()
+    # Stamped for 25 frames a second, of which ten come.
+    ages = [anchor.age_seconds(number / 25, number / 10) for number in range(6000)]
+    assert max(ages) <= 10.0
+    assert set(ages[600:]) == {0.0}
+
+
+@given(
+    st.lists(st.tuples(st.none() | st.floats(-1e5, 1e5), st.floats(0, 20)), min_size=1, max_size=50)
+)
+def test_whatever_the_time_stamps_a_capture_time_is_never_to_come_and_never_descends(
+    steps: Arrivals,
+) -> None:
+    anchor, arrived, last = ArrivalAnchor(), 1000.0, 0.0
+    for stamp, step in steps:
+        arrived += step
+        age = anchor.age_seconds(stamp, arrived)
+        assert 0 <= age <= 10.0 + 1e-6
+        assert arrived - age >= last - 1e-9
+        last = arrived - age
+
+
+def test_capture_times_follow_the_wall_clock_and_do_not_cross_each_other() -> None:
+    clock = CaptureClock()
+    assert clock.time(0.5, 1000.0) == 999.5
+    assert clock.time(0.7, 1000.1) == 999.5, "later than it by less than the clocks' reading"
+    assert clock.time(0.0, 1000.2) == 1000.2
+    assert clock.time(0.5, 900.0) == 899.5, "the clock was set back"
+    assert clock.time(0.0, 1500.0) == 1500.0
+
+
+def test_a_file_that_is_late_says_since_when_its_frame_was_due() -> None:
+    schedule = Schedule(slack_seconds=0.5)
+    schedule.wait_seconds(0.0, 100.0)
+    assert schedule.late_seconds(0.0, 100.0) == 0.0
+    schedule.wait_seconds(0.1, 100.4)
+    assert schedule.late_seconds(0.1, 100.4) == pytest.approx(0.3)
+    schedule.wait_seconds(0.2, 110.0)
+    assert schedule.late_seconds(0.2, 110.0) == 0.0, "too late: the schedule has moved"

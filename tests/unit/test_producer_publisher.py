@@ -56,7 +56,13 @@ class FakeSender:
 class Bench:
     """A publisher with fakes around it."""
 
-    def __init__(self, *senders: FakeSender, **settings: object) -> None:
+    def __init__(
+        self,
+        *senders: FakeSender,
+        restarts: int = 5,
+        clock: Callable[[], float] = time.monotonic,
+        **settings: object,
+    ) -> None:
         self.registry = CollectorRegistry()
         self.metrics = ProducerMetrics(self.registry)
         self.metrics.add_camera("cam")
@@ -67,7 +73,8 @@ class Bench:
             self.outbox,
             lambda: self.senders.pop(0),
             self.metrics,
-            time.monotonic,
+            clock,
+            restarts,
         )
         self.publisher.start(self.senders.pop(0))
 
@@ -122,14 +129,14 @@ def test_sends_in_flight_are_bounded_by_number() -> None:
     bench.check_account()
 
 
-def test_sends_in_flight_are_bounded_by_bytes_but_one_always_fits() -> None:
+def test_sends_in_flight_are_bounded_by_the_bytes_of_the_four_largest_records() -> None:
     sender = FakeSender()
-    bench = Bench(sender, sends_in_flight_bytes=10)
-    bench.put(0, 1, size=5000)
-    until(lambda: len(sender.taken) == 1)
-    sender.taken[0][1](None, "")
-    until(lambda: len(sender.taken) == 2)
-    sender.taken[1][1](None, "")
+    bench = Bench(sender, max_record_bytes=65_536)
+    bench.put(*range(6), size=64_000)
+    for number in range(6):
+        until(lambda number=number: len(sender.taken) == min(number + 5, 6))
+        assert bench.registry.get_sample_value("seedstream_sends_in_flight_bytes") < 5 * 65_536
+        sender.taken[number][1](None, "")
     assert bench.publisher.stop(1.0)
 
 
@@ -157,7 +164,7 @@ def test_a_send_that_timed_out_is_dropped_and_the_rest_goes_on() -> None:
 
 def test_a_record_that_kafka_finds_too_large_costs_no_other_frame_and_no_restart() -> None:
     first, second, third = FakeSender(), FakeSender(), FakeSender(lambda _: None)
-    bench = Bench(first, second, third, client_restarts=0)
+    bench = Bench(first, second, third, restarts=0)
     bench.put(0)
     bench.put(1, size=3000)
     bench.put(2)
@@ -222,7 +229,7 @@ def test_a_broken_client_is_replaced_and_unsettled_frames_are_sent_again_in_orde
 
 def test_a_client_that_never_recovers_ends_the_process_after_bounded_restarts() -> None:
     senders = [FakeSender(lambda _: "fatal") for _ in range(4)]
-    bench = Bench(*senders, client_restarts=3)
+    bench = Bench(*senders, restarts=3)
     bench.put(*range(10))
     until(lambda: bench.publisher.error is not None)
     assert "failed 4 times" in str(bench.publisher.error)
@@ -245,15 +252,34 @@ def test_a_server_that_stays_away_ends_the_process_after_the_bound(silent: bool)
     sender = FakeSender()
     if not silent:
         sender.away.set()
-    bench = Bench(
-        sender, delivery_timeout_seconds=0.3, request_timeout_seconds=0.1, linger_seconds=0
-    )
+    bench = Bench(sender, delivery_timeout_seconds=0.3, request_timeout_seconds=0.1)
     bench.put(0, 1)
     until(lambda: bench.publisher.error is not None)
     assert "acknowledged nothing" in str(bench.publisher.error)
     assert not bench.publisher.stop(0.0)
     bench.check_account()
     assert bench.value("frames_in_flight") == 0
+
+
+def test_a_failure_before_a_quiet_time_does_not_make_that_time_count_as_kafkas_silence() -> None:
+    now = 0.0
+    sender = FakeSender()
+    bench = Bench(sender, clock=lambda: now)
+    bench.put(0)
+    until(lambda: len(sender.taken) == 1)
+    now = 30.0
+    sender.taken[0][1]("timeout", "its partition has no leader")
+    now = 300.0  # no camera gives a frame
+    bench.put(1)
+    until(lambda: len(sender.taken) == 2)
+    now = 320.0
+    until(lambda: bench.publisher.heartbeat == 320.0)
+    assert bench.publisher.error is None
+    now = 331.0  # with the 30 s before, more than 60 s of asking without an answer
+    until(lambda: bench.publisher.error is not None)
+    assert "acknowledged nothing for 61 s" in str(bench.publisher.error)
+    bench.publisher.stop(0.0)
+    bench.check_account()
 
 
 def test_a_server_that_comes_back_in_time_gets_every_frame() -> None:
@@ -275,6 +301,85 @@ def test_stopping_publishes_what_waits_and_counts_what_it_must_leave() -> None:
     assert not bench.publisher.stop(0.3)
     assert bench.value("frames_published_total") == 3
     assert bench.dropped("shutdown") == 5
+    bench.check_account()
+
+
+def test_what_kafka_acknowledges_while_the_client_closes_counts_as_published() -> None:
+    class Acknowledging(FakeSender):
+        def close(self, timeout_seconds: float) -> None:
+            for _, on_done in self.taken[:2]:
+                on_done(None, "")
+            for _, on_done in self.taken[2:]:
+                on_done("fatal", "the client was closed")
+
+    sender = Acknowledging()
+    bench = Bench(sender)
+    bench.put(0, 1)
+    until(lambda: len(sender.taken) == 2)
+    assert bench.publisher.stop(0.05), "nothing is lost"
+    assert bench.value("frames_published_total") == 2
+    bench.check_account()
+
+    sender = Acknowledging()
+    bench = Bench(sender)
+    bench.put(0, 1, 2)
+    until(lambda: len(sender.taken) == 3)
+    assert not bench.publisher.stop(0.05)
+    assert bench.value("frames_published_total") == 2
+    assert bench.dropped("shutdown") == 1
+    assert bench.value("frames_in_flight") == 0
+    bench.check_account()
+
+
+def test_an_answer_after_the_end_changes_no_account() -> None:
+    sender = FakeSender()
+    bench = Bench(sender)
+    bench.put(0)
+    until(lambda: len(sender.taken) == 1)
+    assert not bench.publisher.stop(0.0)
+    sender.taken[0][1](None, "")
+    assert bench.dropped("shutdown") == 1
+    assert bench.value("frames_published_total") == 0
+    bench.check_account()
+
+
+def test_an_acknowledgement_that_comes_after_its_client_was_replaced_counts() -> None:
+    first, second = FakeSender(), FakeSender()
+    bench = Bench(first, second)
+    bench.put(0, 1)
+    until(lambda: len(first.taken) == 2)
+    first.taken[1][1]("fatal", "UnknownProducerIdError")
+    until(lambda: second.sequences == [0, 1])
+    first.taken[0][1](None, "")
+    assert bench.value("frames_published_total") == 1
+    second.taken[0][1]("timeout", "the second copy")
+    second.taken[1][1](None, "")
+    assert bench.publisher.stop(5.0)
+    assert bench.value("frames_published_total") == 2
+    bench.check_account()
+
+
+def test_a_reader_that_the_end_turns_away_makes_the_end_a_loss() -> None:
+    sender = FakeSender()
+    bench = Bench(sender, sends_in_flight=1)
+    bench.put(0, 1)
+    until(lambda: len(sender.taken) == 1)
+    bench.metrics.capture("cam")
+    reader = threading.Thread(target=bench.outbox.put, args=(frame(2), 1), kwargs={"wait": True})
+    reader.start()
+
+    def answer() -> None:
+        reader.join(WAIT_SECONDS)
+        for number in (0, 1):
+            until(lambda number=number: len(sender.taken) > number)
+            sender.taken[number][1](None, "")
+
+    kafka = threading.Thread(target=answer)
+    kafka.start()
+    assert not bench.publisher.stop(WAIT_SECONDS)
+    kafka.join(WAIT_SECONDS)
+    assert bench.value("frames_published_total") == 2
+    assert bench.dropped("shutdown") == 1
     bench.check_account()
 
 

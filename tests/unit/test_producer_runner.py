@@ -14,13 +14,13 @@ from producer.camera_list import load_cameras
 from producer.cameras import Camera
 from producer.metrics import DROP_REASONS, ProducerMetrics
 from producer.outbox import Outbox
-from producer.runner import CameraRunner
+from producer.runner import CameraRunner, Lease, LeaseRevokedError
 from producer.settings import ProducerSettings
 from producer.sources import Picture, SourceError
-from producer.supervisor import Supervisor
-from producer.watch import AbandonedError, Watch
+from producer.watchdog import Watchdog
 
 WAIT_SECONDS = 10.0
+WALL_SECONDS = 1_800_000_000.0
 PICTURE = av.VideoFrame.from_ndarray(np.zeros((16, 16, 3), np.uint8), format="rgb24")
 Script = list[float | Exception | threading.Event | None]
 
@@ -37,8 +37,9 @@ class FakeSource:
 
     fps = 10.0
 
-    def __init__(self, script: Script) -> None:
+    def __init__(self, script: Script, close: threading.Event | None = None) -> None:
         self._script = script
+        self._close = close
         self.closed = False
 
     def pictures(self) -> Generator[Picture, None, None]:
@@ -51,6 +52,8 @@ class FakeSource:
                 yield Picture(PICTURE, step)
 
     def close(self) -> None:
+        if self._close is not None:
+            self._close.wait(WAIT_SECONDS)
         self.closed = True
 
 
@@ -58,34 +61,41 @@ class Bench:
     """One camera with a script for each connection; the last one repeats."""
 
     def __init__(self, url: str, *scripts: Script | Exception, **values: object) -> None:
-        settings = ProducerSettings(
-            backoff_initial_seconds=1e-6, max_frames=values.pop("max_frames", None)
-        )
-        self.camera: Camera = load_cameras(settings, [f"cam={url}"], {})[0].model_copy(
+        max_frames = values.pop("max_frames", None)
+        self.camera: Camera = load_cameras(ProducerSettings(), [f"cam={url}"], {})[0].model_copy(
             update={"pace": "fast"} | values
         )
         self.now = 0.0
         self.scripts = list(scripts)
         self.sources: list[FakeSource] = []
+        self.close: threading.Event | None = None  # closing hangs until it is set
         self.frames: list[Frame] = []
         self.registry = CollectorRegistry()
         self.metrics = ProducerMetrics(self.registry)
         self.outbox = Outbox(lambda lost, reason: self.metrics.drop(lost.camera, reason))
         self.stop = threading.Event()
         self.runner = CameraRunner(
-            self.camera, settings, self.outbox, self.metrics, lambda: self.now, self.stop, self.open
+            self.camera,
+            self.outbox,
+            self.metrics,
+            lambda: self.now,
+            self.stop,
+            max_frames,  # type: ignore[arg-type]
+            lambda failures: 0.0,
+            self.open,
+            lambda: WALL_SECONDS + self.now,
         )
-        self.supervisor = Supervisor([self.runner], self.metrics, lambda: self.now, self.stop, 2)
+        self.watchdog = Watchdog([self.runner], self.metrics, lambda: self.now, self.stop, 2)
 
     def open(self, camera: Camera, on_bad_packet: Callable[[], None]) -> FakeSource:
         script = self.scripts.pop(0) if len(self.scripts) > 1 else self.scripts[0]
         if isinstance(script, Exception):
             raise script
-        self.sources.append(FakeSource(script))
+        self.sources.append(FakeSource(script, self.close))
         return self.sources[-1]
 
     def tick(self) -> None:
-        self.supervisor.tick()
+        self.watchdog.tick()
         while (frame := self.outbox.take(0)) is not None:
             self.frames.append(frame)
             self.metrics.publish(frame.camera)
@@ -96,6 +106,10 @@ class Bench:
             return condition()
 
         until(turned)
+
+    def captured(self) -> list[float]:
+        """The frames' capture times, in seconds since the bench began."""
+        return [round(frame.captured_at.timestamp() - WALL_SECONDS, 3) for frame in self.frames]
 
     def value(self, name: str, **labels: str) -> float:
         return self.registry.get_sample_value(f"seedstream_{name}", {"camera": "cam"} | labels) or 0
@@ -112,14 +126,16 @@ def bench() -> Generator[Callable[..., Bench], None, None]:
     benches: list[Bench] = []
 
     def make(url: str, *scripts: Script | Exception, **values: object) -> Bench:
+        close = values.pop("close", None)
         benches.append(Bench(url, *scripts, **values))
-        benches[-1].supervisor.start()
+        benches[-1].close = close  # type: ignore[assignment]
+        benches[-1].watchdog.start()
         return benches[-1]
 
     yield make
     for each in benches:
         each.outbox.close()
-        each.supervisor.stop(WAIT_SECONDS)
+        each.watchdog.stop(WAIT_SECONDS)
 
 
 MakeBench = Callable[..., Bench]
@@ -127,7 +143,7 @@ MakeBench = Callable[..., Bench]
 
 def test_a_file_gives_all_its_frames_in_order_in_one_session_and_is_done(bench: MakeBench) -> None:
     file = bench("clip.mp4", [number / 10 for number in range(20)])
-    file.until(lambda: file.supervisor.finished)
+    file.until(lambda: file.watchdog.finished)
     file.tick()
     assert [frame.sequence for frame in file.frames] == list(range(20))
     assert len({frame.session for frame in file.frames}) == 1
@@ -168,7 +184,7 @@ def test_a_lost_camera_is_opened_again_as_a_new_session(bench: MakeBench) -> Non
 
 def test_frames_above_the_cap_leave_gaps_and_are_counted(bench: MakeBench) -> None:
     file = bench("clip.mp4", [number / 30 for number in range(90)], fps=10)
-    file.until(lambda: file.supervisor.finished)
+    file.until(lambda: file.watchdog.finished)
     file.tick()
     assert 28 <= len(file.frames) <= 31
     assert file.value("frames_captured_total") == 90
@@ -179,16 +195,56 @@ def test_frames_above_the_cap_leave_gaps_and_are_counted(bench: MakeBench) -> No
 
 def test_a_wanted_number_of_frames_ends_a_camera(bench: MakeBench) -> None:
     live = bench("rtsp://h/s", [None, None, SourceError("lost")], max_frames=5)
-    live.until(lambda: live.supervisor.finished)
+    live.until(lambda: live.watchdog.finished)
     live.tick()
     assert live.runner.state == "done"
     assert len(live.frames) == 5
 
 
+def test_frames_of_a_camera_that_come_late_bear_the_time_when_they_were_captured(
+    bench: MakeBench,
+) -> None:
+    backlog, quiet = threading.Event(), threading.Event()
+    live = bench("rtsp://h/s", [None, 7.0, backlog, 7.1, 8.1, 9.1, quiet])
+    live.until(lambda: len(live.frames) == 2)
+    live.now = 2.1
+    backlog.set()
+    live.until(lambda: len(live.frames) == 5)
+    assert live.captured() == pytest.approx([0.0, 0.0, 0.1, 1.1, 2.1], abs=0.005)
+    quiet.set()
+
+
+def test_a_new_connection_takes_nothing_over_from_the_time_stamps_of_the_last(
+    bench: MakeBench,
+) -> None:
+    lost, quiet = threading.Event(), threading.Event()
+    live = bench("rtsp://h/s", [7.0, lost, SourceError("lost")], [3.0, 4.0, quiet])
+    live.until(lambda: len(live.frames) == 1)
+    live.now = 5.0
+    lost.set()
+    live.until(lambda: len(live.frames) == 3)
+    assert live.captured() == [0.0, 5.0, 5.0]
+    quiet.set()
+
+
+def test_a_paced_file_bears_the_times_when_its_frames_were_due_and_a_fast_one_when_they_came(
+    bench: MakeBench,
+) -> None:
+    for pace, times in (("realtime", [0.0, 0.1, 0.2]), ("fast", [0.0, 0.3, 0.3])):
+        slow = threading.Event()
+        file = bench("clip.mp4", [0.0, slow, 0.1, 0.2], pace=pace)
+        file.until(lambda file=file: len(file.frames) == 1)
+        file.now = 0.3
+        slow.set()
+        file.until(lambda file=file: file.watchdog.finished)
+        file.tick()
+        assert file.captured() == times
+
+
 def test_a_file_that_cannot_be_read_fails_after_bounded_attempts(bench: MakeBench) -> None:
     file = bench("clip.mp4", SourceError("No such file or directory"))
-    file.until(lambda: file.supervisor.finished)
-    assert file.supervisor.failed == ["cam"]
+    file.until(lambda: file.watchdog.finished)
+    assert file.watchdog.failed == ["cam"]
     assert file.value("camera_reconnects_total") == 2
 
 
@@ -219,7 +275,7 @@ def test_hung_threads_are_bounded_and_the_camera_comes_back_when_one_ends(
     live = bench("rtsp://h/s", [hung], [hung], [None, quiet])
     for count in (1, 2):
         live.until(lambda count=count: len(live.sources) == count)
-        until(lambda: live.supervisor._seats[0].watch._phase == "first frame")  # type: ignore[union-attr]
+        until(lambda: live.watchdog._slots[0].lease._phase == "first frame")  # type: ignore[union-attr]
         live.now += 20
         live.tick()
     for _ in range(5):
@@ -234,9 +290,9 @@ def test_a_reader_that_waits_for_kafka_is_not_taken_for_hung(bench: MakeBench) -
     file = bench("clip.mp4", [number / 10 for number in range(10)], buffer_frames=2)
     until(lambda: file.value("frames_captured_total") == 3)
     file.now += 1000
-    file.supervisor.tick()
+    file.watchdog.tick()
     assert file.value("camera_threads_abandoned_total") == 0
-    file.until(lambda: file.supervisor.finished)
+    file.until(lambda: file.watchdog.finished)
     file.tick()
     assert len(file.frames) == 10
 
@@ -248,29 +304,102 @@ def test_a_thread_that_dies_of_an_unforeseen_error_is_replaced(bench: MakeBench)
     live.scripts[-1][-1].set()  # type: ignore[index,union-attr]
 
 
+def test_a_file_that_ends_while_the_watchdog_looks_at_it_is_done_and_not_down(
+    bench: MakeBench, caplog: pytest.LogCaptureFixture
+) -> None:
+    last_look = threading.Event()
+    file = bench("clip.mp4", [0.0, last_look])
+    slot = file.watchdog._slots[0]
+    until(lambda: file.value("frames_captured_total") == 1)
+    lease, thread = slot.lease, slot.thread
+    assert lease is not None
+    assert thread is not None
+    overdue = lease.overdue
+
+    def ends_now() -> object:
+        last_look.set()
+        thread.join(WAIT_SECONDS)
+        return overdue()
+
+    lease.overdue = ends_now  # type: ignore[assignment,method-assign]
+    file.tick()
+    assert not thread.is_alive()
+    file.tick()
+    assert file.runner.state == "done"
+    assert file.watchdog.finished
+    assert file.registry.get_sample_value("seedstream_camera_up", {"camera": "cam"}) is None
+    assert "died" not in caplog.text
+    assert slot.thread is thread
+
+
+def test_a_file_that_hangs_while_it_is_closed_is_done_and_not_read_again(bench: MakeBench) -> None:
+    never = threading.Event()
+    file = bench("clip.mp4", [0.0, 0.1], close=never)
+    check_that_a_hung_close_holds_nothing_up(file, never, frames=2)
+
+
+def test_a_camera_that_hangs_after_its_last_wanted_frame_does_not_hold_up_the_end(
+    bench: MakeBench,
+) -> None:
+    never = threading.Event()
+    live = bench("rtsp://h/s", [None, None], max_frames=2, close=never)
+    check_that_a_hung_close_holds_nothing_up(live, never, frames=2)
+
+
+def check_that_a_hung_close_holds_nothing_up(
+    bench: Bench, never: threading.Event, frames: int
+) -> None:
+    lease = bench.watchdog._slots[0].lease
+    assert lease is not None
+    bench.until(lambda: len(bench.frames) == frames and lease._phase == "close")
+    bench.now += 20
+    bench.until(lambda: bench.watchdog.finished)
+    assert bench.value("camera_threads_abandoned_total") == 1
+    assert bench.runner.state == "done"
+    assert len(bench.sources) == 1
+    bench.check_account()
+    never.set()
+
+
+def test_a_lost_camera_that_hangs_while_it_is_closed_is_lost_once(
+    bench: MakeBench, caplog: pytest.LogCaptureFixture
+) -> None:
+    never, quiet = threading.Event(), threading.Event()
+    live = bench("rtsp://h/s", [None, SourceError("reset by peer")], [None, quiet], close=never)
+    lease = live.watchdog._slots[0].lease
+    assert lease is not None
+    live.until(lambda: lease._phase == "close")
+    live.now += 20
+    live.until(lambda: len(live.frames) == 2)
+    assert caplog.text.count("trying again") == 1
+    assert "reset by peer; failure 1, trying again" in caplog.text
+    never.set()
+    quiet.set()
+
+
 def test_a_stop_ends_a_paced_file_without_waiting_for_its_next_frame(bench: MakeBench) -> None:
     file = bench("clip.mp4", [0.0, 3600.0], pace="realtime")
     file.until(lambda: len(file.frames) == 1)
     began = time.monotonic()
-    file.supervisor.stop(WAIT_SECONDS)
+    file.watchdog.stop(WAIT_SECONDS)
     assert time.monotonic() - began < 2
     file.check_account()
 
 
 def test_a_thread_that_is_given_up_may_begin_nothing_more() -> None:
     now = 0.0
-    watch = Watch(lambda: now)
-    watch.enter("open", 5)
-    assert watch.overdue() is None
+    lease = Lease(lambda: now)
+    lease.enter("open", 5)
+    assert lease.overdue() is None
     now = 5.0
-    assert watch.overdue() == "open"
-    assert watch.overdue() is None  # given up once
-    with pytest.raises(AbandonedError):
-        watch.enter("deliver")
+    assert lease.overdue() == "open"
+    assert lease.overdue() is None  # given up once
+    with pytest.raises(LeaseRevokedError):
+        lease.enter("deliver")
 
 
 def test_a_thread_that_delivers_is_never_given_up() -> None:
-    watch = Watch(lambda: 0.0)
-    watch.enter("deliver")
-    watch.abandon()
-    assert not watch.abandoned
+    lease = Lease(lambda: 0.0)
+    lease.enter("deliver")
+    lease.revoke()
+    assert not lease.revoked

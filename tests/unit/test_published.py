@@ -10,8 +10,8 @@ import pytest
 torch = pytest.importorskip("torch", reason="the workshop's extra `train` is not installed")
 
 from contract.errors import ConfigurationError  # noqa: E402  (after the skip)
-from model.export.published import load_encoder, load_published  # noqa: E402
 from model.net.erfnet import BranchedERFNet  # noqa: E402
+from model.net.published import load_encoder, load_published  # noqa: E402
 from tests.golden import golden_file, golden_state  # noqa: E402
 
 

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from contract.frame import Frame, encode_frame, new_session
+from servers.kafka import KafkaConnection
 from viewer import history
 
 NOW = 1_000_000.0
@@ -68,7 +69,7 @@ def read(monkeypatch: pytest.MonkeyPatch, records: list[Any]) -> list[Frame]:
     time = Time()
     consumer = FakeConsumer(time, iter(records))
     monkeypatch.setattr(history, "KafkaConsumer", lambda **_: consumer)
-    return list(history.read_frames({}, "frames", "mine", SINCE, 5.0, time, time))
+    return list(history.read_frames(KafkaConnection(), "frames", "mine", SINCE, 5.0, time, time))
 
 
 def test_reading_a_camera_ends_while_others_go_on_sending(monkeypatch: pytest.MonkeyPatch) -> None:

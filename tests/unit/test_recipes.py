@@ -1,8 +1,7 @@
 import pytest
 
 from contract.errors import ConfigurationError
-from model.training.plan import plan
-from model.training.recipe import Optimizer, Stage, known_recipes, load_recipe
+from model.recipes.recipe import Optimizer, Stage, known_recipes, load_recipe, plan
 
 SMALLEST = """
 input_size = [64, 96]
@@ -29,7 +28,7 @@ def test_every_recipe_that_ships_can_be_read(name):
 
 
 def test_every_recipe_begins_with_what_to_expect_and_what_it_costs():
-    from model.training.recipe import RECIPES
+    from model.recipes.recipe import RECIPES
 
     for path in RECIPES.glob("*.toml"):
         comment = path.read_text().split("\n\n")[0]

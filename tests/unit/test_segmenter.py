@@ -6,7 +6,8 @@ from numpy.typing import NDArray
 from pycocotools import mask as coco
 
 from contract.artifact import Artifact
-from segmentation.engines.onnx import Predictions, padded_size
+from segmentation.engines.base import Predictions
+from segmentation.engines.onnx import padded_size
 from segmentation.segmenter import Segmenter
 
 STEP = (2 / 2047, 1 / 1023)
@@ -61,7 +62,8 @@ def picture(height: int, width: int) -> NDArray[np.uint8]:
 @pytest.mark.parametrize("size", [(64, 96), (128, 192), (640, 960)])
 def test_instances_are_in_pixels_of_the_captured_frame(size: tuple[int, int]) -> None:
     height, width = size
-    (found,) = Segmenter(SquareEngine()).segment([picture(height, width)])
+    (instances,) = Segmenter(SquareEngine()).segment([picture(height, width)])
+    found = instances.documents()
     assert [(each.id, each.class_name) for each in found] == [(1, "person"), (2, "vehicle")]
     person, vehicle = found
     assert person.score == pytest.approx(200 / 255, abs=1e-4)
@@ -75,7 +77,7 @@ def test_instances_are_in_pixels_of_the_captured_frame(size: tuple[int, int]) ->
 def test_masks_areas_boxes_and_centres_agree_with_each_other() -> None:
     (found,) = Segmenter(SquareEngine()).segment([picture(128, 200)])
     assert len(found) == 2
-    for each in found:
+    for each in found.documents():
         mask = coco.decode({"size": each.mask["size"], "counts": each.mask["counts"].encode()})
         assert mask.shape == (128, 200)
         rows, columns = np.nonzero(mask)
@@ -87,7 +89,7 @@ def test_masks_areas_boxes_and_centres_agree_with_each_other() -> None:
 
 def test_instances_below_the_score_threshold_are_left_out_and_ids_stay_dense() -> None:
     (found,) = Segmenter(SquareEngine(), score_threshold=0.9).segment([picture(64, 96)])
-    assert [(each.id, each.class_name) for each in found] == [(1, "vehicle")]
+    assert [(each.id, each.class_name) for each in found.documents()] == [(1, "vehicle")]
 
 
 def test_more_images_than_a_batch_holds_run_in_several_batches_and_are_observed() -> None:
@@ -104,8 +106,9 @@ def test_more_images_than_a_batch_holds_run_in_several_batches_and_are_observed(
 
 def test_threads_change_nothing() -> None:
     images = [picture(64, 96), picture(100, 160), picture(64, 64), picture(200, 96)]
-    one = Segmenter(SquareEngine(4)).segment(images)
-    assert one == Segmenter(SquareEngine(4), threads=4).segment(images)
+    one = [each.documents() for each in Segmenter(SquareEngine(4)).segment(images)]
+    four = Segmenter(SquareEngine(4), threads=4).segment(images)
+    assert one == [each.documents() for each in four]
     assert all(one)
 
 

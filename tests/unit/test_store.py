@@ -27,7 +27,7 @@ REPOSITORY = Path(__file__).parents[2]
 
 
 def put(store: Store, name: str = "street", *, promote: bool = True) -> str:
-    """Release a small model as `model.export.release` does."""
+    """Release a small model as `model.export.releaser` does."""
     with store.stage(name) as stage:
         write_artifact(stage.folder / "x", tiny_model(), None)
         (stage.folder / "x" / "model.onnx").rename(stage.folder / "model.onnx")

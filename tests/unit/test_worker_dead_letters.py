@@ -1,4 +1,5 @@
 import threading
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -8,6 +9,7 @@ from contract.errors import InvalidMessageError, UnavailableError
 from tests.fakes import make_frame, make_record, wait_until
 from workers.dead_letters import MAX_IN_FLIGHT, DeadLetters, dead_headers
 from workers.records import Position, Record
+from workers.settings import WorkerSettings
 
 ERROR = InvalidMessageError("corrupt_image", "it is broken")
 
@@ -47,15 +49,13 @@ class FakeProducer:
 
 
 class Bench:
-    def __init__(self) -> None:
+    def __init__(self, settings: WorkerSettings) -> None:
         self.producer = FakeProducer()
         self.done: list[tuple[Position, str]] = []
         self.box = DeadLetters(
             self.producer,
-            topic="frames.dead",
-            source_topic="frames",
-            timeout_seconds=5,
-            on_done=lambda position, reason: self.done.append((position, reason)),
+            settings,
+            lambda position, reason: self.done.append((position, reason)),
         )
         self.box.start()
 
@@ -66,8 +66,9 @@ class Bench:
 
 
 @pytest.fixture
-def bench() -> Any:
-    bench = Bench()
+def bench(tmp_path: Path) -> Any:
+    (tmp_path / "model.onnx").write_bytes(b"x")
+    bench = Bench(WorkerSettings(model=tmp_path, kafka_timeout_seconds=5))
     yield bench
     bench.producer.gate.set()
     bench.box.stop(5)

@@ -1,3 +1,4 @@
+import dataclasses
 import threading
 
 import pytest
@@ -8,9 +9,7 @@ from tests.fakes import FakeClock, FakeDeadLetters, FakeSource, make_frame, make
 from workers import loop as loop_module
 from workers.loop import Loop, Rules, reference_seconds
 from workers.metrics import WorkerMetrics
-from workers.offset_tracker import OffsetTracker
-from workers.rebalance import Change, Event
-from workers.records import Job, Record
+from workers.records import Change, Event, Job, OffsetTracker, Record
 
 
 class FakeWork:
@@ -50,18 +49,16 @@ class Bench:
         self.positions = OffsetTracker()
         self.work = FakeWork(self.positions)
         self.registry = CollectorRegistry()
-        self.progress = threading.Event()
         rules = Rules(
             max_age_seconds=max_age_seconds,
             max_frame_bytes=100_000,
             max_poll_records=64,
-            commit_interval_seconds=0,
             drain_seconds=5,
-            camera_series_seconds=60,
+            commit_interval_seconds=0,
         )
-        metrics = WorkerMetrics(self.registry, max_cameras=10, clock=self.clock)
+        metrics = WorkerMetrics(self.registry, clock=self.clock)
         self.loop = Loop(
-            self.source, self.work, self.dead, self.positions, metrics, rules, self.progress,
+            self.source, self.work, self.dead, self.positions, metrics, rules,
             clock=self.clock, wall_clock=self.wall,
         )  # fmt: skip
 
@@ -72,9 +69,18 @@ class Bench:
         self.source.fed += records
         self.loop.turn()
 
+    def lag(self) -> tuple[float | None, float | None]:
+        names = ("seedstream_lag_records", "seedstream_lag_seconds")
+        records, seconds = (self.registry.get_sample_value(n, {"partition": "0"}) for n in names)
+        return records, seconds
+
     def skipped(self, reason: str = "too_old") -> float | None:
         labels = {"camera": "gate", "reason": reason}
         return self.registry.get_sample_value("seedstream_frames_skipped_total", labels)
+
+
+def without_time_stamp(record: Record) -> Record:
+    return dataclasses.replace(record, timestamp_seconds=None)
 
 
 @pytest.fixture
@@ -135,7 +141,25 @@ def test_a_frame_from_the_future_by_both_clocks_is_as_good_as_new(live: Bench) -
 
 def test_a_record_without_time_stamp_counts_from_its_capture() -> None:
     frame = make_frame(captured_at=1_700_000_000)
-    assert reference_seconds(frame, make_record(frame, 0, timestamp_seconds=-0.001)) == 1.7e9
+    assert reference_seconds(frame, without_time_stamp(make_record(frame, 0))) == 1.7e9
+
+
+def test_a_record_without_time_stamp_adds_nothing_to_the_stages_and_no_lag_in_seconds(
+    bench: Bench,
+) -> None:
+    bench.feed(bench.record(89, age=3))
+    bench.work.finish(0)
+    bench.clock.now += 2
+    bench.feed(without_time_stamp(bench.record(90)))
+    fetch = {"stage": "fetch"}
+    assert bench.registry.get_sample_value("seedstream_stage_seconds_count", fetch) == 1
+    seconds = bench.registry.get_sample_value("seedstream_stage_seconds_sum", fetch)
+    assert seconds == pytest.approx(3)
+    assert bench.lag() == (10, None)
+    bench.work.finish(1)
+    bench.clock.now += 2
+    bench.loop.turn()
+    assert bench.lag() == (9, None)
 
 
 def test_an_invalid_record_is_dead_lettered_and_the_rest_goes_on(bench: Bench) -> None:
@@ -286,7 +310,4 @@ def test_the_lag_is_shown_in_records_and_seconds(bench: Bench) -> None:
     bench.feed(bench.record(90, age=4))
     bench.clock.now += 2
     bench.loop.turn()
-    labels = {"partition": "0"}
-    assert bench.registry.get_sample_value("seedstream_lag_records", labels) == 10
-    seconds = bench.registry.get_sample_value("seedstream_lag_seconds", labels)
-    assert seconds == pytest.approx(4)
+    assert bench.lag() == (10, pytest.approx(4))

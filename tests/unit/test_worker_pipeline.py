@@ -19,22 +19,23 @@ from tests.fakes import (
 )
 from workers import pipeline
 from workers.metrics import WorkerMetrics
-from workers.offset_tracker import OffsetTracker
 from workers.pipeline import Limits, Pipeline
+from workers.records import OffsetTracker
 
 
 class Bench:
     """A running pipeline with fakes around it."""
 
-    def __init__(self, segmenter: FakeSegmenter, **limits: float | None) -> None:
+    def __init__(
+        self, segmenter: FakeSegmenter, *, running: bool = True, **limits: float | None
+    ) -> None:
         self.segmenter, self.sink, self.dead = segmenter, FakeSink(), FakeDeadLetters()
         self.positions = OffsetTracker()
         self.positions.assign([0])
         self.registry = CollectorRegistry()
         given = {
             "max_waiting_frames": 4, "max_waiting_bytes": 1_000_000,
-            "max_decoded_frames": 2, "max_batch_size": 2,
-            "max_batch_age_seconds": 0.01, "max_frame_pixels": 10_000, "decode_threads": 2,
+            "max_batch_size": 2, "max_batch_age_seconds": 0.01, "max_frame_pixels": 10_000,
             "max_age_seconds": None, "old_after_seconds": None,
         }  # fmt: skip
         self.pipeline = Pipeline(
@@ -42,14 +43,16 @@ class Bench:
             self.sink,
             self.dead,
             self.positions,
-            WorkerMetrics(self.registry, max_cameras=10, clock=time.monotonic),
+            WorkerMetrics(self.registry),
             Limits(**(given | limits)),  # type: ignore[arg-type]
-            on_progress=lambda: None,
         )
-        self.pipeline.start()
+        if running:
+            self.pipeline.start()
 
-    def put(self, number: int, camera: str = "gate", **frame: object) -> None:
-        position = self.positions.begin(0, number)
+    def put(
+        self, number: int, camera: str = "gate", *, partition: int = 0, **frame: object
+    ) -> None:
+        position = self.positions.begin(partition, number)
         assert position is not None
         self.pipeline.put(make_job(make_frame(camera, number, **frame), position))  # type: ignore[arg-type]
 
@@ -58,6 +61,10 @@ class Bench:
 
     def stored(self, camera: str = "gate") -> list[int]:
         return [result.sequence for result in self.sink.results.get(camera, [])]
+
+    def decoded(self) -> float | None:
+        labels = {"stage": "decode"}
+        return self.registry.get_sample_value("seedstream_stage_seconds_count", labels)
 
     def skipped(self, reason: str) -> float | None:
         labels = {"camera": "gate", "reason": reason}
@@ -88,6 +95,33 @@ def test_frames_are_stored_in_order_and_their_positions_done(start: Start) -> No
     assert bench.stored() == list(range(20))
     assert bench.positions.committable() == {0: 20}
     assert max(bench.segmenter.batches) <= 2
+
+
+def test_a_batch_goes_when_it_is_full(start: Start) -> None:
+    bench = start(running=False, max_batch_size=3, max_batch_age_seconds=60)
+    for number in range(6):
+        bench.put(number)
+    bench.pipeline.start()
+    bench.wait_done()
+    assert bench.segmenter.batches == [3, 3]
+    assert bench.stored() == list(range(6))
+
+
+def test_a_batch_that_is_not_full_goes_when_its_first_frame_has_waited(start: Start) -> None:
+    bench = start(running=False, max_batch_size=3, max_batch_age_seconds=0.1)
+    bench.put(0)
+    bench.put(1)
+    wait_until(lambda: bench.decoded() == 2, what="both decoded")
+    began = time.monotonic()
+    bench.pipeline.start()
+    bench.wait_done()
+    assert bench.segmenter.batches == [2]
+    assert time.monotonic() - began >= 0.1
+    began = time.monotonic()
+    bench.put(2)
+    bench.wait_done()
+    assert bench.segmenter.batches == [2, 1]
+    assert time.monotonic() - began >= 0.1, "the age counts anew"
 
 
 def test_a_result_tells_frame_model_and_instances(start: Start) -> None:
@@ -125,7 +159,7 @@ def test_an_image_that_never_ends_decoding_is_a_dead_letter_and_its_neighbours_g
         return decode(frame, max_pixels=max_pixels)
 
     monkeypatch.setattr(pipeline, "decode_image", decode_or_hang)
-    monkeypatch.setattr(pipeline, "_MAX_DECODE_SECONDS", 0.5)
+    monkeypatch.setattr(pipeline, "_MAX_DECODE_SECONDS", 0.1)
     bench = start()
     try:
         for number in range(3):
@@ -136,11 +170,33 @@ def test_an_image_that_never_ends_decoding_is_a_dead_letter_and_its_neighbours_g
         hang.set()
 
 
+def test_while_the_network_works_on_one_frame_of_a_burst_the_next_one_is_decoded(
+    start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gate, decoded, decode = threading.Event(), [], pipeline.decode_image
+
+    def note(frame: Frame, *, max_pixels: int) -> Image:
+        decoded.append(frame.sequence)
+        return decode(frame, max_pixels=max_pixels)
+
+    monkeypatch.setattr(pipeline, "decode_image", note)
+    bench = start(FakeSegmenter(gate=gate), running=False, max_batch_size=1)
+    for number in range(4):
+        bench.put(number)
+    bench.pipeline.start()
+    assert bench.segmenter.entered.wait(5)
+    wait_until(lambda: len(decoded) > 1, 5, "decoding ahead")
+    assert decoded == [0, 1]
+    gate.set()
+    bench.wait_done()
+    assert bench.stored() == sorted(decoded) == [0, 1, 2, 3]
+
+
 def test_under_overload_in_live_mode_the_newest_frames_win(start: Start) -> None:
     gate = threading.Event()
     bench = start(
         FakeSegmenter(gate=gate),
-        max_age_seconds=60.0, max_batch_size=1, max_decoded_frames=1, max_waiting_frames=2,
+        max_age_seconds=60.0, max_batch_size=1, max_waiting_frames=2,
     )  # fmt: skip
     bench.put(0)
     assert bench.segmenter.entered.wait(5)
@@ -159,7 +215,7 @@ def test_in_live_mode_an_old_waiting_frame_gives_way_to_a_newer_one_of_its_camer
     gate = threading.Event()
     bench = start(
         FakeSegmenter(gate=gate),
-        max_age_seconds=60.0, old_after_seconds=0.5, max_batch_size=1, max_decoded_frames=1,
+        max_age_seconds=60.0, old_after_seconds=0.5, max_batch_size=1,
         max_waiting_frames=50,
     )  # fmt: skip
     bench.put(0)
@@ -183,7 +239,7 @@ def test_in_live_mode_even_a_decoded_frame_that_grew_old_gives_way_to_a_newer_on
     gate = threading.Event()
     bench = start(
         FakeSegmenter(gate=gate),
-        max_age_seconds=60.0, old_after_seconds=0.5, max_batch_size=1, max_decoded_frames=1,
+        max_age_seconds=60.0, old_after_seconds=0.5, max_batch_size=1,
     )  # fmt: skip
     bench.put(0)
     assert bench.segmenter.entered.wait(5)
@@ -220,15 +276,17 @@ def test_frames_of_a_partition_that_has_gone_are_not_processed(start: Start) -> 
     bench.put(1)
     bench.put(2)
     bench.positions.drop([0])
+    bench.positions.assign([1])
+    bench.put(3, partition=1)
     gate.set()
-    time.sleep(0.1)
-    assert bench.stored() == [0]
-    assert bench.positions.committable() == {}
+    wait_until(lambda: 3 in bench.stored(), what="the frame behind them")
+    assert bench.stored() == [0, 3]
+    wait_until(lambda: bench.positions.committable() == {1: 4}, what="the one that is still owned")
 
 
 def test_abandoned_frames_are_left_to_others(start: Start) -> None:
     gate = threading.Event()
-    bench = start(FakeSegmenter(gate=gate), max_batch_size=1, max_decoded_frames=1)
+    bench = start(FakeSegmenter(gate=gate), max_batch_size=1)
     bench.put(0)
     assert bench.segmenter.entered.wait(5)
     for number in range(1, 5):
@@ -242,7 +300,7 @@ def test_abandoned_frames_are_left_to_others(start: Start) -> None:
 
 def test_the_room_shrinks_as_frames_wait(start: Start) -> None:
     gate = threading.Event()
-    bench = start(FakeSegmenter(gate=gate), max_batch_size=1, max_decoded_frames=1)
+    bench = start(FakeSegmenter(gate=gate), max_batch_size=1)
     bench.put(0)
     assert bench.segmenter.entered.wait(5)
     bench.put(1)
@@ -256,7 +314,7 @@ def test_in_complete_mode_the_room_ends_when_the_bytes_do_and_nothing_is_lost(st
     gate = threading.Event()
     bench = start(
         FakeSegmenter(gate=gate),
-        max_batch_size=1, max_decoded_frames=1, max_waiting_bytes=len(jpeg()),
+        max_batch_size=1, max_waiting_bytes=len(jpeg()),
     )  # fmt: skip
     bench.put(0)
     assert bench.segmenter.entered.wait(5)
@@ -273,7 +331,7 @@ def test_in_live_mode_a_newcomer_pushes_out_what_its_bytes_need(start: Start) ->
     gate = threading.Event()
     bench = start(
         FakeSegmenter(gate=gate), max_age_seconds=60.0,
-        max_batch_size=1, max_decoded_frames=1, max_waiting_bytes=2 * len(jpeg()),
+        max_batch_size=1, max_waiting_bytes=2 * len(jpeg()),
     )  # fmt: skip
     bench.put(0)
     assert bench.segmenter.entered.wait(5)

@@ -5,7 +5,7 @@ from pydantic import SecretStr
 
 from contract.errors import ConfigurationError
 from contract.settings import load_settings
-from workers.inference import batch_sizes_up_to
+from workers.app import batch_sizes_up_to
 from workers.settings import WorkerSettings
 
 
@@ -36,6 +36,24 @@ def test_all_wrong_settings_are_listed_at_once(
         assert f"WORKER_{variable}" in text
     assert "no model here" in text
     assert "hunter2" not in text
+
+
+def test_two_settings_bound_what_is_read_and_what_waits(model: Path) -> None:
+    settings = load_settings(WorkerSettings, model=model, max_waiting_frames=8, buffer_mebibytes=32)
+    assert settings.max_poll_records == 16
+    assert settings.max_waiting_bytes == 16 << 20
+    assert settings.fetch_max_bytes == 4 << 20
+    assert settings.max_partition_fetch_bytes == 1 << 20
+
+
+def test_what_replaced_a_removed_setting_is_a_setting_or_a_constant() -> None:
+    assert not WorkerSettings.removed.keys() & WorkerSettings.model_fields.keys()
+    for name, instead in WorkerSettings.removed.items():
+        words = instead.removeprefix("follows from ").split()
+        variables = [word for word in words if word.startswith("WORKER_")]
+        assert words[0] == "fixed" or variables, name
+        for variable in variables:
+            assert variable.removeprefix("WORKER_").lower() in WorkerSettings.model_fields
 
 
 def test_without_a_model_the_fault_names_the_setting() -> None:

@@ -1,0 +1,14 @@
+"""Producer, worker and tools: topics, the largest record, and what a dead letter adds."""
+
+FRAMES_TOPIC = "frames"
+DEAD_TOPIC = "frames.dead"
+
+MAX_RECORD_BYTES = 16 * 1024 * 1024
+"""Largest record that topics of the local stack, producers and consumers agree on, in bytes."""
+
+DEAD_REASON_HEADER = "seedstream_dead_reason"
+DEAD_DETAIL_HEADER = "seedstream_dead_detail"
+DEAD_TOPIC_HEADER = "seedstream_dead_topic"
+DEAD_PARTITION_HEADER = "seedstream_dead_partition"
+DEAD_POSITION_HEADER = "seedstream_dead_position"
+"""Headers added to a dead letter: reason, text, and where the original record lies."""

@@ -1,0 +1,156 @@
+"""The work of ``seedstream evaluate``: measure, print, write, store."""
+
+import json
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.progress import track
+
+from contract.errors import ConfigurationError
+from contract.process import configure_logging
+from model.evaluation.on_pictures import Evaluation, Options, evaluate_pictures
+from model.evaluation.on_video import Report, evaluate_boxes
+from model.evaluation.pages import write_pages
+from model.evaluation.report import notes, sweep_table, table, write_report
+from model.evaluation.thresholds import Tried
+from model.export.rewrite import check_rewritable, rewrite_artifact
+
+
+def on_pictures(
+    model: Path, data: Path, options: Options, tried: Tried | None, out: Path | None
+) -> int:
+    """Measure an artifact on labelled pictures.
+
+    Args:
+        model: Folder ``NAME/VERSION`` or its ``.onnx`` file.
+        data: The data set.
+        options: What to measure, and how.
+        tried: What a sweep tries; None measures the artifact as it is.
+        out: Folder for report and pages, or a ``.json`` file for the figures.
+
+    Returns:
+        The exit code: 1 where a picture could not be read.
+
+    Raises:
+        ConfigurationError: See `evaluate_pictures`; or the thresholds could not be stored, or
+            ``out`` not be written.
+    """
+    configure_logging("evaluate", "WARNING", "text")
+    if tried is not None:
+        check_rewritable(model)
+    if out is not None:
+        _prepare(out)
+    evaluation = evaluate_pictures(model, data, options, tried, _progress)
+    _print(evaluation, options)
+    if out is not None and out.suffix == ".json":
+        _write_figures(out, evaluation.accuracy())
+    elif out is not None:
+        texts = write_report(evaluation, options, out)
+        pages = write_pages(evaluation, out)
+        print(f"wrote {', '.join(path.name for path in [*texts, *pages])} into {out}")
+    if evaluation.best is not None:
+        best = evaluation.best
+        rewrite_artifact(
+            model,
+            accuracy=evaluation.accuracy(),
+            seed_threshold=best.seed_threshold,
+            score_threshold=best.score_threshold,
+            min_pixels=best.min_pixels,
+        )
+        print(f"stored thresholds and figures in {model}")
+    for error in evaluation.broken:
+        print(f"seedstream: left out: {error}", file=sys.stderr)
+    return 1 if evaluation.broken else 0
+
+
+def on_video(
+    model: Path,
+    files: tuple[Path, Path],
+    frames: tuple[int, int],
+    out: Path | None,
+    *,
+    tried: Tried | None,
+    **options: Any,
+) -> None:
+    """Measure an artifact on a video with true boxes.
+
+    Args:
+        model: Folder ``NAME/VERSION`` or its ``.onnx`` file.
+        files: The video and its true boxes.
+        frames: First and last frame, counted from 1.
+        out: File (or folder) for the figures.
+        tried: What a sweep tries; None measures the artifact as it is.
+        options: As `evaluate_boxes` takes them.
+
+    Raises:
+        ConfigurationError: See `evaluate_boxes`; or the thresholds could not be stored.
+    """
+    if tried is not None:
+        check_rewritable(model)
+    if out is not None:
+        _prepare(out)
+    report = evaluate_boxes(model, *files, *frames, tried=tried, **options)
+    _print_video(report, options["class_name"])
+    best = report.best if tried else None
+    accuracy = report.accuracy(best)
+    if out is not None:
+        _write_figures(out if out.suffix else out / "report.json", accuracy)
+    if best is not None:
+        rewrite_artifact(
+            model,
+            accuracy=accuracy,
+            seed_threshold=best.threshold,
+            score_threshold=best.threshold,
+            min_pixels=best.min_pixels,
+        )
+        print(f"stored thresholds and figures in {model}")
+
+
+def _print(evaluation: Evaluation, options: Options) -> None:
+    for note in notes(evaluation, options):
+        print(note)
+    if evaluation.best is not None:
+        print(f"\n{sweep_table(evaluation.rows, evaluation.metric, evaluation.best)}")
+        print(f"\nas it was:\n{table(evaluation, evaluation.shipped.figures)}")
+        print("\nwith the best thresholds:", end="")
+    print(f"\n{table(evaluation, evaluation.shown.figures)}")
+
+
+def _prepare(out: Path) -> None:
+    folder = out.parent if out.suffix else out
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigurationError(f"--out: {folder}: cannot be made: {error.strerror}") from error
+
+
+def _progress(numbers: Iterable[int], total: int) -> Iterable[int]:
+    console = Console(stderr=True)
+    quiet = not console.is_terminal
+    return track(numbers, "pictures", total=total, console=console, transient=True, disable=quiet)
+
+
+def _print_video(report: Report, class_name: str) -> None:
+    print(f"frames {report.first}..{report.last}, {class_name}, IoU {report.iou:g}")
+    print("score   recall  precision  f1")
+    for scores in report.sweep:
+        mark = "  <- reported" if scores is report.chosen else ""
+        print(
+            f"{scores.threshold:<7.3f} {scores.recall:.3f}   {scores.precision:.3f}"
+            f"      {scores.f1:.3f}{mark}"
+        )
+    if report.grid:
+        print("threshold  min pixels  recall  precision  f1")
+    for scores in report.grid:
+        mark = "  <- best" if scores is report.best else ""
+        print(
+            f"{scores.threshold:<9.3f}  {scores.min_pixels:<10d}  {scores.recall:.3f}   "
+            f"{scores.precision:.3f}      {scores.f1:.3f}{mark}"
+        )
+
+
+def _write_figures(path: Path, accuracy: dict[str, float]) -> None:
+    path.write_text(json.dumps(accuracy, indent=2) + "\n")

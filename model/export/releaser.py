@@ -1,0 +1,187 @@
+"""From a run, or from an artifact, to a released version of a store: the work of the command."""
+
+import shutil
+import tempfile
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import msgspec
+import onnx
+
+from contract import artifact as contract
+from contract.artifact import Artifact
+from contract.errors import ConfigurationError
+from model.evaluation.evaluator import on_pictures
+from model.evaluation.on_pictures import Options
+from model.evaluation.thresholds import Tried
+from model.export.exporter import Exported, ExportOptions, export_checkpoint
+from model.export.onnx_file import stamp
+from model.net.checkpoint import Checkpoint, find_checkpoint, load_checkpoint
+from model.registry.store import Store
+
+_PENDING = "pending"
+"""Version of the artifact until the store has given it one."""
+
+
+class _Recipe(msgspec.Struct):
+    name: str = ""
+
+
+class _Run(msgspec.Struct):
+    recipe: _Recipe = msgspec.field(default_factory=_Recipe)
+
+
+def release_exported(folder: Path, store: Store, name: str | None, promote: bool) -> None:
+    """Put an exported artifact into a store.
+
+    Raises:
+        ConfigurationError: See `release_artifact`.
+    """
+    place, _ = release_artifact(folder, store, name=name, promote=promote)
+    _say(place, promote)
+
+
+def release_run(
+    run: Path,
+    store: Store,
+    options: ExportOptions,
+    name: str | None,
+    promote: bool,
+    measured: tuple[Path, Mapping[str, str]] | None,
+) -> None:
+    """Export a run into a store.
+
+    Args:
+        run: Folder of a run, or a checkpoint.
+        store: The store.
+        options: Of the export.
+        name: Name of the model; None takes the run's.
+        promote: Whether workers are to load it from now on.
+        measured: Data whose validation part chooses the thresholds, and class of the model by
+            class of the data; None keeps the run's thresholds.
+
+    Raises:
+        ConfigurationError: See `release` and
+            `model.evaluation.evaluator.on_pictures`; or a picture could not be read. The store
+            is as it was.
+        ExportError: The file failed its comparison; the store is as it was.
+    """
+    if measured is None:
+        done = release(run, store, options, name=name, promote=promote)
+        print(f"against PyTorch: {done.comparison}")
+        _say(done.folder, promote)
+        return
+    state = load_checkpoint(find_checkpoint(run))
+    with tempfile.TemporaryDirectory(prefix="seedstream-release-") as scratch:
+        called = name or default_name(state, run)
+        exported = export_checkpoint(state, Path(scratch), called, "candidate", options)
+        print(f"against PyTorch: {exported.comparison}")
+        data, classes = measured
+        if on_pictures(exported.folder, data, Options(classes=classes), Tried(), None):
+            raise ConfigurationError(
+                f"{data}: not released: pictures named above could not be read; mend them or leave "
+                "them out (`seedstream dataset check` names all)"
+            )
+        place, _ = release_artifact(exported.folder, store, promote=promote)
+    _say(place, promote)
+
+
+def _say(place: Path, promote: bool) -> None:
+    print(f"released {place}{', current from now on' if promote else ''}")
+
+
+def release(
+    run: Path,
+    store: Store,
+    options: ExportOptions,
+    *,
+    name: str | None = None,
+    promote: bool = True,
+) -> Exported:
+    """Export a run's checkpoint and put it into a store as its next version.
+
+    Args:
+        run: Folder of a run, or a checkpoint.
+        store: The store.
+        options: As of an export.
+        name: Name of the model; None takes the checkpoint's, else that of the run's recipe.
+        promote: Whether workers are to load it from now on.
+
+    Returns:
+        The artifact where it lies now.
+
+    Raises:
+        ConfigurationError: The run, an option or the store does not fit.
+        ExportError: The file failed its comparison; the store is as it was.
+    """
+    file = find_checkpoint(run)
+    state = load_checkpoint(file)
+    name = name or default_name(state, run)
+    with store.stage(name) as stage:
+        done = export_checkpoint(state, stage.folder, name, _PENDING, options)
+        for part in done.folder.iterdir():
+            part.rename(stage.folder / part.name)
+        done.folder.rmdir()
+        done.folder.parent.rmdir()
+        version = stage.publish(_marker(stage.folder, done.artifact))
+    if promote:
+        store.promote(name, version)
+    artifact = msgspec.structs.replace(done.artifact, version=version)
+    return Exported(store.root / name / version, artifact, done.comparison)
+
+
+def release_artifact(
+    folder: Path, store: Store, *, name: str | None = None, promote: bool = True
+) -> tuple[Path, Artifact]:
+    """Put an exported artifact into a store as its next version; its weights stay as they are.
+
+    What was measured, and whose thresholds a sweep has chosen, is then what ships.
+
+    Args:
+        folder: Folder ``NAME/VERSION`` of an export.
+        store: The store.
+        name: Name of the model; None takes the artifact's.
+        promote: Whether workers are to load it from now on.
+
+    Returns:
+        Where it lies now, and what it says about itself.
+
+    Raises:
+        ConfigurationError: It is no artifact, its files are broken, or the store does not fit.
+    """
+    model = contract.find_model(folder)
+    metadata = {each.key: each.value for each in onnx.load(model).metadata_props}
+    artifact = contract.from_metadata(metadata, str(model))
+    name = name or artifact.name
+    named = msgspec.structs.replace(artifact, name=name)
+    with store.stage(name) as stage:
+        shutil.copyfile(model, stage.folder / contract.MODEL_FILE)
+        version = stage.publish(_marker(stage.folder, named))
+    if promote:
+        store.promote(name, version)
+    return store.root / name / version, msgspec.structs.replace(named, version=version)
+
+
+def _marker(folder: Path, artifact: Artifact) -> Callable[[str], None]:
+    def mark(version: str) -> None:
+        stamp(folder / contract.MODEL_FILE, msgspec.structs.replace(artifact, version=version))
+
+    return mark
+
+
+def default_name(state: Checkpoint, run: Path) -> str:
+    """Return the name that the checkpoint, or else the run's recipe, gives the model.
+
+    Raises:
+        ConfigurationError: Neither does.
+    """
+    if state.name:
+        return state.name
+    file = run / "run.json"
+    try:
+        name = msgspec.json.decode(file.read_bytes(), type=_Run).recipe.name
+    except (OSError, msgspec.MsgspecError):
+        name = ""
+    if not name:
+        raise ConfigurationError(f"{run}: neither its checkpoint nor {file} names it: give --name")
+    return name

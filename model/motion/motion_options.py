@@ -1,0 +1,235 @@
+"""What a user may say about a video that becomes a data set, and what is assumed without.
+
+Lengths below 1 are shares of the picture, so that the presets hold for every resolution; lengths
+of 1 and more are pixels.
+"""
+
+import re
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+Preset = Literal["person", "vehicle", "any"]
+Point = tuple[float, float]
+Polygon = Annotated[tuple[Point, ...], Field(min_length=3)]
+ClassName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9 _-]*$", max_length=60)]
+Range = tuple[float, float]
+
+IGNORE_CLASS = "ignore"
+"""Class name of what neither teaches nor punishes."""
+
+_VEHICLES = {"vehicle", "car", "truck", "bus", "van", "lorry", "tram", "train"}
+_PEOPLE = {"person", "people", "pedestrian", "man", "woman", "child", "worker", "player"}
+
+
+class _Table(BaseModel):
+    """A table of the options file: unknown keys are faults."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+
+class Motion(_Table):
+    """How the moving things of one camera look; the defaults are those of people."""
+
+    threshold: float = Field(default=26.0, gt=0)
+    """Least difference to the background, in CIE L*a*b* units of OpenCV (0..255), lightness plus
+    twice the colour."""
+
+    shadow: float = Field(default=0.62, ge=0, le=1)
+    """A pixel of unchanged colour that keeps more than this share of the background's lightness is
+    shadow, not object."""
+
+    gap: Range = (0.0052, 0.0122)
+    """Width and height of the gaps that are closed within one object (share of the height)."""
+
+    min_pixels: float = Field(default=0.00034, gt=0)
+    """Smallest piece that can be an object (share of the pixels)."""
+
+    max_pixels: float = Field(default=0.1, gt=0)
+    """Largest piece that can be one object (share of the pixels)."""
+
+    aspect: Range = (0.2, 0.58)
+    """Smallest and largest width / height of one object."""
+
+    solidity: float = Field(default=0.62, ge=0, le=1)
+    """Least share of its convex hull that an object fills."""
+
+    girth: Range = (0.1, 0.29)
+    """Smallest and largest pixels / height² of one object."""
+
+    shoulders: float = Field(default=0.37, gt=0)
+    """Largest width of the upper third / height of one object: two heads are wider."""
+
+    height_tolerance: float | None = Field(default=0.17, ge=0)
+    """Accepted relative deviation from the height that the row of the feet predicts; 0 for cameras
+    that look straight down, where the row predicts nothing."""
+
+    largest: float = Field(default=0.0, ge=0)
+    """Largest number of pixels relative to the camera's typical object (two that drive side by side
+    have more); 0 accepts all. For cameras that see every object about equally large."""
+
+    border: bool = False
+    """Whether an object may be cut by the border of the picture; it is labelled then, but never
+    cut out."""
+
+    hull: bool = False
+    """Fill each piece to its convex hull (vehicles: their windows look like the road)."""
+
+    def for_picture(self, height: int, width: int) -> "Motion":
+        """Return the same with every length in pixels of a picture of this size."""
+        pixels = height * width
+        return self.model_copy(
+            update={
+                "gap": tuple(_odd(_absolute(length, height)) for length in self.gap),
+                "min_pixels": max(20.0, _absolute(self.min_pixels, pixels)),
+                "max_pixels": _absolute(self.max_pixels, pixels),
+            }
+        )
+
+
+def _odd(length: float) -> int:
+    """Round to an odd number: OpenCV moves what it closes with an even element by a pixel."""
+    return 2 * max(0, round((length - 1) / 2)) + 1
+
+
+def _absolute(length: float, whole: int) -> float:
+    return length * whole if length < 1 else length
+
+
+PRESETS: dict[Preset, dict[str, Any]] = {
+    "person": {},
+    "vehicle": {
+        "threshold": 20.0,
+        "shadow": 0.55,
+        "gap": (0.028, 0.028),
+        "min_pixels": 0.003,
+        "max_pixels": 0.45,
+        "aspect": (0.3, 3.5),
+        "solidity": 0.85,
+        "girth": (0.2, 4.0),
+        "shoulders": 9.0,
+        "height_tolerance": 0.0,
+        "largest": 1.6,
+        "border": True,
+        "hull": True,
+    },
+    "any": {
+        "threshold": 22.0,
+        "gap": (0.012, 0.012),
+        "min_pixels": 0.0007,
+        "max_pixels": 0.3,
+        "aspect": (0.1, 10.0),
+        "solidity": 0.7,
+        "girth": (0.05, 20.0),
+        "shoulders": 20.0,
+        "height_tolerance": 0.0,
+    },
+}
+"""Values of `Motion` by the kind of thing that moves."""
+
+
+class Occluder(_Table):
+    """A still thing that stands in front of objects (post, sign, tree)."""
+
+    foot: int = Field(ge=1)
+    """Row where it meets the ground: who stands in a smaller row is behind it."""
+
+    polygon: Polygon
+    """Its outline, corners [x, y] in pixels of the video."""
+
+
+class Parked(_Table):
+    """A still thing that belongs to a class."""
+
+    class_name: ClassName = Field(alias="class")
+    """Its class, or `ignore`."""
+
+    polygon: Polygon
+    """Its outline, corners [x, y] in pixels of the video."""
+
+
+class Options(_Table):
+    """How one video becomes a scene of a data set."""
+
+    class_name: ClassName = Field(alias="class")
+    """Class of what moves."""
+
+    preset: Preset = "any"
+    """Kind of thing that moves; unset, the class name decides (person, car ...)."""
+
+    first: int = Field(default=1, ge=1)
+    """First frame used, counted from 1."""
+
+    last: int | None = Field(default=None, ge=1)
+    """Last frame used; frames after it are never decoded. Unset: the video's last."""
+
+    step: int | None = Field(default=None, ge=1)
+    """Use every Nth frame; unset: all, as far as `max_frames` goes."""
+
+    max_frames: int = Field(default=1000, ge=20)
+    """Most frames that are used; of a longer video they are spread evenly."""
+
+    background: tuple[int, int] | None = None
+    """First and last frame of a stretch in which nothing stands still that moves elsewhere; the
+    background is made of it. Unset: all frames, which is right where no place is covered for half
+    of the time."""
+
+    validation: float = Field(default=0.15, ge=0, le=0.5)
+    """Share of the frames, the last ones, that measure and do not teach; nothing is cut out of
+    them."""
+
+    image: Literal["jpg", "png"] = "jpg"
+    """How frames are stored; jpg has quality 95 without colour subsampling."""
+
+    upside_down: bool = False
+    """Whether frames may be flipped vertically in training (cameras that look straight down)."""
+
+    credits: str = ""
+    """Author and licence of the video, for the data set's record."""
+
+    occluders: tuple[Occluder, ...] = ()
+    """What stands in front of objects: what touches it may be cut and is ignored."""
+
+    parked: tuple[Parked, ...] = ()
+    """Still objects, labelled in every frame."""
+
+    ignore: tuple[Polygon, ...] = ()
+    """Regions that neither teach nor punish (other traffic, a screen, a clock): what is mostly in
+    one is no object."""
+
+    motion: Motion = Motion()
+    """What one moving object looks like; replaces single values of the preset."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _with_preset(cls, values: Any) -> Any:
+        """Fill `motion` from the preset."""
+        if not isinstance(values, dict):
+            return values
+        preset = values.get("preset") or preset_of(str(values.get("class", "")))
+        motion = values.get("motion") or {}
+        if isinstance(motion, dict) and preset in PRESETS:
+            motion = PRESETS[preset] | motion
+        return {**values, "preset": preset, "motion": motion}
+
+    @model_validator(mode="after")
+    def _fit(self) -> Self:
+        if self.last is not None and self.last < self.first:
+            raise ValueError(f"last is {self.last}, expected at least first ({self.first})")
+        if self.class_name == IGNORE_CLASS:
+            raise ValueError(f"class is {IGNORE_CLASS!r}, expected the name of what moves")
+        return self
+
+    def classes(self) -> tuple[str, ...]:
+        """Return all classes that the scene labels, the moving one first."""
+        parked = (one.class_name for one in self.parked if one.class_name != IGNORE_CLASS)
+        return tuple(dict.fromkeys([self.class_name, *parked]))
+
+
+def preset_of(class_name: str) -> Preset:
+    """Return the preset that a class name stands for."""
+    words = set(re.findall(r"[a-z]+", class_name.lower()))
+    words |= {word.removesuffix("s") for word in words}
+    if words & _PEOPLE:
+        return "person"
+    return "vehicle" if words & _VEHICLES else "any"

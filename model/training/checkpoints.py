@@ -1,0 +1,140 @@
+"""Checkpoints of a run, to go on as if nothing had happened; and weights that it starts from.
+
+A checkpoint is written beside its place and renamed, so no stop leaves half a file.
+"""
+
+import hashlib
+import logging
+import os
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from contract.errors import ConfigurationError
+from model.net.checkpoint import load_checkpoint, read_state
+from model.net.erfnet import BranchedERFNet
+from model.net.published import load_encoder
+
+_NAME = re.compile(r"step-(\d{8})\.pt")
+BEST = "best.pt"
+_KEPT = 2
+"""Newest checkpoints that are kept, besides the best one: the last one may be damaged."""
+
+log = logging.getLogger(__name__)
+
+_KEYS = ("step", "identity", "best", "model_state_dict", "optimizer_state_dict")
+
+
+@dataclass(frozen=True)
+class Checkpoints:
+    """The checkpoints of a run, in ``RUN/checkpoints``: the newest ones and the best.
+
+    Attributes:
+        folder: Where they lie.
+    """
+
+    folder: Path
+
+    def all(self) -> list[Path]:
+        """Return the checkpoints by step, oldest first."""
+        if not self.folder.is_dir():
+            return []
+        return sorted(path for path in self.folder.iterdir() if _NAME.fullmatch(path.name))
+
+    def save(self, state: dict[str, Any], step: int) -> Path:
+        """Write a checkpoint and remove those that are too many."""
+        path = self.folder / f"step-{step:08d}.pt"
+        _write(state, path)
+        for old in self.all()[:-_KEPT]:
+            old.unlink()
+        return path
+
+    def save_best(self, state: dict[str, Any]) -> Path:
+        """Write the best weights so far."""
+        path = self.folder / BEST
+        _write(state, path)
+        return path
+
+    def newest(self) -> dict[str, Any] | None:
+        """Read the newest checkpoint, or return None where there is none.
+
+        Raises:
+            ConfigurationError: It cannot be read.
+        """
+        paths = self.all()
+        if not paths:
+            return None
+        hint = "; remove it to go on from the one before"
+        try:
+            state = read_state(paths[-1])
+        except ConfigurationError as error:
+            raise ConfigurationError(f"{error}{hint}") from error
+        missing = [key for key in _KEYS if key not in state]
+        if missing:
+            raise ConfigurationError(
+                f"{paths[-1]}: not a checkpoint of a run: {missing} missing{hint}"
+            )
+        return state
+
+
+def _write(state: dict[str, Any], path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    for left in path.parent.glob("*.partial"):  # of a killed run
+        left.unlink()
+    partial = path.with_suffix(".partial")
+    with partial.open("wb") as file:
+        torch.save(state, file)
+        file.flush()
+        os.fsync(file.fileno())
+    partial.replace(path)
+
+
+def name_weights(path: Path) -> dict[str, str]:
+    """Return path and sha256 of a file of weights, so that a run can say what it began from.
+
+    Raises:
+        ConfigurationError: It cannot be read.
+    """
+    try:
+        with path.open("rb") as file:
+            return {"path": str(path), "sha256": hashlib.file_digest(file, "sha256").hexdigest()}
+    except OSError as error:
+        raise ConfigurationError(
+            f"initial weights: {path}: {error.strerror}; expected a checkpoint"
+        ) from error
+
+
+def load_initial_weights(network: BranchedERFNet, path: Path) -> None:
+    """Load a checkpoint of `seedstream train`, or the encoder of a published one.
+
+    Raises:
+        ConfigurationError: The file is neither, or its shapes do not fit; every fault is listed.
+    """
+    try:
+        trained = load_checkpoint(path).network()
+    except ConfigurationError as not_ours:
+        try:
+            network.encoder.load_state_dict(load_encoder(path), strict=False)
+        except ConfigurationError as error:
+            raise ConfigurationError([*not_ours.faults, *error.faults]) from error
+        log.info("%s: started from its encoder", path)
+        return
+    if trained.heads == network.heads:
+        network.load_state_dict(trained.state_dict())
+        log.info("%s: started from all of its weights", path)
+    else:
+        network.encoder.load_state_dict(
+            {
+                name: value
+                for name, value in trained.encoder.state_dict().items()
+                if not name.startswith("output_conv")
+            },
+            strict=False,
+        )
+        log.info(
+            "%s: started from its encoder; its heads are %s, these are %s",
+            *(path, trained.heads, network.heads),
+        )

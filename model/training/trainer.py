@@ -1,0 +1,322 @@
+"""The training loop: a recipe and data in, checkpoints out.
+
+A run is a function of its recipe, its data and its seed: crop number n, the dropout of step n and
+the order of an epoch are drawn from generators of their own, so a run that was stopped goes on
+with the very numbers of one that was not.
+"""
+
+import logging
+import os
+import signal
+import threading
+import time
+from contextlib import closing
+from pathlib import Path
+from types import FrameType
+from typing import Any, Self
+
+import torch
+from torch import Tensor
+
+from contract.errors import ConfigurationError, SeedstreamError
+from model.augment.crops import Crops, batch_indices, load_batches
+from model.data.data_set import DataSet, Joined
+from model.recipes.recipe import Phase, Recipe, load_recipe, plan
+from model.training.checkpoints import (
+    BEST,
+    Checkpoints,
+    load_initial_weights,
+    name_weights,
+)
+from model.training.distributed import Processes, join_processes
+from model.training.learner import Learner, StepReport, choose_arithmetic
+from model.training.reporter import Reporter
+from model.training.settings import TrainSettings
+from model.training.training_data import TrainingData, foreground_weights, open_training_data
+from model.training.validation import recount_batch_norm, validate
+
+log = logging.getLogger(__name__)
+
+
+class NonFiniteLossError(SeedstreamError):
+    """The loss is no number any more; the last checkpoint is from before."""
+
+
+class StoppedError(SeedstreamError):
+    """The run was asked to stop; its last step is kept."""
+
+
+def train(settings: TrainSettings) -> Path:
+    """Run a recipe from its data to the best checkpoint; an unfinished run in ``out`` goes on.
+
+    Args:
+        settings: What to run, on what, where.
+
+    Returns:
+        ``RUN/checkpoints/best.pt``; the newest checkpoint where the run was to stop before that.
+
+    Raises:
+        ConfigurationError: Recipe, data or settings have faults, or ``out`` holds another run.
+        BrokenSampleError: A picture cannot be used.
+        NonFiniteLossError: Training diverged.
+        StoppedError: SIGTERM or SIGINT came; the step under way was finished and kept.
+    """
+    recipe = load_recipe(settings.recipe)
+    with join_processes(settings.device) as processes:
+        _prepare(settings)
+        with _StopSignal(enabled=processes.world == 1) as stop:
+            return _Run(settings, recipe, processes, stop).go()
+
+
+def _prepare(settings: TrainSettings) -> None:
+    if settings.threads:
+        torch.set_num_threads(settings.threads)
+    # cuBLAS wants to know before its first call that results have to repeat.
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    torch.use_deterministic_algorithms(settings.deterministic, warn_only=True)
+    torch.backends.cudnn.benchmark = not settings.deterministic
+    torch.manual_seed(settings.seed)
+
+
+class _StopSignal:
+    """Whether SIGTERM or SIGINT came while it was entered; a second one ends the process at once.
+
+    Several processes would hear it at different steps: they do without this, stop where they are,
+    and go on from their last checkpoint.
+    """
+
+    def __init__(self, *, enabled: bool) -> None:
+        self.came = False
+        self._enabled = enabled and threading.current_thread() is threading.main_thread()
+        self._before: dict[int, Any] = {}
+
+    def __enter__(self) -> Self:
+        for number in (signal.SIGTERM, signal.SIGINT) if self._enabled else ():
+            self._before[number] = signal.signal(number, self._hear)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+    def _hear(self, number: int, _: FrameType | None) -> None:
+        self.came = True
+        signal.signal(number, signal.SIG_DFL)
+
+
+class _Run:
+    """A run in one process: its plan, its learner, its files."""
+
+    def __init__(
+        self,
+        settings: TrainSettings,
+        recipe: Recipe,
+        processes: Processes,
+        stop: _StopSignal,
+    ) -> None:
+        self._settings, self._recipe, self._processes = settings, recipe, processes
+        self._stop = stop
+        data = open_training_data(recipe, settings.data, settings.cache_bytes)
+        self._data: TrainingData = data
+        self._phases = plan(recipe.stages, data.pictures)
+        _check_batches(self._phases, processes.world)
+        arithmetic = choose_arithmetic(settings.precision, processes.device)
+        weights = foreground_weights(recipe, data)
+        self._learner = Learner(recipe, len(data.classes), weights, processes, arithmetic)
+        self._told = data.describe()
+        self._identity = {
+            "recipe": recipe.model_dump(mode="json"),
+            "seed": settings.seed,
+            "precision": arithmetic,
+            "validation_pictures": settings.validation_pictures,
+            "data": [told["fingerprint"] for told in self._told],
+        }
+        self._checkpoints = Checkpoints(settings.out / "checkpoints")
+        self._best: dict[str, Any] = {"score": None, "step": 0, "accuracy": {}}
+        self._began_from: dict[str, str] | None = None
+
+    @property
+    def _steps(self) -> int:
+        return self._phases[-1].end
+
+    def go(self) -> Path:
+        """Learn what is left to learn."""
+        done = self._resume()
+        end = min(self._steps, self._settings.stop_after or self._steps)
+        if done >= end:
+            log.warning(
+                "nothing to learn: %d of %d steps are done, to stop at %d", done, self._steps, end
+            )
+        else:
+            about = self._identity | {
+                "data": self._told,
+                "classes": list(self._data.classes),
+                "initial_weights": self._began_from,
+            }
+            reporter = Reporter(self._settings, about, done, self._steps, self._processes)
+            with closing(reporter):
+                for phase in self._phases:
+                    first, last = max(done, phase.first_step), min(end, phase.end)
+                    if first < last:
+                        self._learn(phase, first, last, reporter)
+        best = self._checkpoints.folder / BEST
+        return best if best.exists() else self._checkpoints.all()[-1]
+
+    def _learn(self, phase: Phase, first: int, last: int, reporter: Reporter) -> None:
+        """Take the steps ``first .. last - 1`` of the run, all of one stage."""
+        crops, began = self._crops(phase), time.monotonic()
+        parts = batch_indices(
+            first - phase.first_step,
+            last - phase.first_step,
+            phase.stage.batch,
+            self._processes.rank,
+            self._processes.world,
+        )
+        loaded = load_batches(crops, parts, self._settings.data_workers, self._processes.device)
+        for step, batch in enumerate(loaded, first):
+            waited, rate = time.monotonic() - began, phase.learning_rate(step, self._optimizer)
+            report = self._learner.step(
+                batch,
+                rate,
+                seed=self._settings.seed * 1_000_003 + step,
+                freeze_batch_norm=phase.stage.freeze_batch_norm,
+            )
+            if not report.finite:
+                raise NonFiniteLossError(self._tell_batch(step, phase, crops, batch, report))
+            done = step + 1
+            reporter.step(step, phase, report, rate, time.monotonic() - began, waited)
+            if done == self._steps and self._recipe.recount_batch_norm:
+                whole = Joined(self._data.learned)
+                recount_batch_norm(self._learner, whole, self._recipe.input_size)
+            epoch, rest = divmod(done - phase.first_step, phase.steps_per_epoch)
+            if not rest and (epoch % self._recipe.validate_every == 0 or done == phase.end):
+                self._validate(done, reporter)
+            stopped = self._stop.came
+            if done % self._settings.checkpoint_every == 0 or done == last or not rest or stopped:
+                self._save(done)
+                reporter.saved(done)
+            if stopped and done < self._steps:
+                raise StoppedError(
+                    f"stopped after step {done} of {self._steps}; the same command goes on"
+                )
+            began = time.monotonic()
+
+    @property
+    def _optimizer(self) -> Any:
+        return self._recipe.optimizer
+
+    def _crops(self, phase: Phase) -> Crops:
+        composer = self._data.composer(self._recipe, phase.stage.crop)
+        return Crops(composer, phase.crops_per_epoch, [self._settings.seed, phase.number])
+
+    def _validate(self, done: int, reporter: Reporter) -> None:
+        data, most = self._data.validation, self._settings.validation_pictures
+        if data is None or not most:
+            return
+        result = validate(self._learner, self._recipe, data, self._processes, most)
+        best = self._best["score"]
+        if best is None or result.score > best:
+            accuracy = {
+                f"ap_at_iou_{k:g}": round(v, 4) for k, v in result.average_precision.items()
+            }
+            self._best = {"score": result.score, "step": done, "accuracy": accuracy}
+            if self._processes.is_first:
+                self._checkpoints.save_best(self._state(done))
+        reporter.validation(done, result, self._best)
+
+    def _save(self, done: int) -> None:
+        if self._processes.is_first:
+            self._checkpoints.save(self._state(done), done)
+            if done == self._steps and self._best["score"] is None:
+                self._checkpoints.save_best(self._state(done))
+        self._processes.wait()
+
+    def _state(self, done: int) -> dict[str, Any]:
+        recipe = self._recipe
+        return {
+            **self._learner.state(),
+            "step": done,
+            "identity": self._identity,
+            "initial_weights": self._began_from,
+            "best": self._best,
+            "name": recipe.name,
+            "classes": list(self._data.classes),
+            "n_sigma": recipe.n_sigma,
+            "input_power": recipe.input_power,
+            "input_size": list(recipe.input_size),
+            "seed_threshold": recipe.seed_threshold,
+            "score_threshold": recipe.score_threshold,
+            "min_pixels": recipe.min_pixels,
+            "training_data": recipe.training_data,
+            "accuracy": self._best["accuracy"] if self._best["step"] == done else {},
+        }
+
+    def _resume(self) -> int:
+        """Load the newest checkpoint and return the steps done."""
+        path = self._settings.initial_weights
+        given = None if path is None else name_weights(path)
+        state = self._checkpoints.newest()
+        if state is None:
+            if path is not None:
+                load_initial_weights(self._learner.network, path)
+            self._began_from = given
+            return 0
+        faults = [
+            f"{self._checkpoints.folder}: holds a run with another {key}: {_difference(old, new)}; "
+            "choose another --out or remove the folder"
+            for key, new in self._identity.items()
+            if (old := state["identity"].get(key)) != new
+        ]
+        self._began_from = state.get("initial_weights")
+        if given and given["sha256"] != (self._began_from or {}).get("sha256"):
+            began = (
+                f"the weights of {self._began_from['path']}" if self._began_from else "new weights"
+            )
+            if "initial_weights" not in state:
+                began = "weights that its checkpoint does not name"
+            faults.append(
+                f"{self._checkpoints.folder}: holds a run that began from {began}, not from those "
+                f"of {path}: leave --initial-weights out to go on with it, or choose another --out"
+            )
+        if faults:
+            raise ConfigurationError(faults)
+        self._learner.load(state)
+        self._best = state["best"]
+        log.info("going on at step %d of %d", state["step"], self._steps)
+        return int(state["step"])
+
+    def _tell_batch(
+        self, step: int, phase: Phase, crops: Crops, batch: list[Tensor], report: StepReport
+    ) -> str:
+        names = []
+        for number in batch[3].tolist():
+            scene, picture = crops.place(number)
+            pictures = self._data.scenes[scene].pictures
+            assert isinstance(pictures, DataSet)
+            names.append(f"{pictures.names[picture]} (crop {number})")
+        return (
+            f"step {step}: the loss is {report.loss} (instance {report.instance}, variance "
+            f"{report.variance}, seed {report.seed}, gradient {report.gradient_norm}) on the batch "
+            f"{', '.join(names)} of stage {phase.number + 1}; the checkpoint before it is kept. "
+            "Look at these pictures, lower learning_rate, set optimizer.clip_norm, or train with "
+            "--precision float32"
+        )
+
+
+def _check_batches(phases: list[Phase], world: int) -> None:
+    faults = [
+        f"stages.{phase.number}.batch is {phase.stage.batch}, expected a multiple of the {world} "
+        "processes"
+        for phase in phases
+        if phase.stage.batch % world
+    ]
+    if faults:
+        raise ConfigurationError(faults)
+
+
+def _difference(old: Any, new: Any) -> str:
+    """Name what differs between two values of a run's identity."""
+    if isinstance(old, dict) and isinstance(new, dict):
+        keys = [key for key in sorted({*old, *new}) if old.get(key) != new.get(key)]
+        return ", ".join(f"{key} was {old.get(key)!r}, is {new.get(key)!r}" for key in keys)
+    return f"was {old!r}, is {new!r}"

@@ -1,0 +1,57 @@
+"""What every engine is: a network that maps a batch of images to maps.
+
+Shape letters: N batch, H, W the model's input, S bandwidths.
+"""
+
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from contract.artifact import Artifact
+
+Provider = Literal["auto", "cpu", "cuda"]
+"""What the network shall run on; `auto` takes CUDA if it really works, else the CPU."""
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """Maps of a batch, as `contract.artifact` describes the graph's outputs.
+
+    Attributes:
+        offset: float32 (N, 2, H, W), x and y after tanh, grid units.
+        bandwidth: float32 (N, S, H, W), raw.
+        seed: float32 (N, H, W), 0..1, of the best class.
+        class_index: uint8 (N, H, W), that class.
+    """
+
+    offset: NDArray[np.float32]
+    bandwidth: NDArray[np.float32]
+    seed: NDArray[np.float32]
+    class_index: NDArray[np.uint8]
+
+    def __len__(self) -> int:
+        return len(self.seed)
+
+
+class Engine(Protocol):
+    """Runs one model artifact; :mod:`segmentation.engines` chooses which kind."""
+
+    @property
+    def artifact(self) -> Artifact:
+        """The model that it runs."""
+        ...
+
+    @property
+    def batch_sizes(self) -> tuple[int, ...]:
+        """Batch sizes, ascending; the last one is the largest that it takes."""
+        ...
+
+    def run(self, images: NDArray[np.uint8]) -> Predictions:
+        """Map uint8 (N, H, W, 3) RGB to predictions.
+
+        Raises:
+            DeviceError: The device failed; the engine is of no further use.
+        """
+        ...

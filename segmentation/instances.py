@@ -1,0 +1,244 @@
+"""The objects of one picture as arrays: what the segmenter returns and everything after it shares.
+
+Pure: no input or output. Shape letters: I instances; H, W the picture; h, w one instance's box.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from contract.mask import RunLengths, decode_mask, encode_mask
+from contract.result import Instance, Result
+
+Box = tuple[int, int, int, int]
+"""(x, y, width, height) in pixels."""
+
+
+class Mask(Protocol):
+    """One instance's mask, decoded or encoded only when it is asked for."""
+
+    @property
+    def box(self) -> Box:
+        """The instance's box."""
+        ...
+
+    @property
+    def array(self) -> NDArray[np.bool_]:
+        """The mask inside its box: bool (h, w)."""
+        ...
+
+    @property
+    def run_lengths(self) -> RunLengths:
+        """The mask over the whole picture, as documents carry it."""
+        ...
+
+
+@dataclass(frozen=True)
+class MapMask:
+    """A mask that lies in an instance map.
+
+    Attributes:
+        instance_map: int (H, W).
+        number: The instance's number in it.
+        box: Its tight box.
+    """
+
+    instance_map: NDArray[np.int32]
+    number: int
+    box: Box
+
+    @cached_property
+    def array(self) -> NDArray[np.bool_]:
+        """The mask inside its box: bool (h, w)."""
+        x, y, width, height = self.box
+        return np.equal(self.instance_map[y : y + height, x : x + width], self.number)
+
+    @cached_property
+    def run_lengths(self) -> RunLengths:
+        """The mask over the whole picture, as documents carry it."""
+        height, width = self.instance_map.shape
+        return encode_mask(self.array, (height, width), self.box[:2])
+
+
+@dataclass(frozen=True)
+class EncodedMask:
+    """A mask that came in a document.
+
+    Attributes:
+        run_lengths: Over the whole picture.
+        box: The instance's box.
+    """
+
+    run_lengths: RunLengths
+    box: Box
+
+    @cached_property
+    def array(self) -> NDArray[np.bool_]:
+        """The mask inside its box: bool (h, w).
+
+        Raises:
+            InvalidMessageError: ``malformed_mask``.
+        """
+        return decode_mask(self.run_lengths, self.box)
+
+
+@dataclass(frozen=True, eq=False)
+class Instances:
+    """The instances of one picture, in its pixels; masks of one picture do not overlap.
+
+    ``instances[k]`` with an index array, a boolean array or a slice is a selection; `len`, `bool`
+    and iteration over the masks work as for a list.
+
+    Attributes:
+        size: (H, W) of the picture.
+        class_names: Names that ``classes`` indexes.
+        ids: int (I,), number of each instance within its picture, from 1.
+        classes: int (I,), index of each instance's class.
+        scores: float (I,), 0..1.
+        boxes: int (I, 4), x, y, width, height of the tight box.
+        centers: float (I, 2), x, y of the mask's centroid.
+        areas: int (I,), mask pixels.
+        masks: I masks, decoded when asked for.
+
+    Raises:
+        ValueError: The lengths differ or a class index has no name.
+    """
+
+    size: tuple[int, int]
+    class_names: tuple[str, ...]
+    ids: NDArray[np.int64]
+    classes: NDArray[np.int64]
+    scores: NDArray[np.float64]
+    boxes: NDArray[np.int64]
+    centers: NDArray[np.float64]
+    areas: NDArray[np.int64]
+    masks: tuple[Mask, ...]
+
+    def __post_init__(self) -> None:
+        n = len(self.masks)
+        expected = {"ids": (n,), "classes": (n,), "scores": (n,), "boxes": (n, 4)}
+        expected |= {"centers": (n, 2), "areas": (n,)}
+        for name, shape in expected.items():
+            if getattr(self, name).shape != shape:
+                raise ValueError(
+                    f"{name} has shape {getattr(self, name).shape}, expected {shape}: one row for "
+                    f"each of the {n} masks"
+                )
+        if n and not 0 <= self.classes.min() <= self.classes.max() < len(self.class_names):
+            raise ValueError(
+                f"class indices {self.classes.tolist()}, expected 0..{len(self.class_names) - 1}"
+            )
+
+    @classmethod
+    def empty(cls, size: tuple[int, int], class_names: Sequence[str] = ()) -> "Instances":
+        """Return no instances of a picture of (H, W) pixels."""
+        return cls.of(size, class_names, [], [], [], [], [])
+
+    @classmethod
+    def of(
+        cls,
+        size: tuple[int, int],
+        class_names: Sequence[str],
+        classes: ArrayLike,
+        scores: ArrayLike,
+        centers: ArrayLike,
+        areas: ArrayLike,
+        masks: Sequence[Mask],
+        ids: ArrayLike | None = None,
+    ) -> "Instances":
+        """Return instances of plain sequences; ids count from 1 unless given."""
+        n = len(masks)
+        return cls(
+            size=size,
+            class_names=tuple(class_names),
+            ids=np.arange(1, n + 1) if ids is None else np.asarray(ids, np.int64).reshape(n),
+            classes=np.asarray(classes, np.int64).reshape(n),
+            scores=np.asarray(scores, np.float64).reshape(n),
+            boxes=np.array([mask.box for mask in masks], np.int64).reshape(n, 4),
+            centers=np.asarray(centers, np.float64).reshape(n, 2),
+            areas=np.asarray(areas, np.int64).reshape(n),
+            masks=tuple(masks),
+        )
+
+    @classmethod
+    def from_result(cls, result: Result) -> "Instances":
+        """Return what a result document holds; masks stay encoded until they are asked for."""
+        return cls.from_documents(result.instances, (result.height, result.width))
+
+    @classmethod
+    def from_documents(cls, documents: Sequence[Instance], size: tuple[int, int]) -> "Instances":
+        """Return the instances of a picture of (H, W) pixels, as a document lists them."""
+        names = tuple(dict.fromkeys(each.class_name for each in documents))
+        return cls.of(
+            size,
+            names,
+            classes=[names.index(each.class_name) for each in documents],
+            scores=[each.score for each in documents],
+            centers=[each.center for each in documents],
+            areas=[each.area for each in documents],
+            masks=[EncodedMask(each.mask, each.box) for each in documents],
+            ids=[each.id for each in documents],
+        )
+
+    def documents(self) -> list[Instance]:
+        """Return the instances as a result document lists them, masks run-length encoded."""
+        return [
+            Instance(
+                id=number,
+                class_name=self.class_names[kind],
+                score=round(score, 4),
+                box=mask.box,
+                center=(round(x, 2), round(y, 2)),
+                area=area,
+                mask=mask.run_lengths,
+            )
+            for number, kind, score, (x, y), area, mask in zip(
+                self.ids.tolist(),
+                self.classes.tolist(),
+                self.scores.tolist(),
+                self.centers.tolist(),
+                self.areas.tolist(),
+                self.masks,
+                strict=True,
+            )
+        ]
+
+    def to_map(self) -> NDArray[np.int32]:
+        """Draw the instances: int32 (H, W), 0 background, ``i + 1`` instance i.
+
+        Raises:
+            InvalidMessageError: ``malformed_mask``.
+        """
+        drawn = np.zeros(self.size, np.int32)
+        for number, mask in enumerate(self.masks, start=1):
+            x, y, width, height = mask.box
+            drawn[y : y + height, x : x + width][mask.array] = number
+        return drawn
+
+    def of_class(self, name: str) -> "Instances":
+        """Return the instances of one class."""
+        return self[np.array([self.class_names[k] == name for k in self.classes], np.bool_)]
+
+    def __len__(self) -> int:
+        return len(self.masks)
+
+    def __iter__(self) -> Iterator[Mask]:
+        return iter(self.masks)
+
+    def __getitem__(self, chosen: slice | Sequence[int] | NDArray[np.generic]) -> "Instances":
+        index = np.arange(len(self))[chosen if isinstance(chosen, slice) else np.asarray(chosen)]
+        return Instances(
+            self.size,
+            self.class_names,
+            self.ids[index],
+            self.classes[index],
+            self.scores[index],
+            self.boxes[index],
+            self.centers[index],
+            self.areas[index],
+            tuple(self.masks[k] for k in index.tolist()),
+        )

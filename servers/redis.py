@@ -1,0 +1,260 @@
+"""The door to Redis: settings, opening, retrying within a bound, and what each error means.
+
+Library: redis-py.
+"""
+
+import enum
+import logging
+import threading
+import time
+from collections.abc import Callable
+from typing import Any, TypeVar
+from urllib.parse import urlsplit
+
+import redis
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator
+from redis import backoff, exceptions, retry
+from redis.cluster import RedisCluster
+
+from contract.errors import (
+    ConfigurationError,
+    InvalidMessageError,
+    SeedstreamError,
+    UnavailableError,
+)
+
+log = logging.getLogger(__name__)
+
+Client = redis.Redis | RedisCluster
+T = TypeVar("T")
+
+ERRORS = (
+    exceptions.RedisError,
+    # These three are no RedisError: a cluster that is away, or lacks a slot, raises the first.
+    exceptions.RedisClusterException,
+    exceptions.ChildDeadlockedError,
+    exceptions.IncorrectPolicyType,
+)
+"""All that the library raises."""
+
+_SCHEMES = ("redis", "rediss", "unix")
+_FIRST_DELAY_SECONDS = 0.05
+_LONGEST_DELAY_SECONDS = 2.0
+_ANSWER_SECONDS = 5.0
+
+
+class Meaning(enum.Enum):
+    """What an error of Redis asks for."""
+
+    AWAY = "away"
+    """It does not answer, or not now: try again, within a bound."""
+    REFUSED = "refused"
+    """It does not let us, or is no such server: a person must change a setting or a right."""
+    INVALID = "invalid"
+    """This one command cannot be carried out, now or later."""
+
+
+REFUSED = (
+    exceptions.AuthenticationError,
+    exceptions.AuthenticationWrongNumberOfArgsError,
+    exceptions.AuthorizationError,
+    exceptions.ExternalAuthProviderError,
+    exceptions.NoPermissionError,
+)
+INVALID = (
+    exceptions.ChildDeadlockedError,
+    exceptions.ClusterCrossSlotError,
+    exceptions.CrossSlotTransactionError,
+    exceptions.DataError,
+    exceptions.ExecAbortError,
+    exceptions.IncorrectPolicyType,
+    exceptions.InvalidPipelineStack,
+    exceptions.LockError,
+    exceptions.ModuleError,
+    exceptions.NoScriptError,
+    exceptions.NoSuchFieldsetError,
+    exceptions.PubSubError,
+    exceptions.WatchError,
+)
+
+
+def meaning(error: BaseException) -> Meaning:
+    """Return what an error of redis-py asks for."""
+    # MOVED: the server is a node of a cluster, and was opened as a single one.
+    if isinstance(error, (*REFUSED, exceptions.MovedError)):
+        return Meaning.REFUSED
+    if isinstance(error, exceptions.RedisClusterException):
+        # It is made of what the last node that was asked has answered.
+        if "Cluster mode is not enabled" in str(error):
+            return Meaning.REFUSED
+        if error.__cause__ is not None and meaning(error.__cause__) is Meaning.REFUSED:
+            return Meaning.REFUSED
+    return Meaning.INVALID if isinstance(error, INVALID) else Meaning.AWAY
+
+
+class RedisConnection(BaseModel):
+    """Connection settings; a settings class inherits them under its own prefix."""
+
+    model_config = ConfigDict(frozen=True, use_attribute_docstrings=True, validate_default=True)
+
+    redis_url: SecretStr = SecretStr("redis://127.0.0.1:6379/0")
+    """Redis that holds the results: redis://, rediss:// (TLS) or unix://; may hold a password."""
+
+    redis_username: str | None = None
+    """User of Redis (ACL); one that redis_url names wins."""
+
+    redis_password: SecretStr | None = None
+    """Password of Redis, as it is; one that redis_url holds (percent-encoded) wins."""
+
+    redis_cluster: bool = False
+    """Whether redis_url is a node of a Redis Cluster."""
+
+    redis_timeout_seconds: float = Field(default=30.0, gt=0)
+    """How long to try to reach Redis before giving up, in seconds."""
+
+    @field_validator("redis_url")
+    @classmethod
+    def _check_redis_url(cls, value: SecretStr) -> SecretStr:
+        try:
+            url = urlsplit(value.get_secret_value())
+            _ = url.port  # parsed on demand: raises unless it is a number in 1..65535
+        except ValueError:
+            raise ValueError("not a URL: expected redis://HOST:PORT/DATABASE") from None
+        if url.scheme not in _SCHEMES or not (url.hostname or url.path):
+            raise ValueError(
+                f"its scheme is {url.scheme!r}: expected redis://HOST:PORT/DATABASE, rediss:// "
+                "or unix://"
+            )
+        try:
+            # Opens nothing, and refuses what the first command would.
+            redis.ConnectionPool.from_url(value.get_secret_value()).make_connection()
+        except (ValueError, TypeError, *ERRORS):
+            raise ValueError(  # redis-py's own message may repeat a secret
+                "a part of it is unknown or wrong: expected redis://HOST:PORT/DATABASE and, after "
+                "'?', only options of redis-py, for instance db=0 or socket_timeout=5"
+            ) from None
+        return value
+
+    @property
+    def redis_where(self) -> str:
+        """The server's address without credentials, for messages."""
+        parts = urlsplit(self.redis_url.get_secret_value())
+        return parts.netloc.rpartition("@")[2] or parts.path
+
+
+def open_redis(connection: RedisConnection) -> Client:
+    """Return a client; nothing is sent yet, except that a cluster is asked for its nodes.
+
+    One answer is waited for at most 5 s; repeating is left to :class:`Redis`.
+
+    Raises:
+        ERRORS: The cluster does not answer.
+    """
+    answer_seconds = min(connection.redis_timeout_seconds, _ANSWER_SECONDS)
+    options: dict[str, Any] = {
+        "socket_timeout": answer_seconds,
+        "socket_connect_timeout": answer_seconds,
+        "retry": retry.Retry(backoff.NoBackoff(), 0),
+    }
+    if connection.redis_username:
+        options["username"] = connection.redis_username
+    if connection.redis_password:
+        options["password"] = connection.redis_password.get_secret_value()
+    url = connection.redis_url.get_secret_value()
+    if connection.redis_cluster:
+        return RedisCluster.from_url(url, **options)
+    return redis.Redis.from_url(url, **options)
+
+
+def failed(error: BaseException, connection: RedisConnection, doing: str) -> SeedstreamError:
+    """Return our error for one of redis-py's.
+
+    Args:
+        error: What the client raised.
+        connection: How it was opened.
+        doing: What could not be done, to be read after "could not".
+
+    Returns:
+        ConfigurationError if Redis refuses, InvalidMessageError (``refused_command``) if the
+        command is at fault, else UnavailableError.
+    """
+    prefix = str(connection.model_config.get("env_prefix", ""))
+    where = f"Redis at {connection.redis_where}"
+    found = meaning(error)
+    if found is Meaning.REFUSED:
+        return ConfigurationError(
+            f"{where} refuses to be used as configured: {error}; check {prefix}REDIS_URL, "
+            f"{prefix}REDIS_USERNAME, {prefix}REDIS_PASSWORD, {prefix}REDIS_CLUSTER and the user's "
+            "permissions"
+        )
+    if found is Meaning.INVALID:
+        return InvalidMessageError("refused_command", f"could not {doing} {where}: {error!r}")
+    return UnavailableError(
+        f"could not {doing} {where} within {connection.redis_timeout_seconds:g} s: {error}"
+    )
+
+
+class Redis:
+    """A connection that is opened when it is needed; each use of it is tried within a bound.
+
+    Args:
+        connection: Where and how.
+        make_client: Opens the client; called again after it failed.
+        clock: Monotonic clock, in seconds.
+    """
+
+    def __init__(
+        self,
+        connection: RedisConnection,
+        make_client: Callable[[RedisConnection], Client] = open_redis,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.connection = connection
+        self._make_client = make_client
+        self._clock = clock
+        self._client: Client | None = None
+        self._given_up = threading.Event()
+
+    def attempt(self, doing: str, use: Callable[[Client], T]) -> T:
+        """Use the client until that works.
+
+        Args:
+            doing: What is being done, to be read after "could not".
+            use: Called with the client, again after each error of Redis'; repeating must be safe.
+
+        Raises:
+            ConfigurationError: Redis refuses.
+            InvalidMessageError: The command is at fault.
+            UnavailableError: It did not work within the bound, or was given up.
+        """
+        give_up_at = self._clock() + self.connection.redis_timeout_seconds
+        delay = _FIRST_DELAY_SECONDS
+        warned = False
+        while True:
+            try:
+                if self._client is None:
+                    self._client = self._make_client(self.connection)
+                return use(self._client)
+            except ERRORS as error:
+                seen = error
+            if self.connection.redis_cluster:
+                self.close()  # the next attempt asks the cluster anew who serves which slot
+            if meaning(seen) is not Meaning.AWAY:
+                raise failed(seen, self.connection, doing) from seen
+            left = give_up_at - self._clock()
+            if left <= 0 or self._given_up.wait(min(delay, left)):
+                raise failed(seen, self.connection, doing) from seen
+            if not warned:
+                warned = True
+                log.warning("Redis at %s: %s; trying again", self.connection.redis_where, seen)
+            delay = min(2 * delay, _LONGEST_DELAY_SECONDS)
+
+    def give_up(self) -> None:
+        """End an ``attempt`` that still tries, from another thread."""
+        self._given_up.set()
+
+    def close(self) -> None:
+        """Close the connections."""
+        if self._client is not None:
+            self._client.close()
+            self._client = None

