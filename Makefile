@@ -5,6 +5,8 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 SHARED ?= ../shared
 CONSTRAINTS := requirements/constraints.txt
+# Into one of the environments, by its Python; with uv, or with pip where there is no uv.
+INSTALL := $(BIN)/python requirements/install.py
 .DEFAULT_GOAL := help
 .PHONY: manifests monitoring cluster-test cluster-up cluster-down help setup setup-online setup-system demo test test-unit check format bench demo-weights nuclei-weights street-data constraints docs clean
 
@@ -14,19 +16,19 @@ help:  ## List the targets
 # The stamp of each environment changes with what it is made from.
 $(VENV)/.online: pyproject.toml $(CONSTRAINTS)
 	test -x $(BIN)/pip || $(PYTHON) -m venv --clear $(VENV)
-	$(BIN)/python -m pip install -q --disable-pip-version-check -c $(CONSTRAINTS) -e '.[cpu,stack]'
+	$(INSTALL) $(BIN)/python -c $(CONSTRAINTS) -e '.[cpu,stack]'
 	touch $@
 
 $(VENV)/.all: $(VENV)/.online
-	$(BIN)/python -m pip install -q --disable-pip-version-check -c $(CONSTRAINTS) -e '.[cpu,train,dev]'
+	$(INSTALL) $(BIN)/python -c $(CONSTRAINTS) -e '.[cpu,train,dev]'
 	touch $@
 
 setup-online: $(VENV)/.online  ## Install what runs online (no torch) into .venv
 
 # A scanner of manifests, in an environment of its own since it pins much of what we pin otherwise.
 $(VENV)/.policy: requirements/policy.txt $(VENV)/.all
-	test -x $(VENV)/policy/bin/pip || $(PYTHON) -m venv $(VENV)/policy
-	$(VENV)/policy/bin/python -m pip install -q --disable-pip-version-check -r requirements/policy.txt
+	test -x $(VENV)/policy/bin/python || $(PYTHON) -m venv --without-pip $(VENV)/policy
+	$(INSTALL) $(VENV)/policy/bin/python -r requirements/policy.txt
 	touch $@
 
 setup: $(VENV)/.all $(VENV)/.policy  ## Install everything, with torch and the tools, into .venv
@@ -51,8 +53,10 @@ monitoring: setup  ## Write the dashboard and the Prometheus operator's rules an
 	$(BIN)/python deploy/monitoring/prometheusrule.py
 	$(BIN)/python deploy/monitoring/dashboard.py
 
-cluster-test: setup  ## Try the manifests on a real Kubernetes on this machine (root; cold 30 to 40 minutes)
-	@if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then bash .ci/system-packages; fi
+# Says when it was proved, and runs nothing, while all that the tests read is as it was then.
+cluster-test: setup  ## Try the manifests on a real Kubernetes on this machine (root; CLUSTER_FORCE=1: even if proved)
+	@$(BIN)/python -m tests.cluster.proof && exit; \
+	if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then bash .ci/system-packages || exit; fi; \
 	$(BIN)/python -m pytest tests/cluster $(PYTEST)
 
 cluster-up: setup  ## Start that Kubernetes with KEDA and our images, and leave it running
@@ -105,7 +109,7 @@ demo-weights: street-data  ## Train, measure and export the demo weights (2 core
 
 constraints: setup  ## Pin the versions that are installed now
 	( echo "# Versions that the tests pass with (pip -c); written by \`make constraints\`."; \
-	  $(BIN)/python -m pip freeze --exclude-editable --exclude pip --exclude setuptools \
+	  $(BIN)/python -m pip freeze --exclude-editable --exclude pip --exclude setuptools --exclude uv \
 	  | grep -E '^[A-Za-z0-9._-]+==' | LC_ALL=C sort -f ) > $(CONSTRAINTS)
 
 docs: setup  ## Write the README's settings tables anew

@@ -20,9 +20,9 @@ from numpy.typing import NDArray
 from contract import artifact as contract
 from contract.artifact import Artifact, Precision
 from contract.errors import ConfigurationError, SeedstreamError
+from model.export.calibration import make_pictures, read_pictures
 from model.export.deployed_network import DeployedNetwork, fuse_batch_norm
 from model.export.onnx_file import opset_faults, stamp, to_onnx, weights_sha256
-from model.export.pictures import make_pictures, read_pictures
 from model.export.quantize import MIN_PICTURES, split_pictures, to_int8
 from model.export.verify import BATCH, BOUNDS, Comparison, compare_with_pytorch
 from model.net.checkpoint import Checkpoint, find_checkpoint, load_checkpoint

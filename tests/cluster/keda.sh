@@ -17,7 +17,7 @@ cd "$R/pki"
 openssl req -newkey rsa:2048 -nodes -keyout keda.key -out keda.csr -subj /CN=keda-operator 2>/dev/null
 openssl x509 -req -in keda.csr -CA ca.crt -CAkey ca.key -CAcreateserial -days 30 -out keda.crt -extfile <(printf \
   'subjectAltName=DNS:keda-operator.keda.svc,DNS:keda-operator.keda.svc.cluster.local,DNS:keda-metrics.keda.svc') 2>/dev/null
-kubectl apply --server-side -f "$DIR/src/keda/crds" >/dev/null
+kubectl apply --server-side -f "$DIR/src/go/keda/config/crd/bases" >/dev/null
 kubectl create namespace keda
 kubectl -n keda create secret generic kedaorg-certs --from-file=tls.crt=keda.crt --from-file=tls.key=keda.key --from-file=ca.crt
 kubectl -n keda create serviceaccount keda

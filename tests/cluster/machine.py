@@ -37,14 +37,20 @@ def missing() -> str | None:
     return None
 
 
-def script(name: str, *arguments: str) -> str:
+def script(name: str, *arguments: str, idle: bool = False) -> str:
     """Run one of the scripts beside this file; return what it printed.
+
+    Args:
+        name: Its name, without `.sh`.
+        arguments: What it is given.
+        idle: With what all else leaves of the cores and the disk.
 
     Raises:
         ClusterError: It failed.
     """
+    priority = ["chrt", "--idle", "0", "ionice", "-c", "3"] if idle else []
     done = subprocess.run(
-        ["bash", str(HERE / f"{name}.sh"), *arguments],
+        [*priority, "bash", str(HERE / f"{name}.sh"), *arguments],
         env={**os.environ, "CLUSTER_DIR": str(DIR)},
         stdin=subprocess.DEVNULL,
         capture_output=True,

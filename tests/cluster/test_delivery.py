@@ -10,11 +10,12 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.cluster.stack import NAMESPACE, OVERLAYS, TOPIC, Count, Stack, Timer
+from tests.cluster.installation import NAMESPACE, OVERLAYS, TOPIC, Count, Stack, Timer
 
 
 @pytest.fixture(scope="module", autouse=True)
-def delivery(stack: Stack) -> None:
+def delivery(stack: Stack, trainer_image: object) -> None:
+    # The trainer's image is begun now, and waited for by the tests that need it.
     stack.apply(OVERLAYS / "delivery")
     stack.kubectl("wait", "--for=condition=Ready", "pod/looker", "--timeout=90s", timeout=100)
     stack.cluster.wait(

@@ -1,17 +1,19 @@
 """Train in the cluster, release, promote to the workers, roll back; results say which."""
 
 import time
+from concurrent.futures import Future
 from datetime import datetime
 
 import pytest
 
+from tests.cluster.installation import OVERLAYS, Stack, Timer
 from tests.cluster.machine import DIR
-from tests.cluster.stack import OVERLAYS, Stack, Timer
 from tests.made_data import write_discs, write_recipe
 
 
 @pytest.fixture(scope="module")
-def training(stack: Stack) -> Stack:
+def training(stack: Stack, trainer_image: "Future[None]") -> Stack:
+    trainer_image.result(timeout=1800)
     data = DIR / "volumes" / "training-data"
     write_discs(data)
     write_recipe(data)
