@@ -28,7 +28,7 @@ from model.export.verify import BATCH, BOUNDS, Comparison, compare_with_pytorch
 from model.net.checkpoint import Checkpoint, find_checkpoint, load_checkpoint
 from model.net.erfnet import STRIDE, BranchedERFNet
 from model.net.loss import PAPER_GRID_STEP
-from segmentation.engines.onnx import OnnxEngine
+from segmentation.engines import open_engine
 
 _PICTURES: dict[Precision, int] = {"float32": 4, "float16": 4, "int8": 18}
 """Most pictures to read: calibration needs more of them than a proof."""
@@ -183,7 +183,7 @@ def _prove_and_place(
         file = folder / contract.MODEL_FILE
         onnx.save(model, file)
         stamp(file, artifact)
-        engine = OnnxEngine(folder, provider="cpu", intra_op_threads=1, batch_sizes=(BATCH,))
+        engine = open_engine(folder, "cpu", threads=1, batch_sizes=(BATCH,))
         comparison = compare_with_pytorch(engine, *networks, pictures)
         faults = [*opset_faults(model), *comparison.faults(artifact.precision)]
         if faults:
