@@ -22,6 +22,9 @@ class ViewerSettings(RedisConnection, KafkaConnection, CommandSettings):
     topic: str = Field(default=FRAMES_TOPIC, pattern=r"^[a-zA-Z0-9._-]{1,249}$")
     """Kafka topic that holds the frames."""
 
+    redis_timeout_seconds: float = Field(default=10.0, gt=0)
+    """How long to try to reach Redis before giving up, in seconds."""
+
     out: Path = Path("overlay")
     """Folder for CAMERA.mp4 and CAMERA.png."""
 

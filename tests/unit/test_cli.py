@@ -104,7 +104,7 @@ def logging_as_before() -> Iterator[None]:
     [
         ("produce --config absent.yaml", "PRODUCER_MAX_FRAME"),
         ("work --model .", "WORKER_MAX_WAITING_FRAME"),
-        ("render --redis-url redis://127.0.0.1:1", "VIEWER_REDIS_URI"),
+        ("render --redis-url redis://127.0.0.1:1 --redis-timeout-seconds 0.1", "VIEWER_REDIS_URI"),
         ("train absent --data . --out run", "TRAIN_LOG_EVRY"),
     ],
 )
