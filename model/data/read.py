@@ -10,13 +10,13 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image as Pillow
-from PIL import ImageOps
 
 from model.data.data_set import BrokenSampleError
 from model.data.labels import Image
+from segmentation import pictures
+from segmentation.pictures import UnreadableInputError
 
-ENDINGS = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".webp")
+ENDINGS = pictures.PICTURE_ENDINGS
 """What counts as a picture, in any case; of label maps with one name the first in this order."""
 
 _LARGEST = np.iinfo(np.int32).max
@@ -33,10 +33,7 @@ def find_pictures(folder: Path) -> list[Path]:
 
 
 def read_image(path: Path, bits: int = 16) -> Image:
-    """Read a picture as people see it: turned as its EXIF says, transparency left out.
-
-    Grey becomes RGB. Of pictures with more than 8 bits a channel the 8 highest are kept, so that
-    brightness stays comparable between pictures (no stretching of each to its own range).
+    """Read a picture as `segmentation.pictures.read_image` does.
 
     Args:
         path: The file.
@@ -48,13 +45,8 @@ def read_image(path: Path, bits: int = 16) -> Image:
     Raises:
         BrokenSampleError: It is missing, does not decode to its end, or uses more than ``bits``.
     """
-    with _opened(path) as picture:
-        turned = ImageOps.exif_transpose(picture)
-        if turned.mode == "F":
-            raise BrokenSampleError(path, "has floating-point values, expected 8 or 16 bits")
-        if turned.mode.startswith("I"):
-            return _from_grey(np.asarray(turned).astype(np.int64), path, bits)
-        return np.asarray(turned.convert("RGB"), np.uint8)
+    with _told(path):
+        return pictures.read_image(path, bits=bits)
 
 
 def read_map(path: Path, shape: tuple[int, ...]) -> NDArray[np.generic]:
@@ -71,7 +63,7 @@ def read_map(path: Path, shape: tuple[int, ...]) -> NDArray[np.generic]:
         BrokenSampleError: It is missing, does not decode, has several channels, fractions or
             negative numbers, or another size.
     """
-    with _opened(path) as picture:
+    with _told(path), pictures.opened_picture(path) as picture:
         if len(picture.getbands()) != 1:
             raise BrokenSampleError(
                 path, f"has channels {picture.getbands()}, expected one channel of numbers"
@@ -92,30 +84,12 @@ def read_map(path: Path, shape: tuple[int, ...]) -> NDArray[np.generic]:
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[Pillow.Image]:
-    """Open and decode a picture; whatever a broken file does to Pillow becomes one error."""
-    if not path.is_file():
-        raise BrokenSampleError(path, "there is no such file")
-    if not path.stat().st_size:
-        raise BrokenSampleError(path, "is empty (0 bytes), expected a picture")
+def _told(path: Path) -> Iterator[None]:
+    """Let a file that gives no pixels be the fault of its picture."""
     try:
-        picture = Pillow.open(path)
-        picture.load()
-    except (OSError, ValueError, SyntaxError, EOFError, Pillow.DecompressionBombError) as error:
-        reason = str(error).replace(f"'{path}'", "the file")
-        raise BrokenSampleError(path, f"does not decode: {reason}") from error
-    with picture:
-        yield picture
-
-
-def _from_grey(values: NDArray[np.int64], path: Path, bits: int) -> Image:
-    if values.size and (values.min() < 0 or values.max() >= 1 << bits):
-        low, high = int(values.min()), int(values.max())
-        raise BrokenSampleError(
-            path, f"has brightness {low}..{high}, expected 0..{(1 << bits) - 1} ({bits} bits)"
-        )
-    grey = (values >> (bits - 8)).astype(np.uint8)
-    return np.repeat(grey[:, :, None], 3, axis=2)
+        yield
+    except UnreadableInputError as error:
+        raise BrokenSampleError(path, error.reason) from error
 
 
 def _size(shape: tuple[int, ...]) -> str:

@@ -9,7 +9,6 @@ from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 
-import av
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +19,7 @@ from model.evaluation.predict import Cell, ManySegmenters
 from model.evaluation.thresholds import Tried, grid
 from segmentation.engines import open_engine
 from segmentation.engines.base import Engine, Provider
+from segmentation.pictures import UnreadableInputError, Video
 
 SWEEP = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.75, 0.8, 0.85, 0.9, 0.925, 0.95, 0.975, 0.99)
 """Score thresholds that are tried."""
@@ -233,12 +233,11 @@ def read_frames(video: Path, first: int, last: int) -> Iterator[tuple[int, NDArr
     """
     number = 0
     try:
-        with av.open(str(video)) as container:
-            frames: Iterable[av.VideoFrame] = container.decode(video=0)
-            for number, frame in enumerate(islice(frames, last), start=1):
+        with Video(video) as opened:
+            for number, frame in enumerate(islice(opened, last), start=1):
                 if number >= first:
-                    yield number, frame.to_ndarray(format="rgb24")
-    except (av.error.FFmpegError, OSError, IndexError) as error:  # IndexError: no video stream
-        raise ConfigurationError(f"{video}: cannot read the video: {error}") from error
+                    yield number, frame.image
+    except UnreadableInputError as error:
+        raise ConfigurationError(f"{video}: cannot read the video: {error.reason}") from error
     if number < last:
         raise ConfigurationError(f"{video}: expected at least {last} frames, found {number}")

@@ -20,15 +20,15 @@ from numpy.typing import NDArray
 from contract import artifact as contract
 from contract.artifact import Artifact, Precision
 from contract.errors import ConfigurationError, SeedstreamError
+from model.export.calibration import make_pictures, read_pictures
 from model.export.deployed_network import DeployedNetwork, fuse_batch_norm
 from model.export.onnx_file import opset_faults, stamp, to_onnx, weights_sha256
-from model.export.pictures import make_pictures, read_pictures
 from model.export.quantize import MIN_PICTURES, split_pictures, to_int8
 from model.export.verify import BATCH, BOUNDS, Comparison, compare_with_pytorch
 from model.net.checkpoint import Checkpoint, find_checkpoint, load_checkpoint
 from model.net.erfnet import STRIDE, BranchedERFNet
 from model.net.loss import PAPER_GRID_STEP
-from segmentation.engines.onnx import OnnxEngine
+from segmentation.engines import open_engine
 
 _PICTURES: dict[Precision, int] = {"float32": 4, "float16": 4, "int8": 18}
 """Most pictures to read: calibration needs more of them than a proof."""
@@ -183,7 +183,7 @@ def _prove_and_place(
         file = folder / contract.MODEL_FILE
         onnx.save(model, file)
         stamp(file, artifact)
-        engine = OnnxEngine(folder, provider="cpu", intra_op_threads=1, batch_sizes=(BATCH,))
+        engine = open_engine(folder, "cpu", threads=1, batch_sizes=(BATCH,))
         comparison = compare_with_pytorch(engine, *networks, pictures)
         faults = [*opset_faults(model), *comparison.faults(artifact.precision)]
         if faults:

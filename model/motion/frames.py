@@ -3,8 +3,10 @@
 Legend: H, W pixels. Images are uint8 RGB.
 """
 
+import contextlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import islice
 from pathlib import Path
 
 import cv2
@@ -13,6 +15,7 @@ import numpy as np
 from contract.errors import ConfigurationError
 from model.data.labels import Image
 from model.motion.motion_options import Options
+from segmentation.pictures import UnreadableInputError, Video, read_image
 
 LEAST_FRAMES = 20
 """A background needs so many frames."""
@@ -42,9 +45,7 @@ class StoredFrames(Sequence[Image]):
         return len(self.numbers)
 
     def __getitem__(self, index: int) -> Image:  # type: ignore[override]  # no slices
-        frame = cv2.imread(str(self.path(index)), cv2.IMREAD_COLOR)
-        image: Image = cv2.cvtColor(frame, cv2.COLOR_BGR2RGB)
-        return image
+        return read_image(self.path(index))
 
     def path(self, index: int) -> Path:
         """Return the file of frame ``index``."""
@@ -78,30 +79,26 @@ def store_frames(video: Path, folder: Path, options: Options, progress: Progress
     """
     if not video.is_file():
         raise ConfigurationError(f"{video}: no such file, expected a video")
-    capture = cv2.VideoCapture(str(video))
     try:
-        return _store(capture, video, folder, options, progress)
-    finally:
-        capture.release()
+        return _store(video, folder, options, progress)
+    except UnreadableInputError as error:
+        raise ConfigurationError(str(error)) from error
 
 
-def _store(
-    capture: cv2.VideoCapture, video: Path, folder: Path, options: Options, progress: Progress
-) -> StoredFrames:
+def _store(video: Path, folder: Path, options: Options, progress: Progress) -> StoredFrames:
     last = options.last or _length(video)
     step = options.step or max(1, -(-(last - options.first + 1) // options.max_frames))
     folder.mkdir(parents=True)
     number = 0
     numbers: list[int] = []
-    while number < last and len(numbers) < options.max_frames and capture.grab():
-        number += 1
-        if number >= options.first and (number - options.first) % step == 0:
-            good, frame = capture.retrieve()
-            if not good:
-                break
-            _write(folder / f"{number:06d}.{options.image}", frame)
-            numbers.append(number)
-            progress(f"{video.name}: decoding", number, last)
+    with Video(video) as opened, contextlib.suppress(UnreadableInputError):  # good up to there
+        for number, frame in enumerate(islice(opened, last), start=1):
+            if number >= options.first and (number - options.first) % step == 0:
+                _write(folder / f"{number:06d}.{options.image}", frame.image)
+                numbers.append(number)
+                progress(f"{video.name}: decoding", number, last)
+                if len(numbers) == options.max_frames:
+                    break
     if options.last and number < options.last and len(numbers) < options.max_frames:
         raise ConfigurationError(
             f"{video}: ends after frame {number}, expected {options.last} (--last)"
@@ -117,21 +114,23 @@ def _store(
 
 def _length(video: Path) -> int:
     """Count the frames of a video; the container's own figure is often a guess or missing."""
-    capture = cv2.VideoCapture(str(video))
-    told = int(capture.get(cv2.CAP_PROP_FRAME_COUNT))
-    count = 0
-    while told <= 0 and capture.grab():
-        count += 1
-    capture.release()
-    return told if told > 0 else count
+    with Video(video) as opened:
+        if opened.length is not None:
+            return opened.length
+        count = 0
+        with contextlib.suppress(UnreadableInputError):
+            for _ in opened:
+                count += 1
+        return count
 
 
-def _write(path: Path, frame: Image) -> None:
+def _write(path: Path, image: Image) -> None:
     quality = [
         cv2.IMWRITE_JPEG_QUALITY,
         95,
         cv2.IMWRITE_JPEG_SAMPLING_FACTOR,
         cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444,
     ]
+    frame = cv2.cvtColor(image, cv2.COLOR_RGB2BGR)
     if not cv2.imwrite(str(path), frame, quality if path.suffix == ".jpg" else []):
         raise ConfigurationError(f"{path}: cannot be written; is the disk full?")

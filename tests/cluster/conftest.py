@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from tests.cluster import proof
+from tests.cluster.installation import Stack
 from tests.cluster.machine import DIR, Cluster, missing, script
-from tests.cluster.stack import Stack
 
 REPORT = Path(os.environ.get("CLUSTER_REPORT", "/tmp/seedstream-cluster-report"))
 KEEP = "CLUSTER_KEEP"

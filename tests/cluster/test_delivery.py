@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.cluster.stack import NAMESPACE, OVERLAYS, TOPIC, Count, Stack, Timer
+from tests.cluster.installation import NAMESPACE, OVERLAYS, TOPIC, Count, Stack, Timer
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -6,8 +6,8 @@ from datetime import datetime
 import pytest
 
 from contract.result import decode_result, latest_key
+from tests.cluster.installation import LOCAL, NAMESPACE, Stack, Timer
 from tests.cluster.machine import ClusterError
-from tests.cluster.stack import LOCAL, NAMESPACE, Stack, Timer
 
 
 def test_one_command_gives_ready_pods_and_results(stack: Stack) -> None:

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.cluster.stack import OVERLAYS, TOPIC, Stack, Timer
+from tests.cluster.installation import OVERLAYS, TOPIC, Stack, Timer
 
 PARTITIONS = 3
 BURST = 240

@@ -6,8 +6,8 @@ from datetime import datetime
 
 import pytest
 
+from tests.cluster.installation import OVERLAYS, Stack, Timer
 from tests.cluster.machine import DIR
-from tests.cluster.stack import OVERLAYS, Stack, Timer
 from tests.made_data import write_discs, write_recipe
 
 

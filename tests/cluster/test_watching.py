@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from tests.cluster.stack import OVERLAYS, Stack, Timer
+from tests.cluster.installation import OVERLAYS, Stack, Timer
 
 WINDOW_SECONDS = 60
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.cluster.stack import OVERLAYS, Stack
+from tests.cluster.installation import OVERLAYS, Stack
 
 
 @dataclass(frozen=True)

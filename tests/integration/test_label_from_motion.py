@@ -154,7 +154,7 @@ def test_refused_videos_are_all_named_and_leave_nothing_behind(video, tmp_path):
         "fixed camera",
         "nothing moves",
         "5 usable frames",
-        "0 usable frames",
+        "neither an image nor a video",
         "no such file",
     )
     for fault, path, part in zip(faults, wanted[1:], messages, strict=True):

@@ -13,29 +13,6 @@ ROOMS = (
 ROLES = {"__init__.py", "__main__.py", "app.py", "conftest.py", "metrics.py", "settings.py"}
 """These say which part of a process, or of Python, a file is: the folder says whose."""
 
-MOVING = {
-    "camera.py",
-    "check.py",
-    "cityscapes.py",
-    "coco.py",
-    "dataset.py",
-    "evaluate.py",
-    "export.py",
-    "loss.py",
-    "network.py",
-    "options.py",
-    "pictures.py",
-    "pipeline.py",
-    "release.py",
-    "render.py",
-    "report.py",
-    "segment.py",
-    "stack.py",
-    "store.py",
-    "train.py",
-}
-"""Names that stand twice until the moves that are under way have ended."""
-
 
 def python_files(folder: Path) -> Iterator[Path]:
     return (path for path in folder.rglob("*.py") if not path.name.startswith("test_"))
@@ -47,4 +24,4 @@ def test_no_file_name_stands_twice() -> None:
         for path in python_files(REPOSITORY / folder):
             found[path.name].append(str(path.relative_to(REPOSITORY)))
     twice = {name: paths for name, paths in found.items() if len(paths) > 1}
-    assert {name: paths for name, paths in twice.items() if name not in ROLES | MOVING} == {}
+    assert {name: paths for name, paths in twice.items() if name not in ROLES} == {}

@@ -7,19 +7,25 @@ from collections.abc import Iterator, Sequence
 from itertools import islice
 from pathlib import Path
 
-import av
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from contract.errors import ConfigurationError
 from segmentation.letterbox import Fit
+from segmentation.pictures import (
+    PICTURE_ENDINGS,
+    VIDEO_ENDINGS,
+    NotAPictureError,
+    UnreadableInputError,
+    Video,
+    read_image,
+)
+
+ENDINGS = {*PICTURE_ENDINGS, *VIDEO_ENDINGS}
 
 _EVERY = 10
 """Of a video this many frames lie between two pictures."""
-
-_IMAGES = {".bmp", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff", ".webp"}
-_VIDEOS = {".avi", ".m4v", ".mkv", ".mov", ".mp4", ".webm"}
 
 
 def make_pictures(height: int, width: int, count: int = 2) -> NDArray[np.uint8]:
@@ -68,8 +74,8 @@ def read_pictures(
     for file in files:
         try:
             images += list(_decode(file, each))
-        except ConfigurationError as error:
-            faults += error.faults
+        except UnreadableInputError as error:
+            faults.append(str(error))
     if faults:
         raise ConfigurationError(faults)
     size = (height, width)
@@ -82,13 +88,13 @@ def _files(paths: Sequence[Path]) -> list[Path]:
     for path in paths:
         if path.is_dir():
             inside = (file for file in path.rglob("*") if file.is_file())
-            files += sorted(file for file in inside if file.suffix.lower() in _IMAGES | _VIDEOS)
+            files += sorted(file for file in inside if file.suffix.lower() in ENDINGS)
         else:
             files.append(path)
     if not files:
         raise ConfigurationError(
             f"{', '.join(map(str, paths))}: holds no picture: expected images "
-            f"({', '.join(sorted(_IMAGES))}) or videos ({', '.join(sorted(_VIDEOS))})"
+            f"({', '.join(PICTURE_ENDINGS)}) or videos ({', '.join(VIDEO_ENDINGS)})"
         )
     return files
 
@@ -101,13 +107,13 @@ def _spread(files: list[Path], count: int) -> list[Path]:
 
 def _decode(path: Path, count: int) -> Iterator[NDArray[np.uint8]]:
     """Yield 1 to ``count`` pictures of an image or a video as uint8 (H, W, 3) RGB."""
-    found = 0
     try:
-        with av.open(str(path)) as container:
-            for frame in islice(container.decode(video=0), 0, _EVERY * count, _EVERY):
+        yield read_image(path)
+    except NotAPictureError:
+        found = 0
+        with Video(path) as video:
+            for frame in islice(video, 0, _EVERY * count, _EVERY):
                 found += 1
-                yield frame.to_ndarray(format="rgb24")
-    except (av.error.FFmpegError, OSError, IndexError) as error:  # IndexError: no video stream
-        raise ConfigurationError(f"{path}: cannot read pictures: {error}") from error
-    if not found:
-        raise ConfigurationError(f"{path}: holds no picture")
+                yield frame.image
+        if not found:
+            raise UnreadableInputError(path, "holds no picture") from None
