@@ -16,6 +16,9 @@ from contract.errors import InvalidMessageError
 MAX_PIXELS = 1 << 28
 """Largest image whose masks are decoded; a size beyond it is taken for garbage."""
 
+MAX_SIDE = 1 << 16
+"""Longest side of such an image; the columns of a box take memory."""
+
 _MAX_GROUPS = 7
 """Groups of 5 bits in one count: enough for any count up to ``MAX_PIXELS`` and its differences."""
 
@@ -123,10 +126,11 @@ def _malformed(text: str) -> InvalidMessageError:
 
 
 def _size(size: Sequence[int]) -> tuple[int, int]:
-    if len(size) != 2 or min(size) < 1 or size[0] * size[1] > MAX_PIXELS:
+    good = len(size) == 2 and min(size) >= 1 and max(size) <= MAX_SIDE
+    if not good or size[0] * size[1] > MAX_PIXELS:
         raise _malformed(
-            f"the size of a mask is {list(size)}, expected [height, width] of 1 to {MAX_PIXELS} "
-            "pixels"
+            f"the size of a mask is {list(size)}, expected [height, width] of 1 to {MAX_SIDE} "
+            f"each, {MAX_PIXELS} pixels at most"
         )
     return size[0], size[1]
 

@@ -3,10 +3,10 @@
 Pure functions of time: no clock is read here, every time comes in as an argument, in seconds.
 """
 
-_RISE = 1e-3
-"""How fast an anchor rises, in seconds per second: faster than the clocks of cameras go wrong
-(1e-4), and so slowly that after eight minutes a backlog of two seconds still counts as one and a
-half."""
+_RISE = 2e-2
+"""How fast an anchor rises, in seconds per second: faster than cameras that stamp their nominal
+frame rate stray from it (29.7 frames a second stamped as 30 are 1e-2), since what is taken for age
+makes a live worker skip frames; a true backlog of two seconds counts as 1.4 after half a minute."""
 
 _FARTHEST_BEHIND_SECONDS = 10.0
 """A live stream that seems farther behind does not have a backlog, but wrong time stamps."""
@@ -81,8 +81,8 @@ class ArrivalAnchor:
     a backlog in the camera, the network or the decoder shows, and a constant delay does not. The
     anchor rises slowly, since two clocks never run alike.
 
-    A frame whose time stamp says nothing (none, no later than the one before, far behind) was
-    captured when it arrived, and the anchor is sought anew.
+    A frame whose time stamp says nothing (none, before the last one, far behind) was captured when
+    it arrived, and the anchor is sought anew.
     """
 
     def __init__(self) -> None:
@@ -104,7 +104,7 @@ class ArrivalAnchor:
         captured = arrived_seconds
         if stamp_seconds is not None:
             offset = arrived_seconds - stamp_seconds
-            if self._stamp is None or stamp_seconds <= self._stamp:
+            if self._stamp is None or stamp_seconds < self._stamp:
                 self._anchor = offset
             else:
                 risen = self._anchor + _RISE * (arrived_seconds - self._arrived)

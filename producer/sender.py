@@ -13,6 +13,7 @@ from contract.errors import UnavailableError
 from contract.frame import Header
 from producer.settings import ProducerSettings
 from servers.kafka import (
+    DENIED,
     TOO_LARGE,
     KafkaError,
     KafkaTimeoutError,
@@ -154,8 +155,9 @@ def classify(error: Exception) -> Failure:
     """Return what a failed send means for the publisher."""
     if isinstance(error, TOO_LARGE):
         return "too_large"
-    # A connection that broke is tried again by the client itself until the delivery timeout.
-    return _FAILURES.get(meaning(error), "fatal")
-
-
-_FAILURES: dict[Meaning, Failure] = {Meaning.REFUSED: "refused", Meaning.AWAY: "timeout"}
+    if isinstance(error, DENIED):
+        return "refused"
+    # A connection that broke is tried again by the client itself until the delivery timeout; what
+    # else fails within the client is cured by another one, or ends the process after some.
+    away = isinstance(error, KafkaError) and meaning(error) is Meaning.AWAY
+    return "timeout" if away else "fatal"

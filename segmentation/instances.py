@@ -11,11 +11,15 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from contract.errors import InvalidMessageError
 from contract.mask import RunLengths, decode_mask, encode_mask
 from contract.result import Instance, Result
 
 Box = tuple[int, int, int, int]
 """(x, y, width, height) in pixels."""
+
+_MAX_NUMBER = 1 << 53
+"""Largest whole number that every reader of JSON has."""
 
 
 class Mask(Protocol):
@@ -37,34 +41,35 @@ class Mask(Protocol):
         ...
 
 
-@dataclass(frozen=True)
-class MapMask:
-    """A mask that lies in an instance map.
+@dataclass(frozen=True, eq=False)
+class ArrayMask:
+    """A mask as large as its box; the picture's map that it was cut from need not stay.
 
     Attributes:
-        instance_map: int (H, W).
-        number: The instance's number in it.
-        box: Its tight box.
+        array: bool (h, w).
+        box: Its box.
+        size: (H, W) of the picture.
     """
 
-    instance_map: NDArray[np.int32]
-    number: int
+    array: NDArray[np.bool_]
     box: Box
+    size: tuple[int, int]
 
-    @cached_property
-    def array(self) -> NDArray[np.bool_]:
-        """The mask inside its box: bool (h, w)."""
-        x, y, width, height = self.box
-        return np.equal(self.instance_map[y : y + height, x : x + width], self.number)
+    @classmethod
+    def cut(cls, instance_map: NDArray[np.int32], number: int, box: Box) -> "ArrayMask":
+        """Return the pixels of a number in an instance map (H, W)."""
+        x, y, width, height = box
+        rows, columns = instance_map.shape
+        array = np.equal(instance_map[y : y + height, x : x + width], number)
+        return cls(array, box, (rows, columns))
 
     @cached_property
     def run_lengths(self) -> RunLengths:
         """The mask over the whole picture, as documents carry it."""
-        height, width = self.instance_map.shape
-        return encode_mask(self.array, (height, width), self.box[:2])
+        return encode_mask(self.array, self.size, self.box[:2])
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class EncodedMask:
     """A mask that came in a document.
 
@@ -166,12 +171,32 @@ class Instances:
 
     @classmethod
     def from_result(cls, result: Result) -> "Instances":
-        """Return what a result document holds; masks stay encoded until they are asked for."""
+        """Return what a result document holds; masks stay encoded until they are asked for.
+
+        Raises:
+            InvalidMessageError: See `from_documents`.
+        """
         return cls.from_documents(result.instances, (result.height, result.width))
 
     @classmethod
     def from_documents(cls, documents: Sequence[Instance], size: tuple[int, int]) -> "Instances":
-        """Return the instances of a picture of (H, W) pixels, as a document lists them."""
+        """Return the instances of a picture of (H, W) pixels, as a document lists them.
+
+        Raises:
+            InvalidMessageError: ``malformed_mask`` or ``malformed_result``: a mask of a picture of
+                another size, or a number that none has.
+        """
+        for each in documents:
+            if tuple(each.mask["size"]) != size:
+                raise InvalidMessageError(
+                    "malformed_mask",
+                    f"instance {each.id} has a mask of the size {each.mask['size']}, its picture "
+                    f"is of {list(size)}",
+                )
+            if max(map(abs, (each.id, each.area, *each.box))) > _MAX_NUMBER:
+                raise InvalidMessageError(
+                    "malformed_result", f"instance {each.id} has numbers beyond {_MAX_NUMBER}"
+                )
         names = tuple(dict.fromkeys(each.class_name for each in documents))
         return cls.of(
             size,
@@ -230,7 +255,9 @@ class Instances:
         return iter(self.masks)
 
     def __getitem__(self, chosen: slice | Sequence[int] | NDArray[np.generic]) -> "Instances":
-        index = np.arange(len(self))[chosen if isinstance(chosen, slice) else np.asarray(chosen)]
+        if not isinstance(chosen, slice):
+            chosen = np.asarray(chosen) if len(chosen) else np.empty(0, np.intp)
+        index = np.arange(len(self))[chosen]
         return Instances(
             self.size,
             self.class_names,

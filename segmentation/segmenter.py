@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from contract.result import ModelReference
 from segmentation.cluster import Clusters, cluster
 from segmentation.engines.base import Engine, Predictions
-from segmentation.instances import Instances, MapMask
+from segmentation.instances import ArrayMask, Instances
 from segmentation.kernels import measure
 from segmentation.letterbox import Fit, Resize
 
@@ -187,7 +187,7 @@ def describe(
         centers=np.stack([sum_x / area, sum_y / area], axis=1),
         areas=area,
         masks=[
-            MapMask(instance_map, number, (x, y, width, height))
+            ArrayMask.cut(instance_map, number, (x, y, width, height))
             for number, (x, y, width, height) in zip(
                 (kept + 1).tolist(), boxes.tolist(), strict=True
             )

@@ -74,8 +74,15 @@ REBALANCING = (
     errors.StaleMemberEpochError,
     errors.UnknownMemberIdError,
 )
-REFUSED = (
+DENIED = (
     errors.AuthorizationError,
+    errors.SaslAuthenticationFailedError,
+    errors.UnsupportedSaslMechanismError,
+)
+"""The refusals that are about who we are."""
+
+REFUSED = (
+    *DENIED,
     errors.DelegationTokenAuthDisabledError,
     errors.DelegationTokenExpiredError,
     errors.DelegationTokenNotFoundError,
@@ -94,14 +101,12 @@ REFUSED = (
     errors.InvalidTopicError,
     errors.KafkaConfigurationError,
     errors.PolicyViolationError,
-    errors.SaslAuthenticationFailedError,
     errors.SecurityDisabledError,
     errors.UnacceptableCredentialError,
     errors.UnrecognizedBrokerVersion,
     errors.UnsupportedAssignorError,
     errors.UnsupportedCodecError,
     errors.UnsupportedCompressionTypeError,
-    errors.UnsupportedSaslMechanismError,
     errors.UnsupportedVersionError,
 )
 
@@ -145,10 +150,12 @@ def failed(error: BaseException, connection: "KafkaConnection", doing: str) -> S
     if found is Meaning.INVALID:
         reason = "too_large" if isinstance(error, TOO_LARGE) else "invalid_record"
         return InvalidMessageError(reason, f"{where} does not take the record, {doing}: {error!r}")
-    return UnavailableError(
-        f"cannot reach {where}, {doing}: {error!r}; is it running, and is "
-        f"{connection.prefix}BOOTSTRAP_SERVERS right?"
-    )
+    if found is Meaning.AWAY or isinstance(error, errors.KafkaConnectionError):
+        return UnavailableError(
+            f"cannot reach {where}, {doing}: {error!r}; is it running, and is "
+            f"{connection.prefix}BOOTSTRAP_SERVERS right?"
+        )
+    return UnavailableError(f"{where} failed, {doing}: {error!r}")
 
 
 def open_client(
@@ -215,6 +222,7 @@ def wait_for_topics(
     topics: dict[str, str],
     connection: "KafkaConnection",
     wait: Wait,
+    give_up_at: float,
     clock: Callable[[], float] = time.monotonic,
 ) -> bool:
     """Wait until topics exist; False if the end was requested meanwhile.
@@ -222,15 +230,15 @@ def wait_for_topics(
     Args:
         client: A ``KafkaProducer``, asked for their partitions.
         topics: Their names, each with the setting that names it.
-        connection: How the client was opened; its bound counts.
+        connection: How the client was opened.
         wait: Waits between two questions.
+        give_up_at: When to give up, in seconds of ``clock``.
         clock: Monotonic clock, in seconds.
 
     Raises:
         ConfigurationError: Kafka does not let us see them.
         UnavailableError: They do not exist in time.
     """
-    give_up_at = clock() + connection.kafka_timeout_seconds
     for topic, setting in topics.items():
         while not _exists(client, topic, connection):
             if clock() >= give_up_at:

@@ -7,14 +7,14 @@ import enum
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 import redis
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationInfo, field_validator
 from redis import backoff, exceptions, retry
-from redis.cluster import RedisCluster
+from redis.cluster import ClusterNode, RedisCluster
 
 from contract.errors import (
     ConfigurationError,
@@ -26,6 +26,7 @@ from contract.errors import (
 log = logging.getLogger(__name__)
 
 Client = redis.Redis | RedisCluster
+Node = tuple[str, int]
 T = TypeVar("T")
 
 ERRORS = (
@@ -125,6 +126,11 @@ class RedisConnection(BaseModel):
                 f"its scheme is {url.scheme!r}: expected redis://HOST:PORT/DATABASE, rediss:// "
                 "or unix://"
             )
+        if "@" in f"{url.path}{url.query}{url.fragment}":
+            raise ValueError(
+                "there is a '@' after the host: percent-encode '/', '?', '#' and '@' in user and "
+                "password, or give them apart"
+            )
         try:
             # Opens nothing, and refuses what the first command would.
             redis.ConnectionPool.from_url(value.get_secret_value()).make_connection()
@@ -135,6 +141,18 @@ class RedisConnection(BaseModel):
             ) from None
         return value
 
+    @field_validator("redis_cluster")
+    @classmethod
+    def _check_cluster(cls, value: bool, info: ValidationInfo) -> bool:
+        if value and "redis_url" in info.data:
+            url = urlsplit(info.data["redis_url"].get_secret_value())
+            if url.scheme == "unix" or url.path.strip("/") not in ("", "0"):
+                raise ValueError(
+                    "a Redis Cluster has no database but 0 and is not reached through a socket "
+                    "file: expected redis_url as redis://HOST:PORT or rediss://"
+                )
+        return value
+
     @property
     def redis_where(self) -> str:
         """The server's address without credentials, for messages."""
@@ -142,8 +160,12 @@ class RedisConnection(BaseModel):
         return parts.netloc.rpartition("@")[2] or parts.path
 
 
-def open_redis(connection: RedisConnection) -> Client:
+def open_redis(connection: RedisConnection, nodes: Sequence[Node] = ()) -> Client:
     """Return a client; nothing is sent yet, except that a cluster is asked for its nodes.
+
+    Args:
+        connection: Where and how.
+        nodes: Nodes of the cluster that are asked besides the one in the URL, which may be gone.
 
     One answer is waited for at most 5 s; repeating is left to :class:`Redis`.
 
@@ -162,7 +184,8 @@ def open_redis(connection: RedisConnection) -> Client:
         options["password"] = connection.redis_password.get_secret_value()
     url = connection.redis_url.get_secret_value()
     if connection.redis_cluster:
-        return RedisCluster.from_url(url, **options)
+        known: list[Any] = [ClusterNode(host, port) for host, port in nodes]  # type: ignore[no-untyped-call]
+        return RedisCluster.from_url(url, startup_nodes=known, **options)
     return redis.Redis.from_url(url, **options)
 
 
@@ -206,13 +229,14 @@ class Redis:
     def __init__(
         self,
         connection: RedisConnection,
-        make_client: Callable[[RedisConnection], Client] = open_redis,
+        make_client: Callable[[RedisConnection, Sequence[Node]], Client] = open_redis,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.connection = connection
         self._make_client = make_client
         self._clock = clock
         self._client: Client | None = None
+        self._nodes: list[Node] = []
         self._given_up = threading.Event()
 
     def attempt(self, doing: str, use: Callable[[Client], T]) -> T:
@@ -231,14 +255,18 @@ class Redis:
         delay = _FIRST_DELAY_SECONDS
         warned = False
         while True:
+            client = self._client
             try:
-                if self._client is None:
-                    self._client = self._make_client(self.connection)
-                return use(self._client)
+                if client is None:
+                    self._client = client = self._make_client(self.connection, self._nodes)
+                return use(client)
             except ERRORS as error:
                 seen = error
-            if self.connection.redis_cluster:
-                self.close()  # the next attempt asks the cluster anew who serves which slot
+            if isinstance(client, RedisCluster):
+                # The next attempt asks the cluster anew who serves which slot.
+                known: list[Any] = client.get_nodes()  # type: ignore[no-untyped-call]
+                self._nodes = [(node.host, node.port) for node in known]
+                self.close()
             if meaning(seen) is not Meaning.AWAY:
                 raise failed(seen, self.connection, doing) from seen
             left = give_up_at - self._clock()
@@ -255,6 +283,6 @@ class Redis:
 
     def close(self) -> None:
         """Close the connections."""
-        if self._client is not None:
-            self._client.close()
-            self._client = None
+        client, self._client = self._client, None  # `attempt` may close it in another thread
+        if client is not None:
+            client.close()

@@ -12,7 +12,9 @@ from contract.errors import DeviceError, InvalidMessageError, UnavailableError
 from contract.frame import Frame, encode_frame, new_session
 from contract.result import ModelReference, Result, stream_id
 from segmentation.decode import Image
-from segmentation.instances import Instances, MapMask
+from segmentation.instances import ArrayMask, Instances
+from segmentation.letterbox import Fit
+from segmentation.segmenter import Prepared
 from workers.app import Inference
 from workers.records import Change, Event, Job, Position, Record
 from workers.settings import WorkerSettings
@@ -105,19 +107,21 @@ class FakeSegmenter:
     def reference(self) -> ModelReference:
         return ModelReference(name="fake", version="1", sha256="0" * 64)
 
-    def segment(
-        self, images: Sequence[Image], observe: Callable[[str, float], None]
-    ) -> list[Instances]:
+    def prepare(self, images: Sequence[Image]) -> Prepared:
         self.batches.append(len(images))
         self.entered.set()
+        return Prepared(images, [])  # type: ignore[arg-type]  # of any sizes
+
+    def infer(self, prepared: Prepared) -> Sequence[Image]:
         if self._failure is not None:
             raise self._failure
         if self._gate is not None and not self._gate.wait(10):
             raise AssertionError("the test never opened the gate")
         if self._seconds:
             time.sleep(self._seconds)
-        observe("infer", self._seconds)
-        observe("cluster", 0.0)
+        return prepared.batch
+
+    def describe(self, images: Sequence[Image], fits: Sequence[Fit]) -> list[Instances]:
         return [_instances(image) for image in images]
 
 
@@ -133,7 +137,7 @@ def _instances(image: Image) -> Instances:
         scores=[round(float(image[0, 0, 0]) / 255, 3)],
         centers=[(width / 4, height / 4)],
         areas=[(height // 2) * (width // 2)],
-        masks=[MapMask(instance_map, 1, (0, 0, width // 2, height // 2))],
+        masks=[ArrayMask.cut(instance_map, 1, (0, 0, width // 2, height // 2))],
     )
 
 

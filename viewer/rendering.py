@@ -133,9 +133,9 @@ def _write(
                 writer = stack.enter_context(VideoWriter(video, *size))
             if (frame.width, frame.height) != size:
                 continue  # a camera that changed its size: the video keeps its first one
-            shown = Instances.from_result(result)
-            shown = shown[shown.scores >= min_score]
             try:
+                shown = Instances.from_result(result)
+                shown = shown[shown.scores >= min_score]
                 drawn = draw_overlay(
                     decode_image(frame, max_pixels=MAX_SIDE_PIXELS**2),
                     result,

@@ -20,7 +20,7 @@ from contract.process import (
 from contract.settings import warn_of_unknown_variables
 from segmentation.engines import open_engine
 from segmentation.segmenter import Segmenter
-from servers.kafka import reach, wait_for_topics
+from servers.kafka import STEP_SECONDS, reach, wait_for_topics
 from servers.redis import Redis
 from workers.dead_letters import DeadLetters, open_producer
 from workers.loop import Loop, Rules
@@ -193,15 +193,20 @@ class Worker:
     def _open_kafka(self) -> tuple[DeadLetters, KafkaSource] | None:
         """Wait for Kafka and its topics; None when the end is requested meanwhile."""
         settings, wait = self._settings, self._shutdown.wait
-        if not reach(settings, wait):
+        give_up_at = self._clock() + settings.kafka_timeout_seconds  # one bound for all of it
+
+        def left() -> float:
+            return max(STEP_SECONDS, give_up_at - self._clock())
+
+        if not reach(settings, wait, self._clock):
             return None
-        producer = open_producer(settings)
+        producer = open_producer(settings, left())
         dead_letters = DeadLetters(producer, settings, self._dead_letter_done)
         self._closing.callback(dead_letters.stop, _PART_SECONDS)
         topics = {settings.topic: "WORKER_TOPIC", settings.dead_topic: "WORKER_DEAD_TOPIC"}
-        if not wait_for_topics(producer, topics, settings, wait):
+        if not wait_for_topics(producer, topics, settings, wait, give_up_at, self._clock):
             return None
-        source = KafkaSource(open_consumer(settings), settings)
+        source = KafkaSource(open_consumer(settings, left()), settings)
         self._closing.callback(source.close, _PART_SECONDS)
         return dead_letters, source
 

@@ -28,6 +28,7 @@ from contract.topics import (
 )
 from servers.kafka import (
     STEP_SECONDS,
+    TOO_LARGE,
     KafkaError,
     Meaning,
     failed,
@@ -85,8 +86,8 @@ def dead_headers(record: Record, topic: str, reason: str, detail: str) -> list[H
     ]
 
 
-def open_producer(settings: WorkerSettings) -> KafkaProducer:
-    """Return the producer of dead letters.
+def open_producer(settings: WorkerSettings, timeout_seconds: float | None = None) -> KafkaProducer:
+    """Return the producer of dead letters; Kafka has ``timeout_seconds`` to answer.
 
     Raises:
         ConfigurationError: Kafka refuses the credentials.
@@ -96,6 +97,7 @@ def open_producer(settings: WorkerSettings) -> KafkaProducer:
     return open_client(
         KafkaProducer,
         settings,
+        timeout_seconds=timeout_seconds,
         client_id=f"seedstream-worker-{socket.gethostname()}",
         allow_auto_create_topics=False,
         metrics_enabled=False,
@@ -247,7 +249,7 @@ class DeadLetters:
             ConfigurationError: Kafka refuses us.
             UnavailableError: It is not the record's fault, or there is nothing left to leave out.
         """
-        if meaning(error) is Meaning.INVALID and without < _WITHOUT_KEY:
+        if isinstance(error, TOO_LARGE) and without < _WITHOUT_KEY:
             return without + 1
         doing = (
             f"writing a dead letter to {self._topic!r} within {self._timeout_seconds:g} s (does "

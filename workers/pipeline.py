@@ -269,14 +269,20 @@ class Pipeline:
 
     def _process(self, batch: Sequence[_Ready]) -> None:
         self._metrics.batch_size.observe(len(batch))
-        self._busy_since = self._clock()
-        found = self._segmenter.segment([ready.image for ready in batch], self._observe)
-        self._busy_since = None
+        self._busy_since = began = self._clock()
+        prepared = self._segmenter.prepare([ready.image for ready in batch])
+        predictions = self._segmenter.infer(prepared)
+        inferred = self._clock()
+        self._observe("infer", inferred - began)
         results = [
             self._result(ready.job, instances.documents())
-            for ready, instances in zip(batch, found, strict=True)
+            for ready, instances in zip(
+                batch, self._segmenter.describe(predictions, prepared.fits), strict=True
+            )
         ]
+        self._busy_since = None
         began = self._clock()
+        self._observe("cluster", began - inferred)
         outcomes = self._sink.store(results)
         self._observe("store", self._clock() - began)
         for ready, result, outcome in zip(batch, results, outcomes, strict=True):

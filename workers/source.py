@@ -100,8 +100,8 @@ def _numbers(partitions: Collection[Any]) -> frozenset[int]:
     return frozenset(each.partition for each in partitions)
 
 
-def open_consumer(settings: WorkerSettings) -> KafkaConsumer:
-    """Return a member of the group, not subscribed yet.
+def open_consumer(settings: WorkerSettings, timeout_seconds: float | None = None) -> KafkaConsumer:
+    """Return a member of the group, not subscribed yet; Kafka has ``timeout_seconds`` to answer.
 
     Raises:
         ConfigurationError: Kafka refuses the credentials.
@@ -111,6 +111,7 @@ def open_consumer(settings: WorkerSettings) -> KafkaConsumer:
     consumer = open_client(
         KafkaConsumer,
         settings,
+        timeout_seconds=timeout_seconds,
         client_id=f"seedstream-worker-{socket.gethostname()}",
         allow_auto_create_topics=False,
         metrics_enabled=False,

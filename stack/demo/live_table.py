@@ -6,6 +6,7 @@ from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 from pydantic import SecretStr
 from rich import box
@@ -298,13 +299,12 @@ class Watch:
 
     def _instances(self) -> dict[str, int]:
         found = {}
-        for camera in CAMERAS:
-            with contextlib.suppress(SeedstreamError):
-                document = self._redis.attempt("read from", partial(_latest, camera=camera))
-                if isinstance(document, bytes):
+        with contextlib.suppress(SeedstreamError):
+            for camera, document in self._redis.attempt("read from", _latest).items():
+                if document is not None:
                     found[camera] = len(decode_result(document).instances)
         return found
 
 
-def _latest(client: Client, camera: str) -> object:
-    return client.get(latest_key(camera))
+def _latest(client: Client) -> dict[str, Any]:
+    return {camera: client.get(latest_key(camera)) for camera in CAMERAS}

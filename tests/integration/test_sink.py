@@ -3,8 +3,9 @@
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 import redis
@@ -21,10 +22,11 @@ from contract.result import (
     latest_key,
     results_key,
 )
-from servers.redis import Client, Redis, RedisConnection, open_redis
+from servers.redis import Client, Node, Redis, RedisConnection, open_redis
 from stack.launch import free_ports
 from stack.redis_server import RedisServer, start_redis
-from tests.redis_cluster import RedisCluster
+from tests.fakes import wait_until
+from tests.redis_cluster import RedisCluster, running_cluster
 from workers.sink import Outcome, RedisSink
 
 SESSION = new_session()
@@ -49,7 +51,7 @@ def make_sink(
     *,
     timeout_seconds: float = 5.0,
     max_results: int = 1000,
-    make_client: Callable[[RedisConnection], Client] = open_redis,
+    make_client: Callable[[RedisConnection, Sequence[Node]], Client] = open_redis,
     **connection: object,
 ) -> RedisSink:
     server = Redis(
@@ -221,7 +223,7 @@ def test_a_batch_repeated_after_a_lost_answer_counts_as_stored(own_server: Redis
             return pipeline
 
     sink = make_sink(
-        own_server.url, make_client=lambda _: LosesFirstAnswer.from_url(own_server.url)
+        own_server.url, make_client=lambda *_: LosesFirstAnswer.from_url(own_server.url)
     )
     assert sink.store([make_result("gate", 0)]) == [Outcome.STORED]
     assert sink.store([make_result("gate", 0)]) == [Outcome.DUPLICATE]
@@ -343,6 +345,19 @@ def test_a_node_that_hangs_and_comes_back_gets_the_batch(redis_cluster: RedisClu
     redis_cluster.nodes[2].signal(signal.SIGCONT)
     storing.join(60)
     assert outcomes in ([Outcome.STORED], [Outcome.DUPLICATE])
+
+
+def test_the_node_that_the_url_names_may_die_if_a_replica_takes_its_place(tmp_path: Path) -> None:
+    with running_cluster(tmp_path, replica=True, node_timeout_ms=1000) as cluster:
+        sink = make_sink(cluster.url, redis_cluster=True, timeout_seconds=60)
+        sink.start()
+        camera = cluster.camera_of(0)
+        assert sink.store([make_result(camera, 0)]) == [Outcome.STORED]
+        with redis.Redis(port=int(cluster.nodes[3].address.rpartition(":")[2])) as replica:
+            wait_until(lambda: replica.info("replication")["slave_repl_offset"] > 0)
+        cluster.nodes[0].kill()
+        assert sink.store([make_result(camera, 1)]) == [Outcome.STORED]
+        sink.close()
 
 
 def test_a_single_server_that_is_asked_as_a_cluster_is_a_wrong_setting(

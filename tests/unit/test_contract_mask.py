@@ -80,7 +80,9 @@ def test_whatever_a_mask_holds_it_is_decoded_or_refused(
             assert np.array_equal(coco.decode(encoded), mask)
 
 
-@pytest.mark.parametrize("size", [[0, 4], [4], [1 << 20, 1 << 20], [-4, -4], [1 << 15, 1 << 14]])
+@pytest.mark.parametrize(
+    "size", [[0, 4], [4], [1 << 20, 1 << 20], [-4, -4], [1 << 15, 1 << 14], [1, 1 << 24]]
+)
 def test_a_size_that_no_image_has_is_refused_before_anything_is_allocated(size: list[int]) -> None:
     with pytest.raises(InvalidMessageError, match="the size of a mask is"):
         decode_mask({"size": size, "counts": "0"})

@@ -1,5 +1,6 @@
 from datetime import UTC, datetime
 
+import msgspec
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -8,7 +9,7 @@ from contract.errors import InvalidMessageError
 from contract.frame import new_session
 from contract.mask import encode_mask
 from contract.result import Instance, ModelReference, Result, decode_result, encode_result
-from segmentation.instances import Box, Instances, MapMask
+from segmentation.instances import ArrayMask, Box, Instances
 
 NAMES = ("person", "vehicle")
 
@@ -20,7 +21,7 @@ def three() -> tuple[NDArray[np.int32], Instances]:
     for number, (x, y, width, height) in enumerate(boxes, start=1):
         drawn[y : y + height, x : x + width] = number
     drawn[2, 1] = 0  # a mask is no box
-    masks = [MapMask(drawn, number, box) for number, box in enumerate(boxes, start=1)]
+    masks = [ArrayMask.cut(drawn, number, box) for number, box in enumerate(boxes, start=1)]
     areas = [int((drawn == number).sum()) for number in (1, 2, 3)]
     centers = [(2.0, 5.5), (15.5, 6.5), (27.5, 15.5)]
     scores = [0.91236, 0.75, 0.5]
@@ -70,6 +71,7 @@ def test_a_selection_keeps_each_instance_whole() -> None:
         assert np.array_equal(some.to_map() > 0, np.isin(drawn, [1, 3]))
     assert instances.of_class("vehicle").ids.tolist() == [2]
     assert len(instances.of_class("tram")) == len(instances[instances.scores > 1]) == 0
+    assert len(instances[[]]) == 0
 
 
 def test_masks_are_as_large_as_their_boxes() -> None:
@@ -108,3 +110,21 @@ def test_a_broken_mask_in_a_document_is_only_met_when_it_is_asked_for() -> None:
     assert read[:3].to_map().any()
     with pytest.raises(InvalidMessageError, match="add up"):
         read.to_map()
+
+
+@pytest.mark.parametrize(
+    ("changed", "reason"),
+    [
+        ({"mask": {"size": [20, 31], "counts": "0"}}, "malformed_mask"),
+        ({"id": 1 << 63}, "malformed_result"),
+        ({"area": -(1 << 70)}, "malformed_result"),
+    ],
+)
+def test_a_document_that_contradicts_itself_is_refused(
+    changed: dict[str, object], reason: str
+) -> None:
+    _, instances = three()
+    documents = [msgspec.structs.replace(each, **changed) for each in instances.documents()]
+    with pytest.raises(InvalidMessageError) as caught:
+        Instances.from_documents(documents, (20, 30))
+    assert caught.value.reason == reason

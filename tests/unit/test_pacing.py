@@ -154,7 +154,9 @@ STEADY: Arrivals = [(number / 10, 50 + number / 10) for number in range(20)]
             id="time stamps that jump ahead",
         ),
         pytest.param(
-            [(5.0, 50.0), (5.0, 50.5), (5.0, 51.0)], [0, 0, 0], id="time stamps that stand still"
+            [(0.0, 50.0), (1.0, 54.0), (1.0, 54.0), (1.1, 54.1)],
+            [0, 2.92, 2.92, 2.92],
+            id="a time stamp that comes twice hides no backlog",
         ),
         pytest.param(
             [(0.0, 50.0), (0.1, 75.0), (0.2, 75.1), (0.3, 75.7)],
@@ -168,7 +170,7 @@ def test_the_age_of_a_live_frame_is_told_by_its_time_stamp(
 ) -> None:
     anchor = ArrivalAnchor()
     told = [anchor.age_seconds(stamp, arrived) for stamp, arrived in arrivals]
-    assert told == pytest.approx(ages, abs=0.005)
+    assert told == pytest.approx(ages, abs=0.07), "but for the anchor's rise"
 
 
 @pytest.mark.parametrize("drift", [1e-4, -1e-4])
@@ -179,13 +181,23 @@ def test_a_camera_whose_clock_runs_wrong_builds_up_no_age_over_a_week(drift: flo
     assert max(ages) < 0.01
 
 
-def test_a_backlog_that_stays_is_shown_for_minutes() -> None:
+@pytest.mark.parametrize(("real", "stamped"), [(29.7, 30), (24.9, 25), (14.8, 15), (30.3, 30)])
+def test_a_camera_that_strays_from_its_nominal_rate_is_never_taken_for_late(
+    real: float, stamped: float
+) -> None:
+    anchor = ArrivalAnchor()
+    frames = range(int(real * 3600))
+    ages = [anchor.age_seconds(number / stamped, number / real) for number in frames]
+    assert max(ages) < 0.1
+
+
+def test_a_backlog_that_stays_is_shown_for_more_than_a_minute() -> None:
     anchor = ArrivalAnchor()
     anchor.age_seconds(0.0, 0.0)
-    ages = [anchor.age_seconds(second, second + 2.0) for second in range(1, 601)]
-    assert ages[0] == pytest.approx(2.0, abs=0.01)
-    assert ages[299] > 1.6
-    assert ages[-1] > 1.3
+    ages = [anchor.age_seconds(second, second + 2.0) for second in range(1, 121)]
+    assert ages[0] == pytest.approx(2.0, abs=0.1)
+    assert ages[29] > 1.3
+    assert ages[59] > 0.7
 
 
 def test_a_camera_that_counts_frames_instead_of_time_is_soon_taken_at_its_arrivals() -> None:
