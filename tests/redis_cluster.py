@@ -1,5 +1,6 @@
 """A real Redis Cluster of three nodes on this machine, whose slots a test may take away."""
 
+import uuid
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -35,8 +36,8 @@ class RedisCluster:
         return int(key_slot(key.encode()))
 
     def camera_of(self, node: int) -> str:
-        """Return a camera whose results lie on a node."""
-        names = (f"camera-{number}" for number in range(1000))
+        """Return a camera whose results lie on a node, another one at each call."""
+        names = (f"camera-{uuid.uuid4().hex[:12]}" for _ in range(1000))
         return next(
             name for name in names if self.slot_of(results_key(name)) * NODES // SLOTS == node
         )
