@@ -144,7 +144,7 @@ def failed(error: BaseException, connection: "KafkaConnection", doing: str) -> S
         )
     if found is Meaning.INVALID:
         reason = "too_large" if isinstance(error, TOO_LARGE) else "invalid_record"
-        return InvalidMessageError(reason, f"{where} does not take the record, {doing}: {error!r}")
+        return InvalidMessageError(reason, f"{where} rejects the record, {doing}: {error!r}")
     return UnavailableError(
         f"cannot reach {where}, {doing}: {error!r}; is it running, and is "
         f"{connection.prefix}BOOTSTRAP_SERVERS right?"

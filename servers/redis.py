@@ -130,7 +130,7 @@ class RedisConnection(BaseModel):
             redis.ConnectionPool.from_url(value.get_secret_value()).make_connection()
         except (ValueError, TypeError, *ERRORS):
             raise ValueError(  # redis-py's own message may repeat a secret
-                "a part of it is unknown or wrong: expected redis://HOST:PORT/DATABASE and, after "
+                "part of it is unknown or invalid: expected redis://HOST:PORT/DATABASE and, after "
                 "'?', only options of redis-py, for instance db=0 or socket_timeout=5"
             ) from None
         return value
@@ -183,7 +183,7 @@ def failed(error: BaseException, connection: RedisConnection, doing: str) -> See
     found = meaning(error)
     if found is Meaning.REFUSED:
         return ConfigurationError(
-            f"{where} refuses to be used as configured: {error}; check {prefix}REDIS_URL, "
+            f"{where} refuses the configured access: {error}; check {prefix}REDIS_URL, "
             f"{prefix}REDIS_USERNAME, {prefix}REDIS_PASSWORD, {prefix}REDIS_CLUSTER and the user's "
             "permissions"
         )
