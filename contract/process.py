@@ -123,7 +123,7 @@ class ExitDeadline:
 
     def _end_at_once(self) -> None:
         log.error(
-            "a thread still hangs %g s after the end of the work: the process ends without it; "
+            "a thread still hangs %g s after work has ended: the process exits without it; "
             "what was not stored is not committed", self._seconds,
         )  # fmt: skip
         logging.shutdown()
@@ -235,7 +235,7 @@ def _log_uncaught(
         sys.__excepthook__(kind, error, trace)
     else:
         log = logging.getLogger("seedstream")
-        log.critical("ended by an error of the program", exc_info=(kind, error, trace))
+        log.critical("ended by an internal error", exc_info=(kind, error, trace))
 
 
 class _Redact(logging.Filter):

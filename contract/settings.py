@@ -18,7 +18,7 @@ log = logging.getLogger(__name__)
 
 
 class CommandSettings(BaseSettings):
-    """Settings that every command has.
+    """Settings shared by every command.
 
     A subclass sets ``env_prefix`` and documents each field, with its unit, in a docstring: the
     command line's help and the README's table are made from those.
@@ -29,23 +29,23 @@ class CommandSettings(BaseSettings):
     )
 
     removed: ClassVar[Mapping[str, str]] = {}
-    """Names of settings that are gone, and what holds in their place, for a warning."""
+    """Names of removed settings, and what applies instead, for a warning."""
 
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
-    """Lowest level that is logged."""
+    """Lowest level to log."""
 
     log_format: Literal["json", "text"] = "json"
-    """One JSON object a line, or text for a person."""
+    """One JSON object per line, or plain text for people."""
 
 
 class ProcessSettings(CommandSettings):
-    """Settings that every long-running process has besides."""
+    """Additional settings of every long-running process."""
 
     http_host: str = "0.0.0.0"
-    """Address that /metrics, /healthz and /readyz listen on."""
+    """Address on which /metrics, /healthz and /readyz are served."""
 
     http_port: int = Field(default=8080, ge=0, le=65535)
-    """Port of /metrics, /healthz and /readyz; 0 takes a free one and logs it."""
+    """Port of /metrics, /healthz and /readyz; 0 picks a free one and logs it."""
 
     drain_seconds: float = Field(default=20.0, gt=0)
     """How long work in flight may take to finish after SIGTERM, in seconds."""
@@ -59,10 +59,10 @@ def load_settings(kind: type[SettingsT], **overrides: Any) -> SettingsT:
 
     Args:
         kind: The settings class.
-        overrides: Values that win over the environment; None means not given.
+        overrides: Values that take precedence over the environment; None leaves a setting to it.
 
     Raises:
-        ConfigurationError: With one line for each wrong setting.
+        ConfigurationError: With one line for each invalid setting.
     """
     given = {name: value for name, value in overrides.items() if value is not None}
     try:

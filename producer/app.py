@@ -99,7 +99,7 @@ class _Process:
         """Run to the end; return the exit code."""
         self._probes.start()
         log.info("probes and /metrics on port %d", self._probes.port)
-        log.info("shard %s carries %d cameras", self._settings.shard, self._watchdog.count)
+        log.info("shard %s handles %d cameras", self._settings.shard, self._watchdog.count)
         try:
             sender = connect(self._settings, lambda: self._shutdown.requested)
             if sender is None:
@@ -145,14 +145,14 @@ class _Process:
         if not self._connected:
             return None
         if now - self._publisher.heartbeat > patience:
-            return f"the publisher has not turned for {now - self._publisher.heartbeat:.0f} s"
+            return f"the publisher has been stuck for {now - self._publisher.heartbeat:.0f} s"
         if now - self._watchdog.heartbeat > _STUCK_SECONDS:
-            return f"the watchdog has not turned for {now - self._watchdog.heartbeat:.0f} s"
+            return f"the watchdog has been stuck for {now - self._watchdog.heartbeat:.0f} s"
         return None
 
     def _ready(self) -> str | None:
         if not self._connected:
-            return "Kafka is not reached yet"
+            return "Kafka has not been reached yet"
         untried = self._watchdog.untried
         return f"cameras not tried yet: {', '.join(untried)}" if untried else None
 

@@ -67,7 +67,7 @@ def _read(path: Path, faults: list[str]) -> dict[str, Any]:
         # The error's own text quotes the file, and with it a password.
         mark = getattr(error, "problem_mark", None)
         line = f", line {mark.line + 1}" if mark else ""
-        problem = getattr(error, "problem", None) or "no valid YAML"
+        problem = getattr(error, "problem", None) or "invalid YAML"
         faults.append(f"{path}{line}: not YAML: {problem}")
         return {}
     if not isinstance(document, dict):
@@ -166,11 +166,11 @@ def _collective_faults(
     found = []
     ids = [str(entry.get("id")) for _, entry in entries if "id" in entry]
     for name in sorted({name for name in ids if ids.count(name) > 1}):
-        found.append(f"camera {name}: the id is given {ids.count(name)} times; ids must differ")
+        found.append(f"camera {name}: the id is used {ids.count(name)} times; ids must differ")
     if len(cameras) > MAX_CAMERAS:
         found.append(
-            f"{len(cameras)} cameras, one process carries at most {MAX_CAMERAS}: start more "
-            "processes, each with a part of the list (PRODUCER_SHARD, --shard)"
+            f"{len(cameras)} cameras, one process handles at most {MAX_CAMERAS}: start more "
+            "processes, each with a share of the list (PRODUCER_SHARD, --shard)"
         )
     if not entries and not faults:
         found.append("no camera: give --camera ID=URL or --config FILE with a list of cameras")

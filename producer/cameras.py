@@ -182,7 +182,7 @@ class Camera(BaseModel):
     @classmethod
     def _check_id(cls, value: str) -> str:
         if not CAMERA_ID.fullmatch(value):
-            raise ValueError(f"{value[:140]!r} is no camera id: {CAMERA_ID_RULE}")
+            raise ValueError(f"{value[:140]!r} is not a camera id: {CAMERA_ID_RULE}")
         return value
 
     @field_validator("url")
@@ -194,7 +194,7 @@ class Camera(BaseModel):
     @model_validator(mode="after")
     def _check_fit(self) -> Self:
         if self.max_side is not None and (self.width or self.height):
-            raise ValueError("max_side excludes width and height: give one or the other")
+            raise ValueError("max_side excludes width and height: set one or the other")
         if self.loop and self.kind != "file":
             raise ValueError(f"loop is for files, this is {self.kind}")
         if self.pace == "fast" and self.kind not in ("file", "test"):

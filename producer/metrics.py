@@ -41,17 +41,17 @@ class ProducerMetrics:
         )
         self.dropped = counter(
             "seedstream_frames_dropped_total",
-            "Frames captured and not published, by reason.",
+            "Frames captured but not published, by reason.",
             *("camera", "reason"),
         )
         self.in_flight = gauge(
             "seedstream_frames_in_flight",
-            "Frames captured and neither published nor dropped yet.",
+            "Frames captured but not yet published or dropped.",
             "camera",
         )
         self.decode_errors = counter(
             "seedstream_decode_errors_total",
-            "Packets that did not decode (they are no captured frames).",
+            "Packets that did not decode (not counted as captured frames).",
             "camera",
         )
         self.up = gauge(
@@ -61,21 +61,21 @@ class ProducerMetrics:
         )
         self.fps_target = gauge(
             "seedstream_camera_fps_target",
-            "Most frames per second that the settings let be published; absent without a cap.",
+            "Maximum frames per second published, from the settings; absent without a cap.",
             "camera",
         )
         self.reconnects = counter(
             "seedstream_camera_reconnects_total",
-            "Connections to the camera begun after one that failed or was lost.",
+            "Reconnections to the camera after a failed or lost connection.",
             "camera",
         )
         self.abandoned = counter(
             "seedstream_camera_threads_abandoned_total",
-            "Decoding threads given up by the watchdog because they hung.",
+            "Hung decoding threads abandoned by the watchdog.",
             "camera",
         )
         self.hung = gauge(
-            "seedstream_camera_threads_hung", "Decoding threads given up that still hang."
+            "seedstream_camera_threads_hung", "Abandoned decoding threads that still hang."
         )
         self.frame_bytes = histogram(
             "seedstream_frame_bytes",
@@ -84,22 +84,24 @@ class ProducerMetrics:
         )
         self.publish_seconds = histogram(
             "seedstream_publish_seconds",
-            "From capture to Kafka's acknowledgement, all cameras, in seconds.",
+            "Time from capture to Kafka's acknowledgement, all cameras, in seconds.",
             [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30],
         )
         self.sends_in_flight = gauge(
-            "seedstream_sends_in_flight", "Records given to the Kafka client."
+            "seedstream_sends_in_flight",
+            "Records handed to the Kafka client and not yet acknowledged.",
         )
         self.sends_in_flight_bytes = gauge(
-            "seedstream_sends_in_flight_bytes", "Bytes of the records given to the Kafka client."
+            "seedstream_sends_in_flight_bytes",
+            "Bytes handed to the Kafka client and not yet acknowledged.",
         )
         self.kafka_restarts = counter(
             "seedstream_kafka_client_restarts_total",
-            "Kafka clients replaced after an error from which they do not recover.",
+            "Kafka clients replaced after an unrecoverable error.",
         )
         self.shards = gauge(
             "seedstream_producer_shards",
-            "Producers that share the cameras, by this one's settings.",
+            "Number of producers that share the cameras, from this one's settings.",
         )
 
     def add_camera(self, camera: str, fps_target: float | None = None) -> None:

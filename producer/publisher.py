@@ -290,7 +290,7 @@ class Publisher:
                 )
             self._restarts += 1
         self._metrics.kafka_restarts.inc()
-        log.error("replacing the Kafka client, it does not recover: %s", reason)
+        log.error("replacing the Kafka client after an unrecoverable error: %s", reason)
         with self._settled:
             self._client += 1
         assert self._sender is not None

@@ -184,7 +184,7 @@ class CameraRunner:
                     return
                 self._attempt(lease)
         except LeaseRevokedError:
-            log.info("camera %s: a thread that hung has come back and ends", self.camera.id)
+            log.info("camera %s: a hung thread has returned and ends", self.camera.id)
 
     def lose(self, what: str) -> None:
         """Note that the camera is lost; the next attempt waits. Called by the thread in charge."""
@@ -247,13 +247,13 @@ class CameraRunner:
     def _end(self, count: int) -> None:
         """Decide what the end of the stream means."""
         if self._captured == self._max_frames:
-            self._finish("all frames that were asked for are read")
+            self._finish("all requested frames have been read")
         elif self._stop.is_set():
             self._metrics.up.labels(self.camera.id).set(0)
         elif self.camera.live:
             self.lose(f"the stream ended after {count} frames")
         elif count == 0:
-            self.lose("there is no frame in it")
+            self.lose("it contains no frame")
         elif self.camera.loop:
             self._failures = 0
         else:

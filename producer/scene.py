@@ -91,7 +91,7 @@ class Scene:
             )
         except ValueError as error:
             raise ValueError(
-                f"a parameter of test: is no number: {error}; for instance "
+                f"a parameter of test: is not a number: {error}; for instance "
                 "test:?size=640x480&fps=10&objects=5&seed=1"
             ) from error
         scene._check()

@@ -71,7 +71,7 @@ class KafkaSender:
             self._client.partitions_for(settings.topic)
         except KafkaError as error:
             self.close(0.0)
-            doing = f"which takes the right to write to topic {settings.topic!r}"
+            doing = f"which needs the right to write to topic {settings.topic!r}"
             if meaning(error) is Meaning.REFUSED:
                 raise failed(error, settings, doing) from error
             raise UnavailableError(

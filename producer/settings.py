@@ -16,7 +16,7 @@ MAX_CAMERAS = 256
 """Cameras of one process: each has a thread, and Python decodes a few dozen at most anyway."""
 
 
-_IN_LIST = "part of the camera list, for one camera or under its defaults"
+_IN_LIST = "set it in the camera list, for one camera or under its defaults"
 
 
 def _shard(value: object) -> Shard:
@@ -44,40 +44,39 @@ class ProducerSettings(KafkaConnection, ProcessSettings):
     }
 
     http_port: int = Field(default=8081, ge=0, le=65535)
-    """Port of /metrics, /healthz and /readyz; 0 takes a free one and logs it."""
+    """Port of /metrics, /healthz and /readyz; 0 picks a free one and logs it."""
 
     config: Path | None = None
-    """YAML file with the list of cameras."""
+    """YAML file that lists the cameras."""
 
     shard: Annotated[Shard, NoDecode, BeforeValidator(_shard)] = Shard(0, 1)
-    """Part of the cameras that this process carries: INDEX/COUNT, INDEX from 0. Processes with the
-    same list and COUNT share it, each camera in exactly one of them."""
+    """Share of the cameras that this process handles: INDEX/COUNT, INDEX from 0. Processes with the
+    same list and COUNT split it, each camera in exactly one of them."""
 
     topic: str = Field(default=FRAMES_TOPIC, pattern=r"^[a-zA-Z0-9._-]{1,249}$")
-    """Kafka topic that frames go to."""
+    """Kafka topic to publish frames to."""
 
     fps: float | None = Field(default=None, gt=0, le=1000)
-    """Most frames per second that are published of a camera which sets none itself; all unless
-    set."""
+    """Maximum frames per second published for a camera without its own fps; default: all frames."""
 
     max_frames: int | None = Field(default=None, ge=1)
-    """End each camera after this many decoded frames; for tests and demos."""
+    """Stop each camera after this number of decoded frames; for tests and demos."""
 
     max_record_bytes: int = Field(default=MAX_RECORD_BYTES, ge=65_536)
-    """Largest record that is sent, in bytes; the topic must accept it."""
+    """Largest record to send, in bytes; the topic must accept it."""
 
     sends_in_flight: int = Field(default=256, ge=1)
-    """Records sent and not yet acknowledged, at most; in bytes, at most four of the largest."""
+    """Maximum records sent but not yet acknowledged; in bytes, at most four of the largest."""
 
     request_timeout_seconds: float = Field(default=10.0, gt=0)
     """How long one request to Kafka may take, in seconds."""
 
     delivery_timeout_seconds: float = Field(default=60.0, gt=0)
-    """How long Kafka may acknowledge nothing before the process gives up, in seconds."""
+    """How long Kafka may go without acknowledging a record before the process exits, in seconds."""
 
     @property
     def sends_in_flight_bytes(self) -> int:
-        """Bytes sent and not yet acknowledged, at most (one record always fits)."""
+        """Maximum bytes sent but not yet acknowledged (one record always fits)."""
         return 4 * self.max_record_bytes
 
     @field_validator("delivery_timeout_seconds")

@@ -115,7 +115,7 @@ class AvSource:
             raise SourceError(f"cannot open: {_reason(error)}") from None
         if not self._container.streams.video:
             self._container.close()
-            raise SourceError("cannot open: there is no video stream in it")
+            raise SourceError("cannot open: it contains no video stream")
         self._stream = self._container.streams.video[0]
         # Of these FFmpeg counts the frames and multiplies by a rate that it assumes.
         self._stamped = not self._container.format.flags & Flags.no_timestamps.value
@@ -222,6 +222,6 @@ def _open_arguments(camera: Camera) -> tuple[str, str | None, dict[str, str]]:
 
 def _reason(error: Any) -> str:
     if isinstance(error, av.error.ExitError):
-        return "it stayed silent for too long"
+        return "it was silent for too long"
     # Never str(error): it ends with the address.
     return str(error.strerror or type(error).__name__)

@@ -116,7 +116,7 @@ class Watchdog:
         if phase is None:
             return
         camera = slot.runner.camera.id
-        log.error("camera %s: its thread hangs (%s), given up", camera, phase)
+        log.error("camera %s: its thread hangs (%s), abandoned", camera, phase)
         self._metrics.abandoned.labels(camera).inc()
         slot.hung.append(thread)
         slot.thread = None

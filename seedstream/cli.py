@@ -14,18 +14,18 @@ from contract.process import EXIT_CONFIGURATION, EXIT_FAILED, redact
 COMMANDS = {
     "demo": "Run the whole path on this machine: servers, producer, worker, live table, overlay.",
     "produce": "Decode cameras into the Kafka topic of frames.",
-    "work": "Segment frames from Kafka and land the results in Redis.",
+    "work": "Segment frames from Kafka and store the results in Redis.",
     "segment": "Segment images or a video offline, with the worker's own engine.",
     "render": "Read frames and results back and write an overlay video and a picture.",
     "stack": "Start and stop a Kafka broker and a Redis-compatible server on this machine.",
-    "dataset": "Check a data set: count, draw, and name every broken file.",
-    "label-from-motion": "Make a data set from videos of fixed cameras, without labelling.",
+    "dataset": "Check a data set: count it, draw it, and name every broken file.",
+    "label-from-motion": "Make a data set from fixed-camera videos, without manual labelling.",
     "train": "Train a model from a recipe.",
     "export": "Export a trained checkpoint as a model artifact.",
-    "import-checkpoint": "Export a checkpoint of the published layout as a model artifact.",
-    "evaluate": "Measure an exported artifact with the shipped clustering.",
+    "import-checkpoint": "Export a checkpoint in the published layout as a model artifact.",
+    "evaluate": "Measure an exported artifact, with the clustering that workers use.",
     "release": "Put a trained model into a store that workers load from.",
-    "models": "List, show, promote and roll back the models of a store.",
+    "models": "List, show, promote and roll back the models in a store.",
 }
 """Subcommand -> one line of help; module ``seedstream.commands.NAME`` (``_`` for ``-``)."""
 
@@ -33,8 +33,8 @@ COMMANDS = {
 def build(arguments: list[str]) -> typer.Typer:
     """Return the command-line application for these arguments.
 
-    Only the subcommand that is asked for is imported; of the others the help line is enough,
-    except while the shell completes.
+    Only the requested subcommand is imported; the others need no more than their help line, except
+    during shell completion.
     """
     app = typer.Typer(
         name="seedstream",

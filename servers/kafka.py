@@ -149,7 +149,7 @@ def failed(error: BaseException, connection: "KafkaConnection", doing: str) -> S
         )
     if found is Meaning.INVALID:
         reason = "too_large" if isinstance(error, TOO_LARGE) else "invalid_record"
-        return InvalidMessageError(reason, f"{where} does not take the record, {doing}: {error!r}")
+        return InvalidMessageError(reason, f"{where} rejects the record, {doing}: {error!r}")
     if found is Meaning.AWAY or isinstance(error, errors.KafkaConnectionError):
         return UnavailableError(
             f"cannot reach {where}, {doing}: {error!r}; is it running, and is "
@@ -267,13 +267,13 @@ class KafkaConnection(BaseModel):
     model_config = ConfigDict(frozen=True, use_attribute_docstrings=True, validate_default=True)
 
     bootstrap_servers: str = "127.0.0.1:9092"
-    """Kafka brokers to start from: HOST:PORT, comma-separated."""
+    """Kafka brokers to connect to first: HOST:PORT, comma-separated."""
 
     security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = "PLAINTEXT"
     """Kafka security protocol."""
 
     sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = "SCRAM-SHA-512"
-    """SASL mechanism, used with a SASL_ protocol."""
+    """SASL mechanism, used with the SASL_ protocols."""
 
     sasl_username: str | None = None
     """SASL user name."""
@@ -282,19 +282,19 @@ class KafkaConnection(BaseModel):
     """SASL password."""
 
     ssl_cafile: Path | None = None
-    """PEM file of the authorities that sign the brokers; the system's unless set."""
+    """PEM file of the CAs that sign the brokers' certificates; default: the system's CAs."""
 
     ssl_certfile: Path | None = None
-    """PEM file of the client's certificate, for mutual TLS."""
+    """PEM file of the client certificate, for mutual TLS."""
 
     ssl_keyfile: Path | None = None
-    """PEM file of the client's key, for mutual TLS."""
+    """PEM file of the client key, for mutual TLS."""
 
     ssl_password: SecretStr | None = None
-    """Password of the client's key."""
+    """Password of the client key."""
 
     ssl_check_hostname: bool = True
-    """Whether a broker's certificate must name its host."""
+    """Require each broker's certificate to match its host name."""
 
     kafka_timeout_seconds: float = Field(default=30.0, gt=0)
     """How long to try to reach Kafka before giving up, in seconds."""

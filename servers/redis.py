@@ -99,16 +99,16 @@ class RedisConnection(BaseModel):
     model_config = ConfigDict(frozen=True, use_attribute_docstrings=True, validate_default=True)
 
     redis_url: SecretStr = SecretStr("redis://127.0.0.1:6379/0")
-    """Redis that holds the results: redis://, rediss:// (TLS) or unix://; may hold a password."""
+    """Redis that stores the results: redis://, rediss:// (TLS) or unix://; may hold a password."""
 
     redis_username: str | None = None
-    """User of Redis (ACL); one that redis_url names wins."""
+    """Redis (ACL) user name; one in redis_url takes precedence."""
 
     redis_password: SecretStr | None = None
-    """Password of Redis, as it is; one that redis_url holds (percent-encoded) wins."""
+    """Redis password, verbatim; one in redis_url (percent-encoded) takes precedence."""
 
     redis_cluster: bool = False
-    """Whether redis_url is a node of a Redis Cluster."""
+    """Whether redis_url points to a node of a Redis Cluster."""
 
     redis_timeout_seconds: float = Field(default=30.0, gt=0)
     """How long to try to reach Redis before giving up, in seconds."""
@@ -136,7 +136,7 @@ class RedisConnection(BaseModel):
             redis.ConnectionPool.from_url(value.get_secret_value()).make_connection()
         except (ValueError, TypeError, *ERRORS):
             raise ValueError(  # redis-py's own message may repeat a secret
-                "a part of it is unknown or wrong: expected redis://HOST:PORT/DATABASE and, after "
+                "part of it is unknown or invalid: expected redis://HOST:PORT/DATABASE and, after "
                 "'?', only options of redis-py, for instance db=0 or socket_timeout=5"
             ) from None
         return value
@@ -206,7 +206,7 @@ def failed(error: BaseException, connection: RedisConnection, doing: str) -> See
     found = meaning(error)
     if found is Meaning.REFUSED:
         return ConfigurationError(
-            f"{where} refuses to be used as configured: {error}; check {prefix}REDIS_URL, "
+            f"{where} refuses the configured access: {error}; check {prefix}REDIS_URL, "
             f"{prefix}REDIS_USERNAME, {prefix}REDIS_PASSWORD, {prefix}REDIS_CLUSTER and the user's "
             "permissions"
         )

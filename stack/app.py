@@ -69,7 +69,7 @@ def up(
             with interruptible(once=True):
                 state = _start(console, broker, kafka_port, redis_port, partitions)
         except KeyboardInterrupt:
-            console.print("interrupted; everything that was started is stopped")
+            console.print("interrupted; everything that was started has been stopped")
             return EXIT_INTERRUPTED
         _show(console, state)
     return EXIT_OK
@@ -88,7 +88,7 @@ def down() -> int:
     with exclusive():
         state = read_state()
         if state is None:
-            console.print("nothing is up")
+            console.print("nothing is running")
         else:
             _stop_all(console, state)
     return EXIT_OK
@@ -139,7 +139,7 @@ def _stop_all(console: Console, state: State) -> None:
     for record in reversed(state.servers):
         server = record.server()
         if not server.alive():
-            console.print(f"{record.name} had ended already (log: {record.log_path})")
+            console.print(f"{record.name} had already ended (log: {record.log_path})")
             continue
         server.stop()
         if server.alive():

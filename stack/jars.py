@@ -105,7 +105,7 @@ def _fetch_into(target: Path) -> None:
         jars = Path(folder) / "jars"
         _run_maven(Path(folder), jars)
         if not (jars / _MAIN_JAR).is_file():
-            raise UnavailableError(f"Maven ended well but did not bring {_MAIN_JAR}")
+            raise UnavailableError(f"Maven succeeded but did not fetch {_MAIN_JAR}")
         shutil.rmtree(target, ignore_errors=True)  # what an interrupted removal may have left
         jars.rename(target)
 

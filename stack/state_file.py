@@ -91,8 +91,8 @@ def read_state() -> State | None:
         return None
     except msgspec.MsgspecError as error:
         raise ConfigurationError(
-            f"{path}: not a state file of `seedstream stack` ({error}): see that no server of it "
-            "runs, then remove the file"
+            f"{path}: not a state file of `seedstream stack` ({error}): check that none of its "
+            "servers is running, then remove the file"
         ) from error
     return state if state.boot == boot_id() else None
 
@@ -122,7 +122,7 @@ def exclusive() -> Iterator[None]:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
             raise ConfigurationError(
-                "another `seedstream stack` command is at work: wait for it to end"
+                "another `seedstream stack` command is running: wait for it to finish"
             ) from error
         yield
 

@@ -68,7 +68,7 @@ def draw_overlay(
     """
     if image.shape != (result.height, result.width, 3):
         raise ValueError(
-            f"the image has shape {image.shape}, the result is of a frame of shape "
+            f"the image has shape {image.shape}, the result's frame has shape "
             f"{(result.height, result.width, 3)}"
         )
     instances = Instances.from_result(result)
@@ -105,7 +105,7 @@ def draw_instances(
     """
     if image.shape != (*instances.size, 3):
         raise ValueError(
-            f"the image has shape {image.shape}, the instances are of a picture of "
+            f"the image has shape {image.shape}, the instances belong to a picture of "
             f"{instances.size} pixels"
         )
     drawn = image.copy()

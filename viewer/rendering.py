@@ -69,7 +69,7 @@ def run(settings: ViewerSettings) -> int:
         for camera in cameras:
             made = render_camera(settings, reader, camera)
             if made is None:
-                console.print(f"{camera}: nothing to show: no results whose frames Kafka still has")
+                console.print(f"{camera}: nothing to show: no results with frames still in Kafka")
                 failed = True
             else:
                 console.print(
@@ -182,6 +182,6 @@ def _folder(out: Path) -> Path:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise ConfigurationError(
-            f"VIEWER_OUT (--out): cannot make the folder {out}: {error.strerror}"
+            f"VIEWER_OUT (--out): cannot create the folder {out}: {error.strerror}"
         ) from error
     return out

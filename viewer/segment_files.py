@@ -193,7 +193,7 @@ def instance_picture(instances: Instances, path: Path) -> NDArray[np.uint16]:
     if len(instances) > _MAX_INSTANCES:
         raise UnreadableInputError(
             path,
-            f"{len(instances)} instances, a 16-bit picture numbers {_MAX_INSTANCES}; raise --score",
+            f"{len(instances)} instances, a 16-bit picture holds {_MAX_INSTANCES}; raise --score",
         )
     return instances.to_map().astype(np.uint16)
 
@@ -244,7 +244,7 @@ class _VideoOutputs:
             if image.shape != self._shape:
                 raise UnreadableInputError(
                     self._source.path,
-                    f"frame {self.count} is of shape {image.shape}, the first of {self._shape}",
+                    f"frame {self.count} has shape {image.shape}, the first has {self._shape}",
                 )
         instances = segmenter.segment(images)
         for frame, image, found in zip(batch, images, instances, strict=True):

@@ -17,7 +17,7 @@ class ViewerSettings(RedisConnection, KafkaConnection, CommandSettings):
     model_config = SettingsConfigDict(env_prefix="VIEWER_")
 
     camera: str | None = None
-    """Camera to show; every camera with results if not given."""
+    """Camera to show; default: every camera with results."""
 
     topic: str = Field(default=FRAMES_TOPIC, pattern=r"^[a-zA-Z0-9._-]{1,249}$")
     """Kafka topic that holds the frames."""
@@ -26,13 +26,13 @@ class ViewerSettings(RedisConnection, KafkaConnection, CommandSettings):
     """How long to try to reach Redis before giving up, in seconds."""
 
     out: Path = Path("overlay")
-    """Folder for CAMERA.mp4 and CAMERA.png."""
+    """Output folder for CAMERA.mp4 and CAMERA.png."""
 
     last_seconds: float = Field(default=60.0, ge=0)
-    """Only results of frames captured this long before the newest one, in seconds; 0 takes all."""
+    """Show only results from this long before the newest frame, in seconds of capture; 0: all."""
 
     min_score: float = Field(default=0.0, ge=0, le=1)
-    """Instances below this score (0..1) are left out."""
+    """Lowest instance score to draw, 0..1."""
 
     idle_timeout_seconds: float = Field(default=5.0, gt=0)
-    """How long Kafka may give no further record while frames are awaited, in seconds."""
+    """How long Kafka may deliver no further record while frames are awaited, in seconds."""

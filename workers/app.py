@@ -157,7 +157,7 @@ class Worker:
             return None
         still, busy = self._clock() - self._loop.turned_at, self._pipeline.busy_seconds
         if still > _STANDSTILL_SECONDS:
-            return f"the loop has not turned for {still:.0f} s"
+            return f"the loop has been stuck for {still:.0f} s"
         if busy > _STANDSTILL_SECONDS:
             return f"the network has been at one batch for {busy:.0f} s"
         return None

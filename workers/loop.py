@@ -134,7 +134,7 @@ class Loop:
         left = self._positions.in_flight()
         if left:
             log.warning(
-                "%d frames not finished within %g s: not committed, another worker takes them",
+                "%d frames not finished within %g s: not committed, another worker takes over",
                 left, self._rules.drain_seconds,
             )  # fmt: skip
         self._commit()

@@ -76,43 +76,43 @@ class WorkerMetrics:
         )
         self.dead_letters = Counter(
             "seedstream_dead_letters",
-            "Invalid records put into the dead-letter topic, by reason.",
+            "Invalid records sent to the dead-letter topic, by reason.",
             ["reason"],
             registry=registry,
         )
         self.batch_size = Histogram(
             "seedstream_batch_size",
-            "Frames run through the network together.",
+            "Frames per network batch.",
             registry=registry,
             buckets=_SIZES,
         )
         self.stage_seconds = Histogram(
             "seedstream_stage_seconds",
-            "Time that a stage took, in seconds.",
+            "Time taken by a stage, in seconds.",
             ["stage"],
             registry=registry,
             buckets=_STAGES,
         )
         self.lag_records = Gauge(
             "seedstream_lag_records",
-            "Records of the partition that are not done yet.",
+            "Unfinished records of the partition.",
             ["partition"],
             registry=registry,
         )
         self.lag_seconds = Gauge(
             "seedstream_lag_seconds",
-            "Age of the partition's first record that is not done, 0 without lag, in seconds.",
+            "Age of the partition's first unfinished record, in seconds; 0 without lag.",
             ["partition"],
             registry=registry,
         )
         self.rebalances = Counter(
             "seedstream_rebalances",
-            "Changes of the partitions that this worker owns.",
+            "Changes to the partitions owned by this worker.",
             registry=registry,
         )
         self.model_info = Gauge(
             "seedstream_model_info",
-            "Always 1; the model that runs, and where.",
+            "Always 1; the labels name the model and where it runs.",
             ["name", "version", "provider"],
             registry=registry,
         )

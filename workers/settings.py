@@ -18,7 +18,7 @@ _TOPIC = r"^[a-zA-Z0-9._-]{1,249}$"
 
 
 class WorkerSettings(RedisConnection, KafkaConnection, ProcessSettings):
-    """How one worker reads frames, segments them and lands the results."""
+    """How one worker reads frames, segments them and stores the results."""
 
     model_config = SettingsConfigDict(env_prefix="WORKER_")
 
@@ -41,84 +41,84 @@ class WorkerSettings(RedisConnection, KafkaConnection, ProcessSettings):
     """Model artifact: a folder NAME/VERSION with model.onnx, or the file itself."""
 
     provider: Literal["auto", "cpu", "cuda"] = "auto"
-    """What runs the network; `auto` takes CUDA where it really works, else the CPU."""
+    """Where the network runs; `auto` uses CUDA if it really works, otherwise the CPU."""
 
     intra_op_threads: int = Field(default=0, ge=0)
-    """Threads of the network on the CPU; 0 leaves the choice to ONNX Runtime."""
+    """CPU threads for the network; 0 leaves the choice to ONNX Runtime."""
 
     resize: Literal["letterbox", "stretch"] = "letterbox"
-    """How a frame is fitted into the model's input: aspect kept and padded, or stretched."""
+    """How a frame is fitted to the model's input: padded (keeps the aspect ratio) or stretched."""
 
     score_threshold: float | None = Field(default=None, ge=0, le=1)
-    """Lowest instance score that is reported, 0..1; the artifact's own where not given."""
+    """Lowest instance score to report, 0..1; default: the artifact's own."""
 
     mode: Literal["live", "complete"] = "live"
-    """`complete` processes every frame; `live` skips and counts frames that come too late."""
+    """`complete` processes every frame; `live` skips and counts frames that arrive too late."""
 
     max_age_seconds: float = Field(default=2.0, gt=0)
-    """Live mode: frames captured longer ago than this are skipped before decoding, in seconds."""
+    """Live mode: frames older than this are skipped before decoding, in seconds since capture."""
 
     old_after_seconds: float = Field(default=0.5, ge=0)
-    """Live mode: a waiting frame captured longer ago than this gives way to a newer one of its
-    camera, in seconds."""
+    """Live mode: a waiting frame older than this gives way to a newer one of its camera, in seconds
+    since capture."""
 
     topic: str = Field(default=FRAMES_TOPIC, pattern=_TOPIC)
-    """Kafka topic of the frames."""
+    """Kafka topic to read frames from."""
 
     dead_topic: str = Field(default=DEAD_TOPIC, pattern=_TOPIC)
-    """Kafka topic that invalid records go to."""
+    """Kafka topic for invalid records."""
 
     group: str = Field(default="seedstream-workers", min_length=1)
     """Kafka consumer group; workers of one group share the cameras."""
 
     auto_offset_reset: Literal["earliest", "latest"] = "earliest"
-    """Where a group without committed positions begins."""
+    """Where a group without committed offsets starts."""
 
     session_timeout_seconds: float = Field(default=15.0, ge=6, le=1800)
-    """After this long without a heartbeat the group takes a worker's cameras away, in seconds."""
+    """After this long without a heartbeat, the group reassigns a worker's cameras, in seconds."""
 
     max_frame_bytes: int = Field(default=MAX_RECORD_BYTES, ge=1024)
-    """Largest encoded frame, in bytes; larger ones are dead letters."""
+    """Largest encoded frame, in bytes; larger ones become dead letters."""
 
     max_frame_pixels: int = Field(default=4096 * 2304, ge=64)
-    """Largest frame, in pixels (width x height); larger ones are dead letters."""
+    """Largest frame, in pixels (width x height); larger ones become dead letters."""
 
     max_waiting_frames: int = Field(default=32, ge=1)
-    """Most frames that wait undecoded; when full, `live` drops the oldest, `complete` pauses."""
+    """Maximum frames waiting undecoded; when full, `live` drops the oldest, `complete` pauses."""
 
     buffer_mebibytes: int = Field(default=128, ge=1)
-    """Memory for encoded frames, in MiB: half of it for those that wait undecoded, handled like
-    `max_waiting_frames`, the rest for what is fetched ahead from Kafka. A larger frame still comes,
+    """Memory for encoded frames, in MiB: half for those waiting undecoded, handled like
+    `max_waiting_frames`, the rest for what is prefetched from Kafka. A larger frame still passes,
     alone."""
 
     max_batch_size: int | None = Field(default=None, ge=1, le=256)
-    """Most frames that run through the network together; 8 on CUDA and 1 on the CPU, where larger
-    batches cost latency and gain nothing, where not given."""
+    """Maximum frames per network batch; default: 8 on CUDA, 1 on the CPU, where larger batches cost
+    latency and gain nothing."""
 
     result_ttl_seconds: int = Field(default=3600, ge=1)
-    """Results of a camera vanish this long after its last one, in seconds."""
+    """How long a camera's results are kept after its latest one, in seconds."""
 
     max_results_per_camera: int = Field(default=1000, ge=1)
-    """About how many results of a camera are kept."""
+    """Approximate number of results kept per camera."""
 
     @property
     def max_poll_records(self) -> int:
-        """Most records taken from Kafka's client at once; in `complete` mode they wait together."""
+        """Maximum records polled from Kafka at once; in `complete` mode they wait together."""
         return 2 * self.max_waiting_frames
 
     @property
     def max_waiting_bytes(self) -> int:
-        """Most bytes of frames that wait undecoded."""
+        """Maximum bytes of frames waiting undecoded."""
         return self._buffer_bytes // 2
 
     @property
     def fetch_max_bytes(self) -> int:
-        """Most bytes of one fetch; Kafka's client holds one of each broker besides those polled."""
+        """Maximum bytes per fetch; the Kafka client holds one per broker besides those polled."""
         return self._buffer_bytes // 8
 
     @property
     def max_partition_fetch_bytes(self) -> int:
-        """Most bytes of one partition in one fetch, so that none keeps the others waiting."""
+        """Maximum bytes per partition in one fetch: no partition keeps the others waiting."""
         return self._buffer_bytes // 32
 
     @property

@@ -235,7 +235,7 @@ class KafkaSource:
             self._consumer.commit(self._offsets(positions), timeout_ms=_CALL_MS)
         except KafkaError as error:
             if meaning(error) is Meaning.REBALANCING:
-                log.info("positions not committed, the group is changing: %r", error)
+                log.info("positions not committed, the group is rebalancing: %r", error)
             else:
                 self._bear(error, "committing")
             return False
@@ -255,7 +255,7 @@ class KafkaSource:
         try:
             self._consumer.close(autocommit=False, timeout_ms=timeout_seconds * 1000)
         except KafkaError as error:
-            log.warning("could not leave the group: %r; it will notice by itself", error)
+            log.warning("could not leave the group: %r; it will time out", error)
 
     def _offsets(self, positions: Mapping[int, int]) -> dict[Any, Any]:
         return {
@@ -310,7 +310,7 @@ class KafkaSource:
             UnavailableError: It has been away for too long, or the client is broken.
         """
         if meaning(error) is not Meaning.AWAY:
-            what = f"{doing}, which takes READ on the topic {self._topic!r} and on the group"
+            what = f"{doing}, which needs READ on the topic {self._topic!r} and on the group"
             raise failed(error, self._settings, what) from error
         silent_seconds = self._clock() - self._silent_since
         if silent_seconds > max(self._settings.kafka_timeout_seconds, _SILENCE_SECONDS):

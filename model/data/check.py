@@ -130,7 +130,7 @@ def facts(picture: Labelled, classes: int) -> tuple[Facts, list[str]]:
     unnamed = inside & ~known
     if unnamed.any():
         faults.append(
-            f"instances {_some(picture.instances[unnamed])} have pixels of no class; expected the "
+            f"instances {_some(picture.instances[unnamed])} have unclassified pixels; expected the "
             f"class of the instance on all its pixels, or the class {IGNORE} to ignore"
         )
     measured, mixed = _measure(picture, inside)

@@ -72,12 +72,12 @@ def run_check(
 
 def _refuse_outputs(sheet: Path | None, json_out: Path | None) -> None:
     faults = [
-        f"{out}: there is no folder {out.parent} to write it to"
+        f"{out}: the folder {out.parent} does not exist"
         for out in (sheet, json_out)
         if out and not out.parent.is_dir()
     ]
     if sheet and sheet.suffix.lower() not in (".jpg", ".jpeg", ".png"):
-        faults.append(f"--sheet {sheet}: expected a name that ends in .jpg, .jpeg or .png")
+        faults.append(f"--sheet {sheet}: expected a name ending in .jpg, .jpeg or .png")
     if faults:
         raise ConfigurationError(faults)
 
@@ -102,9 +102,7 @@ def _spread(indices: Sequence[int], count: int) -> list[int]:
 def _draw(data: DataSet, report: Report, path: Path, console: Console) -> None:
     chosen = _spread(list(report.pictures), SHEET_PICTURES)
     if not chosen:
-        console.print(
-            f"{path}: not drawn, there is no good picture", highlight=False, soft_wrap=True
-        )
+        console.print(f"{path}: not drawn: no good picture", highlight=False, soft_wrap=True)
         return
     drawn = contact_sheet([data.read(index) for index in chosen], SHEET_COLUMNS, SHEET_SIDE)
     Image.fromarray(drawn).save(path, quality=90)

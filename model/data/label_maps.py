@@ -103,7 +103,7 @@ class LabelMaps(DataSet):
                     found.append(BrokenSampleError(first, "there is no picture of this name"))
         lost = [name for name in self.held or () if name not in self._images]
         if lost:
-            reason = f'"validation" names pictures that are not there: {", ".join(lost[:8])}'
+            reason = f'"validation" names missing pictures: {", ".join(lost[:8])}'
             found.append(BrokenSampleError(self.root / CARD, f"{reason} ({len(lost)} in all)"))
         return found
 

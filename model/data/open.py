@@ -132,7 +132,7 @@ def _chosen(data: DataSet, classes: Sequence[str]) -> DataSet:
         if name not in data.classes
     ]
     if len(set(classes)) < len(classes):
-        faults.append(f"classes {list(classes)} name one twice")
+        faults.append(f"classes {list(classes)} contain a duplicate")
     if faults:
         raise ConfigurationError(faults)
     return Renamed(data, classes)

@@ -88,7 +88,7 @@ def _fault(polygon: Sequence[float], height: int, width: int) -> str | None:
         return f"has a polygon of {len(polygon)} numbers, expected x y of at least 3 corners"
     corners = np.asarray(polygon, float).reshape(-1, 2)
     if not np.isfinite(corners).all():
-        return "has a polygon with a corner that is no number"
+        return "has a polygon with a corner that is not a number"
     outside = (corners < -EDGE_PIXELS) | (corners > np.array([width, height]) + EDGE_PIXELS)
     if not outside.any():
         return None

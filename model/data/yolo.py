@@ -49,7 +49,9 @@ class Yolo(DataSet):
         self.classes = self._class_names()
         without = sum(not path.is_file() for path in self._texts)
         if without:
-            self._notes.append(f"{without} pictures have no text file: taken as without objects")
+            self._notes.append(
+                f"{without} pictures have no text file: treated as having no objects"
+            )
 
     def files(self, index: int) -> tuple[Path, ...]:
         """Return the image and, where there is one, the text file of picture ``index``."""
@@ -122,7 +124,7 @@ class Yolo(DataSet):
                 return names
         highest = max((_highest_class(path) for path in _text_files(self.root)), default=-1)
         if "coco" in self.root.name.lower() and highest < len(COCO_80):
-            names, guess = COCO_80, "COCO's 80, for the folder's name says coco"
+            names, guess = COCO_80, "COCO's 80, because the folder is named coco"
         else:
             names = tuple(f"class{number}" for number in range(max(highest, 0) + 1))
             guess = f"class0..class{max(highest, 0)}"

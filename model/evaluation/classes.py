@@ -70,7 +70,7 @@ def pair(data: Sequence[str], model: Sequence[str], given: Mapping[str, str]) ->
         faults.append(
             f"the model's classes {missing} are none of the data's: the model has {list(model)}, "
             f"the data have {_listed(data)}; say which is which, like --classes "
-            f"{example}={missing[0]} (what is then still without a counterpart is not measured)"
+            f"{example}={missing[0]} (classes left without a counterpart are not measured)"
         )
     if faults:
         raise ConfigurationError(faults)

@@ -124,7 +124,7 @@ def _prepare(out: Path) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise ConfigurationError(f"--out: {folder}: cannot be made: {error.strerror}") from error
+        raise ConfigurationError(f"--out: {folder}: cannot be created: {error.strerror}") from error
 
 
 def _progress(numbers: Iterable[int], total: int) -> Iterable[int]:

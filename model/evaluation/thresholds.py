@@ -70,7 +70,7 @@ def grid(artifact: Artifact, tried: Tried) -> list[Cell]:
         if not FOREGROUND_THRESHOLD <= t <= 1
     ]
     faults += [
-        f"a smallest size is {m}, expected 1..{area} pixels of the model's input "
+        f"a minimum size is {m}, expected 1..{area} pixels of the model's input "
         f"{artifact.height}x{artifact.width}"
         for m in min_pixels
         if not 1 <= m <= area

@@ -227,7 +227,7 @@ def _check(
         ),
         (
             overwrite or not target.exists(),
-            f"{target} exists: choose another version, or say that it may be overwritten",
+            f"{target} exists: choose another version, or allow overwriting",
         ),
     ]
     faults = [fault for good, fault in checks if not good]

@@ -78,7 +78,7 @@ def opset_faults(model: Any) -> list[str]:
         faults.append(f"the opset is {seen.get('')}, expected {OPSET}")
     foreign = sorted({f"{n.domain}.{n.op_type}" for n in model.graph.node if n.domain})
     if foreign:
-        faults.append(f"it has the operators {foreign}, expected those of the standard alone")
+        faults.append(f"it has the operators {foreign}, expected only standard ones")
     return faults
 
 

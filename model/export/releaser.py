@@ -79,8 +79,8 @@ def release_run(
         data, classes = measured
         if on_pictures(exported.folder, data, Options(classes=classes), Tried(), None):
             raise ConfigurationError(
-                f"{data}: not released: pictures named above could not be read; mend them or leave "
-                "them out (`seedstream dataset check` names all)"
+                f"{data}: not released: pictures named above could not be read; repair or remove "
+                "them (`seedstream dataset check` names all)"
             )
         place, _ = release_artifact(exported.folder, store, promote=promote)
     _say(place, promote)

@@ -101,7 +101,7 @@ class Comparison:
         if bounds.instances and not self.instances:
             faults.append(
                 f"PyTorch finds no instance in the {self.pictures} pictures that {precision} is "
-                "proved on, expected some; give pictures with objects"
+                "verified on, expected some; give pictures with objects"
             )
         return faults
 

@@ -81,7 +81,7 @@ def check_steady(video: Path, samples: Sequence[Image], camera: Camera) -> None:
             f"of {steady.corners} corners of the background a frame shows {steady.found:.0%}"
         )
     elif steady.corners >= _CORNERS and steady.shift > _SHIFT_PIXELS:
-        signs.append(f"every fourth frame lies {steady.shift:.1f} pixels or more aside")
+        signs.append(f"every fourth frame is shifted by {steady.shift:.1f} pixels or more")
     if signs:
         raise ConfigurationError(
             f"{video}: {' and '.join(signs)}, expected a fixed camera that sees its background "
@@ -100,7 +100,7 @@ def check_survey(video: Path, seen: Survey, camera: Camera) -> None:
         raise ConfigurationError(
             f"{video}: in {seen.changed} of {seen.frames} frames nearly everything differs from "
             "the background, expected few such frames; did the light change (sunset, lamps), or "
-            "are there several shots in the video? Take them one by one (--first, --last)"
+            "are there several shots in the video? Process them one by one (--first, --last)"
         )
     if not seen.shaped and not seen.unclear:
         raise ConfigurationError(
@@ -145,8 +145,8 @@ def _too_few(video: Path, seen: Survey, camera: Camera, objects: int, unclear: C
     )
     if unclear[RESTLESS] + unclear[GHOST] > objects:
         return text + (
-            "Things stand in one place for half of the time, so that they are taken for "
-            "background; name a stretch of the video in which that place is free (--background)"
+            "Things stand in one place for half of the time and are taken for background; name a"
+            " stretch of the video in which that place is free (--background)"
         )
     return text + (
         "Choose --preset for what moves, record longer, or widen the [motion] limit that most "

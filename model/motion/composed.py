@@ -41,7 +41,7 @@ def write_composed(root: Path, out: Path, count: int, seed: int, progress: Progr
         ConfigurationError: ``out`` exists, or ``root`` is no data set made from motion.
     """
     if out.exists():
-        raise ConfigurationError(f"{out}: exists already, expected no such folder")
+        raise ConfigurationError(f"{out}: already exists, expected a new folder")
     data = open_data_set(root, layout="label-maps")
     description = read_description(root)
     held = set(description.get("validation", []))

@@ -150,7 +150,7 @@ class _Maker:
         still = frames.between(self.options.background)
         if len(still) < LEAST_STILL:
             raise ConfigurationError(
-                f"{self.video}: {len(still)} of the used frames lie in background = "
+                f"{self.video}: {len(still)} of the used frames are in background = "
                 f"{self.options.background}, expected at least {LEAST_STILL}; widen it or lower "
                 "--step"
             )

@@ -29,11 +29,11 @@ class _Table(BaseModel):
 
 
 class Motion(_Table):
-    """How the moving things of one camera look; the defaults are those of people."""
+    """What the moving objects of a camera look like; the defaults are for people."""
 
     threshold: float = Field(default=26.0, gt=0)
-    """Least difference to the background, in CIE L*a*b* units of OpenCV (0..255), lightness plus
-    twice the colour."""
+    """Minimum difference from the background, in CIE L*a*b* units of OpenCV (0..255), lightness
+    plus twice the colour."""
 
     shadow: float = Field(default=0.62, ge=0, le=1)
     """A pixel of unchanged colour that keeps more than this share of the background's lightness is
@@ -52,7 +52,7 @@ class Motion(_Table):
     """Smallest and largest width / height of one object."""
 
     solidity: float = Field(default=0.62, ge=0, le=1)
-    """Least share of its convex hull that an object fills."""
+    """Minimum share of its convex hull that an object fills."""
 
     girth: Range = (0.1, 0.29)
     """Smallest and largest pixels / height² of one object."""
@@ -69,11 +69,11 @@ class Motion(_Table):
     have more); 0 accepts all. For cameras that see every object about equally large."""
 
     border: bool = False
-    """Whether an object may be cut by the border of the picture; it is labelled then, but never
-    cut out."""
+    """Whether an object may be cut off by the picture border; it is then labelled, but never cut
+    out."""
 
     hull: bool = False
-    """Fill each piece to its convex hull (vehicles: their windows look like the road)."""
+    """Fill each piece to its convex hull (for vehicles: their windows look like the road)."""
 
     def for_picture(self, height: int, width: int) -> "Motion":
         """Return the same with every length in pixels of a picture of this size."""
@@ -132,7 +132,7 @@ class Occluder(_Table):
     """A still thing that stands in front of objects (post, sign, tree)."""
 
     foot: int = Field(ge=1)
-    """Row where it meets the ground: who stands in a smaller row is behind it."""
+    """Row where it meets the ground: objects standing in a smaller row are behind it."""
 
     polygon: Polygon
     """Its outline, corners [x, y] in pixels of the video."""
@@ -152,30 +152,29 @@ class Options(_Table):
     """How one video becomes a scene of a data set."""
 
     class_name: ClassName = Field(alias="class")
-    """Class of what moves."""
+    """Class of the moving objects."""
 
     preset: Preset = "any"
-    """Kind of thing that moves; unset, the class name decides (person, car ...)."""
+    """Kind of moving object; default: from the class name (person, car ...)."""
 
     first: int = Field(default=1, ge=1)
-    """First frame used, counted from 1."""
+    """First frame to use, counted from 1."""
 
     last: int | None = Field(default=None, ge=1)
-    """Last frame used; frames after it are never decoded. Unset: the video's last."""
+    """Last frame to use; later frames are never decoded. Default: the video's last."""
 
     step: int | None = Field(default=None, ge=1)
-    """Use every Nth frame; unset: all, as far as `max_frames` goes."""
+    """Use every Nth frame; default: the smallest N that fits `max_frames`."""
 
     max_frames: int = Field(default=1000, ge=20)
-    """Most frames that are used; of a longer video they are spread evenly."""
+    """Maximum frames to use, spread evenly over a longer video."""
 
     background: tuple[int, int] | None = None
-    """First and last frame of a stretch in which nothing stands still that moves elsewhere; the
-    background is made of it. Unset: all frames, which is right where no place is covered for half
-    of the time."""
+    """First and last frame of a stretch in which no object stands still; the background is computed
+    from it. Default: all frames, which is right if no place is covered for half of the time."""
 
     validation: float = Field(default=0.15, ge=0, le=0.5)
-    """Share of the frames, the last ones, that measure and do not teach; nothing is cut out of
+    """Share of the frames, the last ones, used for validation, not training; nothing is cut out of
     them."""
 
     image: Literal["jpg", "png"] = "jpg"
@@ -188,17 +187,17 @@ class Options(_Table):
     """Author and licence of the video, for the data set's record."""
 
     occluders: tuple[Occluder, ...] = ()
-    """What stands in front of objects: what touches it may be cut and is ignored."""
+    """Things in front of objects: a piece touching one may be cut off and is ignored."""
 
     parked: tuple[Parked, ...] = ()
     """Still objects, labelled in every frame."""
 
     ignore: tuple[Polygon, ...] = ()
-    """Regions that neither teach nor punish (other traffic, a screen, a clock): what is mostly in
-    one is no object."""
+    """Regions without influence on training (other traffic, a screen, a clock): a piece mostly
+    inside one is not an object."""
 
     motion: Motion = Motion()
-    """What one moving object looks like; replaces single values of the preset."""
+    """What one moving object looks like; overrides single values of the preset."""
 
     @model_validator(mode="before")
     @classmethod

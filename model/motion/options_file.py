@@ -50,7 +50,9 @@ def parse_range(text: str) -> tuple[int, int]:
     """
     match = re.fullmatch(r"(\d+)-(\d+)", text)
     if match is None or int(match[1]) > int(match[2]):
-        raise ConfigurationError(f"{text!r} is no range of frames, expected FIRST-LAST as 455-500")
+        raise ConfigurationError(
+            f"{text!r} is not a range of frames, expected FIRST-LAST, like 455-500"
+        )
     return int(match[1]), int(match[2])
 
 

@@ -29,14 +29,14 @@ def begin(out: Path, add: bool, names: Sequence[str]) -> tuple[str, ...]:
     ]
     known: tuple[str, ...] = ()
     if not add and out.exists() and (not out.is_dir() or any(out.iterdir())):
-        faults.append(f"{out}: exists already; add to it with --add, or choose another folder")
+        faults.append(f"{out}: already exists; add to it with --add, or choose another folder")
     if add:
         try:
             known = tuple(read_description(out)["classes"])
         except ConfigurationError as error:
             faults += [f"--add: {fault}" for fault in error.faults]
         faults += [
-            f"{out}: has a scene {name!r} already; rename the video, or make the data set anew"
+            f"{out}: has a scene {name!r} already; rename the video, or create the data set again"
             for name in names
             if any((out / folder / name).exists() for folder in FOLDERS)
         ]

@@ -192,7 +192,7 @@ def _read_json(path: Path) -> dict[str, Any]:
     try:
         values = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise ConfigurationError(f"{path}: not there; is its folder a whole data set?") from None
+        raise ConfigurationError(f"{path}: missing; is its folder a complete data set?") from None
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
         raise ConfigurationError(f"{path}: not a JSON file: {error}") from error
     if not isinstance(values, dict):
@@ -203,5 +203,5 @@ def _read_json(path: Path) -> dict[str, Any]:
 def _write_png(path: Path, array: NDArray[np.generic]) -> None:
     done, data = cv2.imencode(".png", np.ascontiguousarray(array))
     if not done:
-        raise ValueError(f"{path}: shape {array.shape} {array.dtype} is no picture")
+        raise ValueError(f"{path}: shape {array.shape} {array.dtype} is not a picture")
     path.write_bytes(data.tobytes())

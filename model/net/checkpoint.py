@@ -127,7 +127,7 @@ def read_state(path: Path) -> dict[str, Any]:
             raise ConfigurationError(f"{path}: not a PyTorch checkpoint: {error}") from error
         raise ConfigurationError(
             f"{path}: refused: it holds '{found[1]}', expected tensors, numbers, texts, lists and "
-            "dictionaries; reading such an object would run code from the file. Where you trust "
+            "dictionaries; reading such an object would run code from the file. If you trust "
             "its origin, load it there and save its state dict alone"
         ) from error
     except (EOFError, RuntimeError, KeyError, ValueError, OSError) as error:

@@ -38,7 +38,7 @@ def read_history(home: Path) -> History:
         return History()
     except msgspec.MsgspecError as error:
         raise ConfigurationError(
-            f"{path}: not a history of releases: {error}; remove it to begin a new one"
+            f"{path}: not a history of releases: {error}; remove it to start a new one"
         ) from error
 
 
@@ -60,7 +60,7 @@ def writing(home: Path) -> Iterator[None]:
     except OSError as error:
         raise ConfigurationError(
             f"{home}: cannot write to the store: {error.strerror}: {error.filename}; release and "
-            "promote where the store can be written"
+            "promote where the store is writable"
         ) from error
 
 

@@ -67,7 +67,7 @@ class Checkpoints:
         paths = self.all()
         if not paths:
             return None
-        hint = "; remove it to go on from the one before"
+        hint = "; remove it to resume from the previous one"
         try:
             state = read_state(paths[-1])
         except ConfigurationError as error:

@@ -18,53 +18,53 @@ class TrainSettings(BaseSettings):
     )
 
     removed: ClassVar[Mapping[str, str]] = {"keep_checkpoints": "fixed at 2"}
-    """What was a setting once, and what holds now."""
+    """Names of removed settings, and what applies instead, for a warning."""
 
     recipe: str
-    """Name of a recipe that comes with Seedstream, or the path of a .toml file."""
+    """Name of a recipe shipped with Seedstream, or path of a .toml file."""
 
     data: Path
-    """Data set, or the folder that holds the recipe's data sets."""
+    """Data set, or the folder that contains the recipe's data sets."""
 
     out: Path
-    """Folder of the run; an unfinished run found there goes on."""
+    """Folder of the run; an unfinished run found there is resumed."""
 
     seed: int = Field(default=0, ge=0, lt=2**31)
-    """Seed of the weights, the crops and their order."""
+    """Random seed for the weights, the crops and their order."""
 
     device: Literal["auto", "cpu", "cuda"] = "auto"
-    """Where to train; auto takes CUDA where there is one."""
+    """Where to train; auto uses CUDA if available."""
 
     precision: Precision = "auto"
-    """Numbers inside the network; losses and weights stay float32. auto: bfloat16 where the
-    processor computes in it, else float16 on CUDA and float32 on the CPU. float64 is for comparing
-    runs: rounding no longer tells one process from several."""
+    """Number format inside the network; losses and weights stay float32. auto: bfloat16 if the
+    processor computes in it, otherwise float16 on CUDA and float32 on the CPU. float64 is for
+    comparing runs: rounding no longer tells one process from several."""
 
     threads: int = Field(default=0, ge=0)
-    """CPU threads of the network; 0 leaves it to PyTorch (all cores; one under torchrun)."""
+    """CPU threads for the network; 0 leaves it to PyTorch (all cores; one under torchrun)."""
 
     data_workers: int = Field(default=1, ge=0)
-    """Processes that draw crops, for each training process; 0 draws them between the steps."""
+    """Processes that draw crops, per training process; 0 draws them between the steps."""
 
     cache_bytes: int = Field(default=1 << 30, ge=0)
-    """Decoded pictures that each process keeps in memory, in bytes."""
+    """Memory per process for decoded pictures, in bytes."""
 
     checkpoint_every: int = Field(default=200, ge=1)
     """Steps between checkpoints."""
 
     log_every: int = Field(default=20, ge=1)
-    """Steps between lines of the log."""
+    """Steps between log lines."""
 
     validation_pictures: int = Field(default=200, ge=0)
-    """Most pictures of a validation; 0 skips it, and the last weights count as the best."""
+    """Maximum pictures per validation; 0 skips it, and the last weights count as the best."""
 
     stop_after: int | None = Field(default=None, ge=1)
-    """End after this many steps of the whole run as if stopped; it can go on later."""
+    """Stop after this number of steps of the whole run; it can be resumed later."""
 
     initial_weights: Path | None = None
-    """Checkpoint to start from: a whole network with the same heads, or an ERFNet encoder. A run
-    that goes on must have begun from the same file."""
+    """Checkpoint to start from: a whole network with the same heads, or an ERFNet encoder. A
+    resumed run must have started from the same file."""
 
     deterministic: bool = True
-    """Ask for kernels that give the same numbers each time, and warn where there are none (slower
+    """Request kernels that give the same numbers every time, and warn where there are none (slower
     on CUDA)."""

@@ -197,7 +197,7 @@ class _Run:
                 reporter.saved(done)
             if stopped and done < self._steps:
                 raise StoppedError(
-                    f"stopped after step {done} of {self._steps}; the same command goes on"
+                    f"stopped after step {done} of {self._steps}; the same command resumes it"
                 )
             began = time.monotonic()
 
@@ -276,13 +276,13 @@ class _Run:
                 began = "weights that its checkpoint does not name"
             faults.append(
                 f"{self._checkpoints.folder}: holds a run that began from {began}, not from those "
-                f"of {path}: leave --initial-weights out to go on with it, or choose another --out"
+                f"of {path}: leave --initial-weights out to resume it, or choose another --out"
             )
         if faults:
             raise ConfigurationError(faults)
         self._learner.load(state)
         self._best = state["best"]
-        log.info("going on at step %d of %d", state["step"], self._steps)
+        log.info("resuming at step %d of %d", state["step"], self._steps)
         return int(state["step"])
 
     def _tell_batch(

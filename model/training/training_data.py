@@ -125,7 +125,7 @@ def _mapping(data: DataSet, source: Source, classes: tuple[str, ...]) -> dict[st
     if not any(mapping.get(name, name) in classes for name in data.classes):
         raise ConfigurationError(
             f"{data.root}: its classes are {list(data.classes)}, the model's {list(classes)}: none "
-            "is the same; name them in the recipe's sources.classes"
+            "is the same; map them in the recipe's sources.classes"
         )
     return mapping
 
@@ -153,8 +153,8 @@ def _validation(recipe: Recipe, root: Path, classes: tuple[str, ...]) -> DataSet
     ]
     if not parts:
         log.warning(
-            "no pictures validate: the last weights will count as the best; add pictures, or name "
-            'some under "validation" in dataset.json'
+            "no validation pictures: the last weights will count as the best; add some, or name "
+            'them under "validation" in dataset.json'
         )
     return Joined(parts) if parts else None
 

@@ -13,23 +13,23 @@ def register(app: typer.Typer, text: str) -> None:
 
     @dataset.callback()
     def _keep_the_subcommand() -> None:
-        """Check a data set: count, draw, and name every broken file."""
+        """Check a data set: count it, draw it, and name every broken file."""
 
     @dataset.command("check")
     def check(
-        path: Annotated[Path, typer.Argument(help="Its folder, or COCO's JSON file.")],
+        path: Annotated[Path, typer.Argument(help="Folder of the data set, or COCO JSON file.")],
         layout: Annotated[
             Literal["auto", "cityscapes", "coco", "label-maps", "yolo"],
-            typer.Option(help="What to take it for; auto looks at the files."),
+            typer.Option(help="Layout of the data set; auto detects it from the files."),
         ] = "auto",
         split: Annotated[
-            Literal["train", "validation", "all"], typer.Option(help="Which part to read.")
+            Literal["train", "validation", "all"], typer.Option(help="Part to read.")
         ] = "all",
         classes: Annotated[
             str,
             typer.Option(
-                help="Names, separated by commas: which classes, the others become background; "
-                "for label maps without names of their own, what the numbers mean."
+                help="Comma-separated names: the classes to keep, the others become background; "
+                "for label maps without names of their own, the meaning of the numbers."
             ),
         ] = "",
         sheet: Annotated[
@@ -38,15 +38,16 @@ def register(app: typer.Typer, text: str) -> None:
         ] = None,
         limit: Annotated[
             int | None,
-            typer.Option(min=1, help="Read only so many pictures, evenly spread."),
+            typer.Option(min=1, help="Maximum pictures to read, evenly spread."),
         ] = None,
         json_out: Annotated[
-            Path | None, typer.Option("--json", metavar="OUT", help="Write all numbers as JSON.")
+            Path | None,
+            typer.Option("--json", metavar="OUT", help="Write all figures to this JSON file."),
         ] = None,
     ) -> None:
-        """Read every picture; print what there is and every broken file.
+        """Read every picture; print what was found and every broken file.
 
-        Exits with 1 if any file is broken. The others are counted all the same.
+        Exits with 1 if any file is broken. The others are still counted.
         """
         from contract.process import configure_logging
         from model.data.check_report import run_check

@@ -17,26 +17,31 @@ def register(app: typer.Typer, text: str) -> None:
     @app.command("demo", help=text)
     def demo(
         seconds: Annotated[
-            float, typer.Option(min=0, help="How long frames flow, in seconds; 0: until Ctrl-C.")
+            float, typer.Option(min=0, help="How long to run, in seconds; 0: until Ctrl-C.")
         ] = _DEFAULTS.seconds,
         broker: Annotated[
             BrokerKind,
-            typer.Option(help="Apache Kafka, the embedded broker, or Kafka where Java is there."),
+            typer.Option(
+                help="Apache Kafka, the embedded broker, or auto: Kafka if Java is installed."
+            ),
         ] = _DEFAULTS.broker,
         bootstrap_servers: Annotated[
-            str | None, typer.Option(help="Use this running Kafka (HOST:PORT) and start none.")
+            str | None,
+            typer.Option(help="Use this running Kafka (HOST:PORT) instead of starting one."),
         ] = None,
         redis_url: Annotated[
-            str | None, typer.Option(help="Use this running Redis (redis://...) and start none.")
+            str | None,
+            typer.Option(help="Use this running Redis (redis://...) instead of starting one."),
         ] = None,
         out: Annotated[
-            Path, typer.Option(help="Folder for the overlay video, the picture and the logs.")
+            Path,
+            typer.Option(help="Output folder for the overlay videos, the pictures and the logs."),
         ] = _DEFAULTS.out,
         model: Annotated[
             Path, typer.Option(help="Model artifact: a folder NAME/VERSION.")
         ] = _DEFAULTS.model,
         video: Annotated[
-            Path, typer.Option(help="Video that the camera `street` plays in a loop.")
+            Path, typer.Option(help="Video to loop as the camera `street`.")
         ] = _DEFAULTS.video,
         fps: Annotated[
             float, typer.Option(min=0.1, help="Frames per second of each camera.")

@@ -24,16 +24,16 @@ def register(app: typer.Typer, text: str) -> None:
         ] = None,
         layout: Annotated[
             Literal["auto", "cityscapes", "coco", "label-maps", "yolo"],
-            typer.Option(help="Layout of the data."),
+            typer.Option(help="Layout of the data set; auto detects it from the files."),
         ] = "auto",
         split: Annotated[
-            Literal["validation", "all", "train"], typer.Option(help="Part of the data.")
+            Literal["validation", "all", "train"], typer.Option(help="Part of the data set to use.")
         ] = "validation",
         classes: Annotated[
             str | None,
             typer.Option(
-                help="Which class of the data is which of the model, like "
-                "car=vehicle,person=person,rider=ignore; default: those of one name."
+                help="Map from classes of the data to classes of the model, like "
+                "car=vehicle,person=person,rider=ignore; default: those with equal names."
             ),
         ] = None,
         metric: Annotated[
@@ -44,13 +44,13 @@ def register(app: typer.Typer, text: str) -> None:
             ),
         ] = "auto",
         limit: Annotated[
-            int | None, typer.Option(min=1, help="Most pictures, spread over the data.")
+            int | None, typer.Option(min=1, help="Maximum pictures, spread over the data.")
         ] = None,
         sweep: Annotated[
             bool,
             typer.Option(
                 "--sweep",
-                help="Try thresholds and smallest sizes, and store the best and its figures in "
+                help="Try seed thresholds and minimum sizes; store the best, with its figures, in "
                 "the artifact.",
             ),
         ] = False,
@@ -60,40 +60,40 @@ def register(app: typer.Typer, text: str) -> None:
         min_pixels: Annotated[
             str | None,
             typer.Option(
-                help="Smallest sizes to try, in pixels of the model's input, like 32,64; default: "
-                "several that suit the input's size."
+                help="Minimum sizes to try, in pixels of the model's input, like 32,64; default: "
+                "several that suit the input size."
             ),
         ] = None,
         score: Annotated[
             float | None,
             typer.Option(
-                min=0, max=1, help="Lowest instance score that counts; default: the artifact's."
+                min=0, max=1, help="Lowest instance score to count; default: the artifact's."
             ),
         ] = None,
         out: Annotated[
             Path | None,
             typer.Option(
-                help="Folder for report.json, report.md and pages of pictures; a name that ends "
-                "in .json takes the figures alone."
+                help="Folder for report.json, report.md and pages of pictures; a name ending in "
+                ".json receives only the figures."
             ),
         ] = None,
         provider: Annotated[
-            Literal["auto", "cpu", "cuda"], typer.Option(help="What runs the network.")
+            Literal["auto", "cpu", "cuda"], typer.Option(help="Where the network runs.")
         ] = "auto",
         video: Annotated[
-            Path | None, typer.Option(help="Instead of --data: a video, with --boxes.")
+            Path | None, typer.Option(help="A video, instead of --data; needs --boxes.")
         ] = None,
         boxes: Annotated[
             Path | None,
-            typer.Option(help="Its true boxes: CSV lines frame,track,x,y,w,h in pixels, 1-based."),
+            typer.Option(
+                help="True boxes for --video: CSV lines frame,track,x,y,w,h; pixels, 1-based."
+            ),
         ] = None,
         first: Annotated[int, typer.Option(help="First frame, counted from 1.")] = 301,
         last: Annotated[int, typer.Option(help="Last frame, inclusive.")] = 400,
-        class_name: Annotated[
-            str, typer.Option("--class", help="Class that the boxes show.")
-        ] = "person",
+        class_name: Annotated[str, typer.Option("--class", help="Class of the boxes.")] = "person",
         iou: Annotated[
-            float, typer.Option(help="Least intersection over union of matched boxes, 0..1.")
+            float, typer.Option(help="Minimum intersection over union for matched boxes, 0..1.")
         ] = 0.5,
     ) -> None:
         from model.evaluation.evaluator import on_pictures, on_video
@@ -142,8 +142,8 @@ def _check_mode(
         faults.append("--video and --boxes go together: give both or neither")
     if needless:
         what = "--video" if data else "--data"
-        faults.append(f"{', '.join(needless)}: only with {what}, which is not given: leave out")
+        faults.append(f"{', '.join(needless)}: applies only to {what}: leave out")
     if not sweep and (seed_thresholds or min_pixels):
-        faults.append("--seed-thresholds and --min-pixels say what --sweep tries: give it, too")
+        faults.append("--seed-thresholds and --min-pixels say what --sweep tries: add --sweep")
     if faults:
         raise ConfigurationError(faults)

@@ -12,7 +12,7 @@ def parse_size(text: str) -> tuple[int, int]:
     """Return (height, width) in pixels of a text like ``384x512``.
 
     Raises:
-        ConfigurationError: It is not that.
+        ConfigurationError: The text has another form.
     """
     height, _, width = text.partition("x")
     if not (height.isdecimal() and width.isdecimal()):
@@ -25,11 +25,11 @@ def register(app: typer.Typer, text: str) -> None:
 
     @app.command("export", help=text)
     def export(
-        checkpoint: Annotated[Path, typer.Argument(help="Folder of a run, or a checkpoint.")],
-        name: Annotated[str, typer.Option(help="Name of the model, for instance street.")],
-        version: Annotated[str, typer.Option(help="Version of the weights under that name.")],
+        checkpoint: Annotated[Path, typer.Argument(help="Folder of a run, or a checkpoint file.")],
+        name: Annotated[str, typer.Option(help="Name of the model, like street.")],
+        version: Annotated[str, typer.Option(help="Version of the model, like 1.")],
         out: Annotated[
-            Path, typer.Option(help="Folder that receives NAME/VERSION/model.onnx and model.json.")
+            Path, typer.Option(help="Output folder for NAME/VERSION/model.onnx and model.json.")
         ] = Path("artifacts"),
         precision: Annotated[
             Literal["float32", "float16", "int8"],
@@ -45,21 +45,21 @@ def register(app: typer.Typer, text: str) -> None:
         ] = None,
         score: Annotated[
             float | None,
-            typer.Option(help="Lowest instance score reported, 0..1; default: checkpoint's."),
+            typer.Option(help="Lowest instance score to report, 0..1; default: checkpoint's."),
         ] = None,
         pictures: Annotated[
             list[Path] | None,
             typer.Option(
-                help="Image, video or folder to compare file and PyTorch on, and to calibrate int8 "
-                "on; may be repeated; default: made up."
+                help="Image, video or folder used to compare the exported file with PyTorch and to "
+                "calibrate int8; repeatable; default: synthetic pictures."
             ),
         ] = None,
         accuracy: Annotated[
             Path | None,
-            typer.Option(help="JSON of `seedstream evaluate --out`, to store in the artifact."),
+            typer.Option(help="JSON from `seedstream evaluate --out` to store in the artifact."),
         ] = None,
         overwrite: Annotated[
-            bool, typer.Option(help="Replace an artifact of that name and version.")
+            bool, typer.Option(help="Replace an existing artifact of that name and version.")
         ] = False,
     ) -> None:
         from model.evaluation.on_video import read_accuracy

@@ -13,24 +13,26 @@ def register(app: typer.Typer, text: str) -> None:
 
     @app.command("import-checkpoint", help=text)
     def import_checkpoint(
-        file: Annotated[Path, typer.Argument(help="File with a published network's weights.")],
-        classes: Annotated[str, typer.Option(help="Class names in order, with commas between.")],
-        name: Annotated[str | None, typer.Option(help="Name; default: the file's.")] = None,
-        version: Annotated[str, typer.Option(help="Version of the weights.")] = "1",
-        out: Annotated[Path, typer.Option(help="Folder that receives NAME/VERSION.")] = Path(
+        file: Annotated[Path, typer.Argument(help="File with the weights of a published network.")],
+        classes: Annotated[str, typer.Option(help="Comma-separated class names, in order.")],
+        name: Annotated[
+            str | None, typer.Option(help="Name of the model; default: the file's.")
+        ] = None,
+        version: Annotated[str, typer.Option(help="Version of the model.")] = "1",
+        out: Annotated[Path, typer.Option(help="Output folder for NAME/VERSION.")] = Path(
             "artifacts"
         ),
         input_size: Annotated[
-            str, typer.Option(help="HEIGHTxWIDTH of the input in pixels, multiples of 8.")
+            str, typer.Option(help="Input size HEIGHTxWIDTH in pixels, multiples of 8.")
         ] = "1024x2048",
         seed_threshold: Annotated[
             float, typer.Option(help="Lowest seed score that starts an instance, 0..1.")
         ] = 0.9,
         score: Annotated[
-            float, typer.Option(help="Lowest instance score reported by default, 0..1.")
+            float, typer.Option(help="Lowest instance score to report by default, 0..1.")
         ] = 0.5,
         min_pixels: Annotated[
-            int, typer.Option(help="Smallest instance in pixels of the input.")
+            int, typer.Option(help="Smallest instance, in pixels of the input.")
         ] = 128,
         training_data: Annotated[
             str, typer.Option(help="Origin, data and licences, for the artifact's card.")
@@ -41,10 +43,10 @@ def register(app: typer.Typer, text: str) -> None:
         ] = "float16",
         pictures: Annotated[
             list[Path] | None,
-            typer.Option(help="Image, video or folder to prove the file on; may be repeated."),
+            typer.Option(help="Image, video or folder to verify the file on; repeatable."),
         ] = None,
         overwrite: Annotated[
-            bool, typer.Option(help="Replace an artifact of that name and version.")
+            bool, typer.Option(help="Replace an existing artifact of that name and version.")
         ] = False,
     ) -> None:
         from model.export.exporter import ExportOptions, export_checkpoint
@@ -68,6 +70,6 @@ def register(app: typer.Typer, text: str) -> None:
         print(f"wrote {done.folder}: heads {[2 + state.n_sigma, len(names)]}, {precision}")
         print(f"against PyTorch: {done.comparison}")
         print(
-            f"The licence under which you have {file.name} holds for this artifact too "
+            f"The licence of {file.name} applies to this artifact too "
             "(weights that come with the published code are CC BY-NC: not for commercial use)."
         )

@@ -18,10 +18,10 @@ HELP = (
     "\n\nWhat moves in front of a fixed camera is cut out of its background and becomes a data set "
     "of label maps for `seedstream train`. What moves but is not clearly one object (pairs, parts) "
     "is marked as ignored. Look at sheet.jpg and cutouts.jpg of each scene before you train: "
-    "whether the masks are right, only you see."
-    "\n\nIt cannot do moving cameras, crowds that never let the background through, objects that "
-    "stand still most of the time (outline them as `parked`, or name a free stretch with "
-    "--background), and two kinds of things that move in one video (all get the one class, unless "
+    "only you can tell whether the masks are right."
+    "\n\nIt cannot handle moving cameras, crowds that never reveal the background, objects that "
+    "stand still most of the time (outline them as `parked`, or name an empty stretch with "
+    "--background), or two kinds of moving things in one video (all get the same class, unless "
     "the other kind is outside the limits)."
     "\n\nAll options, with polygons of posts and parked things, are explained in "
     "docs/tutorials/labels-from-a-camera.md."
@@ -36,25 +36,28 @@ def register(app: typer.Typer, text: str) -> None:
         videos: Annotated[
             list[Path], typer.Argument(metavar="VIDEO...", help="Videos of fixed cameras.")
         ],
-        out: Annotated[Path, typer.Option(help="Folder of the data set.")],
+        out: Annotated[Path, typer.Option(help="Output folder for the data set.")],
         class_name: Annotated[
-            str | None, typer.Option("--class", help="Class of what moves, for instance person.")
+            str | None, typer.Option("--class", help="Class of the moving objects, like person.")
         ] = None,
         options: Annotated[
             Path | None,
-            typer.Option(help="TOML file with options; what is given here comes before it."),
+            typer.Option(help="TOML file with options; the command line takes precedence."),
         ] = None,
         preset: Annotated[
             Literal["person", "vehicle", "any"] | None,
-            typer.Option(help="Shape of what moves; default: by the class name."),
+            typer.Option(help="Shape of the moving objects; default: from --class."),
         ] = None,
-        first: Annotated[int | None, typer.Option(min=1, help="First frame, from 1.")] = None,
+        first: Annotated[
+            int | None, typer.Option(min=1, help="First frame, counted from 1.")
+        ] = None,
         last: Annotated[int | None, typer.Option(min=1, help="Last frame, inclusive.")] = None,
         step: Annotated[
-            int | None, typer.Option(min=1, help="Use every Nth frame; default: as many as needed.")
+            int | None,
+            typer.Option(min=1, help="Use every Nth frame; default: chosen to fit --max-frames."),
         ] = None,
         max_frames: Annotated[
-            int | None, typer.Option(min=20, help="Most frames used of a video; default 1000.")
+            int | None, typer.Option(min=20, help="Maximum frames per video; default: 1000.")
         ] = None,
         background: Annotated[
             str | None,
@@ -62,10 +65,12 @@ def register(app: typer.Typer, text: str) -> None:
         ] = None,
         validation: Annotated[
             float | None,
-            typer.Option(min=0, max=0.5, help="Share of frames, the last, that validate."),
+            typer.Option(
+                min=0, max=0.5, help="Share of the frames kept for validation: the last ones."
+            ),
         ] = None,
         threshold: Annotated[
-            float | None, typer.Option(help="Least difference to the background, 0..255.")
+            float | None, typer.Option(help="Minimum difference from the background, 0..255.")
         ] = None,
         min_pixels: Annotated[
             float | None, typer.Option(help="Smallest object: pixels, or share of the picture.")
@@ -75,19 +80,19 @@ def register(app: typer.Typer, text: str) -> None:
         ] = None,
         height_tolerance: Annotated[
             float | None,
-            typer.Option(help="Accepted deviation from the height at a place; 0: any height."),
+            typer.Option(help="Accepted deviation from the expected height; 0: any height."),
         ] = None,
         upside_down: Annotated[
             bool | None,
-            typer.Option("--upside-down", help="The camera looks straight down: flip any way."),
+            typer.Option(
+                "--upside-down", help="The camera looks straight down: flip in any direction."
+            ),
         ] = None,
-        add: Annotated[
-            bool, typer.Option("--add", help="Add to the data set that is there.")
-        ] = False,
+        add: Annotated[bool, typer.Option("--add", help="Add to an existing data set.")] = False,
         compose: Annotated[
-            int, typer.Option(min=0, help="Also compose so many crowded pictures, OUT-composed.")
+            int, typer.Option(min=0, help="Also compose N crowded pictures in OUT-composed.")
         ] = 0,
-        seed: Annotated[int, typer.Option(min=0, help="Seed of the composed pictures.")] = 0,
+        seed: Annotated[int, typer.Option(min=0, help="Random seed of the composed pictures.")] = 0,
     ) -> None:
         from model.motion.options_file import load_options, parse_range
 

@@ -16,7 +16,7 @@ def register(app: typer.Typer, text: str) -> None:
 
     @models.command("list")
     def list_models(store: _Store) -> None:
-        """List all versions; the one that workers load has a star."""
+        """List all versions; a star marks the one that workers load."""
         from model.registry.listing import table
         from model.registry.store import Store
 
@@ -27,7 +27,7 @@ def register(app: typer.Typer, text: str) -> None:
         model: Annotated[str, typer.Argument(help="NAME or NAME/VERSION.", metavar="MODEL")],
         store: _Store,
     ) -> None:
-        """Check a version's files and print what they say; without VERSION the current one."""
+        """Check a version's files and print its card; without VERSION, the current one's."""
         from model.registry.listing import describe
         from model.registry.store import Store
 
@@ -36,7 +36,9 @@ def register(app: typer.Typer, text: str) -> None:
 
     @models.command("promote")
     def promote(
-        name: _Name, version: Annotated[str, typer.Argument(help="Its version.")], store: _Store
+        name: _Name,
+        version: Annotated[str, typer.Argument(help="Version to promote.")],
+        store: _Store,
     ) -> None:
         """Check a version's files and make it the one that workers load."""
         from model.registry.store import Store
@@ -46,7 +48,7 @@ def register(app: typer.Typer, text: str) -> None:
 
     @models.command("rollback")
     def rollback(name: _Name, store: _Store) -> None:
-        """Make the version current that was so before."""
+        """Make the previously current version current again."""
         from model.registry.store import Store
 
         print(f"{name}: current is {Store(store).rollback(name)}")

@@ -21,7 +21,7 @@ def register(app: typer.Typer, text: str) -> None:
                 "--camera",
                 metavar="ID=URL",
                 help="A camera: rtsp://, http://, udp://, a file, /dev/videoN or test:. "
-                "Repeatable; added to those of --config.",
+                "Repeatable; added to those in --config.",
             ),
         ] = None,
     ) -> None:

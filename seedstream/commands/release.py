@@ -18,44 +18,48 @@ def register(app: typer.Typer, text: str) -> None:
             Path,
             typer.Argument(help="Folder of a run, a checkpoint, or an exported artifact."),
         ],
-        store: Annotated[Path, typer.Option(help="Folder that holds NAME/VERSION/model.onnx.")],
+        store: Annotated[
+            Path, typer.Option(help="Store: the folder that holds NAME/VERSION/model.onnx.")
+        ],
         name: Annotated[
             str | None, typer.Option(help="Name of the model; default: the source's.")
         ] = None,
         promote: Annotated[
-            bool, typer.Option(help="Whether workers that load NAME/current take it.")
+            bool, typer.Option(help="Make it NAME/current, which workers load.")
         ] = True,
         data: Annotated[
             Path | None,
             typer.Option(
-                help="Of a run: data set whose validation part chooses the thresholds and gives "
-                "the figures that the artifact carries."
+                help="Runs only: data set whose validation part sets the thresholds and yields the "
+                "figures stored in the artifact."
             ),
         ] = None,
         classes: Annotated[
             str | None,
             typer.Option(
-                help="Of --data: which of its classes is which of the model's, like "
-                "car=vehicle,rider=ignore; default: those of one name."
+                help="Map from classes of --data to classes of the model, like "
+                "car=vehicle,rider=ignore; default: those with equal names."
             ),
         ] = None,
         precision: Annotated[
             Literal["float32", "float16", "int8"],
-            typer.Option(help="Of a run: precision of the weights; int8 needs --pictures."),
+            typer.Option(help="Runs only: precision of the weights; int8 needs --pictures."),
         ] = "float16",
         pictures: Annotated[
             list[Path] | None,
             typer.Option(
-                help="Of a run: image, video or folder to prove the file on; may be repeated."
+                help="Runs only: image, video or folder to verify the file on; repeatable."
             ),
         ] = None,
         accuracy: Annotated[
             Path | None,
-            typer.Option(help="Of a run: JSON of `seedstream evaluate --out`; default: its own."),
+            typer.Option(
+                help="Runs only: JSON from `seedstream evaluate --out`; default: the run's own."
+            ),
         ] = None,
         score: Annotated[
             float | None,
-            typer.Option(help="Of a run: lowest score reported, 0..1; default: checkpoint's."),
+            typer.Option(help="Runs only: lowest score to report, 0..1; default: checkpoint's."),
         ] = None,
     ) -> None:
         from contract.errors import ConfigurationError
@@ -71,13 +75,13 @@ def register(app: typer.Typer, text: str) -> None:
             )
             if given:
                 raise ConfigurationError(
-                    f"{source}: an exported artifact, it ships as it is: leave {given} out, or "
+                    f"{source}: an exported artifact is released unchanged: leave {given} out, or "
                     "release its run"
                 )
             release_exported(source, Store(store), name, promote)
             return
         if data is None and classes is not None:
-            raise ConfigurationError("--classes says what the classes of --data are: give it, too")
+            raise ConfigurationError("--classes says what the classes of --data are: add --data")
         given = given_flags(context, "accuracy", "score")
         if data is not None and given:
             raise ConfigurationError(

@@ -15,25 +15,25 @@ def register(app: typer.Typer, text: str) -> None:
             list[Path], typer.Argument(metavar="INPUT...", help="Images and videos.")
         ],
         model: Annotated[Path, typer.Option(help="Model artifact: a folder NAME/VERSION.")],
-        out: Annotated[Path, typer.Option(help="Folder for the outputs.")] = Path("masks"),
+        out: Annotated[Path, typer.Option(help="Output folder.")] = Path("masks"),
         score: Annotated[
             float | None,
             typer.Option(
-                min=0, max=1, help="Lowest instance score reported, 0..1; default: the artifact's."
+                min=0, max=1, help="Lowest instance score to report, 0..1; default: the artifact's."
             ),
         ] = None,
         provider: Annotated[
-            Literal["auto", "cpu", "cuda"], typer.Option(help="What runs the network.")
+            Literal["auto", "cpu", "cuda"], typer.Option(help="Where the network runs.")
         ] = "auto",
         resize: Annotated[
             Literal["letterbox", "stretch"],
-            typer.Option(help="Fit into the model's input: aspect kept and padded, or stretched."),
+            typer.Option(help="How to fit the model's input: padded, or stretched."),
         ] = "letterbox",
         batch_size: Annotated[
-            int, typer.Option(min=1, max=256, help="Video frames run through the network together.")
+            int, typer.Option(min=1, max=256, help="Video frames per network batch.")
         ] = 1,
         threads: Annotated[
-            int, typer.Option(min=0, help="CPU threads of the network; 0: ONNX Runtime's choice.")
+            int, typer.Option(min=0, help="CPU threads for the network; 0: ONNX Runtime's choice.")
         ] = 0,
     ) -> None:
         from contract.process import configure_logging

@@ -12,16 +12,18 @@ def register(app: typer.Typer, text: str) -> None:
     """Add the subcommands."""
     group = typer.Typer(name="stack", help=text, no_args_is_help=True)
 
-    @group.command(help="Start both servers and create the topics; they stay.")
+    @group.command(help="Start both servers in the background and create the topics.")
     def up(
         broker: Annotated[
             BrokerKind,
-            typer.Option(help="Apache Kafka, the embedded broker, or Kafka where Java is there."),
+            typer.Option(
+                help="Apache Kafka, the embedded broker, or auto: Kafka if Java is installed."
+            ),
         ] = "auto",
         kafka_port: Annotated[int, typer.Option(help="Port of Kafka on 127.0.0.1.")] = KAFKA_PORT,
         redis_port: Annotated[int, typer.Option(help="Port of Redis on 127.0.0.1.")] = REDIS_PORT,
         partitions: Annotated[
-            int, typer.Option(min=1, help="Partitions of `frames`: most workers that share it.")
+            int, typer.Option(min=1, help="Partitions of `frames`: the maximum number of workers.")
         ] = PARTITIONS,
     ) -> None:
         from stack.app import up
@@ -34,7 +36,7 @@ def register(app: typer.Typer, text: str) -> None:
 
         raise typer.Exit(down())
 
-    @group.command(help="Say what runs; exits with 0 where both do.")
+    @group.command(help="Show what is running; exit with 0 if both servers are.")
     def status() -> None:
         from stack.app import status
 

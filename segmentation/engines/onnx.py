@@ -74,7 +74,7 @@ class OnnxEngine:
         batch_sizes: Sequence[int] = (1,),
     ) -> None:
         if not batch_sizes or min(batch_sizes) < 1:
-            raise ValueError(f"batch_sizes is {list(batch_sizes)}, expected numbers from 1 on")
+            raise ValueError(f"batch_sizes is {list(batch_sizes)}, expected numbers >= 1")
         self.path = contract.find_model(Path(model))
         self._session = _open(self.path, provider, intra_op_threads)
         self.provider: Literal["cpu", "cuda"] = (
@@ -183,7 +183,9 @@ def _providers(provider: Provider) -> list[str]:
 
 
 def _no_cuda(reason: str) -> str:
-    return f"provider is 'cuda', but {reason}; set the provider to 'auto' or 'cpu' to go without"
+    return (
+        f"provider is 'cuda', but {reason}; set the provider to 'auto' or 'cpu' to run without it"
+    )
 
 
 def _check_graph(session: Any, artifact: Artifact, path: Path) -> None:

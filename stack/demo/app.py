@@ -72,7 +72,7 @@ def run_demo(options: DemoOptions) -> int:
         console.print(redact(f"seedstream demo: {error}"))
         return EXIT_FAILED
     except KeyboardInterrupt:
-        console.print("interrupted; everything that was started is stopped")
+        console.print("interrupted; everything that was started has been stopped")
         return EXIT_INTERRUPTED
 
 
@@ -102,7 +102,7 @@ class _Demo:
         began = time.monotonic()
         with contextlib.suppress(KeyboardInterrupt):  # Ctrl-C ends the show, not the summary
             watch.show(self._seconds)
-        self._say("stopping: the cameras first, then the worker when it is through")
+        self._say("stopping: the cameras first, then the worker when it has finished")
         ledger = self._drain(places, producer, worker)
         return self._summary(places, ledger, time.monotonic() - began, watch.summary())
 

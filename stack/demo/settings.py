@@ -56,6 +56,6 @@ def check(options: DemoOptions) -> None:
     try:
         (options.out / "logs").mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        faults.append(f"--out: cannot make the folder {options.out}: {error.strerror}")
+        faults.append(f"--out: cannot create the folder {options.out}: {error.strerror}")
     if faults:
         raise ConfigurationError(faults)

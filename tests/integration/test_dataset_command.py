@@ -91,8 +91,8 @@ def test_a_guess_about_class_names_is_printed(tmp_path: Path):
     [
         (("nowhere",), "there is no such data set"),
         (("data", "--classes", "a,b"), "car"),
-        (("data", "--sheet", "nowhere/s.jpg"), "there is no folder nowhere"),
-        (("data", "--sheet", "s.pdf"), "expected a name that ends in .jpg"),
+        (("data", "--sheet", "nowhere/s.jpg"), "the folder nowhere does not exist"),
+        (("data", "--sheet", "s.pdf"), "expected a name ending in .jpg"),
     ],
 )
 def test_what_cannot_be_done_is_said_before_anything_is_read(

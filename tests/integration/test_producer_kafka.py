@@ -340,7 +340,7 @@ def test_wrong_settings_and_cameras_are_listed_at_once_and_end_with_two(tmp_path
     for expected in (
         "fps: Input should be greater than 0",
         "colour: Extra inputs",
-        "the id is given 2",
+        "the id is used 2",
         "--camera, number 1: expected ID=URL",
     ):
         assert expected in text

@@ -137,7 +137,7 @@ def test_an_artifact_takes_no_options_of_an_export(run: Path, tmp_path: Path) ->
 
     exported = export_checkpoint(run, tmp_path / "out", "cells", "try", ExportOptions())
 
-    with pytest.raises(ConfigurationError, match=r"ships as it is: leave \['--score'\] out"):
+    with pytest.raises(ConfigurationError, match=r"is released unchanged: leave \['--score'\] out"):
         invoke(exported.folder, "--store", tmp_path / "store", "--score", "0.5")
     with pytest.raises(ConfigurationError, match=r"leave \['--classes', '--precision'\] out"):
         invoke(

@@ -135,7 +135,7 @@ def test_up_that_is_interrupted_stops_what_it_started(
     with socket.socket() as probe:
         assert probe.connect_ex(("127.0.0.1", kafka_port)) != 0, "the broker was left running"
     assert done.returncode == 130, done.stderr
-    assert "interrupted; everything that was started is stopped" in done.stdout
+    assert "interrupted; everything that was started has been stopped" in done.stdout
     pid = int(done.stdout.split("pid ")[1].split()[0])
     assert ProcessIdentity.of(pid) is None
     assert read_state() is None

@@ -151,7 +151,7 @@ def test_a_run_stopped_by_sigterm_keeps_its_last_step(folder, whole):
     _, said = process.communicate(timeout=60)
 
     assert process.returncode == 1
-    assert "the same command goes on" in said
+    assert "the same command resumes it" in said
     reached = max(losses(out)) + 1
     assert (out / "checkpoints" / f"step-{reached:08d}.pt").exists()
     run(command(folder, out))

@@ -49,7 +49,7 @@ def test_a_picture_without_objects_is_measured_too():
         (two_objects(), two_objects(np.uint8, 1, 3), "has the classes [3], expected 1..2 or 255"),
         (two_objects(np.int32, 5, 5), two_objects(), "instances [5] have several classes"),
         (two_objects(np.int32, 1, 0), two_objects(), "400 pixels have the class 2 but belong to"),
-        (two_objects(), two_objects(np.uint8, 1, 0), "instances 2 have pixels of no class"),
+        (two_objects(), two_objects(np.uint8, 1, 0), "instances 2 have unclassified pixels"),
     ],
 )
 def test_instances_and_classes_that_contradict_each_other_are_a_fault(

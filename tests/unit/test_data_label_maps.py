@@ -213,7 +213,7 @@ def test_a_picture_that_should_validate_but_is_not_there_is_told(tmp_path: Path)
     (fault,) = LabelMaps(root).orphans()
 
     assert fault.path == root / "dataset.json"
-    assert fault.reason.endswith("not there: B, x/c (2 in all)")
+    assert fault.reason.endswith("missing pictures: B, x/c (2 in all)")
 
 
 @pytest.mark.parametrize(

@@ -65,7 +65,7 @@ def test_a_picture_without_text_has_no_objects_and_that_is_noted(tmp_path: Path)
     data = Yolo(write_yolo(tmp_path, {"1": GOOD, "2": None}))
 
     assert not data.read(1).instances.any()
-    assert "1 pictures have no text file: taken as without objects" in data.notes()
+    assert "1 pictures have no text file: treated as having no objects" in data.notes()
 
 
 def test_folders_of_train_and_val_are_the_split(tmp_path: Path):
@@ -106,7 +106,7 @@ def test_without_such_folders_the_split_is_by_name(tmp_path: Path):
         ("0 0 0 1 0 1 1 0.5", "line 1 has a polygon of 7 numbers"),
         ("0", "line 1 has a polygon of 0 numbers"),
         ("0 0 0 1.5 0 1 1", "line 1 has a polygon corner at (90.0, 0.0), outside the picture"),
-        ("0 0 0 nan 0 1 1", "line 1 has a polygon with a corner that is no number"),
+        ("0 0 0 nan 0 1 1", "line 1 has a polygon with a corner that is not a number"),
         ("0 0 0 1 0 1 1\n\n5 0 0", "line 3 has class 5, expected 0..1; line 3 has a polygon of 2"),
     ],
 )

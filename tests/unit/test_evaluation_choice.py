@@ -114,8 +114,8 @@ def test_values_that_cannot_be_tried_are_all_named() -> None:
     assert [fault.split(",")[0] for fault in caught.value.faults] == [
         "a seed threshold is 0.3",
         "a seed threshold is 1.2",
-        "a smallest size is 0",
-        "a smallest size is 1000000",
+        "a minimum size is 0",
+        "a minimum size is 1000000",
     ]
 
 

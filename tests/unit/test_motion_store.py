@@ -69,5 +69,5 @@ def test_all_faults_of_all_scenes_are_listed(root):
 def test_scenes_need_the_class_names_of_their_data_set(tmp_path):
     write_scene(tmp_path, StoredScene("gate"), CLASSES)
 
-    with pytest.raises(ConfigurationError, match=r"dataset\.json: not there"):
+    with pytest.raises(ConfigurationError, match=r"dataset\.json: missing"):
         read_scenes(tmp_path)

@@ -38,7 +38,7 @@ def test_a_worker_is_ready_once_it_has_joined_the_group(worker: Worker) -> None:
     ("still", "busy", "wrong"),
     [
         (60, 60, None),
-        (61, 0, "the loop has not turned for 61 s"),
+        (61, 0, "the loop has been stuck for 61 s"),
         (0, 61, "the network has been at one batch for 61 s"),
     ],
 )
