@@ -19,8 +19,8 @@ def test_the_address_gives_the_scene_and_its_defaults() -> None:
     ("url", "expected"),
     [
         ("test:?speed=3", "unknown parameter speed"),
-        ("test:?fps=x", "no number"),
-        ("test:?size=640", "no number"),
+        ("test:?fps=x", "not a number"),
+        ("test:?size=640", "not a number"),
         ("test:?size=641x480", "even sides"),
         ("test:?size=64x99999998", "even sides"),
         ("test:?fps=0", "0 < fps"),
