@@ -142,7 +142,7 @@ def _check_mode(
         faults.append("--video and --boxes go together: give both or neither")
     if needless:
         what = "--video" if data else "--data"
-        faults.append(f"{', '.join(needless)}: applies only to {what}: leave out")
+        faults.append(f"{', '.join(needless)}: use only with {what}")
     if not sweep and (seed_thresholds or min_pixels):
         faults.append("--seed-thresholds and --min-pixels say what --sweep tries: add --sweep")
     if faults:
