@@ -352,7 +352,10 @@ def test_an_artifact_that_does_not_load_is_refused(
         ([], "give either --data or --video with --boxes, found neither"),
         (["--data", "d", "--video", "v"], "--video and --boxes go together"),
         (["--data", "d", "--video", "v", "--boxes", "b"], "found both"),
-        (["--data", "d", "--iou", "0.6", "--class", "car"], "--class, --iou: use only with --video"),
+        (
+            ["--data", "d", "--iou", "0.6", "--class", "car"],
+            "--class, --iou: use only with --video",
+        ),
         (
             ["--video", "v", "--boxes", "b", "--limit", "9", "--metric", "coco"],
             "--metric, --limit: use only with --data",
