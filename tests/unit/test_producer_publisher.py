@@ -391,6 +391,8 @@ def test_a_reader_that_the_end_turns_away_makes_the_end_a_loss() -> None:
         (errors.KafkaTimeoutError("x"), "timeout"),
         (errors.NotLeaderForPartitionError("x"), "timeout"),
         (errors.KafkaConnectionError("x"), "timeout"),
+        (errors.UnsupportedVersionError("a broker is being upgraded"), "fatal"),
+        (OSError("of the client's own"), "fatal"),
         (errors.TopicAuthorizationFailedError("x"), "refused"),
         (errors.UnknownProducerIdError("x"), "fatal"),
         (errors.OutOfOrderSequenceNumberError("x"), "fatal"),

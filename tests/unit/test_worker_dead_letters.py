@@ -3,7 +3,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from kafka.errors import KafkaTimeoutError, MessageSizeTooLargeError
+from kafka.errors import InvalidRecordError, KafkaTimeoutError, MessageSizeTooLargeError
 
 from contract.errors import InvalidMessageError, UnavailableError
 from tests.fakes import make_frame, make_record, wait_until
@@ -22,6 +22,8 @@ class FakeFuture:
         self._producer.gate.wait(timeout)
         if self._producer.away:
             raise KafkaTimeoutError("away")
+        if self._producer.invalid:
+            raise InvalidRecordError("a compacted topic wants keys")
         if self._size > self._producer.broker_limit:
             raise MessageSizeTooLargeError("too large for the topic")
 
@@ -33,7 +35,7 @@ class FakeProducer:
         self.sent: list[dict[str, Any]] = []
         self.gate = threading.Event()
         self.gate.set()
-        self.away = False
+        self.away = self.invalid = False
         self.client_limit = self.broker_limit = 1_000_000
         self.closed = False
 
@@ -114,6 +116,16 @@ def test_when_kafka_takes_none_in_time_the_check_says_so(bench: Bench) -> None:
     with pytest.raises(UnavailableError, match=r"frames\.dead"):
         wait_until(bench.box.check)
     assert bench.done == []
+
+
+def test_a_record_that_is_refused_for_another_reason_than_its_size_is_not_shrunk(
+    bench: Bench,
+) -> None:
+    bench.producer.invalid = True
+    bench.put()
+    with pytest.raises(UnavailableError, match="a compacted topic wants keys"):
+        wait_until(bench.box.check)
+    assert [sent["value"] for sent in bench.producer.sent] == [b"image"]
 
 
 def test_those_that_wait_for_acknowledgement_are_bounded(bench: Bench) -> None:

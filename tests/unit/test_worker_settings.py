@@ -104,3 +104,22 @@ def test_an_empty_group_is_refused(model: Path) -> None:
 )
 def test_batch_sizes_double_up_to_the_largest(largest: int, sizes: tuple[int, ...]) -> None:
     assert batch_sizes_up_to(largest) == sizes
+
+
+@pytest.mark.parametrize("url", ["redis://node:6379/1", "unix:///run/redis.sock"])
+def test_a_cluster_that_no_url_of_this_kind_reaches_is_refused_at_once(
+    model: Path, url: str
+) -> None:
+    with pytest.raises(ConfigurationError, match="WORKER_REDIS_CLUSTER") as caught:
+        load_settings(WorkerSettings, model=model, redis_url=url, redis_cluster=True)
+    assert "no database but 0" in str(caught.value)
+    assert load_settings(WorkerSettings, model=model, redis_url=url).redis_where
+
+
+@pytest.mark.parametrize("url", ["redis://u:12/34@host:6379/0", "redis://u:1?2@host/0"])
+def test_a_password_that_is_not_percent_encoded_is_refused_and_not_shown(
+    model: Path, url: str
+) -> None:
+    with pytest.raises(ConfigurationError, match="percent-encode") as caught:
+        load_settings(WorkerSettings, model=model, redis_url=url)
+    assert "34" not in str(caught.value)
