@@ -4,7 +4,7 @@ import os
 import shutil
 import time
 from collections.abc import Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -24,8 +24,8 @@ _ROWS: list[tuple[str, str]] = []
 _HASH = proof.hash_of_what_is_read()
 """Of what these very tests read, before anyone can change it."""
 
-SMALL_IMAGES = ("kafka", "redis", "producer", "worker")
-"""All but the trainer's, which is made while other things are tested."""
+IMAGES = ("kafka", "redis", "producer", "worker", "trainer")
+"""Those that do not wait for a program that is compiled here, as Prometheus' does."""
 
 _IMAGES = ("seedstream/", "apache/", "valkey/", "prom/")
 
@@ -53,10 +53,12 @@ def cluster() -> Iterator[Cluster]:
             timed("packages")
             # Go's compiler keeps the cores busy, images the network and the disk.
             with ThreadPoolExecutor() as both:
-                list(both.map(timed, ("build", "images"), ((), SMALL_IMAGES)))
+                list(both.map(timed, ("build", "images"), ((), IMAGES)))
             timed("down")
             timed("up")
-            timed("images", ("prometheus", *SMALL_IMAGES))
+            # Before any test: the 2 GB of the trainer's, brought in beside the tests, slowed the
+            # disk so far that workers no longer kept up with their cameras.
+            timed("images", ("prometheus", *IMAGES))
             timed("keda")
         yield Cluster()
     finally:
@@ -64,20 +66,13 @@ def cluster() -> Iterator[Cluster]:
             script("down")
 
 
-def timed(name: str, arguments: tuple[str, ...] = (), *, idle: bool = False) -> None:
+def timed(name: str, arguments: tuple[str, ...] = ()) -> None:
     """Run a script; what it took is a line of the table, and of each image what it took."""
     began = time.monotonic()
-    said = script(name, *arguments, idle=idle)
+    said = script(name, *arguments)
     _ROWS.append((" ".join((f"{name}.sh", *arguments)), f"{time.monotonic() - began:.0f} s"))
     if name == "images":
         _ROWS.extend(("", line) for line in said.splitlines() if line.startswith(_IMAGES))
-
-
-@pytest.fixture(scope="session")
-def trainer_image(cluster: Cluster) -> Iterator["Future[None]"]:
-    """The trainer's image on its way: begun by the first test that names it, waited for at need."""
-    with ThreadPoolExecutor(max_workers=1) as beside:
-        yield beside.submit(timed, "images", ("trainer",), idle=True)
 
 
 @pytest.fixture(scope="session")

@@ -37,20 +37,14 @@ def missing() -> str | None:
     return None
 
 
-def script(name: str, *arguments: str, idle: bool = False) -> str:
-    """Run one of the scripts beside this file; return what it printed.
-
-    Args:
-        name: Its name, without `.sh`.
-        arguments: What it is given.
-        idle: With what all else leaves of the cores and the disk.
+def script(name: str, *arguments: str) -> str:
+    """Run one of the scripts beside this file, named without `.sh`; return what it printed.
 
     Raises:
         ClusterError: It failed.
     """
-    priority = ["chrt", "--idle", "0", "ionice", "-c", "3"] if idle else []
     done = subprocess.run(
-        [*priority, "bash", str(HERE / f"{name}.sh"), *arguments],
+        ["bash", str(HERE / f"{name}.sh"), *arguments],
         env={**os.environ, "CLUSTER_DIR": str(DIR)},
         stdin=subprocess.DEVNULL,
         capture_output=True,

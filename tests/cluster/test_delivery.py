@@ -5,7 +5,6 @@ each must be there once, and each camera's results in the order of its frames.
 """
 
 import json
-import time
 from collections.abc import Callable
 
 import pytest
@@ -14,8 +13,7 @@ from tests.cluster.installation import NAMESPACE, OVERLAYS, TOPIC, Count, Stack,
 
 
 @pytest.fixture(scope="module", autouse=True)
-def delivery(stack: Stack, trainer_image: object) -> None:
-    # The trainer's image is begun now, and waited for by the tests that need it.
+def delivery(stack: Stack) -> None:
     stack.apply(OVERLAYS / "delivery")
     stack.kubectl("wait", "--for=condition=Ready", "pod/looker", "--timeout=90s", timeout=100)
     stack.cluster.wait(
@@ -116,7 +114,7 @@ def test_frames_that_no_network_could_carry_are_not_gaps(stack: Stack) -> None:
 def test_a_poisoned_record_is_a_dead_letter_and_costs_nothing_else(stack: Stack) -> None:
     stack.count()
     stack.look("burst", TOPIC, "0", "0")
-    time.sleep(3)
+    stack.look("flowing", TOPIC, "6", "90")  # the poison is among neighbours
     seen = stack.count()
     stack.row("a poisoned record", described(seen))
     assert seen["invalid"] == 1

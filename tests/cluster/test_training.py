@@ -1,7 +1,6 @@
 """Train in the cluster, release, promote to the workers, roll back; results say which."""
 
 import time
-from concurrent.futures import Future
 from datetime import datetime
 
 import pytest
@@ -12,8 +11,7 @@ from tests.made_data import write_discs, write_recipe
 
 
 @pytest.fixture(scope="module")
-def training(stack: Stack, trainer_image: "Future[None]") -> Stack:
-    trainer_image.result(timeout=1800)
+def training(stack: Stack) -> Stack:
     data = DIR / "volumes" / "training-data"
     write_discs(data)
     write_recipe(data)
