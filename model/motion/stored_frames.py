@@ -6,14 +6,14 @@ Legend: H, W pixels. Images are uint8 RGB.
 import contextlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from itertools import islice
 from pathlib import Path
 
 import cv2
 import numpy as np
 
 from contract.errors import ConfigurationError
-from media.pictures import UnreadableInputError, Video, read_image
+from media.pictures import UnreadableInputError, read_image
+from media.videos import Video
 from model.data.labels import Image
 from model.motion.motion_options import Options
 
@@ -92,7 +92,10 @@ def _store(video: Path, folder: Path, options: Options, progress: Progress) -> S
     number = 0
     numbers: list[int] = []
     with Video(video) as opened, contextlib.suppress(UnreadableInputError):  # good up to there
-        for number, frame in enumerate(islice(opened, last), start=1):
+        for frame in opened:
+            if frame.number >= last:
+                break
+            number = frame.number + 1
             if number >= options.first and (number - options.first) % step == 0:
                 _write(folder / f"{number:06d}.{options.image}", frame.image)
                 numbers.append(number)
