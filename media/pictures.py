@@ -265,9 +265,8 @@ def _has_deep_colours(picture: Pillow.Image) -> bool:
 def _deep_pixels(path: Path) -> Values:
     """Return grey (H, W) or RGB (H, W, 3) with all bits; not turned, without transparency."""
     level = cv2.utils.logging.getLogLevel()
-    cv2.utils.logging.setLogLevel(
-        cv2.utils.logging.LOG_LEVEL_SILENT
-    )  # its raw lines say less than the error below
+    # Its raw lines say less than the error below.
+    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
     try:
         data = np.frombuffer(without_orientation(path.read_bytes()), np.uint8)
         pixels: Any = cv2.imdecode(data, cv2.IMREAD_UNCHANGED)
