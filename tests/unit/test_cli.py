@@ -12,7 +12,8 @@ from typer.testing import CliRunner
 
 from contract.settings import ProcessSettings
 from seedstream.cli import COMMANDS, build
-from seedstream.options import settings_table, with_settings
+from seedstream.help_pages import App
+from seedstream.options import environment_rule, settings_table, with_settings
 
 runner = CliRunner(env={"COLUMNS": "200", "TERM": "dumb"})
 
@@ -31,11 +32,9 @@ class ExampleSettings(ProcessSettings):
 
 
 def example_app(seen: list[ExampleSettings]):
-    import typer
+    app = App()
 
-    app = typer.Typer()
-
-    @app.command()
+    @app.command(epilog=environment_rule(ExampleSettings))
     @with_settings(ExampleSettings)
     def example(settings: ExampleSettings, name: str = "x") -> None:
         seen.append(settings)
