@@ -16,7 +16,13 @@ from collections.abc import Callable
 from types import FrameType, TracebackType
 from typing import Any, Literal
 
-from prometheus_client import CollectorRegistry
+from prometheus_client import (
+    CollectorRegistry,
+    GCCollector,
+    PlatformCollector,
+    ProcessCollector,
+    disable_created_metrics,
+)
 from prometheus_client.exposition import choose_encoder
 from pythonjsonlogger.json import JsonFormatter
 
@@ -135,6 +141,20 @@ _STOP_SECONDS = 0.05
 
 Check = Callable[[], str | None]
 """Returns None when all is well, else what is wrong in one line."""
+
+
+def process_registry() -> CollectorRegistry:
+    """Return the registry of a process, with the metrics of the process itself.
+
+    From here on no counter or histogram of the process has a ``_created`` series: those double the
+    number of samples per scrape, and nothing reads them.
+    """
+    disable_created_metrics()  # type: ignore[no-untyped-call]
+    registry = CollectorRegistry()
+    ProcessCollector(registry=registry)
+    PlatformCollector(registry=registry)
+    GCCollector(registry=registry)
+    return registry
 
 
 class ProbeServer:
