@@ -31,9 +31,13 @@ from contract.errors import ConfigurationError
 log = logging.getLogger(__name__)
 
 EXIT_OK = 0
+"""Success; a process that was asked to end has finished what it had begun."""
+
 EXIT_FAILED = 1
+"""A server or the device stayed unavailable, work was lost, or an input could not be used."""
+
 EXIT_CONFIGURATION = 2
-"""Exit codes of every process: fine, a server stayed away or work was lost, wrong settings."""
+"""Invalid settings or options, all of them named on standard error; nothing was started."""
 
 # The user information of a URL (RFC 3986, section 3.2.1), up to the last '@' of the authority; and,
 # where the password holds an unescaped '/', up to the last '@' of the word, unless what follows the

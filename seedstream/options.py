@@ -1,14 +1,8 @@
-"""Command-line options made from a settings class, so that help, environment and README agree.
-
-``python -m seedstream.options README.md`` writes the tables anew between their markers.
-"""
+"""Command-line options made from a settings class, so that help, environment and pages agree."""
 
 import functools
-import importlib
 import inspect
-import sys
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Annotated, Any, Literal, get_args, get_origin
 
 import typer
@@ -73,7 +67,7 @@ def variable(kind: type[BaseSettings], name: str) -> str:
 
 
 def default_text(field: FieldInfo) -> str:
-    """Return a setting's default as help and README show it."""
+    """Return a setting's default as help and reference show it."""
     if field.default is PydanticUndefined and field.default_factory is None:
         return "required"
     value = field.get_default(call_default_factory=True)
@@ -82,36 +76,6 @@ def default_text(field: FieldInfo) -> str:
     if value is None or value == "":
         return "none"
     return str(value).lower() if isinstance(value, bool) else str(value)
-
-
-def settings_table(kind: type[BaseSettings]) -> str:
-    """Return a Markdown table of a settings class: variable, default, meaning."""
-    lines = ["| variable | default | meaning |", "| --- | --- | --- |"]
-    for name, field in kind.model_fields.items():
-        meaning = " ".join((field.description or "").split())
-        lines.append(f"| `{variable(kind, name)}` | `{default_text(field)}` | {meaning} |")
-    return "\n".join(lines)
-
-
-SETTINGS = {
-    "producer": "producer.settings:ProducerSettings",
-    "worker": "workers.settings:WorkerSettings",
-    "viewer": "viewer.settings:ViewerSettings",
-    "train": "model.training.settings:TrainSettings",
-}
-"""Processes whose settings the README shows."""
-
-
-def fill_tables(text: str) -> str:
-    """Return a Markdown text with the table between each pair of settings markers made anew."""
-    for process, place in SETTINGS.items():
-        module, _, name = place.partition(":")
-        table = settings_table(getattr(importlib.import_module(module), name))
-        head, begin, rest = text.partition(f"<!-- settings: {process} -->")
-        if begin:
-            _, end, tail = rest.partition("<!-- end -->")
-            text = f"{head}{begin}\n\n{table}\n\n{end}{tail}"
-    return text
 
 
 def environment_rule(kind: type[BaseSettings], *, besides: str = "") -> str:
@@ -186,9 +150,3 @@ def _metavar(annotation: Any) -> str:
         return _metavar(members[0])
     name = getattr(annotation, "__name__", "")
     return {"int": "<int>", "float": "<float>", "Path": "<path>"}.get(name, "<text>")
-
-
-if __name__ == "__main__":
-    for argument in sys.argv[1:]:
-        document = Path(argument)
-        document.write_text(fill_tables(document.read_text()))

@@ -11,8 +11,9 @@ import pytest
 import typer
 
 from contract.settings import settings_by_section
+from docs.write_reference import SETTINGS
 from seedstream.cli import COMMANDS, build
-from seedstream.options import SETTINGS, variable
+from seedstream.options import variable
 
 OF_COMMAND = {"produce": "producer", "work": "worker", "render": "viewer", "train": "train"}
 NARROWEST = 60
