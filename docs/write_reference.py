@@ -271,8 +271,8 @@ def _type_text(annotation: Any) -> str:
         return ", ".join(f"`{choice}`" for choice in inner)
     if origin in (Union, UnionType):
         return " or ".join(_type_text(each) for each in inner if each is not type(None))
-    if origin is tuple and len(inner) == 2 and inner[1] is not Ellipsis:
-        return f"[{_type_text(inner[0])}, {_type_text(inner[1])}]"
+    if origin is tuple and Ellipsis not in inner:
+        return f"[{', '.join(map(_type_text, inner))}]"
     if origin in (tuple, list):
         tables = bool(_models(inner[0]))
         return "tables" if tables else f"list of {_type_text(inner[0])}"
