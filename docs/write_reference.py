@@ -62,7 +62,7 @@ def fill(text: str) -> str:
 
 def settings_tables(kind: type[BaseSettings]) -> str:
     """Return the settings of a class: what one sets, then, by section, what one may tune."""
-    parts = []
+    parts: list[str] = []
     for title, names in settings_by_section(kind).items():
         if title != ESSENTIAL and not any("What you may tune" in part for part in parts):
             parts.append("### What you may tune")
@@ -154,7 +154,7 @@ def exit_codes() -> str:
         for statement, following in itertools.pairwise(body):
             match statement, following:
                 case (
-                    ast.Assign(targets=[ast.Name(id=name)], value=ast.Constant(value=code)),
+                    ast.Assign(targets=[ast.Name(id=name)], value=ast.Constant(value=int(code))),
                     ast.Expr(value=ast.Constant(value=str(text))),
                 ) if name.startswith("EXIT_"):
                     rows.append((f"{code}", " ".join(text.split())))
