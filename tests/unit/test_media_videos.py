@@ -13,7 +13,7 @@ from media.brightness import Levels
 from media.pictures import UnreadableInputError
 from media.videos import Video
 from tests.tiff_files import discs, write_tiff
-from tests.videos import (
+from tests.video_files import (
     corners,
     cut_every_second,
     cut_tail,
