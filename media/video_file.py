@@ -4,7 +4,9 @@ Library: PyAV. Legend: H, W pixels.
 """
 
 import functools
+import math
 import re
+from bisect import bisect_left, insort
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -55,7 +57,7 @@ class VideoFile:
     """
 
     def __init__(self, path: Path, levels: Levels) -> None:
-        self._damaged: list[int | None] = []  # their time stamps
+        self._damaged: list[float] = []  # their time stamps, ascending
         self._path = path
         self._levels = levels
         self._pixels: Levels | None = None  # of grey with more than 8 bits, from the first frame
@@ -139,19 +141,24 @@ class VideoFile:
         """Return the whole frames that come out for a packet; note the others."""
         stamp = packet.dts if packet.pts is None else packet.pts
         if self._is_short(packet) or (self._is_jpeg and packet.size and cut_jpeg(bytes(packet))):
-            self._damaged.append(stamp)
+            self._note_damaged(stamp)
             return []
         try:
             frames = packet.decode()
         except av.error.InvalidDataError:
-            self._damaged.append(stamp)
+            self._note_damaged(stamp)
             return []
-        self._damaged += [frame.pts for frame in frames if frame.is_corrupt]
+        for frame in frames:
+            if frame.is_corrupt:
+                self._note_damaged(frame.pts)
         return [frame for frame in frames if not frame.is_corrupt]
 
     def _damaged_before(self, stamp: int | None) -> int:
         # What is damaged is known before the frames that are still in the decoder.
-        return sum(stamp is None or other is None or other < stamp for other in self._damaged)
+        return len(self._damaged) if stamp is None else bisect_left(self._damaged, stamp)
+
+    def _note_damaged(self, stamp: int | None) -> None:
+        insort(self._damaged, -math.inf if stamp is None else stamp)
 
     def _converter(self, frame: Any) -> Any:
         upright = Upright.of(frame, self._stream)
