@@ -4,7 +4,6 @@ Libraries: Pillow (unlike OpenCV it refuses a JPEG that ends early instead of fi
 grey); OpenCV for colours of more than 8 bits, which Pillow shortens. Legend: H, W pixels.
 """
 
-import functools
 import struct
 import warnings
 from collections.abc import Iterator
@@ -43,6 +42,9 @@ _NOT_PICTURES = frozenset({"EPS", "FLI", "MPEG", "BUFR", "GRIB", "HDF5", "PDF", 
 
 _SEQUENCES = frozenset({"AVIF", "GIF", "PNG", "TIFF", "WEBP"})
 """Formats that hold several pictures of equal rank. Others hold previews of one (MPO, ICO, ...)."""
+
+_HEIC = (b"heic", b"heix", b"heim", b"heis", b"mif1", b"msf1")
+"""Brands of ISO/IEC 23008-12, annex B."""
 
 _ORIENTATION = 0x0112
 _ORIENTATIONS = {
@@ -120,6 +122,10 @@ def identified(path: Path) -> Iterator[Pillow.Image]:
             check_size(path, *picture.size)
             yield picture
     except UnidentifiedImageError as error:
+        if _is_heic(path):
+            raise UnreadableInputError(
+                path, "is a HEIC photograph, which is not read; convert it to JPEG or PNG first"
+            ) from error
         raise NotAPictureError(path, _undecodable(path, error)) from error
     except _BROKEN as error:
         raise UnreadableInputError(path, _undecodable(path, error)) from error
@@ -236,7 +242,13 @@ def check_size(path: Path, width: int, height: int) -> None:
         )
 
 
-@functools.cache
+def _is_heic(path: Path) -> bool:
+    """Whether it is a photograph of a phone, of which FFmpeg gives one tile without a word."""
+    with path.open("rb") as file:
+        start = file.read(12)
+    return start[4:8] == b"ftyp" and start[8:12] in _HEIC
+
+
 def _formats() -> list[str]:
     Pillow.init()
     return [name for name in Pillow.ID if name not in _NOT_PICTURES]
@@ -286,4 +298,6 @@ def orientation(picture: Pillow.Image) -> Upright:
 
 
 def _undecodable(path: Path, error: Exception) -> str:
+    if isinstance(error, OSError) and error.strerror:
+        return f"cannot be read: {error.strerror}"
     return "does not decode: " + str(error).replace(f"'{path}'", "the file")

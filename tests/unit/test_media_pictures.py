@@ -198,6 +198,19 @@ def test_previews_are_no_pictures_of_their_own(tmp_path: Path) -> None:
     assert read_image(mpo).shape == (6, 8, 3)
 
 
+def test_a_raw_file_of_a_camera_is_not_taken_for_its_preview(tmp_path: Path) -> None:
+    path = write_tiff(tmp_path / "a.dng", [np.ones((9, 9, 3), np.uint8)], reduced=[0], raw=True)
+    with pytest.raises(UnreadableInputError, match="raw file of a camera"):
+        read_image(path)
+
+
+def test_a_heic_photograph_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "IMG_1.HEIC"
+    path.write_bytes(b"\0\0\0\x24ftypheic\0\0\0\0mif1heic")
+    with pytest.raises(UnreadableInputError, match="HEIC photograph, which is not read; convert"):
+        read_image(path)
+
+
 def test_the_still_before_an_animated_png_is_not_part_of_it(tmp_path: Path) -> None:
     path = save_frames(tmp_path / "a.png", 3, default_image=True)
     with Image.open(path) as picture:
