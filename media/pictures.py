@@ -32,6 +32,8 @@ VIDEO_ENDINGS = (".avi", ".m4v", ".mkv", ".mov", ".mp4", ".webm")
 MAX_PIXELS = 1 << 27
 """Largest picture, 134 megapixels: reading one takes about 1 GB."""
 
+_TOO_LARGE = f"at most {MAX_PIXELS / 1e6:.0f} are read; cut it into tiles or scale it down"
+
 OWN_RANGE = Levels()
 
 # Raw lines about pictures that are large (the limit above is checked here) or have broken notes.
@@ -61,7 +63,7 @@ _ORIENTATIONS = {
 _STRIP_PIXELS = 1 << 22
 """Pixels that are converted at a time, so that no second copy of a large picture is made."""
 
-_BROKEN = (OSError, ValueError, SyntaxError, EOFError, struct.error, Pillow.DecompressionBombError)
+_BROKEN = (OSError, ValueError, SyntaxError, EOFError, struct.error)
 
 
 class UnreadableInputError(SeedstreamError):
@@ -127,6 +129,8 @@ def identified(path: Path) -> Iterator[Pillow.Image]:
                 path, "is a HEIC photograph, which is not read; convert it to JPEG or PNG first"
             ) from error
         raise NotAPictureError(path, _undecodable(path, error)) from error
+    except Pillow.DecompressionBombError as error:  # raised before the size is known here
+        raise UnreadableInputError(path, f"has over 178 megapixels, {_TOO_LARGE}") from error
     except _BROKEN as error:
         raise UnreadableInputError(path, _undecodable(path, error)) from error
 
@@ -237,8 +241,7 @@ def check_size(path: Path, width: int, height: int) -> None:
     if width * height > MAX_PIXELS:
         raise UnreadableInputError(
             path,
-            f"has {width}x{height} = {width * height / 1e6:.0f} megapixels, at most "
-            f"{MAX_PIXELS / 1e6:.0f} are read; cut it into tiles or scale it down",
+            f"has {width}x{height} = {width * height / 1e6:.0f} megapixels, {_TOO_LARGE}",
         )
 
 
