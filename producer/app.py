@@ -20,12 +20,12 @@ from contract.settings import warn_of_unknown_variables
 from producer.camera_list import load_cameras
 from producer.cameras import Camera
 from producer.metrics import ProducerMetrics
+from producer.opening import check_support
 from producer.outbox import Outbox
 from producer.publisher import Publisher
 from producer.runner import CameraRunner
 from producer.sender import Sender, connect
 from producer.settings import ProducerSettings
-from producer.sources import check_support
 from producer.watchdog import Watchdog
 
 log = getLogger("seedstream.producer")

@@ -12,7 +12,8 @@ import yaml
 from pydantic import ValidationError
 
 from contract.errors import ConfigurationError
-from producer.cameras import Camera, expand
+from producer.addresses import expand
+from producer.cameras import Camera
 from producer.settings import MAX_CAMERAS, ProducerSettings
 
 

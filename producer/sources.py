@@ -12,8 +12,9 @@ import av
 import av.error
 from av.format import Flags
 
-from contract.errors import ConfigurationError
-from producer.cameras import Camera, Kind
+from producer.cameras import Camera
+from producer.opening import open_arguments
+from producer.reasons import reason
 from producer.scene import Scene
 
 DEFAULT_FPS = 25.0
@@ -21,13 +22,6 @@ DEFAULT_FPS = 25.0
 
 _BAD_PACKETS = 100
 """Packets that may fail to decode in a row before the stream counts as lost."""
-
-_PROBES: dict[Kind, tuple[str, str | None]] = {
-    "srt": ("srt://127.0.0.1:0", None),
-    "v4l2": ("/dev/null", "v4l2"),
-}
-"""What to open to learn whether the FFmpeg build knows a kind of source that not every build
-does; neither waits."""
 
 
 class SourceError(Exception):
@@ -100,7 +94,7 @@ class AvSource:
 
     def __init__(self, camera: Camera, on_bad_packet: Callable[[], None]) -> None:
         self._on_bad_packet = on_bad_packet
-        url, demuxer, options = _open_arguments(camera)
+        url, demuxer, options = open_arguments(camera)
         # FFmpeg takes its limit twice while opening: to connect, and to look at the streams.
         half = camera.open_timeout_seconds / 2
         try:
@@ -112,7 +106,7 @@ class AvSource:
                 metadata_errors="replace",
             )
         except av.error.FFmpegError as error:
-            raise SourceError(f"cannot open: {_reason(error)}") from None
+            raise SourceError(f"cannot open: {reason(error)}") from None
         if not self._container.streams.video:
             self._container.close()
             raise SourceError("cannot open: it contains no video stream")
@@ -143,7 +137,7 @@ class AvSource:
                     stamped = self._stamped and frame.pts is not None
                     yield Picture(frame, float(frame.time) if stamped else None)
         except av.error.FFmpegError as error:
-            raise SourceError(f"lost: {_reason(error)}") from None
+            raise SourceError(f"lost: {reason(error)}") from None
 
     def close(self) -> None:
         """Close the stream."""
@@ -159,69 +153,3 @@ def open_source(camera: Camera, on_bad_packet: Callable[[], None]) -> Source:
     if camera.kind == "test":
         return SceneSource(camera.url.get_secret_value())
     return AvSource(camera, on_bad_packet)
-
-
-def check_support(cameras: list[Camera]) -> None:
-    """Make sure that this FFmpeg build knows every kind of source that is asked for.
-
-    Raises:
-        ConfigurationError: One fault for each camera whose protocol or device it lacks.
-    """
-    lacking = {kind for kind in {camera.kind for camera in cameras} if _lacks(kind)}
-    faults = [
-        f"camera {camera.id}: this FFmpeg build (PyAV {av.__version__}) has no support for "
-        f"{camera.kind}: install PyAV built against an FFmpeg that has it (pip install --no-binary "
-        "av av), or bridge the camera to RTSP"
-        for camera in cameras
-        if camera.kind in lacking
-    ]
-    if faults:
-        raise ConfigurationError(faults)
-
-
-def _lacks(kind: Kind) -> bool:
-    if kind not in _PROBES:
-        return False
-    url, demuxer = _PROBES[kind]
-    try:
-        av.open(url, format=demuxer, timeout=0.1).close()
-    except (av.error.ProtocolNotFoundError, av.error.DemuxerNotFoundError):
-        return True
-    except ValueError as error:
-        # PyAV raises it for the name of a demuxer that is not there.
-        return not isinstance(error, av.error.FFmpegError)
-    except av.error.FFmpegError:
-        return False
-    return False
-
-
-def _open_arguments(camera: Camera) -> tuple[str, str | None, dict[str, str]]:
-    """Return what FFmpeg opens, as which format (None: it finds out), with which options."""
-    url = camera.url.get_secret_value()
-    microseconds = str(int(camera.stall_timeout_seconds * 1e6))
-    if camera.kind == "v4l2":
-        return url.removeprefix("v4l2:"), "v4l2", {}
-    if camera.kind == "file":
-        path = url.removeprefix("file://").removeprefix("file:")
-        # A playlist in disguise must not make us fetch what it names.
-        return f"file:{path}", None, {"protocol_whitelist": "file"}
-    if camera.kind == "rtsp":
-        return (
-            url,
-            None,
-            {
-                "rtsp_transport": camera.transport,
-                "allowed_media_types": "video",
-                "timeout": microseconds,
-            },
-        )
-    if camera.kind == "udp":
-        return url, None, {"timeout": microseconds, "overrun_nonfatal": "1"}
-    return url, None, {"timeout": microseconds, "rw_timeout": microseconds}
-
-
-def _reason(error: Any) -> str:
-    if isinstance(error, av.error.ExitError):
-        return "it was silent for too long"
-    # Never str(error): it ends with the address.
-    return str(error.strerror or type(error).__name__)

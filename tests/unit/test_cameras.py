@@ -5,8 +5,9 @@ from pathlib import Path
 import pytest
 
 from contract.errors import ConfigurationError
+from producer.addresses import public
 from producer.camera_list import load_cameras
-from producer.cameras import Camera, public
+from producer.cameras import Camera
 from producer.settings import MAX_CAMERAS, ProducerSettings
 
 

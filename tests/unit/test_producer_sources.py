@@ -8,12 +8,13 @@ import numpy as np
 import pytest
 
 from contract.errors import ConfigurationError
-from producer import sources
+from producer import opening, sources
 from producer.camera_list import load_cameras
 from producer.cameras import Camera
+from producer.opening import check_support
 from producer.scene import Scene
 from producer.settings import ProducerSettings
-from producer.sources import AvSource, SourceError, check_support, open_source
+from producer.sources import AvSource, SourceError, open_source
 from tests.scenes import write_video
 
 SCENE = Scene(width=128, height=96, fps=12, seed=1)
@@ -113,11 +114,11 @@ def test_the_scene_gives_its_frames_and_ends() -> None:
 def test_what_the_ffmpeg_build_lacks_is_told_for_each_camera(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(sources, "_PROBES", {"srt": ("nosuchthing://h", None)})
+    monkeypatch.setattr(opening, "_PROBES", {"srt": ("nosuchthing://h", None)})
     urls = ["a=srt://h:1", "b=test:", "c=srt://h:2"]
     with pytest.raises(ConfigurationError) as caught:
         check_support(load_cameras(ProducerSettings(), urls, {}))
     assert [fault.partition(":")[0] for fault in caught.value.faults] == ["camera a", "camera c"]
-    monkeypatch.setattr(sources, "_PROBES", {"v4l2": ("/dev/null", "nosuchdevice")})
+    monkeypatch.setattr(opening, "_PROBES", {"v4l2": ("/dev/null", "nosuchdevice")})
     with pytest.raises(ConfigurationError, match="no support for v4l2"):
         check_support([camera("/dev/video0")])
