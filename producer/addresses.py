@@ -5,11 +5,13 @@ import re
 from typing import Literal
 from urllib.parse import quote, urlsplit
 
-Kind = Literal["rtsp", "http", "udp", "srt", "v4l2", "file", "test"]
+Kind = Literal["rtsp", "rtmp", "http", "udp", "srt", "v4l2", "file", "test"]
 
 _SCHEMES: dict[str, Kind] = {
     "rtsp": "rtsp",
     "rtsps": "rtsp",
+    "rtmp": "rtmp",
+    "rtmps": "rtmp",
     "http": "http",
     "https": "http",
     "udp": "udp",
@@ -36,10 +38,10 @@ def kind_of(url: str) -> Kind:
     kind = _SCHEMES.get(scheme[1].lower())
     if kind is None:
         raise ValueError(
-            f"unknown kind of source '{scheme[1]}:', expected rtsp:, rtsps:, http:, https:, udp:, "
-            "srt:, v4l2:/dev/videoN, test: or a file's path"
+            f"unknown kind of source '{scheme[1]}:', expected rtsp:, rtsps:, rtmp:, rtmps:, http:, "
+            "https:, udp:, srt:, v4l2:/dev/videoN, test: or a file's path"
         )
-    if kind in ("rtsp", "http", "srt", "udp"):
+    if kind in ("rtsp", "rtmp", "http", "srt", "udp"):
         _check_host(url)
     return kind
 
@@ -84,6 +86,12 @@ def expand(text: str, environment: dict[str, str]) -> tuple[str, list[str]]:
         return quote(value, safe="") if in_credentials else value
 
     return _VARIABLE.sub(replace, text), missing
+
+
+def with_credentials(url: str, user: str, password: str) -> str:
+    """Return ``url`` with percent-encoded user information."""
+    scheme, _, rest = url.partition("://")
+    return f"{scheme}://{quote(user, safe='')}:{quote(password, safe='')}@{rest}"
 
 
 def public(url: str) -> str:

@@ -16,6 +16,9 @@ from producer.addresses import expand
 from producer.cameras import Camera
 from producer.settings import MAX_CAMERAS, ProducerSettings
 
+_NOT_SHOWN = {"id", "url", "substream", "user", "password", "options"}
+"""Fields whose value no message quotes."""
+
 
 def load_cameras(
     settings: ProducerSettings,
@@ -85,7 +88,7 @@ def _defaults(document: dict[str, Any], where: str, faults: list[str]) -> dict[s
     if not isinstance(defaults, dict):
         faults.append(f"{where}: defaults: expected a mapping, found {_type(defaults)}")
         return {}
-    allowed = Camera.model_fields.keys() - {"id", "url"}
+    allowed = Camera.model_fields.keys() - {"id", "url", "substream"}
     for key in defaults.keys() - allowed:
         faults.append(
             f"{where}: defaults: unknown key {key!r}; known: {', '.join(sorted(allowed))}"
@@ -156,7 +159,7 @@ def _describe(detail: Any, merged: dict[str, Any]) -> str:
     path = ".".join(str(part) for part in detail["loc"])
     message = str(detail["msg"]).removeprefix("Value error, ")
     # Only plain fields are shown: an address, an option or an unknown key may hold a password.
-    if path in Camera.model_fields.keys() - {"id", "url", "options"} & merged.keys():
+    if path in Camera.model_fields.keys() - _NOT_SHOWN & merged.keys():
         message += f", found {merged[path]!r}"
     return f"{path}: {message}" if path else message
 

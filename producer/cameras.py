@@ -12,12 +12,15 @@ import hashlib
 import re
 from dataclasses import dataclass
 from typing import Literal, Self
+from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
 
 from contract.frame import CAMERA_ID, CAMERA_ID_RULE, MAX_SIDE_PIXELS
-from producer.addresses import Kind, kind_of, public
+from producer.addresses import Kind, kind_of, public, with_credentials
 from producer.scene import Scene
+
+_ASPECT = re.compile(r"[1-9]\d{0,3}:[1-9]\d{0,3}", re.ASCII)
 
 
 class Camera(BaseModel):
@@ -31,8 +34,22 @@ class Camera(BaseModel):
     """Camera id: 1 to 128 letters, digits, '.', '_', ':' or '-'."""
 
     url: SecretStr
-    """Where the frames come from: rtsp://, rtsps://, http://, https://, udp://, srt://,
-    /dev/videoN, a file, or test: (a synthetic scene). ${NAME} is replaced from the environment."""
+    """Where the frames come from: rtsp://, rtsps://, rtmp://, rtmps://, http://, https://, udp://,
+    srt://, /dev/videoN, a file, or test: (a synthetic scene). ${NAME} is replaced from the
+    environment."""
+
+    substream: SecretStr | None = None
+    """URL of the camera's second, smaller stream, which is read instead of url. Neither replaces
+    the other when it fails."""
+
+    stream: Literal["main", "sub"] = "sub"
+    """Which of the two is read where a substream is set: main (url) or sub (substream)."""
+
+    user: str | None = Field(default=None, min_length=1)
+    """RTSP and HTTP: user name, where the URL has none. Any characters, as they are."""
+
+    password: SecretStr | None = None
+    """Password of user. Any characters, as they are; in quotes where it is all digits."""
 
     fps: float | None = Field(default=None, gt=0, le=1000)
     """Most frames per second that are published; all unless set."""
@@ -45,6 +62,19 @@ class Camera(BaseModel):
 
     max_side: int | None = Field(default=None, ge=16, le=MAX_SIDE_PIXELS)
     """Scale down so that no side is longer, in pixels, keeping the aspect."""
+
+    rotate: Literal[0, 90, 180, 270] | None = None
+    """Turn the picture clockwise by this many degrees, instead of as the stream says."""
+
+    aspect: str | None = None
+    """Shape of the picture as it should be shown, "W:H" (in quotes), for cameras that send squeezed
+    pictures and do not say so; unless set, as the stream says."""
+
+    crop: tuple[int, int, int, int] | None = None
+    """Part of the upright picture that is published: [x, y, width, height] in pixels."""
+
+    drop_corrupt: bool = False
+    """Drop the frames that the decoder marks as damaged, instead of publishing them."""
 
     encoding: Literal["jpeg", "i420"] = "jpeg"
     """JPEG, or raw I420 (BT.601, limited range)."""
@@ -60,6 +90,9 @@ class Camera(BaseModel):
 
     transport: Literal["tcp", "udp"] = "tcp"
     """RTSP only: how the stream is carried."""
+
+    poll_seconds: float | None = Field(default=None, ge=0.05, le=86_400)
+    """HTTP only: the URL gives one picture, a snapshot, to be fetched this often, in seconds."""
 
     when_full: Literal["drop_oldest", "wait"] | None = None
     """When Kafka is slower than the camera: drop the oldest waiting frame (live cameras' default)
@@ -87,10 +120,43 @@ class Camera(BaseModel):
             raise ValueError(f"{value[:140]!r} is not a camera id: {CAMERA_ID_RULE}")
         return value
 
-    @field_validator("url")
+    @field_validator("url", "substream")
     @classmethod
-    def _check_url(cls, value: SecretStr) -> SecretStr:
-        kind_of(value.get_secret_value())
+    def _check_url(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None:
+            kind_of(value.get_secret_value())
+        return value
+
+    @field_validator("user", "password", mode="before")
+    @classmethod
+    def _check_text(cls, value: object) -> object:
+        if not isinstance(value, str | SecretStr | None):
+            # YAML has changed it already: 0123 is 83, and yes is true.
+            raise ValueError("not text for YAML: put it in quotes")
+        return value
+
+    @field_validator("aspect", mode="before")
+    @classmethod
+    def _check_aspect(cls, value: object) -> object:
+        if isinstance(value, int):
+            raise ValueError(
+                'put it in quotes, as in "16:9": without, YAML reads a number of base 60'
+            )
+        if isinstance(value, str) and not _ASPECT.fullmatch(value):
+            raise ValueError('expected "W:H" of two whole numbers from 1 to 9999, as in "16:9"')
+        return value
+
+    @field_validator("crop")
+    @classmethod
+    def _check_crop(cls, value: tuple[int, int, int, int] | None) -> tuple[int, ...] | None:
+        if value is None:
+            return value
+        x, y, width, height = value
+        if min(x, y) < 0 or min(width, height) < 16 or max(x + width, y + height) > MAX_SIDE_PIXELS:
+            raise ValueError(
+                "expected [x, y, width, height] in pixels: x and y from 0, width and height from "
+                f"16, all within {MAX_SIDE_PIXELS}"
+            )
         return value
 
     @model_validator(mode="after")
@@ -101,14 +167,40 @@ class Camera(BaseModel):
             raise ValueError(f"loop is for files, this is {self.kind}")
         if self.pace == "fast" and self.kind not in ("file", "test"):
             raise ValueError(f"pace: fast is for files and test:, this is {self.kind}")
+        if self.poll_seconds is not None and self.kind != "http":
+            raise ValueError(f"poll_seconds is for http and https, this is {self.kind}")
+        self._check_credentials()
         if self.kind == "test":
-            Scene.parse(self.url.get_secret_value())
+            Scene.parse(self.source_url)
         return self
+
+    def _check_credentials(self) -> None:
+        if self.user is None and self.password is None:
+            return
+        if self.user is None:
+            raise ValueError("password needs user")
+        if self.kind not in ("rtsp", "http"):
+            raise ValueError(f"user and password are for RTSP and HTTP, this is {self.kind}")
+        if urlsplit(self._read_url).username is not None:
+            raise ValueError("user and password stand in the URL as well: set one or the other")
+
+    @property
+    def _read_url(self) -> str:
+        sub = self.substream if self.stream == "sub" else None
+        return (sub or self.url).get_secret_value()
+
+    @property
+    def source_url(self) -> str:
+        """The URL to open, with user and password in it: a secret."""
+        if self.user is None:
+            return self._read_url
+        password = self.password.get_secret_value() if self.password else ""
+        return with_credentials(self._read_url, self.user, password)
 
     @property
     def kind(self) -> Kind:
         """The kind of source."""
-        return kind_of(self.url.get_secret_value())
+        return kind_of(self._read_url)
 
     @property
     def live(self) -> bool:
@@ -125,7 +217,7 @@ class Camera(BaseModel):
     @property
     def address(self) -> str:
         """The URL fit for a log."""
-        return public(self.url.get_secret_value())
+        return public(self._read_url)
 
 
 _SHARD = re.compile(r"(\d{1,9})/(\d{1,9})", re.ASCII)

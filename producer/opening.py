@@ -11,6 +11,7 @@ from producer.addresses import Kind
 from producer.cameras import Camera
 
 _PROBES: dict[Kind, tuple[str, str | None]] = {
+    "rtmp": ("rtmp://127.0.0.1:0", None),
     "srt": ("srt://127.0.0.1:0", None),
     "v4l2": ("/dev/null", "v4l2"),
 }
@@ -20,7 +21,7 @@ does; neither waits."""
 
 def open_arguments(camera: Camera) -> tuple[str, str | None, dict[str, str]]:
     """Return what FFmpeg opens, as which format (None: it finds out), with which options."""
-    url = camera.url.get_secret_value()
+    url = camera.source_url
     microseconds = str(int(camera.stall_timeout_seconds * 1e6))
     if camera.kind == "v4l2":
         return url.removeprefix("v4l2:"), "v4l2", {}

@@ -151,5 +151,5 @@ def open_source(camera: Camera, on_bad_packet: Callable[[], None]) -> Source:
         SourceError: It cannot be opened.
     """
     if camera.kind == "test":
-        return SceneSource(camera.url.get_secret_value())
+        return SceneSource(camera.source_url)
     return AvSource(camera, on_bad_packet)

@@ -1,5 +1,6 @@
 """The camera list: what it accepts, what it refuses, and that it never tells a secret."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -48,6 +49,8 @@ def test_a_value_comes_from_the_camera_else_the_defaults_else_the_settings(tmp_p
     [
         ("rtsp://h/s", "rtsp", True, False),
         ("rtsps://h:322/s", "rtsp", True, False),
+        ("rtmp://h/live/1", "rtmp", True, False),
+        ("rtmps://h/live/1", "rtmp", True, False),
         ("http://h/video.mjpg", "http", True, False),
         ("udp://239.0.0.1:5000", "udp", True, False),
         ("udp://@:5000", "udp", True, False),
@@ -205,3 +208,69 @@ def test_what_replaced_a_removed_setting_is_in_the_list_or_a_setting_or_a_consta
             or source in ProducerSettings.model_fields
             or ("camera list" in instead and name in Camera.model_fields)
         ), name
+
+
+def test_user_and_password_may_hold_any_characters_and_are_encoded_into_the_url(
+    tmp_path: Path,
+) -> None:
+    first, second, third = load(
+        "defaults: {user: ad:min, password: '12/3#4@${MORE}'}\n"
+        "cameras:\n"
+        "  - {id: a, url: 'rtsp://10.0.0.7:554/s'}\n"
+        "  - {id: b, url: 'https://h/v?x=1', password: null}\n"
+        "  - {id: c, url: 'rtsp://u:p@h/s', user: null, password: null}\n",
+        tmp_path,
+        MORE="%ü",
+    )
+    assert first.source_url == "rtsp://ad%3Amin:12%2F3%234%40%25%C3%BC@10.0.0.7:554/s"
+    assert second.source_url == "https://ad%3Amin:@h/v?x=1"
+    assert third.source_url == "rtsp://u:p@h/s"
+    assert "3#4" not in f"{first!r} {first.model_dump_json()}"
+
+
+def test_a_substream_is_read_instead_of_the_main_one_unless_that_is_asked_for(
+    tmp_path: Path,
+) -> None:
+    both = "url: 'rtsp://h/main', substream: 'http://h/sub'"
+    sub, main, alone = load(
+        f"defaults: {{user: me, password: p}}\n"
+        f"cameras: [{{id: a, {both}}}, {{id: b, {both}, stream: main}}, {{id: c, url: rtsp://h/1}}]",
+        tmp_path,
+    )
+    assert (sub.source_url, sub.kind) == ("http://me:p@h/sub", "http")
+    assert (main.source_url, main.kind) == ("rtsp://me:p@h/main", "rtsp")
+    assert alone.source_url == "rtsp://me:p@h/1"
+
+
+def test_what_the_picture_needs_is_read_from_the_list(tmp_path: Path) -> None:
+    (camera,) = load(
+        "cameras: [{id: a, url: 'http://h/snap.jpg', rotate: 90, aspect: '16:9', "
+        "crop: [0, 8, 64, 48], poll_seconds: 2, drop_corrupt: true}]",
+        tmp_path,
+    )
+    assert (camera.rotate, camera.aspect, camera.crop) == (90, "16:9", (0, 8, 64, 48))
+    assert (camera.poll_seconds, camera.drop_corrupt) == (2.0, True)
+
+
+@pytest.mark.parametrize(
+    ("fields", "expected"),
+    [
+        ("rotate: 45", "rotate: Input should be 0, 90, 180 or 270"),
+        ("aspect: 16:9", "aspect: put it in quotes"),
+        ("aspect: '16:0'", 'aspect: expected "W:H"'),
+        ("crop: [0, 0, 64]", "crop.3: Field required"),
+        ("crop: [0, -1, 64, 64]", r"crop: expected \[x, y, width, height\] in pixels"),
+        ("crop: [0, 0, 64, 8]", r"crop: expected \[x, y, width, height\] in pixels"),
+        ("poll_seconds: 1", "poll_seconds is for http and https, this is rtsp"),
+        ("password: hunter2", "password needs user"),
+        ("user: u, password: 01234", "password: not text for YAML: put it in quotes$"),
+        ("user: yes", "user: not text for YAML: put it in quotes$"),
+        ("substream: 'gopher://h/'", "substream: unknown kind of source"),
+        ("user: u, substream: clip.mp4", "user and password are for RTSP and HTTP, this is file"),
+        ("user: u, substream: 'rtsp://v:hunter2@h/'", "user and password stand in the URL as well"),
+    ],
+)
+def test_a_field_that_does_not_fit_is_refused(fields: str, expected: str, tmp_path: Path) -> None:
+    (found,) = faults(f"cameras: [{{id: a, url: 'rtsp://h/s', {fields}}}]", tmp_path)
+    assert re.search(expected, found)
+    assert "hunter2" not in found
