@@ -7,7 +7,7 @@ import av
 import av.error
 
 from contract.errors import ConfigurationError
-from producer.addresses import Kind
+from producer.addresses import Kind, file_path
 from producer.cameras import Camera
 
 _PROBES: dict[Kind, tuple[str, str | None]] = {
@@ -26,9 +26,8 @@ def open_arguments(camera: Camera) -> tuple[str, str | None, dict[str, str]]:
     if camera.kind == "v4l2":
         return url.removeprefix("v4l2:"), "v4l2", {}
     if camera.kind == "file":
-        path = url.removeprefix("file://").removeprefix("file:")
         # A playlist in disguise must not make us fetch what it names.
-        return f"file:{path}", None, {"protocol_whitelist": "file"}
+        return f"file:{file_path(url)}", None, {"protocol_whitelist": "file"}
     if camera.kind == "rtsp":
         return (
             url,

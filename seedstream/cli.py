@@ -9,7 +9,8 @@ from typing import Annotated
 import typer
 
 from contract.errors import ConfigurationError, SeedstreamError
-from contract.process import EXIT_CONFIGURATION, EXIT_FAILED, redact
+from contract.process import EXIT_CONFIGURATION, EXIT_FAILED
+from contract.redaction import redact
 
 COMMANDS = {
     "demo": "Run the whole path on this machine: servers, producer, worker, live table, overlay.",
