@@ -90,7 +90,7 @@ def test_all_faults_of_the_file_and_the_options_come_at_once_each_with_its_camer
         "defaults: unknown key 'colour'",
         "camera gate: fps: Input should be greater than 0, found -1",
         "camera gate: tranport: Extra inputs are not permitted",
-        "camera bad id: id: 'bad id' is not a camera id",
+        "camera bad id: id: not a camera id",
         "camera number 3, without an id: id: Field required",
         "unknown kind of source 'gopher:'",
         "size of test: is 1x1",
@@ -282,6 +282,36 @@ def test_no_text_about_a_camera_tells_its_password(tmp_path: Path) -> None:
     )
     assert "hunter2" not in "\n".join(found)
     assert len(found) == 6
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "cameras: [{id: 'rtsp://u:hunter2@h/hunter2', url: gate}]",
+        "cameras: [{id: a, url: 'test:', 'rtsp://h/hunter2': b}]",
+        "cameras: [{id: a, url: 'test:', 'u:hunter2@h': b}]",
+        "cameras: [{id: '//u:hunter2@h', url: 'test:'}, {id: '//u:hunter2@h', url: 'test:'}]",
+        "defaults: {'rtsp://h/hunter2': 1}\ncameras: [{id: a, url: 'test:'}]",
+        "'rtsp://h/hunter2': 1",
+        "cameras: [{id: a, url: 'test:', user: u, password: *hunter2}]",
+        "cameras: [{id: a, url: 'test:', user: u, password: !hunter2}]",
+        "cameras: [{id: a, url: 'test:', user: u, password: [hunter2]}]",
+        "cameras: [{id: a, url: 'rtsp://h/', substream: [hunter2], user: {x: hunter2}}]",
+    ],
+)
+def test_a_list_with_an_address_or_password_in_the_wrong_place_is_refused_without_quoting_it(
+    text: str, tmp_path: Path
+) -> None:
+    assert "hunter2" not in "\n".join(faults(text, tmp_path))
+
+
+@pytest.mark.parametrize(
+    "option", ["rtsp://u:pw@h/hunter2?x=1", "//u:hunter2@h/?x=1", "u:hunter2@h/=1", "hunter2@h=1"]
+)
+def test_an_option_without_an_id_is_refused_without_quoting_it(option: str) -> None:
+    with pytest.raises(ConfigurationError, match="--camera, number 1: expected ID=URL") as caught:
+        load_cameras(ProducerSettings(), [option], {})
+    assert "hunter2" not in str(caught.value)
 
 
 def test_the_example_is_a_list_that_loads() -> None:
