@@ -5,6 +5,7 @@ it: its lines quote addresses with their passwords, and so does ``str()`` of its
 """
 
 import math
+import time
 from collections.abc import Callable, Generator
 from typing import Any, NamedTuple, Protocol
 
@@ -13,8 +14,8 @@ import av.error
 from av.format import Flags
 
 from producer.cameras import Camera
-from producer.opening import open_arguments
-from producer.reasons import reason
+from producer.opening import format_fault, open_arguments
+from producer.reasons import why_lost, why_not_open
 from producer.scene import Scene
 
 DEFAULT_FPS = 25.0
@@ -97,6 +98,7 @@ class AvSource:
         url, demuxer, options = open_arguments(camera)
         # FFmpeg takes its limit twice while opening: to connect, and to look at the streams.
         half = camera.open_timeout_seconds / 2
+        began = time.monotonic()
         try:
             self._container = av.open(
                 url,
@@ -106,7 +108,12 @@ class AvSource:
                 metadata_errors="replace",
             )
         except av.error.FFmpegError as error:
-            raise SourceError(f"cannot open: {reason(error)}") from None
+            why = why_not_open(error, camera, time.monotonic() - began)
+            raise SourceError(f"cannot open: {why}") from None
+        fault = format_fault(self._container.format.name, camera)
+        if fault is not None:
+            self._container.close()
+            raise SourceError(f"cannot open: {fault}")
         if not self._container.streams.video:
             self._container.close()
             raise SourceError("cannot open: it contains no video stream")
@@ -137,7 +144,7 @@ class AvSource:
                     stamped = self._stamped and frame.pts is not None
                     yield Picture(frame, float(frame.time) if stamped else None)
         except av.error.FFmpegError as error:
-            raise SourceError(f"lost: {reason(error)}") from None
+            raise SourceError(f"lost: {why_lost(error)}") from None
 
     def close(self) -> None:
         """Close the stream."""
