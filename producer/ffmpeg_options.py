@@ -12,7 +12,7 @@ import re
 from collections.abc import Iterable
 from pathlib import Path
 
-import av  # noqa: F401 - loads the libraries
+import av
 
 _DECODING = 2
 """AV_OPT_FLAG_DECODING_PARAM: leaves out what only muxers know."""
@@ -38,10 +38,9 @@ def unknown_options(names: Iterable[str]) -> list[str]:
 @functools.cache
 def _look_up() -> tuple[ctypes.CDLL, ctypes.c_void_p] | None:
     """Return libavutil, and the class of containers, at which the search begins."""
-    paths = {kind: _loaded(f"libav{kind}") for kind in ("util", "format")}
-    if paths["util"] is None or paths["format"] is None:
+    util, container = _loaded("avutil"), _loaded("avformat")
+    if util is None or container is None:
         return None
-    util, container = ctypes.CDLL(paths["util"]), ctypes.CDLL(paths["format"])
     container.avformat_get_class.restype = ctypes.c_void_p
     util.av_opt_find.restype = ctypes.c_void_p
     util.av_opt_find.argtypes = [
@@ -50,11 +49,17 @@ def _look_up() -> tuple[ctypes.CDLL, ctypes.c_void_p] | None:
     return util, ctypes.c_void_p(container.avformat_get_class())
 
 
-def _loaded(name: str) -> str | None:
-    """Return the path of a library of this process; None where it cannot be told."""
+def _loaded(name: str) -> ctypes.CDLL | None:
+    """Return PyAV's library of this name; None where it cannot be told."""
     try:
         maps = Path("/proc/self/maps").read_text(errors="replace")
     except OSError:
         return None
-    paths = set(re.findall(rf"(/\S*/{name}[-.]\S*)$", maps, re.MULTILINE))
-    return paths.pop() if len(paths) == 1 else None  # of two copies, nobody knows which is PyAV's
+    major, minor, micro = av.library_versions[f"lib{name}"]
+    # OpenCV, for one, brings an FFmpeg of its own.
+    for path in sorted(set(re.findall(rf"(/\S*/lib{name}[-.]\S*)$", maps, re.MULTILINE))):
+        library = ctypes.CDLL(path)
+        version: int = getattr(library, f"{name}_version")()
+        if version == (major << 16) + (minor << 8) + micro:
+            return library
+    return None

@@ -61,14 +61,14 @@ def _why_no_rtsp(error: Any, camera: Camera, elapsed_seconds: float, left: float
         return f"it does not offer its stream over {camera.transport}: try transport: {other}"
     # FFmpeg's code for "no reply at all" while it describes the stream, and while it starts it.
     unknown = isinstance(error, av.error.InvalidDataError | av.error.PermissionError)
-    server_error = isinstance(error, av.error.HTTPServerError)
+    refused = isinstance(error, av.error.HTTPServerError | av.error.HTTPOtherClientError)
     tunnelled = "http" in camera.options.get("rtsp_transport", "")
-    if tunnelled or not (unknown or server_error):
+    if tunnelled or not (unknown or refused):
         return _why_no_connection(error)
     fault = rtsp_fault(camera.source_url, left) if left > 0.1 else None
     if fault is not None:
         return fault
-    if server_error:
+    if refused:
         return why_lost(error)
     if elapsed_seconds >= 0.9 * camera.open_timeout_seconds / 2:
         return f"it fell silent, or its answer did not end within {elapsed_seconds:.1f} s"
