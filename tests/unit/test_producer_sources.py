@@ -150,13 +150,15 @@ def test_options_that_ffmpeg_would_ignore_are_refused_for_each_camera() -> None:
     listed = [
         camera("rtsp://h/1").model_copy(update={"id": "a", "options": known}),
         camera("/dev/video0").model_copy(update={"id": "b", "options": device}),
-        camera("test:").model_copy(update={"id": "c", "options": {"hwaccel": "cuda", "x": "1"}}),
+        camera("test:").model_copy(
+            update={"id": "c", "options": {"hwaccel": "cuda", "nonsense": "1"}}
+        ),
         camera("test:").model_copy(update={"id": "d", "options": {"nobuffer": "1"}}),
     ]
     with pytest.raises(ConfigurationError) as caught:
         check_support(listed)
     first, second = caught.value.faults
-    assert first.startswith("camera c: options: hwaccel, x: no demuxer or protocol")
+    assert first.startswith("camera c: options: hwaccel, nonsense: no demuxer or protocol")
     assert second.startswith("camera d: options: nobuffer: ")
     check_support(listed[:2])
 
