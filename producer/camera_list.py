@@ -63,6 +63,67 @@ def load_cameras(
     return ours
 
 
+def one_camera(
+    url: str,
+    config: Path | None = None,
+    fields: Sequence[str] = (),
+    environment: Mapping[str, str] | None = None,
+) -> Camera:
+    """Return a camera that is tried before, or while, it is in the list.
+
+    Args:
+        url: Its URL; with ``config`` the id of a camera of that list.
+        config: The YAML file, if any.
+        fields: ``FIELD=VALUE`` strings, which come before what the list says.
+        environment: Variables for ``${NAME}``; the process's own unless set.
+
+    Raises:
+        ConfigurationError: With every fault of this camera, and of the list as a whole.
+    """
+    faults: list[str] = []
+    variables = dict(os.environ if environment is None else environment)
+    given = _fields(fields, faults)
+    where, defaults, entry = "camera", {}, {"id": "probe", "url": url}
+    if config is not None:
+        document = _read(config, faults)
+        defaults = _defaults(document, str(config), faults)
+        listed = _entries(document, str(config), faults)
+        found = [(place, each) for place, each in listed if str(each.get("id")) == url]
+        if not found:
+            ids = ", ".join(_shown(each["id"]) for _, each in listed if "id" in each)
+            faults.append(f"{config}: no camera has this id; ids: {ids or 'none'}")
+            raise ConfigurationError(faults)
+        where, entry = found[0]
+    options = {**_mapping(defaults, entry, "options"), **given.pop("options", {})}
+    camera = _camera(where, defaults, entry | given | {"options": options}, variables, faults)
+    if camera is None or faults:
+        raise ConfigurationError(list(dict.fromkeys(faults)))
+    return camera
+
+
+def _mapping(defaults: dict[str, Any], entry: dict[str, Any], key: str) -> dict[str, Any]:
+    value = (defaults | entry).get(key)
+    return value if isinstance(value, dict) else {}
+
+
+def _fields(fields: Sequence[str], faults: list[str]) -> dict[str, Any]:
+    """Read ``FIELD=VALUE`` strings; ``options.NAME=VALUE`` is an option of FFmpeg."""
+    given: dict[str, Any] = {}
+    for field in fields:
+        name, separator, value = field.partition("=")
+        if not separator or not name:
+            faults.append("--set: expected FIELD=VALUE, for instance transport=udp")
+        elif name.startswith("options."):
+            given.setdefault("options", {})[name.removeprefix("options.")] = value
+        elif name == "crop":
+            given[name] = value.strip("[]").split(",")
+        elif name == "rotate" and value.isdecimal():
+            given[name] = int(value)
+        else:
+            given[name] = value
+    return given
+
+
 def _read(path: Path, faults: list[str]) -> dict[str, Any]:
     try:
         document = yaml.safe_load(path.read_text())
