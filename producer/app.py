@@ -86,7 +86,15 @@ class _Process:
         self._publisher = Publisher(settings, self._outbox, self._reconnect, metrics, clock)
         stop = threading.Event()
         runners = [
-            CameraRunner(camera, self._outbox, metrics, clock, stop, settings.max_frames)
+            CameraRunner(
+                camera,
+                self._outbox,
+                metrics,
+                clock,
+                stop,
+                settings.max_frames,
+                max_frame_pixels=settings.max_frame_pixels,
+            )
             for camera in cameras
         ]
         self._watchdog = Watchdog(runners, metrics, clock, stop)

@@ -73,8 +73,9 @@ class Camera(BaseModel):
     crop: tuple[int, int, int, int] | None = None
     """Part of the upright picture that is published: [x, y, width, height] in pixels."""
 
-    drop_corrupt: bool = False
-    """Drop the frames that the decoder marks as damaged, instead of publishing them."""
+    drop_corrupt: bool = True
+    """Drop frames that are damaged (their data is cut, or the decoder marks them as corrupt); else
+    publish them. They are counted either way."""
 
     encoding: Literal["jpeg", "i420"] = "jpeg"
     """JPEG, or raw I420 (BT.601, limited range)."""
@@ -83,10 +84,11 @@ class Camera(BaseModel):
     """JPEG quality, 1 to 100."""
 
     pace: Literal["realtime", "fast"] = "realtime"
-    """Files and test: only: as fast as the frame rate says, or as fast as possible."""
+    """Files, recordings over HTTP and test: only: as fast as the frame rate says, or as fast as
+    possible."""
 
     loop: bool = False
-    """Files only: begin again at the end, as a new session."""
+    """Files and recordings over HTTP only: begin again at the end, as a new session."""
 
     transport: Literal["tcp", "udp"] = "tcp"
     """RTSP only: how the stream is carried."""
@@ -164,9 +166,9 @@ class Camera(BaseModel):
     def _check_fit(self) -> Self:
         if self.max_side is not None and (self.width or self.height):
             raise ValueError("max_side excludes width and height: set one or the other")
-        if self.loop and self.kind != "file":
+        if self.loop and self.kind not in ("file", "http"):
             raise ValueError(f"loop is for files, this is {self.kind}")
-        if self.pace == "fast" and self.kind not in ("file", "test"):
+        if self.pace == "fast" and self.kind not in ("file", "http", "test"):
             raise ValueError(f"pace: fast is for files and test:, this is {self.kind}")
         if self.poll_seconds is not None and self.kind != "http":
             raise ValueError(f"poll_seconds is for http and https, this is {self.kind}")
@@ -205,7 +207,10 @@ class Camera(BaseModel):
 
     @property
     def live(self) -> bool:
-        """Whether the source goes on by itself: an end is then a loss."""
+        """Whether the source goes on by itself: an end is then a loss.
+
+        Over HTTP there are recordings as well, which only shows when they are opened.
+        """
         return self.kind not in ("file", "test")
 
     @property

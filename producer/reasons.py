@@ -51,8 +51,17 @@ def why_lost(error: Any) -> str:
     """Return why reading failed."""
     if isinstance(error, av.error.ExitError):
         return "it was silent for too long"
+    if isinstance(error, av.error.MemoryError):
+        return "it announces more data than a picture has"
     # Never str(error): it ends with the address.
     return str(error.strerror or type(error).__name__)
+
+
+def why_refused(camera: Camera) -> str:
+    """Return why a camera answers that somebody unknown has called."""
+    if _has_credentials(camera):
+        return "it refuses the user name or the password"
+    return "it asks for a user name and password: set user and password"
 
 
 def _why_no_rtsp(error: Any, camera: Camera, elapsed_seconds: float, left: float) -> str:
@@ -76,15 +85,14 @@ def _why_no_rtsp(error: Any, camera: Camera, elapsed_seconds: float, left: float
 
 
 def _why_unauthorized(camera: Camera, left: float) -> str:
-    if not _has_credentials(camera):
-        return "it asks for a user name and password: set user and password"
-    algorithm = digest_algorithm(camera.source_url, left) if left > 0.1 else None
+    asked = left > 0.1 and _has_credentials(camera)
+    algorithm = digest_algorithm(camera.source_url, left) if asked else None
     if algorithm is not None and algorithm.upper() not in _KNOWN_DIGESTS:
         return (
             f"it asks for digest authentication with {algorithm}, FFmpeg knows MD5 alone: allow "
             "MD5 (or, over TLS, basic authentication) in the camera's settings"
         )
-    return "it refuses the user name or the password"
+    return why_refused(camera)
 
 
 def _why_no_connection(error: Any) -> str:

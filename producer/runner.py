@@ -13,10 +13,10 @@ from datetime import UTC, datetime
 from logging import getLogger
 from typing import Literal
 
-from contract.frame import Frame, new_session, session_start_ms
+from contract.frame import MAX_FRAME_PIXELS, Frame, new_session, session_start_ms
 from producer.cameras import Camera
 from producer.encoding import PictureEncoder
-from producer.metrics import ProducerMetrics
+from producer.metrics import DropReason, ProducerMetrics
 from producer.outbox import Outbox
 from producer.pacing import (
     ArrivalAnchor,
@@ -26,7 +26,8 @@ from producer.pacing import (
     Schedule,
     backoff_seconds,
 )
-from producer.sources import Picture, Source, SourceError, open_source
+from producer.pictures import DEFAULT_FPS, Damage, Pause, Picture, Source, SourceError
+from producer.sources import open_source
 
 log = getLogger("seedstream.producer.camera")
 
@@ -113,15 +114,31 @@ class Lease:
 
 @dataclass
 class _Session:
-    """One connection: its id, its clocks, and how many frames it has given."""
+    """One connection: its id, its clocks, and how many frames it has given.
+
+    Attributes:
+        live: Whether the camera goes on by itself.
+        waits: Whether a full buffer stops it instead of costing its oldest frame.
+        frames: Frames decoded.
+        damaged: Those of them that are damaged.
+    """
 
     id: str
+    live: bool
+    waits: bool
     cap: FrameCap
     media: MediaClock
     schedule: Schedule = field(default_factory=Schedule)
     anchor: ArrivalAnchor = field(default_factory=ArrivalAnchor)
     capture: CaptureClock = field(default_factory=CaptureClock)
     frames: int = 0
+    damaged: int = 0
+
+
+_DAMAGE: dict[Damage, str] = {
+    "cut": "its data ends too early",
+    "corrupt": "the decoder marks it as corrupt",
+}
 
 
 class CameraRunner:
@@ -142,6 +159,7 @@ class CameraRunner:
             failures in a row.
         open_source: Opens sources.
         wall_clock: Seconds since 1970, for the times of capture.
+        max_frame_pixels: Largest frame that is published; larger ones are scaled down.
     """
 
     def __init__(
@@ -155,6 +173,7 @@ class CameraRunner:
         backoff: Callable[[int], float] = _backoff,
         open_source: OpenSource = open_source,
         wall_clock: Clock = time.time,
+        max_frame_pixels: int = MAX_FRAME_PIXELS,
     ) -> None:
         self.camera = camera
         self.state: State = "running"
@@ -168,7 +187,9 @@ class CameraRunner:
         self._backoff = backoff
         self._open_source = open_source
         self._wall_clock = wall_clock
-        self._encoder = PictureEncoder(camera)
+        self._encoder = PictureEncoder(camera, max_frame_pixels)
+        self._live = camera.live
+        """As far as is known before the source has been opened."""
         self._captured = 0
         self._failures = 0
         self._not_before_ms = 0
@@ -195,7 +216,7 @@ class CameraRunner:
         if began is not None and self._clock() - began > _LONGEST_BACKOFF_SECONDS:
             self._failures = 0
         self._failures += 1
-        final = self.camera.kind == "file" and self._failures >= _FILE_ATTEMPTS
+        final = not self._live and self._failures >= _FILE_ATTEMPTS
         if final:
             self.state = "failed"
         log.warning(
@@ -230,11 +251,16 @@ class CameraRunner:
     def _read_to_the_end(self, lease: Lease, id: str, source: Source) -> None:
         lease.enter("first frame", self.camera.first_frame_timeout_seconds + _GRACE_SECONDS)
         self.attempted = True
+        self._live = source.live
         if self.camera.fps is not None:
-            # A slower camera cannot give what the cap allows.
-            target = min(self.camera.fps, source.fps)
-            self._metrics.fps_target.labels(self.camera.id).set(target)
-        session = _Session(id, FrameCap(self.camera.fps), MediaClock(source.fps))
+            self._announce_fps(self.camera.fps, source.fps)
+        session = _Session(
+            id,
+            source.live,
+            self._waits(source),
+            FrameCap(self.camera.fps),
+            MediaClock(source.fps or DEFAULT_FPS),
+        )
         try:
             self._read(lease, session, source)
         except SourceError as error:
@@ -242,22 +268,54 @@ class CameraRunner:
             self.lose(str(error))
         else:
             lease.enter("wait")
-            self._end(session.frames)
+            self._end(session, source)
 
-    def _end(self, count: int) -> None:
+    def _waits(self, source: Source) -> bool:
+        """Return whether a full buffer stops the source: of HTTP, where that is a recording."""
+        if self.camera.kind == "http" and self.camera.when_full is None:
+            return not source.live
+        return self.camera.waits
+
+    def _announce_fps(self, cap: float, nominal: float | None) -> None:
+        """Say how many frames a second are owed; a slower camera cannot give what the cap allows.
+
+        A picture that is published when it changes owes none.
+        """
+        if nominal is None:
+            self._metrics.fps_target.remove_by_labels({"camera": self.camera.id})
+        else:
+            self._metrics.fps_target.labels(self.camera.id).set(min(cap, nominal))
+
+    def _end(self, session: _Session, source: Source) -> None:
         """Decide what the end of the stream means."""
+        count = session.frames
+        if self._stop.is_set():
+            return  # it is our end, and not the stream's
         if self._captured == self._max_frames:
             self._finish("all requested frames have been read")
-        elif self._stop.is_set():
-            self._metrics.up.labels(self.camera.id).set(0)
-        elif self.camera.live:
-            self.lose(f"the stream ended after {count} frames")
+        elif session.live:
+            self.lose("the stream ended")
         elif count == 0:
             self.lose("it contains no frame")
+        elif shortfall := source.shortfall():
+            self._end_short(f"it ended too early: {shortfall}")
         elif self.camera.loop:
             self._failures = 0
         else:
-            self._finish(f"the end, after {count} frames")
+            damaged = f", {session.damaged} of them damaged" if session.damaged else ""
+            self._finish(f"the end, after {count} frames{damaged}")
+
+    def _end_short(self, what: str) -> None:
+        """Note that a file has fewer frames than it announces: reading it again gives no more."""
+        if self.camera.kind == "http":
+            self.lose(what)  # the connection may have been lost
+            return
+        log.warning("camera %s: %s: %s", self.camera.id, self.camera.address, what)
+        if self.camera.loop:
+            self._failures = 0
+        else:
+            self._metrics.finish(self.camera.id)
+            self.state = "failed"
 
     def _finish(self, what: str) -> None:
         self._metrics.finish(self.camera.id)
@@ -269,6 +327,12 @@ class CameraRunner:
         stall = self.camera.stall_timeout_seconds + _GRACE_SECONDS
         with closing(source.pictures()) as pictures:
             for picture in pictures:
+                if isinstance(picture, Pause):
+                    lease.enter("wait")
+                    if self._stop.wait(picture.seconds):
+                        break
+                    lease.enter("next frame", stall)
+                    continue
                 lease.enter("deliver")
                 if session.frames == 0:
                     self._connected(session)
@@ -286,7 +350,7 @@ class CameraRunner:
 
     def _take(self, picture: Picture, session: _Session) -> bool:
         """Deliver a frame when it is due; return False if the process ends meanwhile."""
-        if self.camera.live:
+        if session.live:
             now = self._clock()
             age = session.anchor.age_seconds(picture.stamp_seconds, now)
             keep = session.cap.admit(now)
@@ -305,14 +369,19 @@ class CameraRunner:
     def _deliver(
         self, picture: Picture, session: _Session, captured_at: datetime, keep: bool
     ) -> None:
-        """Count a frame and hand it over, unless it is above the frame cap."""
+        """Count a frame and hand it over, unless it is damaged or above the frame cap."""
         camera = self.camera.id
-        if keep:
-            data, width, height = self._encoder.encode(picture.image)
+        reason: DropReason | None = None if keep else "fps_cap"
+        if picture.damage is not None:
+            self._note_damage(picture.damage, session)
+            if self.camera.drop_corrupt:
+                reason = "damaged"
+        if reason is None:
+            data, width, height = self._encoder.encode(picture.image, picture.pixel_aspect)
         self._metrics.capture(camera)
         self._captured += 1
-        if not keep:
-            self._metrics.drop(camera, "fps_cap")
+        if reason is not None:
+            self._metrics.drop(camera, reason)
             return
         frame = Frame(
             camera=camera,
@@ -324,7 +393,20 @@ class CameraRunner:
             data=data,
             content_type=self._encoder.content_type,
         )
-        self._outbox.put(frame, self.camera.buffer_frames, wait=self.camera.waits)
+        self._outbox.put(frame, self.camera.buffer_frames, wait=session.waits)
+
+    def _note_damage(self, damage: Damage, session: _Session) -> None:
+        """Count a damaged frame; log the first of a session."""
+        self._metrics.damaged.labels(self.camera.id, damage).inc()
+        session.damaged += 1
+        if session.damaged == 1:
+            log.warning(
+                "camera %s: frame %d is damaged (%s): damaged frames are counted and %s",
+                self.camera.id,
+                session.frames,
+                _DAMAGE[damage],
+                "dropped" if self.camera.drop_corrupt else "published",
+            )
 
     def _count_bad_packet(self) -> None:
         self._metrics.decode_errors.labels(self.camera.id).inc()

@@ -28,11 +28,7 @@ from rich.progress import (
 
 from contract.frame import new_session
 from contract.result import Result, encode_result
-from segmentation import open_segmenter
-from segmentation.engines import Provider
-from segmentation.instances import Instances
-from segmentation.letterbox import Resize
-from segmentation.pictures import (
+from media.pictures import (
     Image,
     NotAPictureError,
     UnreadableInputError,
@@ -40,6 +36,10 @@ from segmentation.pictures import (
     VideoFrame,
     read_image,
 )
+from segmentation import open_segmenter
+from segmentation.engines import Provider
+from segmentation.instances import Instances
+from segmentation.letterbox import Resize
 from segmentation.segmenter import Segmenter
 from viewer.colors import ColorMemory
 from viewer.overlay import draw_overlay

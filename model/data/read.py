@@ -11,10 +11,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from media import pictures
+from media.pictures import UnreadableInputError
 from model.data.data_set import BrokenSampleError
 from model.data.labels import Image
-from segmentation import pictures
-from segmentation.pictures import UnreadableInputError
 
 ENDINGS = pictures.PICTURE_ENDINGS
 """What counts as a picture, in any case; of label maps with one name the first in this order."""
@@ -33,7 +33,7 @@ def find_pictures(folder: Path) -> list[Path]:
 
 
 def read_image(path: Path, bits: int = 16) -> Image:
-    """Read a picture as `segmentation.pictures.read_image` does.
+    """Read a picture as `media.pictures.read_image` does.
 
     Args:
         path: The file.

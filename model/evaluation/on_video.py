@@ -14,12 +14,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from contract.errors import ConfigurationError
+from media.pictures import UnreadableInputError, Video
 from model.evaluation.boxes import Boxes, match_boxes, read_boxes
 from model.evaluation.predict import Cell, ManySegmenters
 from model.evaluation.thresholds import Tried, grid
 from segmentation.engines import open_engine
 from segmentation.engines.base import Engine, Provider
-from segmentation.pictures import UnreadableInputError, Video
 
 SWEEP = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.75, 0.8, 0.85, 0.9, 0.925, 0.95, 0.975, 0.99)
 """Score thresholds that are tried."""

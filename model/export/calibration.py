@@ -12,8 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from contract.errors import ConfigurationError
-from segmentation.letterbox import Fit
-from segmentation.pictures import (
+from media.pictures import (
     PICTURE_ENDINGS,
     VIDEO_ENDINGS,
     NotAPictureError,
@@ -21,6 +20,7 @@ from segmentation.pictures import (
     Video,
     read_image,
 )
+from segmentation.letterbox import Fit
 
 ENDINGS = {*PICTURE_ENDINGS, *VIDEO_ENDINGS}
 

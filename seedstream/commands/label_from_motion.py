@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 if TYPE_CHECKING:
-    from model.motion.frames import Progress
     from model.motion.make import Summary
     from model.motion.motion_options import Options
+    from model.motion.stored_frames import Progress
 
 HELP = (
     "\n\nWhat moves in front of a fixed camera is cut out of its background and becomes a data set "

@@ -42,9 +42,11 @@ def served(handle: Handler) -> Iterator[int]:
 
         acceptor = threading.Thread(target=accept, daemon=True)
         acceptor.start()
-        yield listener.getsockname()[1]
-        ended.set()
-        acceptor.join(5)
+        try:
+            yield listener.getsockname()[1]
+        finally:
+            ended.set()
+            acceptor.join(5)
 
 
 def rtsp(steps: Mapping[str, Step]) -> Handler:

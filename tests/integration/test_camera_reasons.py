@@ -89,28 +89,27 @@ def test_an_rtsp_camera_that_is_gone_is_told_so() -> None:
 
 
 @pytest.mark.parametrize("scheme", ["rtsp", "http"])
-def test_a_camera_that_asks_for_a_password_where_none_is_set_is_told_so(scheme: str) -> None:
+@pytest.mark.parametrize(
+    ("credentials", "expected"),
+    [("", "it asks for a user name and password"), ("u:hunter2@", "it refuses the user name or")],
+)
+def test_a_camera_that_wants_another_password_is_told_so(
+    scheme: str, credentials: str, expected: str
+) -> None:
     answer = b"HTTP/1.1 401 Unauthorized\r\nWWW-Authenticate: " + MD5 + b"\r\n\r\n"
     with served(unauthorized(MD5) if scheme == "rtsp" else say(answer)) as port:
-        reason = why(camera(f"{scheme}://127.0.0.1:{port}/s"))
+        reason = why(camera(f"{scheme}://{credentials}127.0.0.1:{port}/s"))
     assert "401 Unauthorized" in reason
-    assert "it asks for a user name and password" in reason
-
-
-def test_an_http_camera_with_a_digest_that_ffmpeg_lacks_is_told_so() -> None:
-    with served(
-        say(b"HTTP/1.1 401 Unauthorized\r\nWWW-Authenticate: " + SHA + b"\r\n\r\n")
-    ) as port:
-        reason = why(camera(f"http://u:p@127.0.0.1:{port}/v"))
-    assert "digest authentication with SHA-256" in reason
+    assert expected in reason
+    assert "hunter2" not in reason
 
 
 @pytest.mark.parametrize("scheme", ["http", "rtmp"])
 @pytest.mark.parametrize(
     ("handle", "expected"),
     [
-        (hang, r"it sent nothing, or too little, for 0\.\d s"),
-        (dribble, r"it sent nothing, or too little, for 0\.\d s"),
+        (hang, r"it was silent for too long|it sent nothing, or too little, for 0\.\d s"),
+        (dribble, r"it was silent for too long|it sent nothing, or too little, for 0\.\d s"),
         (close, "it closed the connection without an answer|Connection reset by peer"),
     ],
 )

@@ -13,9 +13,9 @@ import cv2
 import numpy as np
 
 from contract.errors import ConfigurationError
+from media.pictures import UnreadableInputError, Video, read_image
 from model.data.labels import Image
 from model.motion.motion_options import Options
-from segmentation.pictures import UnreadableInputError, Video, read_image
 
 LEAST_FRAMES = 20
 """A background needs so many frames."""
