@@ -11,6 +11,7 @@ import queue
 import signal
 import sys
 import threading
+import traceback
 from collections.abc import Callable
 from types import FrameType, TracebackType
 from typing import Any, Literal
@@ -218,6 +219,13 @@ def _log_uncaught(
     else:
         log = logging.getLogger("seedstream")
         log.critical("ended by an internal error", exc_info=(kind, error, trace))
+
+
+def log_dead_thread(arguments: threading.ExceptHookArgs) -> None:
+    """Log where a thread died, without the error's text: FFmpeg's texts quote whole addresses."""
+    name = arguments.thread.name if arguments.thread else "unknown"
+    where = "".join(traceback.format_tb(arguments.exc_traceback))
+    log.error("thread %s died of %s\n%s", name, arguments.exc_type.__name__, where)
 
 
 class _Redact(logging.Filter):

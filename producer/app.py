@@ -2,7 +2,6 @@
 
 import threading
 import time
-import traceback
 from collections.abc import Sequence
 from logging import getLogger
 
@@ -15,6 +14,7 @@ from contract.process import (
     ProbeServer,
     Shutdown,
     configure_logging,
+    log_dead_thread,
 )
 from contract.settings import warn_of_unknown_variables
 from producer.camera_list import load_cameras
@@ -55,7 +55,7 @@ def run(settings: ProducerSettings, cameras: Sequence[str] = ()) -> int:
     """
     configure_logging("producer", settings.log_level, settings.log_format)
     warn_of_unknown_variables(type(settings))
-    threading.excepthook = _log_dead_thread
+    threading.excepthook = log_dead_thread
     listed = load_cameras(settings, cameras)
     check_support(listed)
     shutdown = Shutdown()
@@ -163,10 +163,3 @@ class _Process:
             return "Kafka has not been reached yet"
         untried = self._watchdog.untried
         return f"cameras not tried yet: {', '.join(untried)}" if untried else None
-
-
-def _log_dead_thread(arguments: threading.ExceptHookArgs) -> None:
-    """Log where a thread died, without the error's text: FFmpeg's texts quote whole addresses."""
-    name = arguments.thread.name if arguments.thread else "unknown"
-    where = "".join(traceback.format_tb(arguments.exc_traceback))
-    log.error("thread %s died of %s\n%s", name, arguments.exc_type.__name__, where)
