@@ -1,9 +1,11 @@
 """``seedstream probe``: what a camera gives, before it is put in the list."""
 
+import http.server
 import json
 import os
 import subprocess
 import sys
+import threading
 from contextlib import AbstractContextManager
 from fractions import Fraction
 from pathlib import Path
@@ -15,16 +17,17 @@ import simplejpeg
 
 from contract.process import EXIT_CONFIGURATION, EXIT_FAILED, EXIT_OK
 from producer.camera_list import one_camera
-from producer.probe import probe
+from producer.camera_probe import probe
 from producer.probe_report import CameraReport
 from producer.scene import Scene
 from stack.launch import free_ports
 from tests.integration import rtsp_server
-from tests.integration.scripted_rtsp import Handler, close, dribble, hang, rtsp, say, served
+from tests.integration.scripted_rtsp import Handler, close, dribble, hang, rtsp, served
 from tests.scenes import write_video
 
 SCENE = Scene(width=128, height=96, fps=12, seed=1)
 PASSWORD = "p@ss/w:rd"
+PICTURE = simplejpeg.encode_jpeg(SCENE.render(0)[0])
 
 
 def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -93,11 +96,26 @@ def test_the_picture_is_the_one_that_would_be_published(tmp_path: Path) -> None:
     assert simplejpeg.decode_jpeg(picture.read_bytes()).shape == (48, 64, 3)
 
 
+class _Snapshot(http.server.BaseHTTPRequestHandler):
+    """The same picture for ever."""
+
+    def do_GET(self) -> None:
+        self.send_response(200)
+        self.send_header("Content-Type", "image/jpeg")
+        self.send_header("Content-Length", str(len(PICTURE)))
+        self.end_headers()
+        self.wfile.write(PICTURE)
+
+    def log_message(self, format: str, *args: object) -> None:
+        """Say nothing."""
+
+
 def test_a_snapshot_is_told_as_one() -> None:
-    picture = simplejpeg.encode_jpeg(SCENE.render(0)[0])
-    head = b"HTTP/1.1 200 OK\r\nContent-Type: image/jpeg\r\nContent-Length: %d\r\n\r\n"
-    with served(say(head % len(picture) + picture)) as port:
-        seen = report(f"http://127.0.0.1:{port}/snap.jpg", "poll_seconds=0.2", seconds=0.5)
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), _Snapshot) as server:
+        threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
+        url = f"http://127.0.0.1:{server.server_port}/snap.jpg"
+        seen = report(url, "poll_seconds=0.2", seconds=0.5)
+        server.shutdown()
     assert (seen.nature, seen.container, seen.rate.frames) == ("snapshot", None, 1)
     assert seen.rate.nominal_fps is None
     assert seen.rate.measured_fps is None
