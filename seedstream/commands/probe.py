@@ -45,8 +45,8 @@ def register(app: typer.Typer, text: str) -> None:
         from contract.errors import ConfigurationError
         from contract.process import configure_logging, log_dead_thread
         from producer.camera_list import one_camera
-        from producer.opening import check_support
         from producer.camera_probe import probe as look
+        from producer.opening import check_support
 
         configure_logging("probe", "WARNING", "text")
         threading.excepthook = log_dead_thread
