@@ -111,6 +111,8 @@ def build() -> dict[str, Any]:
             x += width
             if x >= _WIDTH:
                 x, y = 0, y + height
+        if x:  # an odd number of panels
+            y += height
     for number, panel in enumerate(panels, start=1):
         panel["id"] = number
     return {
