@@ -8,7 +8,6 @@ import http.server
 import logging
 import os
 import queue
-import re
 import signal
 import sys
 import threading
@@ -21,6 +20,7 @@ from prometheus_client.exposition import choose_encoder
 from pythonjsonlogger.json import JsonFormatter
 
 from contract.errors import ConfigurationError
+from contract.redaction import redact
 
 log = logging.getLogger(__name__)
 
@@ -28,24 +28,6 @@ EXIT_OK = 0
 EXIT_FAILED = 1
 EXIT_CONFIGURATION = 2
 """Exit codes of every process: fine, a server stayed away or work was lost, wrong settings."""
-
-# The user information of a URL (RFC 3986, section 3.2.1), up to the last '@' of the authority; and,
-# where the password holds an unescaped '/', up to the last '@' of the word, unless what follows the
-# colon is a port.
-_USER_INFORMATION = re.compile(
-    r"(?<=://)(?:[^/\s:@]+:(?!\d{1,5}(?:[/?#\s]|$))\S*|[^/\s]*)@", re.ASCII
-)
-_SECRET_PARAMETER = re.compile(
-    r"([?&][^=&\s]*(?:passw|pwd|token|secret|auth|key|sig)[^=&\s]*=)[^&\s'\"]+", re.IGNORECASE
-)
-
-
-def redact(text: str) -> str:
-    """Return ``text`` with the credentials of every URL in it replaced.
-
-    That is its user name and password, and the query's parameters whose names say secret.
-    """
-    return _SECRET_PARAMETER.sub(r"\1***", _USER_INFORMATION.sub("***@", text))
 
 
 class Shutdown:

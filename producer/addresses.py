@@ -1,9 +1,14 @@
-"""Addresses of cameras: what kind of source a URL names, and what of it a log may show."""
+"""Addresses of cameras: what kind of source a URL names, and what of it a log may show.
+
+No message quotes an address: it may hold a password in a place that nobody expects.
+"""
 
 import os
 import re
 from typing import Literal
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote, unquote, urlsplit
+
+from contract.redaction import redact, split_authority
 
 Kind = Literal["rtsp", "rtmp", "http", "udp", "srt", "v4l2", "file", "test"]
 
@@ -20,45 +25,99 @@ _SCHEMES: dict[str, Kind] = {
     "file": "file",
     "test": "test",
 }
+_NETWORK = ("rtsp", "rtmp", "http", "udp", "srt")
+_EXPECTED = (
+    "expected rtsp:, rtsps:, rtmp:, rtmps:, http:, https:, udp:, srt:, v4l2:/dev/videoN, test: or "
+    "a file's path"
+)
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):")
 _VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
+_FILE_URL = re.compile(r"file:(?://(?:localhost(?=/))?)?", re.IGNORECASE)
+# A URL misspelt, or without its scheme: "://" anywhere, "RTSP//", user:password@, //user:password@,
+# HOST:PORT/ and a bare IPv4 address.
+_MISSPELT_URL = re.compile(
+    r".*://|\s*(?:rtsps?|rtmps?|https?|udp|srt)\W?[/\\]{2}|[^/.~].*:.*@|[/\\]{2}.*@"
+    r"|[A-Za-z0-9.-]+:\d{1,5}(?:/|$)|\d{1,3}(?:\.\d{1,3}){3}(?:[:/]|$)",
+    re.IGNORECASE | re.DOTALL,
+)
 
 
 def kind_of(url: str) -> Kind:
     """Return the kind of source that ``url`` names.
 
     Raises:
-        ValueError: An unknown scheme or a missing host.
+        ValueError: An unknown scheme, a missing host, a password that is not percent-encoded, or a
+            misspelt URL that would pass for a file's path.
     """
     if re.match(r"/dev/video\d+$", url):
         return "v4l2"
     scheme = _SCHEME.match(url)
-    if scheme is None or (os.sep in url[: scheme.end()] and "://" not in url):
+    if scheme is None:
+        _check_path(url)
         return "file"
     kind = _SCHEMES.get(scheme[1].lower())
     if kind is None:
-        raise ValueError(
-            f"unknown kind of source '{scheme[1]}:', expected rtsp:, rtsps:, rtmp:, rtmps:, http:, "
-            "https:, udp:, srt:, v4l2:/dev/videoN, test: or a file's path"
-        )
-    if kind in ("rtsp", "rtmp", "http", "srt", "udp"):
-        _check_host(url)
+        name = "" if "@" in url and "://" not in url else f" '{scheme[1]}:'"
+        raise ValueError(f"unknown kind of source{name}, {_EXPECTED}")
+    if kind == "file":
+        _check_path(url)
+    elif kind in _NETWORK:
+        _check_network(url)
     return kind
 
 
-def _check_host(url: str) -> None:
+def _check_network(url: str) -> None:
+    scheme, separator, rest = url.partition("://")
+    if re.search(r"\s", url):
+        raise ValueError("a URL holds no spaces: write %20, or use the fields user and password")
     try:
         parts = urlsplit(url)
-        complete = bool(parts.port or parts.hostname)
+        host, port = parts.hostname, parts.port
     except ValueError:
-        complete = False
-    # A '/', '?' or '#' of a raw password ends the authority early: FFmpeg would look up the user
-    # name as a host, and the rest of the password would pass for a path.
-    if not complete or (not parts.username and "@" in parts.path.partition("/")[0]):
+        host, port = None, None
+    # UDP and SRT may listen on a port, of every address.
+    complete = bool(host or (port and scheme.lower() in ("udp", "srt")))
+    # FFmpeg and urlsplit agree that the first '/', '?' or '#' ends the authority. In a raw password
+    # they would make the user name pass for the host, and the rest for a path.
+    authority = re.split(r"[/?#]", rest, maxsplit=1)[0]
+    user, _ = split_authority(rest)
+    if not separator or not complete or (user and not authority.startswith(user)):
         raise ValueError(
             "not a URL with a host; special characters of a user name or password must be "
-            "percent-encoded (%40 for @, %2F for /), ${VARIABLES} are encoded for you"
+            "percent-encoded (%40 for @, %2F for /, %23 for #), ${VARIABLES} are encoded for you, "
+            "and the fields user and password take any characters; after the host, write %40 for @"
         )
+
+
+def _check_path(url: str) -> None:
+    prefix = _FILE_URL.match(url)
+    path = url[prefix.end() :] if prefix else url
+    if prefix and not re.match(r"[^/]*:[^/]*@", path):
+        return
+    if prefix or _MISSPELT_URL.match(path):
+        raise ValueError(
+            f"looks like a URL without its SCHEME://: {_EXPECTED}; begin a file's path of this "
+            "look with ./ or /"
+        )
+
+
+def file_path(url: str) -> str:
+    """Return the path of the file that ``url`` names.
+
+    A ``file:`` URL may be percent-encoded and ``~`` is the home folder, unless a file has just that
+    name.
+    """
+    prefix = _FILE_URL.match(url)
+    path = url[prefix.end() :] if prefix else url
+    forms = [path, _at_home(path)]
+    if prefix:
+        forms += [unquote(path), _at_home(unquote(path))]
+    # Not Path.exists, which raises where a folder may not be searched.
+    return next((form for form in forms if os.path.exists(form)), forms[-1])  # noqa: PTH110
+
+
+def _at_home(path: str) -> str:
+    return os.path.expanduser(path)  # noqa: PTH111 - Path.expanduser raises for an unknown user
 
 
 def expand(text: str, environment: dict[str, str]) -> tuple[str, list[str]]:
@@ -95,17 +154,9 @@ def with_credentials(url: str, user: str, password: str) -> str:
 
 
 def public(url: str) -> str:
-    """Return ``url`` fit for a log: scheme, host, port and path, never what may be a secret.
+    """Return ``url`` fit for a log: scheme, host and port; of a file, device or scene the whole.
 
-    User information and query are left out, and so are ``key=value`` parts of the path, where some
-    cameras expect their password.
+    Paths and queries of cameras hold tokens.
     """
-    scheme, separator, rest = url.partition("://")
-    if not separator:
-        return url.partition("?")[0] if not url.startswith("test:") else url
-    # The last '@' of the whole: also a password that was not percent-encoded stays hidden.
-    _, at, rest = rest.rpartition("@")
-    authority, slash, path = rest.partition("/")
-    path = re.sub(r"=[^/&;?#]*", "=***", path.partition("?")[0].partition("#")[0])
-    shown = ("***@" if at else "") + authority.partition("?")[0] + slash + path
-    return f"{scheme}://{shown}" + ("?***" if "?" in url else "")
+    scheme = _SCHEME.match(url)
+    return redact(url) if scheme and _SCHEMES.get(scheme[1].lower()) in _NETWORK else url

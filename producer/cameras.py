@@ -119,7 +119,8 @@ class Camera(BaseModel):
     @classmethod
     def _check_id(cls, value: str) -> str:
         if not CAMERA_ID.fullmatch(value):
-            raise ValueError(f"{value[:140]!r} is not a camera id: {CAMERA_ID_RULE}")
+            # Whoever swaps id and url must not find the password in the log.
+            raise ValueError(f"not a camera id: {CAMERA_ID_RULE}")
         return value
 
     @field_validator("url", "substream")

@@ -104,7 +104,7 @@ class PictureEncoder:
             width=lying[0],
             height=lying[1],
             format="yuvj420p" if jpeg else "yuv420p",
-            src_color_range=_color_range(image),
+            src_color_range=color_range(image),
             dst_color_range=ColorRange.JPEG if jpeg else ColorRange.MPEG,
             dst_colorspace=Colorspace.ITU601,
             threads=1,
@@ -169,7 +169,7 @@ def shown_as(camera: Camera, image: Any, pixel_aspect: Fraction) -> Upright:
     return upright
 
 
-def _color_range(image: Any) -> int:
+def color_range(image: Any) -> int:
     """Return the frame's range: unmarked YUV is limited, but for the formats that say full."""
     if image.color_range != ColorRange.UNSPECIFIED:
         return int(image.color_range)

@@ -12,6 +12,7 @@ from producer.cameras import Camera
 from producer.http_client import HttpClient, connection_reason, status_text
 from producer.jpeg_streams import JpegStreamSource
 from producer.pictures import Source, SourceError
+from producer.reasons import why_refused
 from producer.snapshots import SnapshotSource, codec_of
 
 
@@ -44,7 +45,9 @@ def open_http(camera: Camera, on_bad_packet: Callable[[], None]) -> Source | Non
 def _source(client: HttpClient, camera: Camera, on_bad_packet: Callable[[], None]) -> Source | None:
     answer = client.get(camera.open_timeout_seconds)
     if answer.status != HTTPStatus.OK:
-        raise SourceError(f"cannot open: the server answers {status_text(answer.status)}")
+        unknown = answer.status == HTTPStatus.UNAUTHORIZED
+        why = f": {why_refused(camera)}" if unknown else ""
+        raise SourceError(f"cannot open: the server answers {status_text(answer.status)}{why}")
     kind = answer.headers.get_content_maintype()
     if kind == "multipart":
         boundary = answer.headers.get_param("boundary") or ""

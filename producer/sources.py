@@ -17,7 +17,7 @@ from media.frames import best_video_stream, cut_jpeg, pixel_aspect
 from producer.cameras import Camera
 from producer.http_sources import open_http
 from producer.memory import bound_allocations
-from producer.opening import open_arguments
+from producer.opening import format_fault, open_arguments
 from producer.pictures import (
     DEFAULT_FPS,
     MAX_PICTURE_BYTES,
@@ -27,7 +27,7 @@ from producer.pictures import (
     Source,
     SourceError,
 )
-from producer.reasons import reason
+from producer.reasons import why_lost, why_not_open
 from producer.scene import Scene
 
 _BAD_PACKETS = 100
@@ -89,6 +89,7 @@ class AvSource:
         url, demuxer, options = open_arguments(camera)
         # FFmpeg takes its limit twice while opening: to connect, and to look at the streams.
         half = (open_seconds or camera.open_timeout_seconds) / 2
+        began = time.monotonic()
         try:
             self._container = av.open(
                 url,
@@ -98,7 +99,12 @@ class AvSource:
                 metadata_errors="replace",
             )
         except av.error.FFmpegError as error:
-            raise SourceError(f"cannot open: {_why(error)}") from None
+            why = why_not_open(error, camera, time.monotonic() - began)
+            raise SourceError(f"cannot open: {why}") from None
+        fault = format_fault(self._container.format.name, camera)
+        if fault is not None:
+            self._container.close()
+            raise SourceError(f"cannot open: {fault}")
         stream = best_video_stream(self._container)
         if stream is None:
             self._container.close()
@@ -138,7 +144,17 @@ class AvSource:
                     seen: Damage | None = "corrupt" if frame.is_corrupt else damage
                     yield Picture(frame, stamp, seen, pixel_aspect(self._stream))
         except av.error.FFmpegError as error:
-            raise SourceError(f"lost: {_why(error)}") from None
+            raise SourceError(f"lost: {why_lost(error)}") from None
+
+    @property
+    def container(self) -> Any:
+        """The ``av.container.InputContainer``, to be looked at."""
+        return self._container
+
+    @property
+    def stream(self) -> Any:
+        """The ``av.VideoStream`` that is read."""
+        return self._stream
 
     def _look_at(self, packet: Any) -> Damage | None:
         """Count a packet; return what is wrong with it, so far as that shows before decoding."""
@@ -221,9 +237,3 @@ def _seconds(container: Any, stream: Any) -> float | None:
         # Sound may go on after the last picture.
         alone = len(container.streams) == 1 and container.duration
         return container.duration / av.time_base if alone else None
-
-
-def _why(error: av.error.FFmpegError) -> str:
-    if isinstance(error, av.error.MemoryError):
-        return "it announces more data than a picture has"
-    return reason(error)

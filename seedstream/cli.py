@@ -9,11 +9,13 @@ from typing import Annotated
 import typer
 
 from contract.errors import ConfigurationError, SeedstreamError
-from contract.process import EXIT_CONFIGURATION, EXIT_FAILED, redact
+from contract.process import EXIT_CONFIGURATION, EXIT_FAILED
+from contract.redaction import redact
 
 COMMANDS = {
     "demo": "Run the whole path on this machine: servers, producer, worker, live table, overlay.",
     "produce": "Decode cameras into the Kafka topic of frames.",
+    "probe": "Show what one camera gives: streams, size, rate, rotation, a picture.",
     "work": "Segment frames from Kafka and store the results in Redis.",
     "segment": "Segment images or a video offline, with the worker's own engine.",
     "render": "Read frames and results back and write an overlay video and a picture.",

@@ -4,6 +4,7 @@ import re
 import wave
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 
@@ -94,6 +95,77 @@ def test_a_playlist_that_poses_as_a_file_fetches_nothing(tmp_path: Path) -> None
     )
     with pytest.raises(SourceError):
         list(open_source(camera(path), no_bad_packet).pictures())
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "expected"),
+    [
+        ("a.txt", "\x1b[31mhello\x1b[0m\n" * 200, "it is text"),
+        ("a.nfo", "hello world\n" * 200, "it is text"),
+        ("a.ans", "hello" * 500, "it is text"),
+        (
+            "a.mp4",
+            "ffconcat version 1.0\nfile v.mp4\n",
+            r"a playlist \(concat\) under",
+        ),
+        (
+            "a.mp4",
+            "#EXTM3U\n#EXTINF:1,\nv.mp4\n#EXT-X-ENDLIST\n",
+            "not a video that FFmpeg can read",
+        ),
+        ("a.srt", "1\n00:00:00,000 --> 00:00:02,000\nhello\n\n", "no video stream"),
+    ],
+)
+def test_text_and_playlists_in_disguise_are_no_cameras(
+    name: str, content: str, expected: str, tmp_path: Path
+) -> None:
+    write_video(tmp_path / "v.mp4", SCENE, 2)
+    path = tmp_path / name
+    path.write_text(content)
+    with pytest.raises(SourceError, match=f"cannot open: .*{expected}"):
+        open_source(camera(path), no_bad_packet)
+
+
+def test_a_playlist_under_its_own_name_is_read(tmp_path: Path) -> None:
+    write_video(tmp_path / "v.mp4", SCENE, 2)
+    path = tmp_path / "a.ffconcat"
+    path.write_text("ffconcat version 1.0\nfile v.mp4\n")
+    source = open_source(camera(path), no_bad_packet)
+    assert len(list(source.pictures())) == 2
+    source.close()
+
+
+@pytest.mark.parametrize("pattern", ["%02d.png", "*.png"])
+def test_a_pattern_is_not_read_as_the_many_files_that_fit_it(pattern: str, tmp_path: Path) -> None:
+    picture = av.VideoFrame.from_ndarray(SCENE.render(0)[0], format="rgb24").to_image()
+    for number in range(3):
+        picture.save(tmp_path / f"{number:02d}.png")
+    with pytest.raises(SourceError, match="No such file or directory"):
+        list(open_source(camera(tmp_path / pattern), no_bad_packet).pictures())
+
+
+def test_options_that_ffmpeg_would_ignore_are_refused_for_each_camera() -> None:
+    known = {"rtsp_transport": "tcp", "fflags": "nobuffer", "probesize": "5000", "headers": "X: y"}
+    device = {"video_size": "640x480", "input_format": "mjpeg"}
+    listed = [
+        camera("rtsp://h/1").model_copy(update={"id": "a", "options": known}),
+        camera("/dev/video0").model_copy(update={"id": "b", "options": device}),
+        camera("test:").model_copy(
+            update={"id": "c", "options": {"hwaccel": "cuda", "nonsense": "1"}}
+        ),
+        camera("test:").model_copy(update={"id": "d", "options": {"nobuffer": "1"}}),
+    ]
+    with pytest.raises(ConfigurationError) as caught:
+        check_support(listed)
+    first, second = caught.value.faults
+    assert first.startswith("camera c: options: hwaccel, nonsense: no demuxer or protocol")
+    assert second.startswith("camera d: options: nobuffer: ")
+    check_support(listed[:2])
+
+
+@pytest.mark.parametrize("scheme", ["rtmp", "rtmps"])
+def test_rtmp_is_known_to_this_build(scheme: str) -> None:
+    check_support([camera(f"{scheme}://h/app/key")])
 
 
 def test_an_error_never_quotes_the_address(tmp_path: Path) -> None:
