@@ -22,11 +22,18 @@ class Authorization:
     Args:
         user: User name.
         password: Password.
+        new_nonce: Makes the client's share of a digest: text that nobody foresees.
     """
 
-    def __init__(self, user: str, password: str) -> None:
+    def __init__(
+        self,
+        user: str,
+        password: str,
+        new_nonce: Callable[[], str] = secrets.token_hex,
+    ) -> None:
         self._user = user
         self._password = password
+        self._new_nonce = new_nonce
         self._digest: dict[str, str] | None = None
         self._basic = False
         self._count = 0
@@ -71,7 +78,7 @@ class Authorization:
             return str(function(":".join(parts).encode()).hexdigest())
 
         self._count += 1
-        count, nonce, client_nonce = f"{self._count:08x}", digest["nonce"], secrets.token_hex(8)
+        count, nonce, client_nonce = f"{self._count:08x}", digest["nonce"], self._new_nonce()
         realm = digest.get("realm", "")
         who = hashed(self._user, realm, self._password)
         if algorithm.upper().endswith("-SESS"):

@@ -2,8 +2,8 @@
 
 Cameras leave out the first boundary, the dashes before it, the parts' types and lengths, or get
 them wrong. A JPEG picture tells by itself where it ends, so the stream is read by its pictures:
-from the start marker to the end marker, or to the next boundary or the part's announced end,
-whichever comes first. A picture that has no end marker by then was cut.
+from the start marker to the end marker, or to the next boundary if that comes first, which has cut
+the picture. A length that is announced is believed only where it is too large to wait for.
 
 Nothing is read here: bytes come in, pictures go out, and never more lies here than one picture may
 have.
@@ -61,7 +61,6 @@ class MultipartReader:
 
     def _begin(self) -> None:
         self._inside = False
-        self._announced: int | None = None
         self._walked = 0  # up to here the picture's segments have been followed
         self._searched = 0  # up to here there is no boundary
         self._in_scan = False
@@ -100,11 +99,10 @@ class MultipartReader:
         lengths = _LENGTH.findall(self._buffer[:start])
         # What it announces only counts for a part that begins with the picture.
         if lengths and self._buffer[:start].endswith((b"\r\n\r\n", b"\n\n")):
-            self._announced = int(lengths[-1])
-            if self._announced > self._most:
+            announced = int(lengths[-1])
+            if announced > self._most:
                 raise MultipartError(
-                    f"a picture of {self._announced} bytes is announced, at most {self._most} are "
-                    "taken"
+                    f"a picture of {announced} bytes is announced, at most {self._most} are taken"
                 )
         del self._buffer[:start]
         self._inside, self._walked = True, 2
@@ -120,8 +118,6 @@ class MultipartReader:
             return boundary.start(), True
         if end is not None:
             return end, False
-        if self._announced is not None and len(self._buffer) >= self._announced:
-            return self._announced, True
         self._searched = max(0, len(self._buffer) - self._longest_boundary)
         if len(self._buffer) > self._most:
             raise MultipartError(f"a picture does not end within {self._most} bytes")

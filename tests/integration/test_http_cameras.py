@@ -58,7 +58,7 @@ def test_a_recording_over_http_is_thinned_by_its_own_time_and_repeats_if_it_shal
         watched.until(lambda: len(watched.sessions("gate")) >= 2)
     first = watched.sessions("gate")[0]
     numbers = [frame.sequence for frame in watched.frames["gate"] if frame.session == first]
-    assert len(numbers) == 8
+    assert 8 <= len(numbers) <= 9
     assert numbers[-1] > 18
 
 
