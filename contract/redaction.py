@@ -20,6 +20,9 @@ _HOST_AND_PORT = re.compile(
 _QUERY_VALUE = re.compile(r"[?&][^=&#@?]+=[^@]*@")
 _CLOSING = re.compile(r"['\"),.;\]}>:]*$")
 _WITHOUT_SCHEME = re.compile(r"(?<![:\w])(\w{0,6};?//)[^\s/@:]*:\S*@")
+_ONE_SLASH = re.compile(rf"\b({'|'.join(CAMERA_SCHEMES)}):/(?!/)", re.IGNORECASE)
+"""A URL that has been taken for a path, where "//" is "/"."""
+
 _SECRET_PARAMETER = re.compile(
     r"([?&/;][^=&/?\s]*(?:passw|pwd|token|secret|auth|key|sig)[^=&/?\s]*=)[^&\s'\"]+", re.IGNORECASE
 )
@@ -31,6 +34,7 @@ def redact(text: str) -> str:
     A camera's URL is cut after host and port. Other URLs lose user name and password; parameters
     whose names say secret lose their values.
     """
+    text = _ONE_SLASH.sub(r"\1://", text)
     text = _WITHOUT_SCHEME.sub(r"\1***@", _URL.sub(_shown, text))
     return _SECRET_PARAMETER.sub(r"\1***", text)
 

@@ -29,6 +29,7 @@ from contract.redaction import redact
         ("a list: ['rtsp://cam/SECRET', 2]", "a list: ['rtsp://cam', 2]"),
         ("(see http://cam:80/SECRET).", "(see http://cam:80)."),
         ("Invalid data: 'rtsp://cam/SECRET' returned 22", "Invalid data: 'rtsp://cam' returned 22"),
+        ("rtsp:/user:pw@cam/SECRET: no such file", "rtsp://cam: no such file"),
         ("//user:pw@cam/x", "//***@cam/x"),
         ("lost RTSP//user:p/w@cam/x", "lost RTSP//***@cam/x"),
         ("redis://:secret@host:6379/0", "redis://***@host:6379/0"),
