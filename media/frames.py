@@ -79,12 +79,16 @@ class Upright:
         """Whether the stored picture is the shown one."""
         return self == Upright()
 
-    def size(self, width: int, height: int) -> tuple[int, int]:
-        """Return (width, height) in pixels of the shown picture of a stored one.
+    def square(self, width: int, height: int) -> tuple[int, int]:
+        """Return (width, height) of a stored picture once its pixels are square, not yet turned.
 
         Rows are kept and columns scaled, as players do it.
         """
-        width = max(1, round(width * self.pixel_aspect))
+        return max(1, round(width * self.pixel_aspect)), height
+
+    def size(self, width: int, height: int) -> tuple[int, int]:
+        """Return (width, height) in pixels of the shown picture of a stored one."""
+        width, height = self.square(width, height)
         return (height, width) if self.quarter_turns % 2 else (width, height)
 
     def turn(self, plane: NDArray[_Plane]) -> NDArray[_Plane]:

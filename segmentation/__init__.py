@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from media.pictures import UnreadableInputError, Video, read_image
+    from media.pictures import UnreadableInputError, read_image
+    from media.videos import Video
     from segmentation.engines import Provider
     from segmentation.instances import Instances
     from segmentation.letterbox import Resize
@@ -24,7 +25,7 @@ __all__ = ["Instances", "UnreadableInputError", "Video", "open_segmenter", "read
 _HOMES = {
     "Instances": "segmentation.instances",
     "UnreadableInputError": "media.pictures",
-    "Video": "media.pictures",
+    "Video": "media.videos",
     "read_image": "media.pictures",
 }
 

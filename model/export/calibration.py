@@ -17,9 +17,9 @@ from media.pictures import (
     VIDEO_ENDINGS,
     NotAPictureError,
     UnreadableInputError,
-    Video,
     read_image,
 )
+from media.videos import Video
 from segmentation.letterbox import Fit
 
 ENDINGS = {*PICTURE_ENDINGS, *VIDEO_ENDINGS}

@@ -29,6 +29,19 @@ def register(app: typer.Typer, text: str) -> None:
             Literal["letterbox", "stretch"],
             typer.Option(help="How to fit the model's input: padded, or stretched."),
         ] = "letterbox",
+        black: Annotated[
+            float | None,
+            typer.Option(
+                help="Brightness shown as black in pictures of over 8 bits; default: the file's "
+                "darkest."
+            ),
+        ] = None,
+        white: Annotated[
+            float | None,
+            typer.Option(
+                help="Brightness shown as white in them, e.g. 4095; default: the file's brightest."
+            ),
+        ] = None,
         batch_size: Annotated[
             int, typer.Option(min=1, max=256, help="Video frames per network batch.")
         ] = 1,
@@ -37,6 +50,7 @@ def register(app: typer.Typer, text: str) -> None:
         ] = 0,
     ) -> None:
         from contract.process import configure_logging
+        from media.brightness import Levels
         from viewer.segment_files import segment
 
         configure_logging("segment", "WARNING", "text")
@@ -48,6 +62,7 @@ def register(app: typer.Typer, text: str) -> None:
                 score,
                 provider,
                 resize=resize,
+                levels=Levels(black, white),
                 batch_size=batch_size,
                 intra_op_threads=threads,
             )
