@@ -11,11 +11,18 @@ import queue
 import signal
 import sys
 import threading
+import traceback
 from collections.abc import Callable
 from types import FrameType, TracebackType
 from typing import Any, Literal
 
-from prometheus_client import CollectorRegistry
+from prometheus_client import (
+    CollectorRegistry,
+    GCCollector,
+    PlatformCollector,
+    ProcessCollector,
+    disable_created_metrics,
+)
 from prometheus_client.exposition import choose_encoder
 from pythonjsonlogger.json import JsonFormatter
 
@@ -25,9 +32,13 @@ from contract.redaction import redact
 log = logging.getLogger(__name__)
 
 EXIT_OK = 0
+"""Success; a process that was asked to end has finished what it had begun."""
+
 EXIT_FAILED = 1
+"""A server or the device stayed unavailable, work was lost, or an input could not be used."""
+
 EXIT_CONFIGURATION = 2
-"""Exit codes of every process: fine, a server stayed away or work was lost, wrong settings."""
+"""Invalid settings or options, all of them named on standard error; nothing was started."""
 
 
 class Shutdown:
@@ -117,6 +128,20 @@ _STOP_SECONDS = 0.05
 
 Check = Callable[[], str | None]
 """Returns None when all is well, else what is wrong in one line."""
+
+
+def process_registry() -> CollectorRegistry:
+    """Return the registry of a process, with the metrics of the process itself.
+
+    From here on no counter or histogram of the process has a ``_created`` series: those double the
+    number of samples per scrape, and nothing reads them.
+    """
+    disable_created_metrics()  # type: ignore[no-untyped-call]
+    registry = CollectorRegistry()
+    ProcessCollector(registry=registry)
+    PlatformCollector(registry=registry)
+    GCCollector(registry=registry)
+    return registry
 
 
 class ProbeServer:
@@ -218,6 +243,13 @@ def _log_uncaught(
     else:
         log = logging.getLogger("seedstream")
         log.critical("ended by an internal error", exc_info=(kind, error, trace))
+
+
+def log_dead_thread(arguments: threading.ExceptHookArgs) -> None:
+    """Log where a thread died, without the error's text: FFmpeg's texts quote whole addresses."""
+    name = arguments.thread.name if arguments.thread else "unknown"
+    where = "".join(traceback.format_tb(arguments.exc_traceback))
+    log.error("thread %s died of %s\n%s", name, arguments.exc_type.__name__, where)
 
 
 class _Redact(logging.Filter):

@@ -2,11 +2,8 @@
 
 import threading
 import time
-import traceback
 from collections.abc import Sequence
 from logging import getLogger
-
-from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector
 
 from contract.errors import UnavailableError
 from contract.process import (
@@ -15,6 +12,8 @@ from contract.process import (
     ProbeServer,
     Shutdown,
     configure_logging,
+    log_dead_thread,
+    process_registry,
 )
 from contract.settings import warn_of_unknown_variables
 from producer.camera_list import load_cameras
@@ -55,7 +54,7 @@ def run(settings: ProducerSettings, cameras: Sequence[str] = ()) -> int:
     """
     configure_logging("producer", settings.log_level, settings.log_format)
     warn_of_unknown_variables(type(settings))
-    threading.excepthook = _log_dead_thread
+    threading.excepthook = log_dead_thread
     listed = load_cameras(settings, cameras)
     check_support(listed)
     shutdown = Shutdown()
@@ -75,10 +74,7 @@ class _Process:
     ) -> None:
         self._settings = settings
         self._shutdown = shutdown
-        registry = CollectorRegistry()
-        ProcessCollector(registry=registry)
-        PlatformCollector(registry=registry)
-        GCCollector(registry=registry)
+        registry = process_registry()
         self._metrics = metrics = ProducerMetrics(registry)
         metrics.shards.set(settings.shard.count)
         clock = time.monotonic
@@ -163,10 +159,3 @@ class _Process:
             return "Kafka has not been reached yet"
         untried = self._watchdog.untried
         return f"cameras not tried yet: {', '.join(untried)}" if untried else None
-
-
-def _log_dead_thread(arguments: threading.ExceptHookArgs) -> None:
-    """Log where a thread died, without the error's text: FFmpeg's texts quote whole addresses."""
-    name = arguments.thread.name if arguments.thread else "unknown"
-    where = "".join(traceback.format_tb(arguments.exc_traceback))
-    log.error("thread %s died of %s\n%s", name, arguments.exc_type.__name__, where)

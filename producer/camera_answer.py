@@ -98,11 +98,11 @@ def _request(url: str, method: str, number: int) -> bytes:
     parts = urlsplit(url)
     host = parts.netloc.rpartition("@")[2]
     if method == "GET":
-        target, protocol = parts.path or "/", "HTTP/1.1"
-        target += f"?{parts.query}" if parts.query else ""
+        target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+        lines = [f"GET {target} HTTP/1.1", f"Host: {host}", "Connection: close"]
     else:
-        target, protocol = parts._replace(netloc=host, fragment="").geturl(), "RTSP/1.0"
-    lines = [f"{method} {target} {protocol}", f"Host: {host}", f"CSeq: {number}"]
+        target = parts._replace(netloc=host, fragment="").geturl()
+        lines = [f"{method} {target} RTSP/1.0", f"CSeq: {number}"]
     if method == "DESCRIBE":
         lines.append("Accept: application/sdp")
     return "\r\n".join([*lines, "", ""]).encode()

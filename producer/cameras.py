@@ -112,7 +112,7 @@ class Camera(BaseModel):
     stall_timeout_seconds: float = Field(default=10.0, ge=0.2)
     """How long the camera may stay silent between frames, in seconds."""
 
-    options: dict[str, str] = {}
+    options: dict[str, str] = Field(default={}, repr=False)
     """More FFmpeg options, by name; they win over ours."""
 
     @field_validator("id")
@@ -183,7 +183,10 @@ class Camera(BaseModel):
         if self.user is None:
             raise ValueError("password needs user")
         if self.kind not in ("rtsp", "http"):
-            raise ValueError(f"user and password are for RTSP and HTTP, this is {self.kind}")
+            raise ValueError(
+                f"user and password are for RTSP and HTTP, this is {self.kind}: set both to null "
+                "where the defaults have them"
+            )
         if urlsplit(self._read_url).username is not None:
             raise ValueError("user and password stand in the URL as well: set one or the other")
 

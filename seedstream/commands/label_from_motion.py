@@ -24,7 +24,7 @@ HELP = (
     "--background), or two kinds of moving things in one video (all get the same class, unless "
     "the other kind is outside the limits)."
     "\n\nAll options, with polygons of posts and parked things, are explained in "
-    "docs/tutorials/labels-from-a-camera.md."
+    "docs/train/labels-from-a-camera.md."
 )
 
 

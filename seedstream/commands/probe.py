@@ -40,13 +40,16 @@ def register(app: typer.Typer, text: str) -> None:
         ] = None,
         as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
     ) -> None:
+        import threading
+
         from contract.errors import ConfigurationError
-        from contract.process import configure_logging
+        from contract.process import configure_logging, log_dead_thread
         from producer.camera_list import one_camera
+        from producer.camera_probe import probe as look
         from producer.opening import check_support
-        from producer.probe import probe as look
 
         configure_logging("probe", "WARNING", "text")
+        threading.excepthook = log_dead_thread
         camera = one_camera(url, config, fields or [])
         check_support([camera])
         report, data = look(camera, seconds)

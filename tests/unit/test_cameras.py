@@ -273,8 +273,13 @@ def test_a_file_is_found_as_its_name_is_written(
 
 
 def test_no_text_about_a_camera_tells_its_password(tmp_path: Path) -> None:
-    camera = load("cameras: [{id: a, url: 'rtsp://u:hunter2@h/s'}]", tmp_path)[0]
-    assert "hunter2" not in f"{camera!r} {camera} {camera.address} {camera.model_dump_json()}"
+    camera = load(
+        "cameras: [{id: a, url: 'rtsp://u:hunter2@h/hunter2', substream: 'http://u:hunter2@h/', "
+        "stream: main, options: {headers: 'Authorization: hunter2'}}]",
+        tmp_path,
+    )[0]
+    dumped = camera.model_dump_json(exclude={"options"})
+    assert "hunter2" not in f"{camera!r} {camera} {camera.address} {dumped}"
     found = faults(
         "cameras: [{id: a, url: 'rtp://u:hunter2@h/s', pass: hunter2, options: [hunter2], fps: x}]",
         tmp_path,
@@ -316,11 +321,14 @@ def test_an_option_without_an_id_is_refused_without_quoting_it(option: str) -> N
 
 def test_the_example_is_a_list_that_loads() -> None:
     path = Path(__file__).parents[2] / "producer" / "cameras.example.yaml"
-    cameras = load_cameras(ProducerSettings(config=path), [], {"GATE_PASSWORD": "a/b"})
+    cameras = load_cameras(
+        ProducerSettings(config=path), [], {"GATE_PASSWORD": "a/b", "DRIVE_PASSWORD": "c/d"}
+    )
     assert [camera.kind for camera in cameras] == [
-        "rtsp", "http", "udp", "v4l2", "file", "file", "test",
+        "rtsp", "rtsp", "http", "udp", "v4l2", "file", "file", "test",
     ]  # fmt: skip
     assert cameras[0].url.get_secret_value() == "rtsp://viewer:a%2Fb@10.0.0.7:554/stream"
+    assert cameras[1].source_url == "rtsp://viewer:c%2Fd@10.0.0.9/Streaming/Channels/102"
 
 
 def test_what_replaced_a_removed_setting_is_in_the_list_or_a_setting_or_a_constant() -> None:

@@ -3,6 +3,7 @@
 Library: PyAV.
 """
 
+import queue
 import threading
 import time
 from collections.abc import Callable
@@ -35,6 +36,7 @@ _GRACE_SECONDS = 2.0
 """FFmpeg keeps to its limits, but for looking up a host's name."""
 
 Clock = Callable[[], float]
+_Result = tuple[CameraReport, bytes] | SourceError | None
 
 
 @dataclass
@@ -72,11 +74,24 @@ class _Seen:
             self.best = picture
 
     @property
-    def span_seconds(self) -> float:
-        """Time from the first frame to the last, by their stamps where they all have one."""
+    def times(self) -> list[float]:
+        """When the frames were captured, in seconds: by their stamps, by their arrival without.
+
+        The first frames of a live camera come in a burst, the very first often without a stamp.
+        """
         stamps = [stamp for stamp in self.stamps if stamp is not None]
-        times = stamps if len(stamps) == len(self.arrivals) else self.arrivals
+        return stamps if 2 * len(stamps) > len(self.stamps) else self.arrivals
+
+    @property
+    def span_seconds(self) -> float:
+        """Time from the first frame to the last."""
+        times = self.times
         return max(times[-1] - times[0], 0.0) if times else 0.0
+
+    @property
+    def fps(self) -> float | None:
+        """Frames per second over that time."""
+        return (len(self.times) - 1) / self.span_seconds if self.span_seconds > 0 else None
 
     @property
     def key_frame_interval(self) -> int | None:
@@ -104,26 +119,33 @@ def probe(camera: Camera, seconds: float) -> tuple[CameraReport, bytes]:
         + max(seconds, camera.stall_timeout_seconds)
         + _GRACE_SECONDS
     )
-    outcome: list[tuple[CameraReport, bytes] | SourceError] = []
+    results: queue.SimpleQueue[_Result] = queue.SimpleQueue()
 
     def look() -> None:
         try:
-            outcome.append(_look(camera, seconds, time.monotonic))
+            _look(camera, seconds, time.monotonic, results.put)
         except SourceError as error:
-            outcome.append(error)
+            results.put(error)
+        finally:
+            results.put(None)
 
-    # Not to be waited for at the end: FFmpeg may never come back.
+    # Not to be waited for to its end: FFmpeg may never come back.
     thread = threading.Thread(target=look, name="probe", daemon=True)
     thread.start()
-    thread.join(limit)
-    if not outcome:
-        raise UnavailableError(f"{camera.address}: no answer within {limit:g} s")
-    if isinstance(outcome[0], SourceError):
-        raise UnavailableError(f"{camera.address}: {outcome[0]}")
-    return outcome[0]
+    try:
+        result = results.get(timeout=limit)
+    except queue.Empty:
+        raise UnavailableError(f"{camera.address}: no answer within {limit:g} s") from None
+    thread.join(_GRACE_SECONDS)  # a camera may allow one connection only: say goodbye
+    if isinstance(result, tuple):
+        return result
+    raise UnavailableError(f"{camera.address}: {result or 'an internal error'}")
 
 
-def _look(camera: Camera, seconds: float, clock: Clock) -> tuple[CameraReport, bytes]:
+def _look(
+    camera: Camera, seconds: float, clock: Clock, done: Callable[[tuple[CameraReport, bytes]], None]
+) -> None:
+    """Look at a camera; tell what it gives before it is closed, which may hang."""
     seen = _Seen()
     began = clock()
     source = open_source(camera, seen.count_bad_packet)
@@ -133,11 +155,10 @@ def _look(camera: Camera, seconds: float, clock: Clock) -> tuple[CameraReport, b
         if seen.best is None:
             raise SourceError("it contains no frame")
         picture, data = _picture(camera, seen.best)
-        span, count = seen.span_seconds, len(seen.arrivals)
         rate = RateReport(
-            frames=count,
-            seconds=span,
-            measured_fps=(count - 1) / span if count > 1 and span > 0 else None,
+            frames=len(seen.arrivals),
+            seconds=seen.span_seconds,
+            measured_fps=seen.fps,
             nominal_fps=source.fps,
             open_seconds=opened - began,
             first_frame_seconds=seen.arrivals[0] - opened,
@@ -148,7 +169,7 @@ def _look(camera: Camera, seconds: float, clock: Clock) -> tuple[CameraReport, b
         nature = _nature(camera, source)
         suggested, remarks = suggestions(nature, picture, rate)
         container = source.container if isinstance(source, AvSource) else None
-        return CameraReport(
+        report = CameraReport(
             address=camera.address,
             nature=nature,
             container=None if container is None else container.format.name,
@@ -157,7 +178,8 @@ def _look(camera: Camera, seconds: float, clock: Clock) -> tuple[CameraReport, b
             rate=rate,
             suggested=suggested,
             remarks=remarks,
-        ), data
+        )
+        done((report, data))
 
 
 def _read(source: Source, seen: _Seen, seconds: float, clock: Clock) -> None:
