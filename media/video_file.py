@@ -33,14 +33,14 @@ class _Seen:
         packets: Encoded frames, damaged ones too.
         good: Frames that are whole.
         ended: When the last of them ends, in seconds of the file.
-        last_corrupt: Whether the newest packet is shorter than the file said.
+        last_short: Whether the newest packet is shorter than the file said.
         broken: Why the file cannot be read further.
     """
 
     packets: int = 0
     good: int = 0
     ended: float = 0.0
-    last_corrupt: bool = False
+    last_short: bool = False
     broken: str | None = None
 
 
@@ -107,7 +107,7 @@ class VideoFile:
             for packet in self._container.demux(self._stream):
                 if packet.size:
                     seen.packets += 1
-                    seen.last_corrupt = packet.is_corrupt
+                    seen.last_short = self._is_short(packet)
                 yield packet
         except (av.error.FFmpegError, OSError) as error:
             seen.broken = _said(error)
@@ -125,13 +125,18 @@ class VideoFile:
             )
         return stream
 
+    def _is_short(self, packet: Any) -> bool:
+        # In a transport stream it is a gap in the numbering, as where two recordings were joined:
+        # there the decoder is to judge.
+        return bool(packet.is_corrupt) and self._container.format.name != "mpegts"
+
     @property
     def _is_jpeg(self) -> bool:
         return bool(self._stream.codec_context.name == "mjpeg")
 
     def _decoded(self, packet: Any) -> list[Any]:
         """Return the frames of a packet; None for one that is damaged."""
-        if packet.is_corrupt or (self._is_jpeg and packet.size and cut_jpeg(bytes(packet))):
+        if self._is_short(packet) or (self._is_jpeg and packet.size and cut_jpeg(bytes(packet))):
             return [None]
         try:
             return [None if frame.is_corrupt else frame for frame in packet.decode()]
@@ -171,7 +176,7 @@ class VideoFile:
             return seen.packets < self.length
         if self._claimed_seconds is not None:
             return seen.ended < self._claimed_seconds - max(_MISSING_SECONDS, 3 * self._step)
-        return seen.last_corrupt
+        return seen.last_short
 
 
 def _claimed_frames(container: Any, stream: Any) -> int | None:

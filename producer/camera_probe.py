@@ -15,9 +15,9 @@ from av.stream import Disposition
 from av.video.reformatter import ColorRange
 
 from contract.errors import UnavailableError
+from producer.camera_pictures import Pause, Picture, Source, SourceError
 from producer.cameras import Camera
 from producer.encoding import PictureEncoder, color_range, shown_as
-from producer.pictures import Pause, Picture, Source, SourceError
 from producer.probe_report import (
     CameraReport,
     Nature,

@@ -13,8 +13,8 @@ from av.video.reformatter import ColorRange, Colorspace, VideoReformatter
 
 from contract.frame import I420, JPEG, MAX_FRAME_PIXELS, MAX_SIDE_PIXELS
 from media.frames import Upright
+from producer.camera_pictures import SourceError
 from producer.cameras import Camera
-from producer.pictures import SourceError
 
 log = getLogger("seedstream.producer.camera")
 

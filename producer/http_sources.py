@@ -8,10 +8,10 @@ from collections.abc import Callable
 from http import HTTPStatus
 from http.client import HTTPException, HTTPResponse
 
+from producer.camera_pictures import Source, SourceError
 from producer.cameras import Camera
 from producer.http_client import HttpClient, connection_reason, status_text
 from producer.jpeg_streams import JpegStreamSource
-from producer.pictures import Source, SourceError
 from producer.reasons import why_refused
 from producer.snapshots import SnapshotSource, codec_of
 

@@ -10,10 +10,10 @@ from http.client import HTTPException, HTTPResponse
 import av
 import av.error
 
+from producer.camera_pictures import DEFAULT_FPS, MAX_PICTURE_BYTES, Pause, Picture, SourceError
 from producer.http_client import HttpClient, connection_reason
 from producer.memory import bound_allocations
 from producer.multipart import MultipartError, MultipartReader, Part
-from producer.pictures import DEFAULT_FPS, MAX_PICTURE_BYTES, Pause, Picture, SourceError
 
 _BAD_PICTURES = 100
 """Pictures that may fail to decode in a row before the stream counts as lost."""

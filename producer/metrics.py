@@ -8,7 +8,7 @@ from typing import Literal, get_args
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
-from producer.pictures import Damage
+from producer.camera_pictures import Damage
 
 DropReason = Literal["fps_cap", "damaged", "buffer_full", "too_large", "send_failed", "shutdown"]
 """Why a captured frame was not published: above the camera's frame cap; damaged, and the camera

@@ -14,6 +14,7 @@ from logging import getLogger
 from typing import Literal
 
 from contract.frame import MAX_FRAME_PIXELS, Frame, new_session, session_start_ms
+from producer.camera_pictures import DEFAULT_FPS, Damage, Pause, Picture, Source, SourceError
 from producer.cameras import Camera
 from producer.encoding import PictureEncoder
 from producer.metrics import DropReason, ProducerMetrics
@@ -26,7 +27,6 @@ from producer.pacing import (
     Schedule,
     backoff_seconds,
 )
-from producer.pictures import DEFAULT_FPS, Damage, Pause, Picture, Source, SourceError
 from producer.sources import open_source
 
 log = getLogger("seedstream.producer.camera")

@@ -8,10 +8,10 @@ from http.client import HTTPException, HTTPResponse
 from logging import getLogger
 
 from media.frames import cut_jpeg
+from producer.camera_pictures import MAX_PICTURE_BYTES, Pause, Picture, SourceError
 from producer.cameras import Camera
 from producer.http_client import HttpClient, connection_reason, status_text
 from producer.jpeg_streams import PictureDecoder
-from producer.pictures import MAX_PICTURE_BYTES, Pause, Picture, SourceError
 
 log = getLogger("seedstream.producer.snapshots")
 

@@ -14,11 +14,7 @@ import av.error
 from av.format import Flags
 
 from media.frames import best_video_stream, cut_jpeg, pixel_aspect
-from producer.cameras import Camera
-from producer.http_sources import open_http
-from producer.memory import bound_allocations
-from producer.opening import format_fault, open_arguments
-from producer.pictures import (
+from producer.camera_pictures import (
     DEFAULT_FPS,
     MAX_PICTURE_BYTES,
     Damage,
@@ -27,6 +23,10 @@ from producer.pictures import (
     Source,
     SourceError,
 )
+from producer.cameras import Camera
+from producer.http_sources import open_http
+from producer.memory import bound_allocations
+from producer.opening import format_fault, open_arguments
 from producer.reasons import why_lost, why_not_open
 from producer.scene import Scene
 

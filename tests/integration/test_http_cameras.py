@@ -1,15 +1,20 @@
 """What is behind an HTTP address: recordings, playlists, snapshots and streams of JPEG pictures."""
 
+import base64
+import hashlib
 import io
 import time
 from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
+from urllib.parse import quote
+from urllib.request import parse_http_list, parse_keqv_list
 
 import av
 import numpy as np
 import pytest
 import simplejpeg
+from PIL import Image
 
 from contract.frame import Frame
 from producer.scene import Scene
@@ -344,3 +349,135 @@ def test_a_snapshot_that_fails_for_too_long_is_a_lost_camera(
         assert "no picture for 0.5 s: the server answers 404 Not Found" in caplog.text
         snapshots.status = 200
         watched.until(lambda: len(watched.sessions("door")) == 2)
+
+
+def digest_response(fields: dict[str, str], password: str) -> str:
+    """Return what RFC 7616 expects of a GET with these fields."""
+
+    def hashed(text: str) -> str:
+        return hashlib.sha256(text.encode()).hexdigest()
+
+    who = hashed(f"{fields['username']}:{fields['realm']}:{password}")
+    what = hashed(f"GET:{fields['uri']}")
+    return hashed(
+        f"{who}:{fields['nonce']}:{fields['nc']}:{fields['cnonce']}:{fields['qop']}:{what}"
+    )
+
+
+@pytest.mark.parametrize("scheme", ["basic", "digest"])
+@pytest.mark.parametrize("path", ["/snap.jpg", "/video"])
+def test_a_password_is_proved_as_the_server_asks_and_asked_for_once(
+    scheme: str,
+    path: str,
+    cameras: StartCameras,  # noqa: F811
+) -> None:
+    password, refused = 'p@ss/w"rd', []
+
+    def behind(content: Callable[[Handler], None]) -> Callable[[Handler], None]:
+        def answer(handler: Handler) -> None:
+            kind, _, rest = handler.headers.get("Authorization", "").partition(" ")
+            if scheme == "basic":
+                right = rest == base64.b64encode(f"admin:{password}".encode()).decode()
+                challenge = 'Basic realm="camera"'
+            else:
+                fields = parse_keqv_list(parse_http_list(rest)) if kind == "Digest" else {}
+                right = bool(fields) and fields["response"] == digest_response(fields, password)
+                right = right and fields["uri"] == handler.path
+                challenge = 'Digest realm="camera", nonce="abc", qop="auth", algorithm=SHA-256'
+            if not right:
+                refused.append(handler.path)
+                send(handler, b"who?", "text/plain", 401, WWW_Authenticate=challenge)
+                return
+            content(handler)
+
+        return answer
+
+    snapshots = Snapshots()
+
+    def next_one(handler: Handler) -> None:
+        snapshots(handler)
+        snapshots.number += 1
+
+    answers = {"/snap.jpg": behind(next_one), "/video": behind(multipart(JPEGS, pause=0.1))}
+    with http_cameras(answers) as server:
+        credentials = f"admin:{quote(password, safe='')}"
+        url = server.url(f"{path}?user=x&q=a b", credentials).replace(" ", "%20")
+        watched = cameras(f"door={url}", poll_seconds=0.1 if path == "/snap.jpg" else None)
+        watched.until(lambda: watched.count("door") >= 5)
+    assert len(refused) == 1
+    assert len(watched.sessions("door")) == 1
+
+
+def test_a_redirect_is_followed_and_the_password_goes_to_no_other_host(
+    cameras: StartCameras,  # noqa: F811
+) -> None:
+    with http_cameras({"/video": multipart(JPEGS)}) as other:
+
+        def move(handler: Handler) -> None:
+            send(handler, b"", "text/plain", 302, Location=other.url("/video"))
+
+        with http_cameras({"/old": move}) as server:
+            watched = cameras(f"door={server.url('/old', 'admin:hunter2')}")
+            watched.until(lambda: watched.count("door") >= 3)
+    assert all("Authorization" not in headers for _, headers in other.requests)
+
+
+def test_a_snapshot_that_dribbles_costs_its_limit_and_no_more(cameras: StartCameras) -> None:  # noqa: F811
+    def dribble(handler: Handler) -> None:
+        handler.send_response(200)
+        handler.send_header("Content-Type", "image/jpeg")
+        handler.send_header("Content-Length", str(len(JPEGS[0])))
+        handler.end_headers()
+        for byte in JPEGS[0]:
+            handler.wfile.write(bytes([byte]))
+            if server.over.wait(0.1):
+                return
+
+    with http_cameras({"/snap.jpg": dribble}) as server:
+        watched = cameras(f"door={server.url('/snap.jpg')}", stall_timeout_seconds=0.5)
+        took = watched.until(lambda: watched.value("camera_reconnects_total", "door") >= 1)
+        assert watched.value("camera_threads_abandoned_total", "door") == 0
+    assert took < 10
+
+
+@pytest.mark.parametrize(
+    ("kind", "body", "reason"),
+    [
+        ("text/html", b"<html>log in</html>", "the answer is of type text/html"),
+        ("image/jpeg", b"\xff\xd8\xff\xe0 not really a picture", "the picture does not decode"),
+    ],
+)
+def test_an_answer_that_is_no_picture_is_told(
+    kind: str,
+    body: bytes,
+    reason: str,
+    cameras: StartCameras,  # noqa: F811
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    with http_cameras({"/snap.jpg": lambda handler: send(handler, body, kind)}) as server:
+        watched = cameras(f"door={server.url('/snap.jpg')}", poll_seconds=0.1)
+        watched.until(lambda: reason in caplog.text)
+    assert watched.count("door") == 0
+
+
+def test_a_png_snapshot_is_read_too(cameras: StartCameras) -> None:  # noqa: F811
+    file = io.BytesIO()
+    Image.fromarray(SCENE.render(3)[0]).save(file, "PNG")
+    answers = {"/snap": lambda handler: send(handler, file.getvalue(), "image/png")}
+    with http_cameras(answers) as server:
+        watched = cameras(f"door={server.url('/snap')}")
+        watched.until(lambda: watched.count("door") == 1)
+    assert shows(watched.frames["door"][0], 3)
+
+
+def test_a_snapshot_that_is_turned_by_its_exif_is_published_upright(
+    cameras: StartCameras,  # noqa: F811
+) -> None:
+    file, exif = io.BytesIO(), Image.Exif()
+    exif[0x0112] = 6  # to be turned a quarter clockwise
+    Image.fromarray(np.rot90(SCENE.render(3)[0])).save(file, "JPEG", exif=exif, quality=95)
+    answers = {"/snap": lambda handler: send(handler, file.getvalue(), "image/jpeg")}
+    with http_cameras(answers) as server:
+        watched = cameras(f"door={server.url('/snap')}")
+        watched.until(lambda: watched.count("door") == 1)
+    assert shows(watched.frames["door"][0], 3)

@@ -11,10 +11,10 @@ from prometheus_client import CollectorRegistry
 
 from contract.frame import Frame, session_start_ms
 from producer.camera_list import load_cameras
+from producer.camera_pictures import Pause, Picture, SourceError
 from producer.cameras import Camera
 from producer.metrics import DROP_REASONS, ProducerMetrics
 from producer.outbox import Outbox
-from producer.pictures import Pause, Picture, SourceError
 from producer.runner import CameraRunner, Lease, LeaseRevokedError
 from producer.settings import ProducerSettings
 from producer.watchdog import Watchdog

@@ -10,9 +10,9 @@ import simplejpeg
 
 from contract.frame import MAX_FRAME_PIXELS
 from producer.camera_list import load_cameras
+from producer.camera_pictures import Picture, SourceError
 from producer.cameras import Camera
 from producer.encoding import PictureEncoder, within
-from producer.pictures import Picture, SourceError
 from producer.settings import ProducerSettings
 from producer.sources import open_source
 from workers.settings import WorkerSettings
