@@ -147,6 +147,14 @@ def expand(text: str, environment: dict[str, str]) -> tuple[str, list[str]]:
     return _VARIABLE.sub(replace, text), missing
 
 
+def lower_scheme(url: str) -> str:
+    """Return ``url`` with its scheme in lower case; a path as it is."""
+    scheme = _SCHEME.match(url)
+    if scheme is None or scheme[1].lower() not in _SCHEMES:
+        return url
+    return scheme[1].lower() + url[scheme.end(1) :]
+
+
 def with_credentials(url: str, user: str, password: str) -> str:
     """Return ``url`` with percent-encoded user information."""
     scheme, _, rest = url.partition("://")
