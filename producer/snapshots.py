@@ -71,7 +71,7 @@ class SnapshotSource:
     def pictures(self) -> Generator[Picture | Pause, None, None]:
         """Yield the picture whenever it has changed."""
         due = last_good = self._clock()
-        failures = 0
+        failures, told = 0, False
         while True:
             try:
                 data = self._fetch()
@@ -80,7 +80,8 @@ class SnapshotSource:
                 self._on_bad_packet()
                 failures += 1
                 self._digest, self._conditions = b"", {}  # not what the next one is compared with
-                if failures == 1:
+                if not told:
+                    told = True
                     log.warning("camera %s: snapshot: %s; asking again", self._camera.id, error)
                 if self._clock() - last_good > self._patience:
                     raise SourceError(f"no picture for {self._patience:g} s: {error}") from None
