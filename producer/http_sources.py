@@ -50,6 +50,8 @@ def _source(client: HttpClient, camera: Camera, on_bad_packet: Callable[[], None
     answer = client.get(camera.open_timeout_seconds)
     if answer.status != HTTPStatus.OK:
         unknown = answer.status == HTTPStatus.UNAUTHORIZED
+        if not unknown and camera.poll_seconds is None:
+            return None  # some servers answer players alone
         why = f": {why_refused(camera)}" if unknown else ""
         raise SourceError(f"cannot open: the server answers {status_text(answer.status)}{why}")
     kind = answer.headers.get_content_maintype()
@@ -71,4 +73,4 @@ def _still(answer: HTTPResponse) -> bool:
     """Return whether an answer is one picture; some servers call it something else."""
     if answer.headers.get_content_maintype() != "image" and answer.length is None:
         return False
-    return codec_of(answer.peek(8)[:8]) is not None
+    return codec_of(answer.peek(8)) is not None

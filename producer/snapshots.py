@@ -22,12 +22,15 @@ _LONGEST_BACKOFF_SECONDS = 30.0
 _CHUNK_BYTES = 65_536
 
 
+_BEGINNINGS = {"mjpeg": b"\xff\xd8\xff", "png": b"\x89PNG\r\n\x1a\n"}
+"""How pictures begin, by FFmpeg's names of their formats."""
+
+
 def codec_of(data: bytes) -> str | None:
-    """Return FFmpeg's name of the format of a picture that begins with ``data``."""
-    if data.startswith(b"\xff\xd8\xff"):
-        return "mjpeg"
-    if data.startswith(b"\x89PNG\r\n\x1a\n"):
-        return "png"
+    """Return FFmpeg's name of the format of a picture, also of its first few bytes alone."""
+    for name, beginning in _BEGINNINGS.items():
+        if data and data[: len(beginning)] == beginning[: len(data)]:
+            return name
     return None
 
 

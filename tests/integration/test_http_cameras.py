@@ -132,6 +132,22 @@ def test_a_live_stream_of_fragments_is_not_taken_for_a_recording(
     assert not watched.watchdog.finished, "its end is a loss, after which it is opened again"
 
 
+def test_a_server_that_answers_players_alone_is_left_to_ffmpeg(
+    recording: bytes,
+    cameras: StartCameras,  # noqa: F811
+) -> None:
+    def answer(handler: Handler) -> None:
+        if handler.headers["User-Agent"].startswith("Lavf"):
+            serve_file(recording, "video/mp4")(handler)
+        else:
+            send(handler, b"who are you?", "text/plain", 403)
+
+    with http_cameras({"/a.mp4": answer}) as server:
+        watched = cameras(f"gate={server.url('/a.mp4')}", pace="fast")
+        watched.until(finished(watched))
+    assert watched.count("gate") == 24
+
+
 def multipart(
     jpegs: list[bytes],
     *,
