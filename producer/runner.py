@@ -347,7 +347,9 @@ class CameraRunner:
                 self.camera.id,
                 session.frames,
                 _DAMAGE[damage],
-                "dropped" if self.camera.drop_corrupt else "published",
+                "dropped, unless drop_corrupt is false"
+                if self.camera.drop_corrupt
+                else "published",
             )
 
     def _count_bad_packet(self) -> None:
