@@ -35,6 +35,8 @@ _MOST_FRAMES = 2000
 _GRACE_SECONDS = 2.0
 """FFmpeg keeps to its limits, but for looking up a host's name."""
 
+_NOT_THE_VIDEO = Disposition.attached_pic | Disposition.timed_thumbnails
+
 Clock = Callable[[], float]
 _Result = tuple[CameraReport, bytes] | SourceError | None
 
@@ -231,12 +233,10 @@ def _picture(camera: Camera, picture: Picture) -> tuple[PictureReport, bytes]:
 
 
 def _streams(source: AvSource) -> tuple[StreamReport, ...]:
-    used = source.stream
-    videos = [stream for stream in source.container.streams if stream.type == "video"]
-    return tuple(_stream(stream, used, len(videos) == 1) for stream in source.container.streams)
+    return tuple(_stream(stream, source) for stream in source.container.streams)
 
 
-def _stream(stream: Any, used: Any, alone: bool) -> StreamReport:
+def _stream(stream: Any, source: AvSource) -> StreamReport:
     codec = stream.codec_context
     report = StreamReport(
         index=stream.index,
@@ -255,21 +255,32 @@ def _stream(stream: Any, used: Any, alone: bool) -> StreamReport:
         width=codec.width if codec else None,
         height=codec.height if codec else None,
         fps=float(rate) if rate else None,
-        used=stream.index == used.index,
-        note=_note(stream, used, alone),
+        used=stream.index == source.stream.index,
+        note=_note(stream, source),
     )
 
 
-def _note(stream: Any, used: Any, alone: bool) -> str:
-    if stream.index == used.index:
-        if alone:
-            return "the only video stream"
-        default = stream.disposition & Disposition.default
-        return "marked as default" if default else "the largest"
+def _note(stream: Any, source: AvSource) -> str:
+    """Return why a video stream is the one that is used, or why it is not."""
     if stream.disposition & Disposition.attached_pic:
         return "a cover picture"
     if stream.disposition & Disposition.timed_thumbnails:
         return "thumbnails"
     if not stream.codec_context:
         return "no decoder for it"
-    return "not marked as default, or smaller"
+    used = source.stream
+    others = [
+        each
+        for each in source.container.streams.video
+        if each.index != used.index and not each.disposition & _NOT_THE_VIDEO
+    ]
+    by_default = _default(used) and not any(_default(each) for each in others)
+    if stream.index != used.index:
+        return "not marked as default" if _default(used) and not _default(stream) else "smaller"
+    if not others:
+        return "the only video stream"
+    return "marked as default" if by_default else "the largest"
+
+
+def _default(stream: Any) -> bool:
+    return bool(stream.disposition & Disposition.default)

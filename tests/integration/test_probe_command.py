@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import threading
+import time
 from contextlib import AbstractContextManager
 from fractions import Fraction
 from pathlib import Path
@@ -15,12 +16,16 @@ import av
 import pytest
 import simplejpeg
 
+from contract.errors import UnavailableError
 from contract.process import EXIT_CONFIGURATION, EXIT_FAILED, EXIT_OK
+from producer import camera_probe
 from producer.camera_list import one_camera
+from producer.camera_pictures import SourceError
 from producer.camera_probe import probe
 from producer.probe_report import CameraReport
 from producer.scene import Scene
 from stack.launch import free_ports
+from tests import video_files
 from tests.integration import rtsp_server
 from tests.integration.scripted_rtsp import Handler, close, dribble, hang, rtsp, served
 from tests.scenes import write_video
@@ -63,7 +68,7 @@ def test_a_file_is_told_with_the_stream_that_is_used_its_rate_and_its_shape(tmp_
     seen = report(write_streams(tmp_path / "a.mkv"), seconds=10)
     assert seen.nature == "recording"
     assert [(s.type, s.codec, s.width, s.used, s.note) for s in seen.streams] == [
-        ("video", "mpeg4", 64, False, "not marked as default, or smaller"),
+        ("video", "mpeg4", 64, False, "smaller"),
         ("video", "mpeg4", 128, True, "the largest"),
     ]
     assert (seen.picture.width, seen.picture.height) == (128, 96)
@@ -73,6 +78,17 @@ def test_a_file_is_told_with_the_stream_that_is_used_its_rate_and_its_shape(tmp_
     assert (seen.rate.frames, seen.rate.key_frame_interval) == (24, 6)
     assert seen.rate.nominal_fps == pytest.approx(12)
     assert seen.rate.measured_fps == pytest.approx(12, rel=0.01)
+
+
+def test_a_phones_video_is_told_as_it_is_shown_and_its_cover_is_not_used(tmp_path: Path) -> None:
+    turned = (0, 65536, 0, -65536, 0, 0, 0, 0, 1 << 30)  # clockwise
+    pictures = [video_files.quarters()] * 3
+    path = video_files.write_video(tmp_path / "a.mp4", pictures, matrix=turned, covers=1)
+    seen = report(path)
+    notes = sorted((s.used, s.note) for s in seen.streams)
+    assert notes == [(False, "a cover picture"), (True, "the only video stream")]
+    assert (seen.picture.width, seen.picture.height, seen.picture.quarter_turns) == (96, 64, 1)
+    assert (seen.picture.published_width, seen.picture.published_height) == (64, 96)
 
 
 def test_the_settings_that_are_tried_are_those_of_the_list(tmp_path: Path) -> None:
@@ -120,6 +136,23 @@ def test_a_snapshot_is_told_as_one() -> None:
     assert seen.rate.nominal_fps is None
     assert seen.rate.measured_fps is None
     assert any("did not change" in remark for remark in seen.remarks)
+
+
+def test_a_camera_that_keeps_no_limit_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    ended = threading.Event()
+
+    def hang_on(*_: object) -> None:
+        ended.wait(20)
+        raise SourceError("over")
+
+    monkeypatch.setattr(camera_probe, "_GRACE_SECONDS", 0.2)
+    monkeypatch.setattr(camera_probe, "open_source", hang_on)
+    limits = [f"{phase}_timeout_seconds=0.2" for phase in ("open", "first_frame", "stall")]
+    began = time.monotonic()
+    with pytest.raises(UnavailableError, match=r"rtsp://h: no answer within 0\.8 s"):
+        report("rtsp://u:hunter2@h/hunter2", *limits, seconds=0.2)
+    assert time.monotonic() - began < 5
+    ended.set()
 
 
 def test_suggestions_fit_what_was_seen(tmp_path: Path) -> None:
