@@ -4,7 +4,9 @@ Library: PyAV. Legend: H, W pixels.
 """
 
 import functools
+import math
 import re
+from bisect import bisect_left, insort
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -49,14 +51,13 @@ class VideoFile:
 
     Attributes:
         length: Number of frames that the file claims to have; None if it does not say.
-        damaged: Frames that were left out so far, since they were cut or do not decode.
 
     Raises:
         UnreadableInputError: It is no video.
     """
 
     def __init__(self, path: Path, levels: Levels) -> None:
-        self.damaged = 0
+        self._damaged: list[float] = []  # their time stamps, ascending
         self._path = path
         self._levels = levels
         self._pixels: Levels | None = None  # of grey with more than 8 bits, from the first frame
@@ -84,19 +85,21 @@ class VideoFile:
             UnreadableInputError: The file breaks here or ends too early; the frames before it were
                 good.
         """
-        number, first, seen = 0, None, _Seen()
+        first, seen = None, _Seen()
         for packet in self._packets(seen):
-            for frame in self._decoded(packet):
-                if frame is None:
-                    self.damaged += 1
-                else:
-                    seconds = number * self._step if frame.time is None else float(frame.time)
-                    first = seconds if first is None else first
-                    seen.ended = max(seen.ended, seconds + self._step)
-                    seen.good += 1
-                    yield VideoFrame(number, seconds - first, self._converter(frame))
-                number += 1
+            for frame in self._whole(packet):
+                number = seen.good + self._damaged_before(frame.pts)
+                seconds = number * self._step if frame.time is None else float(frame.time)
+                first = seconds if first is None else first
+                seen.ended = max(seen.ended, seconds + self._step)
+                seen.good += 1
+                yield VideoFrame(number, seconds - first, self._converter(frame))
         self._check_whole(seen)
+
+    @property
+    def damaged(self) -> int:
+        """Frames that were left out so far, since they were cut or do not decode."""
+        return len(self._damaged)
 
     def close(self) -> None:
         """Close the file."""
@@ -134,14 +137,28 @@ class VideoFile:
     def _is_jpeg(self) -> bool:
         return bool(self._stream.codec_context.name == "mjpeg")
 
-    def _decoded(self, packet: Any) -> list[Any]:
-        """Return the frames of a packet; None for one that is damaged."""
+    def _whole(self, packet: Any) -> list[Any]:
+        """Return the whole frames that come out for a packet; note the others."""
+        stamp = packet.dts if packet.pts is None else packet.pts
         if self._is_short(packet) or (self._is_jpeg and packet.size and cut_jpeg(bytes(packet))):
-            return [None]
+            self._note_damaged(stamp)
+            return []
         try:
-            return [None if frame.is_corrupt else frame for frame in packet.decode()]
+            frames = packet.decode()
         except av.error.InvalidDataError:
-            return [None]
+            self._note_damaged(stamp)
+            return []
+        for frame in frames:
+            if frame.is_corrupt:
+                self._note_damaged(frame.pts)
+        return [frame for frame in frames if not frame.is_corrupt]
+
+    def _damaged_before(self, stamp: int | None) -> int:
+        # What is damaged is known before the frames that are still in the decoder.
+        return len(self._damaged) if stamp is None else bisect_left(self._damaged, stamp)
+
+    def _note_damaged(self, stamp: int | None) -> None:
+        insort(self._damaged, -math.inf if stamp is None else stamp)
 
     def _converter(self, frame: Any) -> Any:
         upright = Upright.of(frame, self._stream)

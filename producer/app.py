@@ -46,7 +46,7 @@ def run(settings: ProducerSettings, cameras: Sequence[str] = ()) -> int:
 
     Returns:
         The exit code: 0 when all cameras ended well or after SIGTERM with all frames flushed; 1
-        when Kafka stayed away, a camera was given up, or frames were lost at the end.
+        when Kafka stayed away, a camera failed, or frames were lost at the end.
 
     Raises:
         ConfigurationError: With every fault of the camera list and the options, or Kafka cannot be
@@ -134,7 +134,7 @@ class _Process:
             log.error("frames were not acknowledged within %g s and are lost", drain)
             return EXIT_FAILED
         if self._watchdog.failed and not self._shutdown.requested:
-            log.error("cameras given up: %s", ", ".join(self._watchdog.failed))
+            log.error("cameras that failed: %s", ", ".join(self._watchdog.failed))
             return EXIT_FAILED
         log.info("all frames are published")
         return EXIT_OK

@@ -94,7 +94,8 @@ class Camera(BaseModel):
     """RTSP only: how the stream is carried."""
 
     poll_seconds: float | None = Field(default=None, ge=0.05, le=86_400)
-    """HTTP only: the URL gives one picture, a snapshot, to be fetched this often, in seconds."""
+    """HTTP only: how often to fetch a URL that gives one picture (a snapshot), in seconds; unless
+    set every second, or as seldom as fps says."""
 
     when_full: Literal["drop_oldest", "wait"] | None = None
     """When Kafka is slower than the camera: drop the oldest waiting frame (live cameras' default)

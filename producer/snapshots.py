@@ -22,12 +22,15 @@ _LONGEST_BACKOFF_SECONDS = 30.0
 _CHUNK_BYTES = 65_536
 
 
+_BEGINNINGS = {"mjpeg": b"\xff\xd8\xff", "png": b"\x89PNG\r\n\x1a\n"}
+"""How pictures begin, by FFmpeg's names of their formats."""
+
+
 def codec_of(data: bytes) -> str | None:
-    """Return FFmpeg's name of the format of a picture that begins with ``data``."""
-    if data.startswith(b"\xff\xd8\xff"):
-        return "mjpeg"
-    if data.startswith(b"\x89PNG\r\n\x1a\n"):
-        return "png"
+    """Return FFmpeg's name of the format of a picture, also of its first few bytes alone."""
+    for name, beginning in _BEGINNINGS.items():
+        if data and data[: len(beginning)] == beginning[: len(data)]:
+            return name
     return None
 
 
@@ -71,7 +74,7 @@ class SnapshotSource:
     def pictures(self) -> Generator[Picture | Pause, None, None]:
         """Yield the picture whenever it has changed."""
         due = last_good = self._clock()
-        failures = 0
+        failures, told = 0, False
         while True:
             try:
                 data = self._fetch()
@@ -80,7 +83,8 @@ class SnapshotSource:
                 self._on_bad_packet()
                 failures += 1
                 self._digest, self._conditions = b"", {}  # not what the next one is compared with
-                if failures == 1:
+                if not told:
+                    told = True
                     log.warning("camera %s: snapshot: %s; asking again", self._camera.id, error)
                 if self._clock() - last_good > self._patience:
                     raise SourceError(f"no picture for {self._patience:g} s: {error}") from None

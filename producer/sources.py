@@ -177,16 +177,16 @@ class AvSource:
         """Return by how much the end came before the one that the recording announces."""
         if self.live:
             return None
-        stream, container = self._stream, self._container
+        stream, counted = self._stream, self._stream.frames
+        seconds = _seconds(self._container, stream, self._rate)
+        if seconds is None:
+            return None
+        # Not by the count alone: frames may be cut away on purpose (edit lists of MP4) or stand for
+        # a repetition of the one before (AVI).
+        tolerance = 1.5 / self._rate if counted else max(_SHORT_SECONDS, 1.5 / self._rate)
         start = float((stream.start_time or 0) * stream.time_base)
-        announced, counted = _seconds(container, stream), stream.frames
-        late = 1.5 / self._rate if counted else max(_SHORT_SECONDS, 1.5 / self._rate)
-        # AVI is shortened to what is there. Elsewhere frames may be counted that are cut away on
-        # purpose (edit lists of MP4), so the time must be missing as well.
-        timed = announced is not None and self._latest - start < announced - late
-        short = timed or container.format.name == "avi"
-        expected = counted or round((announced or 0.0) * self._rate)
-        if not short or self._packets >= expected:
+        expected = counted or round(seconds * self._rate)
+        if self._latest - start >= seconds - tolerance or self._packets >= expected:
             return None
         return f"{expected} frames expected, {self._packets} read"
 
@@ -225,8 +225,11 @@ def _ends(container: Any, stream: Any) -> bool:
     return known or (container.size or 0) > 0 or stream.frames > 0
 
 
-def _seconds(container: Any, stream: Any) -> float | None:
+def _seconds(container: Any, stream: Any, rate: float) -> float | None:
     """Return how long the video is by the recording's header, None if it does not say."""
+    if container.format.name == "avi":
+        # Its duration is that of what is there; the header's count of frames stays as it was.
+        return stream.frames / rate if stream.frames else None
     if stream.duration is not None:
         return float(stream.duration * stream.time_base)
     hours, _, rest = stream.metadata.get("DURATION", "").partition(":")

@@ -5,6 +5,7 @@ import hashlib
 import io
 import time
 from collections.abc import Callable
+from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
 from urllib.parse import quote
@@ -131,6 +132,22 @@ def test_a_live_stream_of_fragments_is_not_taken_for_a_recording(
     assert not watched.watchdog.finished, "its end is a loss, after which it is opened again"
 
 
+def test_a_server_that_answers_players_alone_is_left_to_ffmpeg(
+    recording: bytes,
+    cameras: StartCameras,  # noqa: F811
+) -> None:
+    def answer(handler: Handler) -> None:
+        if handler.headers["User-Agent"].startswith("Lavf"):
+            serve_file(recording, "video/mp4")(handler)
+        else:
+            send(handler, b"who are you?", "text/plain", 403)
+
+    with http_cameras({"/a.mp4": answer}) as server:
+        watched = cameras(f"gate={server.url('/a.mp4')}", pace="fast")
+        watched.until(finished(watched))
+    assert watched.count("gate") == 24
+
+
 def multipart(
     jpegs: list[bytes],
     *,
@@ -238,6 +255,26 @@ def test_a_recording_with_a_cut_tail_fails_with_what_is_missing(
         told = f"it ended too early: 72 frames expected, {watched.count(name)} read"
         also = f"it ended too early: 72 frames expected, {watched.count(name) + 1} read"
         assert told in caplog.text or also in caplog.text, "the last one may be cut, and dropped"
+
+
+def test_a_recording_with_gaps_has_not_ended_too_early(
+    tmp_path: Path,
+    cameras: StartCameras,  # noqa: F811
+) -> None:
+    path = tmp_path / "gaps.avi"
+    with av.open(str(path), "w") as container:
+        video = container.add_stream("mjpeg", rate=10)
+        video.width, video.height, video.pix_fmt = 128, 96, "yuvj420p"
+        video.codec_context.time_base = Fraction(1, 10)
+        for number in (0, 1, 2, 10, 19):
+            image = av.VideoFrame.from_ndarray(SCENE.render(number)[0], format="rgb24")
+            image.pts, image.time_base = number, Fraction(1, 10)
+            container.mux(video.encode(image))
+        container.mux(video.encode())
+    watched = cameras(f"a={path}", pace="fast")
+    watched.until(finished(watched))
+    assert watched.watchdog.failed == [], "its header counts 20 frames, of which 15 are repeated"
+    assert watched.count("a") == 5
 
 
 class Snapshots:

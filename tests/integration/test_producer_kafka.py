@@ -164,7 +164,7 @@ def test_one_bad_camera_among_good_ones_fails_the_exit_code_but_not_the_others(
     assert len(read(kafka.bootstrap_servers, topic)["good"]) == 40
     assert "camera missing: nowhere.mp4: cannot open: No such file or directory" in text
     assert "camera torn: " in text
-    assert "cameras given up: missing, torn" in text
+    assert "cameras that failed: missing, torn" in text
 
 
 def test_while_kafka_is_frozen_live_cameras_drop_with_a_count_and_go_on_after(

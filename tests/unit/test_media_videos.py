@@ -139,6 +139,7 @@ def test_a_file_with_a_cut_tail_says_what_is_missing(
     assert read(path)[2] == ""
     frames, _, said = read(cut_tail(path))
     assert 35 <= len(frames) <= 48
+    assert [frame.number for frame in frames] == list(range(len(frames)))
     assert said.startswith(f"72 frames expected, {len(frames)} read")
     assert said.endswith("the file ends early")
 

@@ -13,9 +13,10 @@ from contract.frame import Frame, session_start_ms
 from producer.camera_list import load_cameras
 from producer.camera_pictures import Pause, Picture, SourceError
 from producer.cameras import Camera
+from producer.lease import Lease, LeaseRevokedError
 from producer.metrics import DROP_REASONS, ProducerMetrics
 from producer.outbox import Outbox
-from producer.runner import CameraRunner, Lease, LeaseRevokedError
+from producer.runner import CameraRunner
 from producer.settings import ProducerSettings
 from producer.watchdog import Watchdog
 

@@ -194,3 +194,30 @@ def test_what_the_ffmpeg_build_lacks_is_told_for_each_camera(
     monkeypatch.setattr(opening, "_PROBES", {"v4l2": ("/dev/null", "nosuchdevice")})
     with pytest.raises(ConfigurationError, match="no support for v4l2"):
         check_support([camera("/dev/video0")])
+
+
+def test_frames_that_the_decoder_marks_as_corrupt_are_told(tmp_path: Path) -> None:
+    path = write_video(tmp_path / "a.ts", SCENE, 48, codec="mpeg2video")
+    data = bytearray(path.read_bytes())
+    middle = len(data) // 2 // 188 * 188
+    data[middle : middle + 5 * 188] = b""  # five packets of the transport stream are lost
+    path.write_bytes(data)
+    pictures = list(open_source(camera(path), lambda: None).pictures())
+    damaged = [picture.damage for picture in pictures]
+    assert 0 < damaged.count("corrupt") < 12
+    assert damaged[:12] == [None] * 12
+
+
+def test_jpeg_pictures_of_a_file_that_are_cut_are_told(tmp_path: Path) -> None:
+    whole = write_video(tmp_path / "a.mkv", SCENE, 6, codec="mjpeg")
+    with av.open(str(whole)) as given, av.open(str(tmp_path / "b.mkv"), "w") as cut:
+        stream = cut.add_stream_from_template(given.streams.video[0])
+        for number, packet in enumerate(given.demux(given.streams.video[0])):
+            if packet.size:
+                data = bytes(packet)
+                copy = av.Packet(data[: len(data) // 2] if number % 2 else data)
+                copy.pts, copy.dts, copy.time_base = packet.pts, packet.dts, packet.time_base
+                copy.stream = stream
+                cut.mux(copy)
+    pictures = list(open_source(camera(tmp_path / "b.mkv"), lambda: None).pictures())
+    assert [picture.damage for picture in pictures] == [None, "cut"] * 3
