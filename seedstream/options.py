@@ -40,7 +40,8 @@ def with_settings(
 
         @functools.wraps(command)
         def run(**given: Any) -> None:
-            settings = load_settings(kind, **{name: given.pop(name) for name in optional})
+            own_values = {name: given.pop(name) for name in optional}
+            settings = load_settings(kind, positional=positional, **own_values)
             command(settings, **given)
 
         own = list(inspect.signature(command).parameters.values())[1:]

@@ -34,7 +34,7 @@ def register(app: typer.Typer, text: str) -> None:
     @app.command("label-from-motion", help=text + HELP)
     def label_from_motion(
         videos: Annotated[
-            list[Path], typer.Argument(metavar="VIDEO...", help="Videos of fixed cameras.")
+            list[Path], typer.Argument(metavar="VIDEO", help="Videos of fixed cameras.")
         ],
         out: Annotated[Path, typer.Option(help="Output folder for the data set.")],
         class_name: Annotated[
