@@ -116,6 +116,11 @@ class Tiling:
             class_index=np.empty((1, height, width), np.uint8),
         )
 
+    def map_bytes(self, n_sigma: int) -> int:
+        """Return the size of the maps that `blank` makes."""
+        height, width = self.frame_size
+        return height * width * (4 * (2 + n_sigma + 1) + 1)
+
     def paste(self, whole: Predictions, tiles: Sequence[int], maps: Predictions) -> None:
         """Write the maps of tiles (T, ..., H, W), each its part, into those of the whole frame."""
         places = self._places()

@@ -172,7 +172,7 @@ def _segment_file(
         _segment_video(source, segmenter, out, progress, task, batch_size)
         return
     task = progress.add_task(path.name, total=1)
-    (found,) = segmenter.segment([image])
+    (found,) = segmenter.segment([image], sources=[path.name])
     result = source.result(segmenter, image, 0, 0.0, found)
     Pillow.fromarray(instance_picture(found, source.path)).save(out / f"{name}.instances.png")
     (out / f"{name}.json").write_bytes(encode_result(result) + b"\n")
@@ -246,7 +246,8 @@ class _VideoOutputs:
                     self._source.path,
                     f"frame {self.count} has shape {image.shape}, the first has {self._shape}",
                 )
-        instances = segmenter.segment(images)
+        names = [self._source.path.name] * len(images)
+        instances = segmenter.segment(images, sources=names)
         for frame, image, found in zip(batch, images, instances, strict=True):
             result = self._source.result(segmenter, image, self.count, frame.seconds, found)
             self._lines.write(encode_result(result) + b"\n")

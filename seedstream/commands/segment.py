@@ -26,8 +26,12 @@ def register(app: typer.Typer, text: str) -> None:
             Literal["auto", "cpu", "cuda"], typer.Option(help="Where the network runs.")
         ] = "auto",
         resize: Annotated[
-            Literal["letterbox", "stretch"],
-            typer.Option(help="How to fit the model's input: padded, or stretched."),
+            Literal["letterbox", "stretch", "tile"],
+            typer.Option(
+                help="How to fit the model's input: scaled and padded, stretched, or larger pictures "
+                "cut into overlapping tiles at native scale, which find small objects and cost a "
+                "network run each."
+            ),
         ] = "letterbox",
         batch_size: Annotated[
             int, typer.Option(min=1, max=256, help="Video frames per network batch.")
@@ -39,7 +43,8 @@ def register(app: typer.Typer, text: str) -> None:
         from contract.process import configure_logging
         from viewer.segment_files import segment
 
-        configure_logging("segment", "WARNING", "text")
+        # Tiles are a cost, which the log states.
+        configure_logging("segment", "INFO" if resize == "tile" else "WARNING", "text")
         raise typer.Exit(
             segment(
                 inputs,
