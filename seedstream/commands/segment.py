@@ -28,7 +28,7 @@ def register(app: typer.Typer, text: str) -> None:
         resize: Annotated[
             Literal["letterbox", "stretch", "tile"],
             typer.Option(
-                help="How to fit the model's input: scaled and padded, stretched, or larger pictures "
+                help="How to fit the model's input: scaled and padded, stretched, or larger ones "
                 "cut into overlapping tiles at native scale, which find small objects and cost a "
                 "network run each."
             ),
