@@ -8,7 +8,7 @@ CONSTRAINTS := requirements/constraints.txt
 # Into one of the environments, by its Python; with uv, or with pip where there is no uv.
 INSTALL := $(BIN)/python requirements/install.py
 .DEFAULT_GOAL := help
-.PHONY: manifests monitoring cluster-test cluster-up cluster-down help setup setup-online setup-system demo test test-unit check format bench demo-weights nuclei-weights street-data constraints docs clean
+.PHONY: manifests monitoring cluster-test cluster-up cluster-down help setup setup-online setup-system demo test test-unit check format bench demo-weights nuclei-weights street-data constraints docs site clean
 
 help:  ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 16
@@ -31,7 +31,13 @@ $(VENV)/.policy: requirements/policy.txt $(VENV)/.all
 	$(INSTALL) $(VENV)/policy/bin/python -r requirements/policy.txt
 	touch $@
 
-setup: $(VENV)/.all $(VENV)/.policy  ## Install everything, with torch and the tools, into .venv
+# The builder of the site, likewise.
+$(VENV)/.docs: requirements/docs.txt $(VENV)/.online
+	test -x $(VENV)/docs/bin/python || $(PYTHON) -m venv --without-pip $(VENV)/docs
+	$(INSTALL) $(VENV)/docs/bin/python -r requirements/docs.txt
+	touch $@
+
+setup: $(VENV)/.all $(VENV)/.policy $(VENV)/.docs  ## Install everything, with torch and the tools, into .venv
 
 setup-system:  ## Install Debian's parts of the tests (Java, Maven, RTSP server); needs root
 	bash .ci/system-packages
@@ -112,8 +118,12 @@ constraints: setup  ## Pin the versions that are installed now
 	  $(BIN)/python -m pip freeze --exclude-editable --exclude pip --exclude setuptools --exclude uv \
 	  | grep -E '^[A-Za-z0-9._-]+==' | LC_ALL=C sort -f ) > $(CONSTRAINTS)
 
-docs: setup  ## Write the README's settings tables anew
-	$(BIN)/python -m seedstream.options README.md
+docs: setup  ## Write anew what the pages repeat of the code: settings, metrics, help, keys, formats
+	$(BIN)/python -m docs.write_reference
+
+site: $(VENV)/.docs  ## Build the pages as a site: build/site/index.html
+	NO_MKDOCS_2_WARNING=1 $(VENV)/docs/bin/mkdocs build --strict --quiet
+	@echo "built $(CURDIR)/build/site/index.html"
 
 clean:  ## Remove the environment and caches
 	rm -rf $(VENV) build .mypy_cache .ruff_cache .pytest_cache .import_linter_cache demo-out

@@ -16,7 +16,13 @@ from collections.abc import Callable
 from types import FrameType, TracebackType
 from typing import Any, Literal
 
-from prometheus_client import CollectorRegistry
+from prometheus_client import (
+    CollectorRegistry,
+    GCCollector,
+    PlatformCollector,
+    ProcessCollector,
+    disable_created_metrics,
+)
 from prometheus_client.exposition import choose_encoder
 from pythonjsonlogger.json import JsonFormatter
 
@@ -25,9 +31,13 @@ from contract.errors import ConfigurationError
 log = logging.getLogger(__name__)
 
 EXIT_OK = 0
+"""Success; a process that was asked to end has finished what it had begun."""
+
 EXIT_FAILED = 1
+"""A server or the device stayed unavailable, work was lost, or an input could not be used."""
+
 EXIT_CONFIGURATION = 2
-"""Exit codes of every process: fine, a server stayed away or work was lost, wrong settings."""
+"""Invalid settings or options, all of them named on standard error; nothing was started."""
 
 # The user information of a URL (RFC 3986, section 3.2.1), up to the last '@' of the authority; and,
 # where the password holds an unescaped '/', up to the last '@' of the word, unless what follows the
@@ -135,6 +145,20 @@ _STOP_SECONDS = 0.05
 
 Check = Callable[[], str | None]
 """Returns None when all is well, else what is wrong in one line."""
+
+
+def process_registry() -> CollectorRegistry:
+    """Return the registry of a process, with the metrics of the process itself.
+
+    From here on no counter or histogram of the process has a ``_created`` series: those double the
+    number of samples per scrape, and nothing reads them.
+    """
+    disable_created_metrics()  # type: ignore[no-untyped-call]
+    registry = CollectorRegistry()
+    ProcessCollector(registry=registry)
+    PlatformCollector(registry=registry)
+    GCCollector(registry=registry)
+    return registry
 
 
 class ProbeServer:

@@ -4,6 +4,7 @@ Library: pydantic-settings.
 """
 
 import difflib
+import inspect
 import logging
 import os
 from collections.abc import Mapping
@@ -21,7 +22,7 @@ class CommandSettings(BaseSettings):
     """Settings shared by every command.
 
     A subclass sets ``env_prefix`` and documents each field, with its unit, in a docstring: the
-    command line's help and the README's table are made from those.
+    command line's help and the reference's tables are made from those.
     """
 
     model_config = SettingsConfigDict(
@@ -30,6 +31,12 @@ class CommandSettings(BaseSettings):
 
     removed: ClassVar[Mapping[str, str]] = {}
     """Names of removed settings, and what applies instead, for a warning."""
+
+    essential: ClassVar[tuple[str, ...]] = ()
+    """What everybody sets: first in the help and in the reference."""
+
+    sections: ClassVar[Mapping[str, str]] = {"log_level": "Logging"}
+    """First setting of each section of this class -> the section's title."""
 
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     """Lowest level to log."""
@@ -41,6 +48,8 @@ class CommandSettings(BaseSettings):
 class ProcessSettings(CommandSettings):
     """Additional settings of every long-running process."""
 
+    sections: ClassVar[Mapping[str, str]] = {"http_host": "Probes, metrics and shutdown"}
+
     http_host: str = "0.0.0.0"
     """Address on which /metrics, /healthz and /readyz are served."""
 
@@ -49,6 +58,31 @@ class ProcessSettings(CommandSettings):
 
     drain_seconds: float = Field(default=20.0, gt=0)
     """How long work in flight may take to finish after SIGTERM, in seconds."""
+
+
+ESSENTIAL = "What you set"
+"""Title of the settings that everybody needs."""
+
+
+def settings_by_section(kind: type[BaseSettings]) -> dict[str, list[str]]:
+    """Return the names of a class's settings by their section's title, in the order of the help.
+
+    The essential ones come first; each other one is in the section of the class that declared it
+    first, below whose first setting it stands: ``KafkaConnection`` has the same for each process.
+    """
+    essential = list(getattr(kind, "essential", ()))
+    found = {ESSENTIAL: essential} if essential else {}
+    for declaring in kind.__mro__:
+        titles: Mapping[str, str] = vars(declaring).get("sections", {})
+        title = "Settings"
+        for name in inspect.get_annotations(declaring):
+            title = titles.get(name, title)
+            inherited = any(
+                name in getattr(base, "model_fields", ()) for base in declaring.__bases__
+            )
+            if name in kind.model_fields and name not in essential and not inherited:
+                found.setdefault(title, []).append(name)
+    return found
 
 
 SettingsT = TypeVar("SettingsT", bound=BaseSettings)

@@ -6,8 +6,6 @@ import traceback
 from collections.abc import Sequence
 from logging import getLogger
 
-from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector
-
 from contract.errors import UnavailableError
 from contract.process import (
     EXIT_FAILED,
@@ -15,6 +13,7 @@ from contract.process import (
     ProbeServer,
     Shutdown,
     configure_logging,
+    process_registry,
 )
 from contract.settings import warn_of_unknown_variables
 from producer.camera_list import load_cameras
@@ -75,10 +74,7 @@ class _Process:
     ) -> None:
         self._settings = settings
         self._shutdown = shutdown
-        registry = CollectorRegistry()
-        ProcessCollector(registry=registry)
-        PlatformCollector(registry=registry)
-        GCCollector(registry=registry)
+        registry = process_registry()
         self._metrics = metrics = ProducerMetrics(registry)
         metrics.shards.set(settings.shard.count)
         clock = time.monotonic

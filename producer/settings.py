@@ -28,6 +28,12 @@ class ProducerSettings(KafkaConnection, ProcessSettings):
 
     model_config = SettingsConfigDict(env_prefix="PRODUCER_")
 
+    essential: ClassVar[tuple[str, ...]] = ("config", "bootstrap_servers", "fps", "shard")
+    sections: ClassVar[Mapping[str, str]] = {
+        "config": "Cameras and topic",
+        "max_record_bytes": "Limits",
+    }
+
     removed: ClassVar[Mapping[str, str]] = {
         "abandoned_threads": "fixed at 3",
         "backoff_initial_seconds": "fixed at 0.5 s",

@@ -10,6 +10,7 @@ import typer
 
 from contract.errors import ConfigurationError, SeedstreamError
 from contract.process import EXIT_CONFIGURATION, EXIT_FAILED, redact
+from seedstream.help_pages import App
 
 COMMANDS = {
     "demo": "Run the whole path on this machine: servers, producer, worker, live table, overlay.",
@@ -36,12 +37,7 @@ def build(arguments: list[str]) -> typer.Typer:
     Only the requested subcommand is imported; the others need no more than their help line, except
     during shell completion.
     """
-    app = typer.Typer(
-        name="seedstream",
-        no_args_is_help=True,
-        add_completion=True,
-        pretty_exceptions_enable=False,
-    )
+    app = App(name="seedstream", add_completion=True, pretty_exceptions_enable=False)
     asked = next((word for word in arguments if not word.startswith("-")), None)
     completing = "_SEEDSTREAM_COMPLETE" in os.environ
     for name, text in COMMANDS.items():

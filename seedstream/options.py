@@ -1,14 +1,8 @@
-"""Command-line options made from a settings class, so that help, environment and README agree.
-
-``python -m seedstream.options README.md`` writes the tables anew between their markers.
-"""
+"""Command-line options made from a settings class, so that help, environment and pages agree."""
 
 import functools
-import importlib
 import inspect
-import sys
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Annotated, Any, Literal, get_args, get_origin
 
 import typer
@@ -17,7 +11,7 @@ from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 from pydantic_settings import BaseSettings
 
-from contract.settings import load_settings
+from contract.settings import load_settings, settings_by_section
 
 
 def given_flags(context: typer.Context, *names: str) -> list[str]:
@@ -42,17 +36,17 @@ def with_settings(
     """
 
     def decorate(command: Callable[..., None]) -> Callable[..., None]:
-        names = [name for name, _ in _optional_fields(kind)]
+        optional = dict(_optional_fields(kind))
 
         @functools.wraps(command)
         def run(**given: Any) -> None:
-            settings = load_settings(kind, **{name: given.pop(name) for name in names})
+            settings = load_settings(kind, **{name: given.pop(name) for name in optional})
             command(settings, **given)
 
         own = list(inspect.signature(command).parameters.values())[1:]
         options = [
-            _parameter(kind, name, field, flag=name != positional)
-            for name, field in _optional_fields(kind)
+            _parameter(name, title, kind.model_fields[name], flag=name != positional)
+            for name, title in optional.items()
         ]
         keyword_only = [
             parameter
@@ -69,11 +63,11 @@ def with_settings(
 
 def variable(kind: type[BaseSettings], name: str) -> str:
     """Return the environment variable of a setting."""
-    return f"{kind.model_config.get('env_prefix', '')}{name}".upper()
+    return _prefix(kind) + name.upper()
 
 
 def default_text(field: FieldInfo) -> str:
-    """Return a setting's default as help and README show it."""
+    """Return a setting's default as help and reference show it."""
     if field.default is PydanticUndefined and field.default_factory is None:
         return "required"
     value = field.get_default(call_default_factory=True)
@@ -84,63 +78,63 @@ def default_text(field: FieldInfo) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
-def settings_table(kind: type[BaseSettings]) -> str:
-    """Return a Markdown table of a settings class: variable, default, meaning."""
-    lines = ["| variable | default | meaning |", "| --- | --- | --- |"]
-    for name, field in kind.model_fields.items():
-        meaning = " ".join((field.description or "").split())
-        lines.append(f"| `{variable(kind, name)}` | `{default_text(field)}` | {meaning} |")
-    return "\n".join(lines)
+def environment_rule(kind: type[BaseSettings], *, besides: str = "") -> str:
+    """Return the paragraphs below a command's options: how the environment sets the same.
 
-
-SETTINGS = {
-    "producer": "producer.settings:ProducerSettings",
-    "worker": "workers.settings:WorkerSettings",
-    "viewer": "viewer.settings:ViewerSettings",
-    "train": "model.training.settings:TrainSettings",
-}
-"""Processes whose settings the README shows."""
-
-
-def fill_tables(text: str) -> str:
-    """Return a Markdown text with the table between each pair of settings markers made anew."""
-    for process, place in SETTINGS.items():
-        module, _, name = place.partition(":")
-        table = settings_table(getattr(importlib.import_module(module), name))
-        head, begin, rest = text.partition(f"<!-- settings: {process} -->")
-        if begin:
-            _, end, tail = rest.partition("<!-- end -->")
-            text = f"{head}{begin}\n\n{table}\n\n{end}{tail}"
+    Args:
+        kind: The settings class of the command.
+        besides: The command's options that are no settings.
+    """
+    secret = [variable(kind, name) for name in kind.model_fields if _is_password(name)]
+    example = next(n for n, _ in _optional_fields(kind) if not kind.model_fields[n].is_required())
+    options = f"Each option except {besides}" if besides else "Each option"
+    text = (
+        f"{options} is also an environment variable, {_prefix(kind)} and its name in capitals: "
+        f"{variable(kind, example)} for {_flag(example)}. An option takes precedence."
+    )
+    if secret:
+        text += f"\n\nOnly the environment sets passwords: {', '.join(secret)}."
     return text
 
 
-def _optional_fields(kind: type[BaseSettings]) -> Iterator[tuple[str, FieldInfo]]:
-    for name, field in kind.model_fields.items():
-        if "password" not in name:
-            yield name, field
+def _prefix(kind: type[BaseSettings]) -> str:
+    return str(kind.model_config.get("env_prefix", "")).upper()
 
 
-def _parameter(
-    kind: type[BaseSettings], name: str, field: FieldInfo, *, flag: bool
-) -> inspect.Parameter:
-    option_name = "--" + name.replace("_", "-")
+def _flag(name: str) -> str:
+    return "--" + name.replace("_", "-")
+
+
+def _is_password(name: str) -> bool:
+    return "password" in name
+
+
+def _optional_fields(kind: type[BaseSettings]) -> Iterator[tuple[str, str]]:
+    """Yield the settings that have an option, with their section, in the order of the help."""
+    for title, names in settings_by_section(kind).items():
+        yield from ((name, title) for name in names if not _is_password(name))
+
+
+def _parameter(name: str, title: str, field: FieldInfo, *, flag: bool) -> inspect.Parameter:
+    option_name = _flag(name)
     help_text = " ".join((field.description or "").split())
-    help_text += f" (default: {default_text(field)}; env: {variable(kind, name)})"
+    shown_default = default_text(field)
+    if shown_default == "required":
+        help_text += " [required]"
+    elif shown_default != "none":
+        help_text += f" [default: {shown_default}]"
+    shown: Any = {"help": help_text, "show_default": False, "rich_help_panel": title}
     if field.annotation is bool:
         annotation: Any = Annotated[
-            bool | None,
-            typer.Option(
-                f"{option_name}/--no-{option_name[2:]}", help=help_text, show_default=False
-            ),
+            bool | None, typer.Option(f"{option_name}/--no-{option_name[2:]}", **shown)
         ]
     else:
         # Text: the settings class parses it, so that all faults are found and said together.
-        shown: Any = {"help": help_text, "show_default": False}
         metavar = _metavar(field.annotation)
         option = (
             typer.Option(option_name, metavar=metavar, **shown)
             if flag
-            else typer.Argument(metavar=f"[{name.upper()}]", **shown)
+            else typer.Argument(metavar=name.upper(), **shown)
         )
         annotation = Annotated[str | None, option]
     return inspect.Parameter(
@@ -150,15 +144,9 @@ def _parameter(
 
 def _metavar(annotation: Any) -> str:
     if get_origin(annotation) is Literal:
-        return "|".join(str(choice) for choice in get_args(annotation))
+        return f"<{'|'.join(str(choice) for choice in get_args(annotation))}>"
     members = [member for member in get_args(annotation) if member is not type(None)]
     if members:
         return _metavar(members[0])
-    names = {"int": "INTEGER", "float": "NUMBER", "Path": "PATH"}
-    return names.get(getattr(annotation, "__name__", ""), "TEXT")
-
-
-if __name__ == "__main__":
-    for argument in sys.argv[1:]:
-        document = Path(argument)
-        document.write_text(fill_tables(document.read_text()))
+    name = getattr(annotation, "__name__", "")
+    return {"int": "<int>", "float": "<float>", "Path": "<path>"}.get(name, "<text>")

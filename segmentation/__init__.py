@@ -12,10 +12,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from media.pictures import UnreadableInputError, read_image
+    from media.videos import Video
     from segmentation.engines import Provider
     from segmentation.instances import Instances
     from segmentation.letterbox import Resize
-    from segmentation.pictures import UnreadableInputError, Video, read_image
     from segmentation.segmenter import Segmenter
 
 __all__ = ["Instances", "UnreadableInputError", "Video", "open_segmenter", "read_image"]
@@ -23,9 +24,9 @@ __all__ = ["Instances", "UnreadableInputError", "Video", "open_segmenter", "read
 # Loaded when asked for: a worker needs no video decoder, a reader of results no network.
 _HOMES = {
     "Instances": "segmentation.instances",
-    "UnreadableInputError": "segmentation.pictures",
-    "Video": "segmentation.pictures",
-    "read_image": "segmentation.pictures",
+    "UnreadableInputError": "media.pictures",
+    "Video": "media.videos",
+    "read_image": "media.pictures",
 }
 
 

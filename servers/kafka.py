@@ -8,9 +8,9 @@ import math
 import socket
 import ssl
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, ClassVar, Literal, TypeVar
 
 from kafka import errors
 from pydantic import (
@@ -265,6 +265,8 @@ class KafkaConnection(BaseModel):
     """Connection and security settings; a settings class inherits them under its own prefix."""
 
     model_config = ConfigDict(frozen=True, use_attribute_docstrings=True, validate_default=True)
+
+    sections: ClassVar[Mapping[str, str]] = {"bootstrap_servers": "Kafka"}
 
     bootstrap_servers: str = "127.0.0.1:9092"
     """Kafka brokers to connect to first: HOST:PORT, comma-separated."""

@@ -7,8 +7,8 @@ import enum
 import logging
 import threading
 import time
-from collections.abc import Callable, Sequence
-from typing import Any, TypeVar
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, ClassVar, TypeVar
 from urllib.parse import urlsplit
 
 import redis
@@ -97,6 +97,8 @@ class RedisConnection(BaseModel):
     """Connection settings; a settings class inherits them under its own prefix."""
 
     model_config = ConfigDict(frozen=True, use_attribute_docstrings=True, validate_default=True)
+
+    sections: ClassVar[Mapping[str, str]] = {"redis_url": "Redis"}
 
     redis_url: SecretStr = SecretStr("redis://127.0.0.1:6379/0")
     """Redis that stores the results: redis://, rediss:// (TLS) or unix://; may hold a password."""

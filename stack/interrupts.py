@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from types import FrameType
 
 EXIT_INTERRUPTED = 130
-"""Exit code of a command that was interrupted before its end."""
+"""A command was interrupted before its end."""
 
 _INTERRUPTS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 

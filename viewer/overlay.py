@@ -125,6 +125,30 @@ def draw_instances(
     return np.array(canvas)
 
 
+def fit_inside(image: RgbImage, height: int, width: int) -> RgbImage:
+    """Scale a picture to fit a size, in the middle of black where its shape differs.
+
+    Args:
+        image: (H, W, 3) uint8 RGB.
+        height: Of the new picture in pixels.
+        width: Of the new picture in pixels.
+
+    Returns:
+        (height, width, 3) uint8 RGB; ``image`` itself if it has that size.
+    """
+    if image.shape[:2] == (height, width):
+        return image
+    scale = min(height / image.shape[0], width / image.shape[1])
+    inner = [max(1, round(side * scale)) for side in image.shape[:2]]
+    way = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
+    top, left = (height - inner[0]) // 2, (width - inner[1]) // 2
+    fitted = np.zeros((height, width, 3), np.uint8)
+    fitted[top : top + inner[0], left : left + inner[1]] = cv2.resize(
+        image, (inner[1], inner[0]), interpolation=way
+    )
+    return fitted
+
+
 def header_text(result: Result, count: int, fps: float | None = None) -> str:
     """Return the header line: camera, capture time (UTC), frame number, instances, fps."""
     words = [

@@ -1,6 +1,8 @@
 """Settings of the views of results."""
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import ClassVar
 
 from pydantic import Field
 from pydantic_settings import SettingsConfigDict
@@ -15,6 +17,15 @@ class ViewerSettings(RedisConnection, KafkaConnection, CommandSettings):
     """Settings of ``seedstream render``."""
 
     model_config = SettingsConfigDict(env_prefix="VIEWER_")
+
+    essential: ClassVar[tuple[str, ...]] = (
+        "camera",
+        "out",
+        "bootstrap_servers",
+        "redis_url",
+        "last_seconds",
+    )
+    sections: ClassVar[Mapping[str, str]] = {"camera": "Picture"}
 
     camera: str | None = None
     """Camera to show; default: every camera with results."""

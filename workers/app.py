@@ -6,7 +6,7 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
 
-from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector
+from prometheus_client import CollectorRegistry
 
 from contract.errors import InvalidMessageError, UnavailableError
 from contract.process import (
@@ -16,6 +16,7 @@ from contract.process import (
     ProbeServer,
     Shutdown,
     configure_logging,
+    process_registry,
 )
 from contract.settings import warn_of_unknown_variables
 from segmentation.engines import open_engine
@@ -126,7 +127,7 @@ class Worker:
         self._shutdown = shutdown
         self._deadline = deadline
         self._clock = clock
-        self._registry = CollectorRegistry()
+        self._registry = process_registry()
         self._metrics = _metrics(self._registry, settings, inference)
         self._positions = OffsetTracker()
         self._loop: Loop | None = None
@@ -271,9 +272,6 @@ class Worker:
 def _metrics(
     registry: CollectorRegistry, settings: WorkerSettings, inference: Inference
 ) -> WorkerMetrics:
-    ProcessCollector(registry=registry)
-    PlatformCollector(registry=registry)
-    GCCollector(registry=registry)
     metrics = WorkerMetrics(registry)
     model = inference.segmenter.reference
     metrics.model_info.labels(model.name, model.version, inference.provider).set(1)

@@ -22,6 +22,21 @@ class WorkerSettings(RedisConnection, KafkaConnection, ProcessSettings):
 
     model_config = SettingsConfigDict(env_prefix="WORKER_")
 
+    essential: ClassVar[tuple[str, ...]] = (
+        "model",
+        "bootstrap_servers",
+        "redis_url",
+        "provider",
+        "mode",
+    )
+    sections: ClassVar[Mapping[str, str]] = {
+        "model": "Segmentation",
+        "mode": "Frames",
+        "topic": "Topics and consumer group",
+        "max_frame_bytes": "Limits",
+        "result_ttl_seconds": "Results",
+    }
+
     removed: ClassVar[Mapping[str, str]] = {
         "camera_series_seconds": "fixed at 300 s",
         "cluster_threads": "fixed at 2",

@@ -5,11 +5,13 @@ picture each of the same name whose values number the instances (0: none), ``cla
 one each with the class (0 background, 1..K, 255 ignored; without it everything is class 1) and
 ``dataset.json`` (optional) what the data are: ``{"classes": ["cell"], "bits": 12, "validation":
 ["day2/001"]}``, the class names, the bits in use of 16-bit pictures and the names of the pictures
-that validate (without it they are chosen by name). Other keys are left alone.
+that validate (without it they are chosen by name). Instead of ``bits``, ``"black": 100, "white":
+3000`` say which brightness is shown as black and white; without any of them each file is stretched
+to its own range (`media.brightness`). Other keys are left alone.
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from contract.errors import ConfigurationError
+from media.brightness import Levels
 from model.data.data_set import BrokenSampleError, DataSet
 from model.data.labels import IGNORE, UNNAMED, Labelled
 from model.data.read import ENDINGS, find_pictures, read_image, read_map
@@ -33,7 +36,7 @@ class LabelMaps(DataSet):
         classes: Class names; None takes those of ``dataset.json``, or ``object``.
 
     Attributes:
-        bits: Bits in use of pictures with 16 bits.
+        levels: Which brightness of pictures with more than 8 bits is black and white.
         held: Names of the pictures that validate; None where ``dataset.json`` does not say.
 
     Raises:
@@ -57,7 +60,7 @@ class LabelMaps(DataSet):
             )
         self.root = root
         self.classes = tuple(classes or named or (UNNAMED,))
-        self.bits = int(card.get("bits", 16))
+        self.levels = _levels(root, card)
         held = card.get("validation")
         self.held: tuple[str, ...] | None = None if held is None else tuple(held)
         self._images = _by_name(root / IMAGES)
@@ -76,7 +79,7 @@ class LabelMaps(DataSet):
     def read(self, index: int) -> Labelled:
         """Read picture ``index``."""
         paths = self.files(index)
-        image = read_image(paths[0], self.bits)
+        image = read_image(paths[0], self.levels)
         numbers = read_map(paths[1], image.shape)
         _refuse_full(numbers, paths[1])
         instances = numbers.astype(np.int32)
@@ -133,12 +136,29 @@ def read_card(root: Path) -> dict[str, Any]:
     bits = card.get("bits", 16)
     if not (isinstance(bits, int) and 8 <= bits <= 16):
         faults.append(f'{path}: expected "bits" to be 8..16, got {bits!r}')
+    ends = {key: card[key] for key in ("black", "white") if key in card}
+    faults += [
+        f'{path}: expected "{key}" to be a number, got {value!r}'
+        for key, value in ends.items()
+        if isinstance(value, bool) or not isinstance(value, int | float)
+    ]
+    if ends and "bits" in card:
+        faults.append(f'{path}: expected either "bits" or "black" and "white", got both')
     held = card.get("validation")
     if held is not None and not (isinstance(held, list) and all(isinstance(n, str) for n in held)):
         faults.append(f'{path}: expected "validation" to be a list of pictures, got {held!r:.80}')
     if faults:
         raise ConfigurationError(faults)
     return card
+
+
+def _levels(root: Path, card: Mapping[str, Any]) -> Levels:
+    if "bits" in card:
+        return Levels.of_bits(card["bits"])
+    try:
+        return Levels(card.get("black"), card.get("white"))
+    except ConfigurationError as error:
+        raise ConfigurationError(f"{root / CARD}: {error}") from error
 
 
 def _by_name(folder: Path) -> dict[str, list[Path]]:

@@ -11,10 +11,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from media import pictures
+from media.brightness import Levels
+from media.pictures import UnreadableInputError
 from model.data.data_set import BrokenSampleError
 from model.data.labels import Image
-from segmentation import pictures
-from segmentation.pictures import UnreadableInputError
 
 ENDINGS = pictures.PICTURE_ENDINGS
 """What counts as a picture, in any case; of label maps with one name the first in this order."""
@@ -32,21 +33,22 @@ def find_pictures(folder: Path) -> list[Path]:
     )
 
 
-def read_image(path: Path, bits: int = 16) -> Image:
-    """Read a picture as `segmentation.pictures.read_image` does.
+def read_image(path: Path, levels: Levels = pictures.OWN_RANGE) -> Image:
+    """Read a picture as `media.pictures.read_image` does.
 
     Args:
         path: The file.
-        bits: How many bits of a 16-bit grey picture are in use, 8..16 (12 for many microscopes).
+        levels: Which brightness of more than 8 bits is shown as black and as white.
 
     Returns:
         (H, W, 3) uint8 RGB.
 
     Raises:
-        BrokenSampleError: It is missing, does not decode to its end, or uses more than ``bits``.
+        BrokenSampleError: It is missing, does not decode to its end, holds several pictures, or has
+            brightness beyond strict ``levels``.
     """
     with _told(path):
-        return pictures.read_image(path, bits=bits)
+        return pictures.read_image(path, levels=levels)
 
 
 def read_map(path: Path, shape: tuple[int, ...]) -> NDArray[np.generic]:

@@ -6,7 +6,6 @@ What runs is the file that ships, through the worker's own engine and clustering
 import contextlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import islice
 from pathlib import Path
 
 import msgspec
@@ -14,13 +13,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from contract.errors import ConfigurationError
+from media.pictures import UnreadableInputError
+from media.videos import Video
 from model.evaluation.boxes import Boxes, match_boxes, read_boxes
 from model.evaluation.predict import Cell, ManySegmenters
 from model.evaluation.thresholds import Tried, grid
 from segmentation.engines import open_engine
 from segmentation.engines.base import Engine, Provider
 from segmentation.letterbox import Resize
-from segmentation.pictures import UnreadableInputError, Video
 
 SWEEP = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.75, 0.8, 0.85, 0.9, 0.925, 0.95, 0.975, 0.99)
 """Score thresholds that are tried."""
@@ -234,14 +234,23 @@ def read_frames(video: Path, first: int, last: int) -> Iterator[tuple[int, NDArr
     """Yield (number, RGB uint8 (H, W, 3)) of the frames ``first..last``, counted from 1.
 
     Raises:
-        ConfigurationError: The file cannot be read or ends before ``last``.
+        ConfigurationError: The file cannot be read, ends before ``last``, or holds damaged frames
+            up to there.
     """
     number = 0
     try:
         with Video(video) as opened:
-            for number, frame in enumerate(islice(opened, last), start=1):
+            for frame in opened:
+                number = frame.number + 1
+                if opened.damaged:
+                    raise ConfigurationError(
+                        f"{video}: frame {number - opened.damaged} is damaged; expected whole "
+                        "frames, since true boxes belong to each"
+                    )
                 if number >= first:
                     yield number, frame.image
+                if number >= last:
+                    break
     except UnreadableInputError as error:
         raise ConfigurationError(f"{video}: cannot read the video: {error.reason}") from error
     if number < last:

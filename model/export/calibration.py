@@ -12,15 +12,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from contract.errors import ConfigurationError
-from segmentation.letterbox import Fit
-from segmentation.pictures import (
+from media.pictures import (
     PICTURE_ENDINGS,
     VIDEO_ENDINGS,
     NotAPictureError,
     UnreadableInputError,
-    Video,
     read_image,
 )
+from media.videos import Video
+from segmentation.letterbox import Fit
 
 ENDINGS = {*PICTURE_ENDINGS, *VIDEO_ENDINGS}
 

@@ -3,7 +3,7 @@
 Library: onnxruntime.quantization (static, QDQ nodes of the standard opset, per channel).
 
 What stays in float32, and why: measured on a nuclei network at 512x512, see
-``docs/adr/0005-precisions.md``.
+``docs/develop/adr/0005-precisions.md``.
 """
 
 import re

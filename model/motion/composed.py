@@ -15,8 +15,8 @@ from model.augment.compose import CROWD, Composer
 from model.data.data_set import DataSet, Subset
 from model.data.labels import Labelled, Scene
 from model.data.open import open_data_set
-from model.motion.frames import Progress
 from model.motion.scene_store import StoredScene, read_description, read_scenes
+from model.motion.stored_frames import Progress
 from model.recipes.recipe import CopyPaste
 
 _OBJECTS = 16

@@ -22,10 +22,10 @@ from model.data.labels import IGNORE, CutOut, Labelled
 from model.motion.background import Background, sample_count
 from model.motion.checks import check_steady, check_survey, find_sizes, survey
 from model.motion.fixed_camera import Camera, Labels, Line, Sizes
-from model.motion.frames import LEAST_STILL, Progress, StoredFrames, spread, store_frames
 from model.motion.motion_options import Options
 from model.motion.root import begin, finish
 from model.motion.scene_store import StoredScene, write_cut_out, write_scene
+from model.motion.stored_frames import LEAST_STILL, Progress, StoredFrames, spread, store_frames
 
 SHOWN = 24
 """Labelled frames of a video that are kept to be looked at."""

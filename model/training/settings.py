@@ -20,6 +20,15 @@ class TrainSettings(BaseSettings):
     removed: ClassVar[Mapping[str, str]] = {"keep_checkpoints": "fixed at 2"}
     """Names of removed settings, and what applies instead, for a warning."""
 
+    essential: ClassVar[tuple[str, ...]] = ("recipe", "data", "out", "device", "initial_weights")
+    sections: ClassVar[Mapping[str, str]] = {
+        "recipe": "Run",
+        "threads": "Processor and memory",
+        "checkpoint_every": "Checkpoints, log and validation",
+        "stop_after": "Run",
+        "deterministic": "Run",
+    }
+
     recipe: str
     """Name of a recipe shipped with Seedstream, or path of a .toml file."""
 

@@ -5,10 +5,12 @@ from typing import Annotated, Literal
 
 import typer
 
+from seedstream.help_pages import App
+
 
 def register(app: typer.Typer, text: str) -> None:
     """Add the subcommands."""
-    dataset = typer.Typer(help=text, no_args_is_help=True)
+    dataset = App(help=text)
     app.add_typer(dataset, name="dataset")
 
     @dataset.callback()

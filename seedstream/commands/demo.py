@@ -10,6 +10,9 @@ from stack.demo.settings import DemoOptions
 
 _DEFAULTS = DemoOptions()
 
+_SHIPPED = "the shipped one"
+"""In the help instead of where this installation has it."""
+
 
 def register(app: typer.Typer, text: str) -> None:
     """Add the subcommand."""
@@ -38,10 +41,12 @@ def register(app: typer.Typer, text: str) -> None:
             typer.Option(help="Output folder for the overlay videos, the pictures and the logs."),
         ] = _DEFAULTS.out,
         model: Annotated[
-            Path, typer.Option(help="Model artifact: a folder NAME/VERSION.")
+            Path,
+            typer.Option(help="Model artifact: a folder NAME/VERSION.", show_default=_SHIPPED),
         ] = _DEFAULTS.model,
         video: Annotated[
-            Path, typer.Option(help="Video to loop as the camera `street`.")
+            Path,
+            typer.Option(help="Video to loop as the camera `street`.", show_default=_SHIPPED),
         ] = _DEFAULTS.video,
         fps: Annotated[
             float, typer.Option(min=0.1, help="Frames per second of each camera.")

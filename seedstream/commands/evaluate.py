@@ -8,6 +8,11 @@ import typer
 from contract.errors import ConfigurationError
 from seedstream.options import given_flags
 
+_DATA = "On labelled pictures"
+_VIDEO = "On a video with true boxes"
+_THRESHOLDS = "Thresholds"
+"""Titles in the help."""
+
 _OF_DATA = ("layout", "split", "classes", "metric", "limit")
 _OF_VIDEO = ("first", "last", "class_name", "iou")
 
@@ -20,54 +25,75 @@ def register(app: typer.Typer, text: str) -> None:
         context: typer.Context,
         model: Annotated[Path, typer.Option(help="Model artifact: a folder NAME/VERSION.")],
         data: Annotated[
-            Path | None, typer.Option(help="Data set: a folder, or a COCO annotation file.")
+            Path | None,
+            typer.Option(
+                rich_help_panel=_DATA, help="Data set: a folder, or a COCO annotation file."
+            ),
         ] = None,
         layout: Annotated[
             Literal["auto", "cityscapes", "coco", "label-maps", "yolo"],
-            typer.Option(help="Layout of the data set; auto detects it from the files."),
+            typer.Option(
+                rich_help_panel=_DATA,
+                help="Layout of the data set; auto detects it from the files.",
+            ),
         ] = "auto",
         split: Annotated[
-            Literal["validation", "all", "train"], typer.Option(help="Part of the data set to use.")
+            Literal["validation", "all", "train"],
+            typer.Option(rich_help_panel=_DATA, help="Part of the data set to use."),
         ] = "validation",
         classes: Annotated[
             str | None,
             typer.Option(
+                rich_help_panel=_DATA,
                 help="Map from classes of the data to classes of the model, like "
-                "car=vehicle,person=person,rider=ignore; default: those with equal names."
+                "car=vehicle,person=person,rider=ignore; default: those with equal names.",
             ),
         ] = None,
         metric: Annotated[
             Literal["auto", "average-precision", "cityscapes", "coco"],
             typer.Option(
+                rich_help_panel=_DATA,
                 help="What to measure; auto: cityscapes on Cityscapes, coco on COCO and YOLO, "
-                "average-precision (2018 Data Science Bowl, StarDist) on label maps."
+                "average-precision (2018 Data Science Bowl, StarDist) on label maps.",
             ),
         ] = "auto",
         limit: Annotated[
-            int | None, typer.Option(min=1, help="Maximum pictures, spread over the data.")
+            int | None,
+            typer.Option(
+                min=1, rich_help_panel=_DATA, help="Maximum pictures, spread over the data."
+            ),
         ] = None,
         sweep: Annotated[
             bool,
             typer.Option(
                 "--sweep",
+                rich_help_panel=_THRESHOLDS,
                 help="Try seed thresholds and minimum sizes; store the best, with its figures, in "
                 "the artifact.",
             ),
         ] = False,
         seed_thresholds: Annotated[
-            str | None, typer.Option(help="Seed thresholds to try, 0.5..1, like 0.5,0.7,0.9.")
+            str | None,
+            typer.Option(
+                rich_help_panel=_THRESHOLDS,
+                help="Seed thresholds to try, 0.5..1, like 0.5,0.7,0.9.",
+            ),
         ] = None,
         min_pixels: Annotated[
             str | None,
             typer.Option(
+                rich_help_panel=_THRESHOLDS,
                 help="Minimum sizes to try, in pixels of the model's input, like 32,64; default: "
-                "several that suit the input size."
+                "several that suit the input size.",
             ),
         ] = None,
         score: Annotated[
             float | None,
             typer.Option(
-                min=0, max=1, help="Lowest instance score to count; default: the artifact's."
+                min=0,
+                max=1,
+                rich_help_panel=_THRESHOLDS,
+                help="Lowest instance score to count; default: the artifact's.",
             ),
         ] = None,
         out: Annotated[
@@ -85,19 +111,31 @@ def register(app: typer.Typer, text: str) -> None:
             typer.Option(help="How to fit the model's input, as in `seedstream segment`."),
         ] = "letterbox",
         video: Annotated[
-            Path | None, typer.Option(help="A video, instead of --data; needs --boxes.")
+            Path | None,
+            typer.Option(rich_help_panel=_VIDEO, help="A video, instead of --data; needs --boxes."),
         ] = None,
         boxes: Annotated[
             Path | None,
             typer.Option(
-                help="True boxes for --video: CSV lines frame,track,x,y,w,h; pixels, 1-based."
+                rich_help_panel=_VIDEO,
+                help="True boxes for --video: CSV lines frame,track,x,y,w,h; pixels, 1-based.",
             ),
         ] = None,
-        first: Annotated[int, typer.Option(help="First frame, counted from 1.")] = 301,
-        last: Annotated[int, typer.Option(help="Last frame, inclusive.")] = 400,
-        class_name: Annotated[str, typer.Option("--class", help="Class of the boxes.")] = "person",
+        first: Annotated[
+            int, typer.Option(rich_help_panel=_VIDEO, help="First frame, counted from 1.")
+        ] = 301,
+        last: Annotated[
+            int, typer.Option(rich_help_panel=_VIDEO, help="Last frame, inclusive.")
+        ] = 400,
+        class_name: Annotated[
+            str, typer.Option("--class", rich_help_panel=_VIDEO, help="Class of the boxes.")
+        ] = "person",
         iou: Annotated[
-            float, typer.Option(help="Minimum intersection over union for matched boxes, 0..1.")
+            float,
+            typer.Option(
+                rich_help_panel=_VIDEO,
+                help="Minimum intersection over union for matched boxes, 0..1.",
+            ),
         ] = 0.5,
     ) -> None:
         from model.evaluation.evaluator import on_pictures, on_video

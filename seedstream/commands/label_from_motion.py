@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 if TYPE_CHECKING:
-    from model.motion.frames import Progress
     from model.motion.make import Summary
     from model.motion.motion_options import Options
+    from model.motion.stored_frames import Progress
 
 HELP = (
     "\n\nWhat moves in front of a fixed camera is cut out of its background and becomes a data set "
@@ -24,7 +24,7 @@ HELP = (
     "--background), or two kinds of moving things in one video (all get the same class, unless "
     "the other kind is outside the limits)."
     "\n\nAll options, with polygons of posts and parked things, are explained in "
-    "docs/tutorials/labels-from-a-camera.md."
+    "docs/train/labels-from-a-camera.md."
 )
 
 

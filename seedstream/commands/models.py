@@ -5,13 +5,15 @@ from typing import Annotated
 
 import typer
 
+from seedstream.help_pages import App
+
 _Store = Annotated[Path, typer.Option(help="Folder that holds NAME/VERSION/model.onnx.")]
 _Name = Annotated[str, typer.Argument(help="Name of the model.")]
 
 
 def register(app: typer.Typer, text: str) -> None:
     """Add the subcommands."""
-    models = typer.Typer(help=text, no_args_is_help=True)
+    models = App(help=text)
     app.add_typer(models, name="models")
 
     @models.command("list")

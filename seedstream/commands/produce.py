@@ -4,14 +4,17 @@ from typing import Annotated
 
 import typer
 
+from contract.settings import ESSENTIAL
 from producer.settings import ProducerSettings
-from seedstream.options import with_settings
+from seedstream.options import environment_rule, with_settings
 
 
 def register(app: typer.Typer, text: str) -> None:
     """Add the subcommand."""
 
-    @app.command("produce", help=text)
+    @app.command(
+        "produce", help=text, epilog=environment_rule(ProducerSettings, besides="--camera")
+    )
     @with_settings(ProducerSettings)
     def produce(
         settings: ProducerSettings,
@@ -20,6 +23,7 @@ def register(app: typer.Typer, text: str) -> None:
             typer.Option(
                 "--camera",
                 metavar="ID=URL",
+                rich_help_panel=ESSENTIAL,
                 help="A camera: rtsp://, http://, udp://, a file, /dev/videoN or test:. "
                 "Repeatable; added to those in --config.",
             ),

@@ -33,6 +33,19 @@ def register(app: typer.Typer, text: str) -> None:
                 "network run each."
             ),
         ] = "letterbox",
+        black: Annotated[
+            float | None,
+            typer.Option(
+                help="Brightness shown as black in pictures of over 8 bits; default: the file's "
+                "darkest."
+            ),
+        ] = None,
+        white: Annotated[
+            float | None,
+            typer.Option(
+                help="Brightness shown as white in them, e.g. 4095; default: the file's brightest."
+            ),
+        ] = None,
         batch_size: Annotated[
             int, typer.Option(min=1, max=256, help="Video frames per network batch.")
         ] = 1,
@@ -41,6 +54,7 @@ def register(app: typer.Typer, text: str) -> None:
         ] = 0,
     ) -> None:
         from contract.process import configure_logging
+        from media.brightness import Levels
         from viewer.segment_files import segment
 
         # Tiles are a cost, which the log states.
@@ -53,6 +67,7 @@ def register(app: typer.Typer, text: str) -> None:
                 score,
                 provider,
                 resize=resize,
+                levels=Levels(black, white),
                 batch_size=batch_size,
                 intra_op_threads=threads,
             )

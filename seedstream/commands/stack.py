@@ -4,13 +4,14 @@ from typing import Annotated
 
 import typer
 
+from seedstream.help_pages import App
 from stack.app import KAFKA_PORT, PARTITIONS, REDIS_PORT
 from stack.broker_choice import BrokerKind
 
 
 def register(app: typer.Typer, text: str) -> None:
     """Add the subcommands."""
-    group = typer.Typer(name="stack", help=text, no_args_is_help=True)
+    group = App(name="stack", help=text)
 
     @group.command(help="Start both servers in the background and create the topics.")
     def up(

@@ -5,13 +5,13 @@ import os
 import typer
 
 from model.training.settings import TrainSettings
-from seedstream.options import with_settings
+from seedstream.options import environment_rule, with_settings
 
 
 def register(app: typer.Typer, text: str) -> None:
     """Add the subcommand."""
 
-    @app.command("train", help=text)
+    @app.command("train", help=text, epilog=environment_rule(TrainSettings))
     @with_settings(TrainSettings, positional="recipe")
     def train(settings: TrainSettings) -> None:
         from contract.process import configure_logging

@@ -1,4 +1,4 @@
-"""docs/python.md, run as it stands: its blocks in order, and each output below its block."""
+"""docs/use/python.md, run as it stands: its blocks in order, and each output below its block."""
 
 import contextlib
 import io
@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 REPOSITORY = Path(__file__).resolve().parents[2]
-PAGE = REPOSITORY / "docs" / "python.md"
+PAGE = REPOSITORY / "docs" / "use" / "python.md"
 
 
 def test_the_blocks_run_and_print_what_the_page_says(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -259,10 +259,10 @@ def test_probes_tell_life_and_readiness(line: Line) -> None:
     worker = line.worker()
     worker.wait_until_ready()
     assert worker.get("/healthz") == (200, "ok\n")
-    assert (
-        'seedstream_model_info{name="fake",provider="cpu",version="1"} 1.0'
-        in (worker.get("/metrics")[1])
-    )
+    page = worker.get("/metrics")[1]
+    assert 'seedstream_model_info{name="fake",provider="cpu",version="1"} 1.0' in page
+    assert "seedstream_batch_size_count" in page
+    assert "_created" not in page
 
 
 def test_redis_away_at_start_ends_the_worker_with_nothing_committed(line: Line) -> None:

@@ -11,8 +11,10 @@ from pydantic_settings import SettingsConfigDict
 from typer.testing import CliRunner
 
 from contract.settings import ProcessSettings
+from docs.write_reference import settings_tables
 from seedstream.cli import COMMANDS, build
-from seedstream.options import settings_table, with_settings
+from seedstream.help_pages import App
+from seedstream.options import environment_rule, with_settings
 
 runner = CliRunner(env={"COLUMNS": "200", "TERM": "dumb"})
 
@@ -31,11 +33,9 @@ class ExampleSettings(ProcessSettings):
 
 
 def example_app(seen: list[ExampleSettings]):
-    import typer
+    app = App()
 
-    app = typer.Typer()
-
-    @app.command()
+    @app.command(epilog=environment_rule(ExampleSettings))
     @with_settings(ExampleSettings)
     def example(settings: ExampleSettings, name: str = "x") -> None:
         seen.append(settings)
@@ -63,7 +63,7 @@ def test_help_states_unit_default_and_variable_of_each_setting() -> None:
 
 def test_a_password_is_no_option() -> None:
     assert "--password" not in runner.invoke(example_app([]), ["--help"]).output
-    assert "`EXAMPLE_PASSWORD` | `none`" in settings_table(ExampleSettings)
+    assert "`EXAMPLE_PASSWORD` | `none`" in settings_tables(ExampleSettings)
 
 
 @pytest.mark.parametrize("name", COMMANDS)

@@ -9,10 +9,11 @@ import urllib.request
 from collections.abc import Iterator
 
 import pytest
-from prometheus_client import CollectorRegistry, Counter
+from prometheus_client import CollectorRegistry, Counter, Histogram, enable_created_metrics
+from prometheus_client.exposition import choose_encoder
 
 from contract.errors import ConfigurationError
-from contract.process import ProbeServer, Shutdown, configure_logging, redact
+from contract.process import ProbeServer, Shutdown, configure_logging, process_registry, redact
 
 
 def get(port: int, path: str) -> tuple[int, str]:
@@ -53,6 +54,19 @@ def test_metrics_are_those_of_the_registry(server: ProbeServer) -> None:
     status, body = get(server.port, "/metrics")
     assert status == 200
     assert "seen_total 3.0" in body
+
+
+@pytest.mark.parametrize("accept", ["text/plain", "application/openmetrics-text"])
+def test_no_series_tells_when_a_metric_was_created(accept: str) -> None:
+    enable_created_metrics()
+    registry = process_registry()
+    counter = Counter("seen", "Seen", ["camera"], registry=registry)
+    counter.labels("gate").inc()
+    Histogram("took", "Took", registry=registry).observe(1)
+    encode, _ = choose_encoder(accept)
+    page = encode(registry).decode()
+    assert 'seen_total{camera="gate"} 1.0' in page
+    assert "_created" not in page
 
 
 def test_a_taken_port_is_a_clear_fault() -> None:

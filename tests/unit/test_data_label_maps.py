@@ -6,6 +6,7 @@ import pytest
 from PIL import Image
 
 from contract.errors import ConfigurationError
+from media.brightness import Levels
 from model.data.data_set import BrokenSampleError
 from model.data.label_maps import LabelMaps
 from model.data.labels import IGNORE
@@ -76,12 +77,12 @@ def test_transparency_does_not_darken_a_picture(tmp_path: Path):
     assert (read_image(write_picture(tmp_path / "a.png", array)) == 200).all()
 
 
-def test_of_16_bits_the_high_ones_are_kept(tmp_path: Path):
+def test_of_16_bits_in_use_the_high_ones_are_kept(tmp_path: Path):
     values = np.full(SIZE, 0x1234, np.uint16)
     values[0, 0] = 0xFFFF
     path = write_picture(tmp_path / "a.png", values)
 
-    image = read_image(path)
+    image = read_image(path, Levels.of_bits(16))
 
     assert image[0, 0].tolist() == [255, 255, 255]
     assert (image[1:] == 0x12).all()

@@ -18,7 +18,16 @@ from contract.errors import (
 from servers import kafka, redis
 
 REPOSITORY = Path(__file__).resolve().parents[2]
-ROOMS = ("contract", "producer", "seedstream", "segmentation", "stack", "viewer", "workers")
+ROOMS = (
+    "contract",
+    "media",
+    "producer",
+    "seedstream",
+    "segmentation",
+    "stack",
+    "viewer",
+    "workers",
+)
 
 INVALID = """
 InvalidRecordError InvalidTimestampError MessageSizeTooLargeError RecordListTooLargeError

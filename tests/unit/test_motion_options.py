@@ -88,7 +88,7 @@ def test_a_range_of_frames_is_read():
 
 
 def test_the_file_in_the_tutorial_is_read(tmp_path):
-    text = (ROOT / "docs" / "tutorials" / "labels-from-a-camera.md").read_text(encoding="utf-8")
+    text = (ROOT / "docs" / "train" / "labels-from-a-camera.md").read_text(encoding="utf-8")
     (example,) = re.findall(r"```toml\n(.*?)```", text, re.DOTALL)
     (tmp_path / "entrance.toml").write_text(example, encoding="utf-8")
 

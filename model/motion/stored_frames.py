@@ -6,16 +6,16 @@ Legend: H, W pixels. Images are uint8 RGB.
 import contextlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from itertools import islice
 from pathlib import Path
 
 import cv2
 import numpy as np
 
 from contract.errors import ConfigurationError
+from media.pictures import UnreadableInputError, read_image
+from media.videos import Video
 from model.data.labels import Image
 from model.motion.motion_options import Options
-from segmentation.pictures import UnreadableInputError, Video, read_image
 
 LEAST_FRAMES = 20
 """A background needs so many frames."""
@@ -91,10 +91,22 @@ def _store(video: Path, folder: Path, options: Options, progress: Progress) -> S
     folder.mkdir(parents=True)
     number = 0
     numbers: list[int] = []
+    shape: tuple[int, ...] | None = None
     with Video(video) as opened, contextlib.suppress(UnreadableInputError):  # good up to there
-        for number, frame in enumerate(islice(opened, last), start=1):
+        for frame in opened:
+            if frame.number >= last:
+                break
+            number = frame.number + 1
             if number >= options.first and (number - options.first) % step == 0:
-                _write(folder / f"{number:06d}.{options.image}", frame.image)
+                image = frame.image
+                shape = shape or image.shape
+                if image.shape != shape:
+                    raise ConfigurationError(
+                        f"{video}: frame {number} has {image.shape[1]}x{image.shape[0]} pixels, "
+                        f"those before it {shape[1]}x{shape[0]}; expected one size, of a fixed "
+                        "camera (--last ends before it)"
+                    )
+                _write(folder / f"{number:06d}.{options.image}", image)
                 numbers.append(number)
                 progress(f"{video.name}: decoding", number, last)
                 if len(numbers) == options.max_frames:

@@ -1,0 +1,334 @@
+"""Write what the pages repeat of the code: `make docs`. A test compares.
+
+A page holds ``<!-- generated: KIND ARGUMENT -->`` ... ``<!-- end -->``; what stands between the two
+is made from the code: settings, metrics, help pages, keys, fields, exit codes.
+"""
+
+import ast
+import importlib
+import inspect
+import itertools
+import json
+import re
+from collections.abc import Callable, Iterable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from types import UnionType
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
+
+import typer
+import yaml
+from prometheus_client import CollectorRegistry
+from prometheus_client.metrics import MetricWrapperBase
+from pydantic import BaseModel, SecretStr
+from pydantic.fields import FieldInfo
+from pydantic_settings import BaseSettings
+
+from contract.frame import Frame, encode_frame
+from contract.mask import encode_mask
+from contract.result import Instance, ModelReference, Result, encode_result
+from contract.settings import ESSENTIAL, settings_by_section
+from producer.metrics import ProducerMetrics
+from seedstream.cli import COMMANDS, build
+from seedstream.options import default_text, variable
+from workers.metrics import WorkerMetrics
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+SETTINGS = {
+    "producer": "producer.settings:ProducerSettings",
+    "worker": "workers.settings:WorkerSettings",
+    "viewer": "viewer.settings:ViewerSettings",
+    "train": "model.training.settings:TrainSettings",
+}
+"""Processes whose settings the reference shows."""
+
+_BLOCK = re.compile(r"(<!-- generated: (\S+) ?(\S*) -->\n).*?(<!-- end -->)", re.DOTALL)
+_HELP_COLUMNS = 88
+
+
+def pages() -> list[Path]:
+    """Return the Markdown files that may hold generated blocks."""
+    return sorted([REPOSITORY / "README.md", *(REPOSITORY / "docs").rglob("*.md")])
+
+
+def fill(text: str) -> str:
+    """Return a page with each generated block made anew."""
+
+    def block(match: re.Match[str]) -> str:
+        return f"{match[1]}\n{BLOCKS[match[2]](match[3])}\n\n{match[4]}"
+
+    return _BLOCK.sub(block, text)
+
+
+def settings_tables(kind: type[BaseSettings]) -> str:
+    """Return the settings of a class: what one sets, then, by section, what one may tune."""
+    parts: list[str] = []
+    for title, names in settings_by_section(kind).items():
+        if title != ESSENTIAL and not any("What you may tune" in part for part in parts):
+            parts.append("### What you may tune")
+        rows = [
+            (f"`{variable(kind, name)}`", f"`{default_text(field)}`", _meaning(field))
+            for name, field in ((name, kind.model_fields[name]) for name in names)
+        ]
+        parts.append(f"### {title}" if title == ESSENTIAL else f"**{title}**")
+        parts.append(_table(("variable", "default", "meaning"), rows))
+    return "\n\n".join(parts)
+
+
+def metrics_table(catalogue: object) -> str:
+    """Return the metrics that an object has as attributes: name, type, labels, meaning."""
+    rows = []
+    for metric in vars(catalogue).values():
+        if isinstance(metric, MetricWrapperBase):
+            (family,) = metric.describe()
+            name = family.name + ("_total" if family.type == "counter" else "")
+            labels = ", ".join(f"`{label}`" for label in metric._labelnames)  # no public way
+            rows.append((f"`{name}`", family.type, labels, family.documentation))
+    return _table(("metric", "type", "labels", "meaning"), rows)
+
+
+def recording_rules() -> str:
+    """Return what Prometheus computes once for all who ask."""
+    text = (REPOSITORY / "deploy" / "monitoring" / "rules" / "recording.yaml").read_text()
+    rules = [rule for group in yaml.safe_load(text)["groups"] for rule in group["rules"]]
+    rows = [(f"`{rule['record']}`", f"`{' '.join(rule['expr'].split())}`") for rule in rules]
+    return _table(("series", "computed from"), rows)
+
+
+def help_pages() -> str:
+    """Return the help page of every command, as a terminal shows it."""
+    parts = []
+    for name in ("", *COMMANDS):
+        command: Any = typer.main.get_command(build([name]))
+        context = _context(command, "seedstream", None)
+        if name:
+            command = command.commands[name]
+            context = _context(command, name, context)
+        parts.append(_help(command, context, "##"))
+        for nested, each in getattr(command, "commands", {}).items() if name else ():
+            parts.append(_help(each, _context(each, nested, context), "###"))
+    return "\n\n".join(parts)
+
+
+def _context(command: Any, name: str, parent: Any) -> Any:
+    return typer.Context(command, info_name=name, parent=parent, terminal_width=_HELP_COLUMNS)
+
+
+def _help(command: Any, context: Any, level: str) -> str:
+    return f"{level} `{context.command_path}`\n\n```text\n{command.get_help(context)}\n```"
+
+
+def keys_tables(kind: type[BaseModel]) -> str:
+    """Return the keys of a model, then of the models in it: value, default, meaning."""
+    parts, waiting, seen = [], [("", kind)], {kind}
+    while waiting:
+        where, each = waiting.pop(0)
+        rows = []
+        for name, field in each.model_fields.items():
+            for inner in _models(field.annotation):
+                if inner not in seen:
+                    seen.add(inner)
+                    repeated = get_origin(field.annotation) is tuple
+                    path = f"{where.strip('[]')}.{name}".strip(".")
+                    waiting.append((f"[[{path}]]" if repeated else f"[{path}]", inner))
+            rows.append((f"`{name}`", _value(field), _default(field), _meaning(field)))
+        if where:
+            parts.append(f"### `{where}`\n\n{_first_paragraph(each)}")
+        parts.append(_table(("key", "value", "default", "meaning"), rows))
+    return "\n\n".join(parts)
+
+
+def attributes_table(kind: type) -> str:
+    """Return the attributes that a class documents in its docstring."""
+    _, _, listed = (inspect.getdoc(kind) or "").partition("Attributes:\n")
+    found = re.findall(r"^    (\w+): (.*(?:\n {6,}.*)*)", listed, re.MULTILINE)
+    rows = [(f"`{name}`", _unquoted(" ".join(text.split()))) for name, text in found]
+    return _table(("field", "meaning"), rows)
+
+
+def exit_codes() -> str:
+    """Return every exit code with the docstring below it."""
+    rows = []
+    for file in ("contract/process.py", "stack/interrupts.py"):
+        body = ast.parse((REPOSITORY / file).read_text()).body
+        for statement, following in itertools.pairwise(body):
+            match statement, following:
+                case (
+                    ast.Assign(targets=[ast.Name(id=name)], value=ast.Constant(value=int(code))),
+                    ast.Expr(value=ast.Constant(value=str(text))),
+                ) if name.startswith("EXIT_"):
+                    rows.append((f"{code}", " ".join(text.split())))
+    return _table(("exit code", "meaning"), rows)
+
+
+def recipes() -> str:
+    """Return the recipes that are shipped, with the first sentence of each one's head."""
+    rows = []
+    for path in sorted((REPOSITORY / "model" / "recipes").glob("*.toml")):
+        head = re.match(r"(?:#.*\n)+", path.read_text())
+        text = " ".join((head[0] if head else "").replace("#", " ").split())
+        rows.append((f"`{path.stem}`", re.split(r"(?<=[.:]) (?=[A-Z])", text)[0]))
+    return _table(("recipe", "what it is for"), rows)
+
+
+def python_api(package: str) -> str:
+    """Return a mkdocstrings directive for each public name, at the place where it is defined."""
+    module = importlib.import_module(package)
+    found = [getattr(module, name) for name in module.__all__]
+    return "\n\n".join(f"::: {each.__module__}.{each.__qualname__}" for each in found)
+
+
+_FRAME = Frame(
+    camera="gate",
+    session="0199d5a2-7c00-7000-8000-000000000001",
+    sequence=7,
+    captured_at=datetime(2026, 11, 28, 12, 0, tzinfo=UTC),
+    width=768,
+    height=576,
+    data=b"\xff\xd8",
+)
+
+
+def frame_record() -> str:
+    """Return the record of a frame: its key, value and headers."""
+    key, _, headers = encode_frame(_FRAME)
+    rows = [("key", f"`{key.decode()}`"), ("value", "the encoded image")]
+    rows += [(f"header `{name}`", f"`{text.decode()}`") for name, text in headers]
+    return _table(("part", "example"), rows)
+
+
+def result_document() -> str:
+    """Return the result of a frame with one instance, as JSON."""
+    import numpy as np
+
+    mask = np.ones((75, 28), bool)
+    instance = Instance(
+        id=1,
+        class_name="person",
+        score=0.99,
+        box=(315, 213, 28, 75),
+        center=(328.5, 250.0),
+        area=int(mask.sum()),
+        mask=encode_mask(mask, (_FRAME.height, _FRAME.width), (315, 213)),
+    )
+    result = Result(
+        camera=_FRAME.camera,
+        session=_FRAME.session,
+        sequence=_FRAME.sequence,
+        captured_at=_FRAME.captured_at,
+        processed_at=_FRAME.captured_at + timedelta(seconds=0.12),
+        width=_FRAME.width,
+        height=_FRAME.height,
+        model=ModelReference("street", "1", "5f3a..."),
+        latency_seconds=0.12,
+        instances=[instance],
+    )
+    text = json.dumps(json.loads(encode_result(result)), indent=2)
+    text = re.sub(r"\[[^\[\]{}]*\]", lambda match: " ".join(match[0].split()), text)
+    return f"```json\n{text}\n```"
+
+
+def _table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
+    columns = list(head)
+    lines = [columns, ["---"] * len(columns)]
+    lines += [[" ".join(cell.split()).replace("|", "\\|") for cell in row] for row in rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def _unquoted(text: str) -> str:
+    return text.replace("``", "`")
+
+
+def _meaning(field: FieldInfo) -> str:
+    return _unquoted(" ".join((field.description or "").split()))
+
+
+def _first_paragraph(kind: type) -> str:
+    return _unquoted(" ".join((inspect.getdoc(kind) or "").partition("\n\n")[0].split()))
+
+
+def _models(annotation: Any) -> list[type[BaseModel]]:
+    if inspect.isclass(annotation) and issubclass(annotation, BaseModel):
+        return [annotation]
+    return [model for each in get_args(annotation) for model in _models(each)]
+
+
+def _value(field: FieldInfo) -> str:
+    limits = [
+        f"{sign} {getattr(each, name):g}"
+        for each in field.metadata
+        for name, sign in (("gt", ">"), ("ge", "≥"), ("lt", "<"), ("le", "≤"))
+        if getattr(each, name, None) is not None
+    ]
+    return " ".join([_type_text(field.annotation), ", ".join(limits)]).strip()
+
+
+def _type_text(annotation: Any) -> str:
+    origin, inner = get_origin(annotation), get_args(annotation)
+    if origin is Annotated:
+        return _value(FieldInfo.from_annotation(annotation))
+    if origin is Literal:
+        return ", ".join(f"`{choice}`" for choice in inner)
+    if origin in (Union, UnionType):
+        return " or ".join(_type_text(each) for each in inner if each is not type(None))
+    if origin is tuple and Ellipsis not in inner:
+        return f"[{', '.join(map(_type_text, inner))}]"
+    if origin in (tuple, list):
+        tables = bool(_models(inner[0]))
+        return "tables" if tables else f"list of {_type_text(inner[0])}"
+    if origin is dict:
+        return f"table of {_type_text(inner[1])}"
+    if _models(annotation):
+        return "table"
+    names: dict[Any, str] = {
+        bool: "`true`, `false`",
+        int: "integer",
+        float: "number",
+        str: "text",
+        SecretStr: "text",
+        Path: "path",
+    }
+    return names.get(annotation, getattr(annotation, "__name__", str(annotation)))
+
+
+def _default(field: FieldInfo) -> str:
+    if field.is_required():
+        return "required"
+    value = field.get_default(call_default_factory=True)
+    if isinstance(value, BaseModel) or (value and _models(field.annotation)):
+        return "below"
+    if value is None or value in ("", (), {}):
+        return "unset"
+    return f"`{json.dumps(value)}`" if not isinstance(value, str) else f"`{value}`"
+
+
+def _named(place: str) -> Any:
+    module, _, name = place.partition(":")
+    return getattr(importlib.import_module(module), name)
+
+
+BLOCKS: dict[str, Callable[[str], str]] = {
+    "settings": lambda process: settings_tables(_named(SETTINGS[process])),
+    "metrics": lambda process: metrics_table(
+        {"producer": ProducerMetrics, "worker": WorkerMetrics}[process](CollectorRegistry())
+    ),
+    "recording-rules": lambda _: recording_rules(),
+    "help-pages": lambda _: help_pages(),
+    "keys": lambda place: keys_tables(_named(place)),
+    "attributes": lambda place: attributes_table(_named(place)),
+    "exit-codes": lambda _: exit_codes(),
+    "recipes": lambda _: recipes(),
+    "python-api": python_api,
+    "frame-record": lambda _: frame_record(),
+    "result-document": lambda _: result_document(),
+}
+"""Makers of the generated blocks by their kind; each takes the marker's argument."""
+
+
+if __name__ == "__main__":
+    for page in pages():
+        before = page.read_text()
+        after = fill(before)
+        if after != before:
+            page.write_text(after)
+            print(f"wrote {page.relative_to(REPOSITORY)}")

@@ -1,0 +1,109 @@
+"""Help pages in plain text: options in groups, each name whole, at any width and on a pipe.
+
+Library: Typer. Its own pages put names into a column, which cuts them on a narrow terminal.
+"""
+
+import textwrap
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import typer
+from typer.core import TyperCommand, TyperGroup
+
+_HEAD, _BODY = "  ", "      "
+"""Indentation of an option's name, and of what it means."""
+
+_JOINED = "\N{NO-BREAK SPACE}"
+
+_LONGEST_BESIDE = 20
+"""A group with a longer name has the meanings below the names."""
+
+
+class App(typer.Typer):
+    """A Typer application, or a group of subcommands, whose pages are those of this module."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(cls=_Group, rich_markup_mode=None, no_args_is_help=True, **options)
+
+    def command(self, name: str | None = None, **options: Any) -> Callable[[Any], Any]:
+        """Register a subcommand; ``epilog`` may have several paragraphs."""
+        return super().command(name, **{"cls": _Command, **options})
+
+
+class _Command(TyperCommand):
+    def format_help(self, ctx: Any, formatter: Any) -> None:
+        formatter.write(_page(self, ctx, formatter.width))
+
+
+class _Group(TyperGroup):
+    def format_help(self, ctx: Any, formatter: Any) -> None:
+        formatter.write(_page(self, ctx, formatter.width))
+
+
+def _page(command: TyperCommand | TyperGroup, context: Any, width: int) -> str:
+    pieces = " ".join(command.collect_usage_pieces(context))
+    parts = [_wrap(f"{context.command_path} {pieces}", width, "Usage: ", " " * 7)]
+    parts += _paragraphs(command.help or "", width)
+    groups: dict[str, list[tuple[str, str]]] = {}
+    for parameter in command.get_params(context):
+        record = parameter.get_help_record(context)
+        if record is not None:
+            title, head = _title_and_head(parameter, record[0])
+            groups.setdefault(title, []).append((head, " ".join(record[1].split())))
+    if isinstance(command, TyperGroup):
+        found = [(name, command.get_command(context, name)) for name in command.commands]
+        groups["Commands"] = [(name, each.help or "") for name, each in found if each]
+    parts += [f"{title}:\n{_list(entries, width)}" for title, entries in groups.items()]
+    parts += _paragraphs(command.epilog or "", width)
+    return "\n\n".join(parts) + "\n"
+
+
+def _title_and_head(parameter: Any, declared: str) -> tuple[str, str]:
+    title = getattr(parameter, "rich_help_panel", None)
+    if parameter.param_type_name == "argument":
+        return title or "Arguments", declared.split(" ")[0]
+    return title or "Options", declared.replace(" range>", ">")
+
+
+def _list(entries: list[tuple[str, str]], width: int) -> str:
+    """Return names with what they mean beside them, or below where a name is long."""
+    longest = max(len(head) for head, _ in entries)
+    if longest <= _LONGEST_BESIDE:
+        column = len(_HEAD) + longest + 2
+        return "\n".join(
+            _wrap(text, width, f"{_HEAD}{head}".ljust(column), " " * column)
+            for head, text in entries
+        )
+    lines: list[str] = []
+    for head, text in entries:
+        lines += _broken_at_bars(head, width)
+        lines.append(_wrap(text, width, _BODY, _BODY))
+    return "\n".join(lines)
+
+
+def _broken_at_bars(head: str, width: int) -> Iterator[str]:
+    """Yield the lines of a name with its choices, which may be wider than the page."""
+    line = _HEAD
+    for number, piece in enumerate(head.split("|")):
+        bar = "|" if number else ""
+        if number and len(line) + len(piece) + 2 > width:
+            yield f"{line}|"
+            line, bar = _BODY, ""
+        line += bar + piece
+    yield line
+
+
+def _paragraphs(text: str, width: int) -> list[str]:
+    return [_wrap(" ".join(each.split()), width, "", "") for each in text.split("\n\n") if each]
+
+
+def _wrap(text: str, width: int, first: str, rest: str) -> str:
+    filled = textwrap.fill(
+        text.replace("[default: ", f"[default:{_JOINED}"),
+        width,
+        initial_indent=first,
+        subsequent_indent=rest,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
+    return filled.replace(_JOINED, " ")
