@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from contract.artifact import Artifact
 from contract.errors import ConfigurationError, InvalidMessageError
@@ -17,6 +18,7 @@ from contract.result import Instance
 from model.data.data_set import BrokenSampleError, DataSet, Renamed, Split, Subset
 from model.data.label_maps import read_card
 from model.data.labels import Labelled
+from model.data.object_sizes import median_area, object_areas
 from model.data.open import Layout, detect, open_data_set
 from model.evaluation.classes import Pairing, pair
 from model.evaluation.figures import bowl, detection
@@ -72,6 +74,8 @@ class Evaluation:
         best: What the sweep chose; None without one.
         resize: How pictures were fitted into the model's input.
         tiles: Pictures of the model's input size that ran through the network.
+        object_pixels: Median area of the true objects in the letterboxed pictures, in pixels of the
+            model's input; None without objects.
         seen: Number of each picture that was measured, into ``data``.
         scores: Counts of each of those, with the thresholds of ``shown``.
         broken: Pictures that could not be read.
@@ -89,6 +93,7 @@ class Evaluation:
     best: Setting | None
     resize: Resize
     tiles: int
+    object_pixels: float | None
     seen: Sequence[int]
     scores: Sequence[PictureScores]
     broken: Sequence[BrokenSampleError]
@@ -141,7 +146,8 @@ def evaluate_pictures(
     ranking = make_ranking(metric, data, pairing)
     cells = _cells(engine.artifact, options.score, tried, ranked=ranking is not None)
     segmenters = ManySegmenters(engine, cells, options.resize)
-    run = _Run(segmenters, data, pairing, cells, ranking)
+    input_size = (engine.artifact.height, engine.artifact.width)
+    run = _Run(segmenters, input_size, data, pairing, cells, ranking)
     run.go(progress)
     rows = run.rows()
     shipped = as_shipped(rows, engine.artifact, options.score, ranked=ranking is not None)
@@ -158,6 +164,7 @@ def evaluate_pictures(
         best=best,
         resize=options.resize,
         tiles=run.tiles,
+        object_pixels=median_area(run.areas),
         seen=run.seen,
         scores=run.scores[cells.index(shown)],
         broken=run.broken,
@@ -203,16 +210,18 @@ class _Run:
     def __init__(
         self,
         segmenters: ManySegmenters,
+        input_size: tuple[int, int],
         data: DataSet,
         pairing: Pairing,
         cells: Sequence[Cell],
         ranking: Ranking | None,
     ) -> None:
         self._data, self._pairing, self._cells, self._ranking = data, pairing, cells, ranking
-        self._segmenters = segmenters
+        self._segmenters, self._input_size = segmenters, input_size
         self._instances: list[list[list[Instance]]] = [[] for _ in cells]
         self.scores: list[list[PictureScores]] = [[] for _ in cells]
         self.tiles = 0
+        self.areas: list[NDArray[np.float64]] = []
         self.seen: list[int] = []
         self.broken: list[BrokenSampleError] = []
 
@@ -242,6 +251,7 @@ class _Run:
     def _measure(self, index: int, picture: Labelled) -> None:
         if self._ranking is not None:
             self._ranking.see(index, picture)
+        self.areas.append(object_areas(picture, self._input_size))
         found = self._segmenters.segment(picture.image, self._data.names[index])
         for instances, scores, kept in zip(found, self.scores, self._instances, strict=True):
             scores.append(score(picture, instances, self._pairing))
