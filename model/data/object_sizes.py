@@ -22,7 +22,8 @@ def object_areas(picture: Labelled, input_size: tuple[int, int]) -> NDArray[np.f
     counted = (picture.labels > 0) & (picture.labels != IGNORE)
     _, pixels = np.unique(picture.instances[counted & (picture.instances > 0)], return_counts=True)
     height, width = picture.labels.shape
-    return pixels * Fit.of((height, width), input_size).area_scale
+    scale = Fit.of((height, width), input_size).area_scale
+    return pixels.astype(np.float64) * scale
 
 
 def median_area(areas: Iterable[NDArray[np.float64]]) -> float | None:
