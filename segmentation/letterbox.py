@@ -10,10 +10,11 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-Resize = Literal["letterbox", "stretch", "tile"]
+Resize = Literal["letterbox", "stretch", "tile", "auto"]
 """``letterbox`` keeps the aspect and pads right or below; ``stretch`` fills the whole input;
 ``tile`` cuts a frame that is larger than the input into tiles (`segmentation.tiles`) and
-letterboxes any other."""
+letterboxes any other; ``auto`` does so unless the letterboxed frame shows objects that are too
+large for tiles."""
 
 PADDING = 127
 """Grey value of the padding, 0..255: mid-grey is nearest to any picture."""

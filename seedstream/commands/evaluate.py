@@ -107,7 +107,7 @@ def register(app: typer.Typer, text: str) -> None:
             Literal["auto", "cpu", "cuda"], typer.Option(help="Where the network runs.")
         ] = "auto",
         resize: Annotated[
-            Literal["letterbox", "stretch", "tile"],
+            Literal["letterbox", "stretch", "tile", "auto"],
             typer.Option(help="How to fit the model's input, as in `seedstream segment`."),
         ] = "letterbox",
         video: Annotated[

@@ -26,11 +26,11 @@ def register(app: typer.Typer, text: str) -> None:
             Literal["auto", "cpu", "cuda"], typer.Option(help="Where the network runs.")
         ] = "auto",
         resize: Annotated[
-            Literal["letterbox", "stretch", "tile"],
+            Literal["letterbox", "stretch", "tile", "auto"],
             typer.Option(
-                help="How to fit the model's input: scaled and padded, stretched, or larger ones "
-                "cut into overlapping tiles at native scale, which find small objects and cost a "
-                "network run each."
+                help="How to fit the model's input: letterbox scales and pads; tile cuts what is "
+                "larger into overlapping tiles at native scale, which find small objects and cost "
+                "a network run each; auto tiles unless objects are huge."
             ),
         ] = "letterbox",
         black: Annotated[
@@ -58,7 +58,7 @@ def register(app: typer.Typer, text: str) -> None:
         from viewer.segment_files import segment
 
         # Tiles are a cost, which the log states.
-        configure_logging("segment", "INFO" if resize == "tile" else "WARNING", "text")
+        configure_logging("segment", "INFO" if resize in ("tile", "auto") else "WARNING", "text")
         raise typer.Exit(
             segment(
                 inputs,
