@@ -22,6 +22,10 @@ CAMERA_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,127}")
 CAMERA_ID_RULE = "1 to 128 letters, digits, '.', '_', ':' or '-', the first a letter or digit"
 MAX_SIDE_PIXELS = 16_384
 
+MAX_FRAME_PIXELS = 4096 * 2304
+"""Largest frame, in pixels, that producers and workers agree on unless set: the producer scales
+down to it, a worker makes a dead letter of what is larger."""
+
 Header = tuple[str, bytes]
 
 _REQUIRED = (

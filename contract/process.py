@@ -8,10 +8,10 @@ import http.server
 import logging
 import os
 import queue
-import re
 import signal
 import sys
 import threading
+import traceback
 from collections.abc import Callable
 from types import FrameType, TracebackType
 from typing import Any, Literal
@@ -27,6 +27,7 @@ from prometheus_client.exposition import choose_encoder
 from pythonjsonlogger.json import JsonFormatter
 
 from contract.errors import ConfigurationError
+from contract.redaction import redact
 
 log = logging.getLogger(__name__)
 
@@ -38,24 +39,6 @@ EXIT_FAILED = 1
 
 EXIT_CONFIGURATION = 2
 """Invalid settings or options, all of them named on standard error; nothing was started."""
-
-# The user information of a URL (RFC 3986, section 3.2.1), up to the last '@' of the authority; and,
-# where the password holds an unescaped '/', up to the last '@' of the word, unless what follows the
-# colon is a port.
-_USER_INFORMATION = re.compile(
-    r"(?<=://)(?:[^/\s:@]+:(?!\d{1,5}(?:[/?#\s]|$))\S*|[^/\s]*)@", re.ASCII
-)
-_SECRET_PARAMETER = re.compile(
-    r"([?&][^=&\s]*(?:passw|pwd|token|secret|auth|key|sig)[^=&\s]*=)[^&\s'\"]+", re.IGNORECASE
-)
-
-
-def redact(text: str) -> str:
-    """Return ``text`` with the credentials of every URL in it replaced.
-
-    That is its user name and password, and the query's parameters whose names say secret.
-    """
-    return _SECRET_PARAMETER.sub(r"\1***", _USER_INFORMATION.sub("***@", text))
 
 
 class Shutdown:
@@ -260,6 +243,13 @@ def _log_uncaught(
     else:
         log = logging.getLogger("seedstream")
         log.critical("ended by an internal error", exc_info=(kind, error, trace))
+
+
+def log_dead_thread(arguments: threading.ExceptHookArgs) -> None:
+    """Log where a thread died, without the error's text: FFmpeg's texts quote whole addresses."""
+    name = arguments.thread.name if arguments.thread else "unknown"
+    where = "".join(traceback.format_tb(arguments.exc_traceback))
+    log.error("thread %s died of %s\n%s", name, arguments.exc_type.__name__, where)
 
 
 class _Redact(logging.Filter):

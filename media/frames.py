@@ -19,6 +19,17 @@ _SQUARE = Fraction(1)
 _ODDEST_PIXEL = 4
 """The widest pixels of the standards are 32:11 (ITU-T H.264, table E-1); beyond 4:1 it is noise."""
 
+
+def _unknown_side_data(cls: Any, value: object) -> Any:
+    member = object.__new__(cls)
+    member._name_, member._value_ = f"UNKNOWN_{value}", value
+    return member
+
+
+# FFmpeg attaches kinds of side data (the EXIF of a JPEG, for one) that PyAV 18 has no name for: a
+# single one makes it refuse to give any, and with it the display matrix.
+SideData._missing_ = classmethod(_unknown_side_data)  # type: ignore[method-assign,assignment]
+
 _NOT_THE_VIDEO = Disposition.attached_pic | Disposition.timed_thumbnails
 
 

@@ -4,7 +4,9 @@ Library: PyAV. Legend: H, W pixels.
 """
 
 import functools
+import math
 import re
+from bisect import bisect_left, insort
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +22,10 @@ from media.video_frame import VideoFrame
 
 _ASSUMED_FPS = 25.0  # of a video without time stamps that does not say
 _NEITHER = "neither an image nor a video"
-_HEIC = (b"heic", b"heix", b"heim", b"heis", b"mif1", b"msf1")
+_CUT_BEFORE_INDEX = (
+    "a video (MP4) that was cut before its index, which recorders write last: nothing of it can be "
+    "read; a repair tool needs a whole video of the same camera"
+)
 _MISSING_SECONDS = 0.5
 """A stream that ends so much before its stated end was cut, where no number of frames is stated."""
 
@@ -33,14 +38,14 @@ class _Seen:
         packets: Encoded frames, damaged ones too.
         good: Frames that are whole.
         ended: When the last of them ends, in seconds of the file.
-        last_corrupt: Whether the newest packet is shorter than the file said.
+        last_short: Whether the newest packet is shorter than the file said.
         broken: Why the file cannot be read further.
     """
 
     packets: int = 0
     good: int = 0
     ended: float = 0.0
-    last_corrupt: bool = False
+    last_short: bool = False
     broken: str | None = None
 
 
@@ -49,21 +54,21 @@ class VideoFile:
 
     Attributes:
         length: Number of frames that the file claims to have; None if it does not say.
-        damaged: Frames that were left out so far, since they were cut or do not decode.
 
     Raises:
         UnreadableInputError: It is no video.
     """
 
     def __init__(self, path: Path, levels: Levels) -> None:
-        self.damaged = 0
+        self._damaged: list[float] = []  # their time stamps, ascending
         self._path = path
         self._levels = levels
         self._pixels: Levels | None = None  # of grey with more than 8 bits, from the first frame
-        _refuse_heic(path)
         try:
             self._container = av.open(str(path), metadata_errors="replace")
         except (av.error.FFmpegError, OSError) as error:
+            if _lacks_index(path):
+                raise UnreadableInputError(path, _CUT_BEFORE_INDEX) from error
             raise UnreadableInputError(path, f"{_NEITHER}: {_said(error)}") from error
         try:
             self._stream = self._choose()
@@ -84,19 +89,21 @@ class VideoFile:
             UnreadableInputError: The file breaks here or ends too early; the frames before it were
                 good.
         """
-        number, first, seen = 0, None, _Seen()
+        first, seen = None, _Seen()
         for packet in self._packets(seen):
-            for frame in self._decoded(packet):
-                if frame is None:
-                    self.damaged += 1
-                else:
-                    seconds = number * self._step if frame.time is None else float(frame.time)
-                    first = seconds if first is None else first
-                    seen.ended = max(seen.ended, seconds + self._step)
-                    seen.good += 1
-                    yield VideoFrame(number, seconds - first, self._converter(frame))
-                number += 1
+            for frame in self._whole(packet):
+                number = seen.good + self._damaged_before(frame.pts)
+                seconds = number * self._step if frame.time is None else float(frame.time)
+                first = seconds if first is None else first
+                seen.ended = max(seen.ended, seconds + self._step)
+                seen.good += 1
+                yield VideoFrame(number, seconds - first, self._converter(frame))
         self._check_whole(seen)
+
+    @property
+    def damaged(self) -> int:
+        """Frames that were left out so far, since they were cut or do not decode."""
+        return len(self._damaged)
 
     def close(self) -> None:
         """Close the file."""
@@ -107,7 +114,7 @@ class VideoFile:
             for packet in self._container.demux(self._stream):
                 if packet.size:
                     seen.packets += 1
-                    seen.last_corrupt = packet.is_corrupt
+                    seen.last_short = self._is_short(packet)
                 yield packet
         except (av.error.FFmpegError, OSError) as error:
             seen.broken = _said(error)
@@ -125,18 +132,37 @@ class VideoFile:
             )
         return stream
 
+    def _is_short(self, packet: Any) -> bool:
+        # In a transport stream it is a gap in the numbering, as where two recordings were joined:
+        # there the decoder is to judge.
+        return bool(packet.is_corrupt) and self._container.format.name != "mpegts"
+
     @property
     def _is_jpeg(self) -> bool:
         return bool(self._stream.codec_context.name == "mjpeg")
 
-    def _decoded(self, packet: Any) -> list[Any]:
-        """Return the frames of a packet; None for one that is damaged."""
-        if packet.is_corrupt or (self._is_jpeg and packet.size and cut_jpeg(bytes(packet))):
-            return [None]
+    def _whole(self, packet: Any) -> list[Any]:
+        """Return the whole frames that come out for a packet; note the others."""
+        stamp = packet.dts if packet.pts is None else packet.pts
+        if self._is_short(packet) or (self._is_jpeg and packet.size and cut_jpeg(bytes(packet))):
+            self._note_damaged(stamp)
+            return []
         try:
-            return [None if frame.is_corrupt else frame for frame in packet.decode()]
+            frames = packet.decode()
         except av.error.InvalidDataError:
-            return [None]
+            self._note_damaged(stamp)
+            return []
+        for frame in frames:
+            if frame.is_corrupt:
+                self._note_damaged(frame.pts)
+        return [frame for frame in frames if not frame.is_corrupt]
+
+    def _damaged_before(self, stamp: int | None) -> int:
+        # What is damaged is known before the frames that are still in the decoder.
+        return len(self._damaged) if stamp is None else bisect_left(self._damaged, stamp)
+
+    def _note_damaged(self, stamp: int | None) -> None:
+        insort(self._damaged, -math.inf if stamp is None else stamp)
 
     def _converter(self, frame: Any) -> Any:
         upright = Upright.of(frame, self._stream)
@@ -171,7 +197,7 @@ class VideoFile:
             return seen.packets < self.length
         if self._claimed_seconds is not None:
             return seen.ended < self._claimed_seconds - max(_MISSING_SECONDS, 3 * self._step)
-        return seen.last_corrupt
+        return seen.last_short
 
 
 def _claimed_frames(container: Any, stream: Any) -> int | None:
@@ -221,14 +247,24 @@ def _colours(frame: Any, upright: Upright) -> Image:
     return upright.turn(image)
 
 
-def _refuse_heic(path: Path) -> None:
-    """Refuse photographs of phones, of which FFmpeg would give one tile without a word."""
+def _lacks_index(path: Path) -> bool:
+    """Whether it is an MP4 that ends before the index that recorders write last (ISO 14496-12)."""
     with path.open("rb") as file:
-        start = file.read(12)
-    if start[4:8] == b"ftyp" and start[8:12] in _HEIC:
-        raise UnreadableInputError(
-            path, "is a HEIC photograph, which is not read; convert it to JPEG or PNG first"
-        )
+        end = file.seek(0, 2)
+        position = 0
+        while position + 16 <= end:
+            file.seek(position)
+            head = file.read(16)
+            size = int.from_bytes(head[:4], "big")
+            if position == 0 and head[4:8] != b"ftyp":
+                return False
+            if head[4:8] == b"moov":
+                return False
+            size = int.from_bytes(head[8:], "big") if size == 1 else size
+            if size < 8:
+                break
+            position += size
+    return position > 0
 
 
 def _said(error: Exception) -> str:

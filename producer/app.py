@@ -2,7 +2,6 @@
 
 import threading
 import time
-import traceback
 from collections.abc import Sequence
 from logging import getLogger
 
@@ -13,18 +12,19 @@ from contract.process import (
     ProbeServer,
     Shutdown,
     configure_logging,
+    log_dead_thread,
     process_registry,
 )
 from contract.settings import warn_of_unknown_variables
 from producer.camera_list import load_cameras
 from producer.cameras import Camera
 from producer.metrics import ProducerMetrics
+from producer.opening import check_support
 from producer.outbox import Outbox
 from producer.publisher import Publisher
 from producer.runner import CameraRunner
 from producer.sender import Sender, connect
 from producer.settings import ProducerSettings
-from producer.sources import check_support
 from producer.watchdog import Watchdog
 
 log = getLogger("seedstream.producer")
@@ -46,7 +46,7 @@ def run(settings: ProducerSettings, cameras: Sequence[str] = ()) -> int:
 
     Returns:
         The exit code: 0 when all cameras ended well or after SIGTERM with all frames flushed; 1
-        when Kafka stayed away, a camera was given up, or frames were lost at the end.
+        when Kafka stayed away, a camera failed, or frames were lost at the end.
 
     Raises:
         ConfigurationError: With every fault of the camera list and the options, or Kafka cannot be
@@ -54,7 +54,7 @@ def run(settings: ProducerSettings, cameras: Sequence[str] = ()) -> int:
     """
     configure_logging("producer", settings.log_level, settings.log_format)
     warn_of_unknown_variables(type(settings))
-    threading.excepthook = _log_dead_thread
+    threading.excepthook = log_dead_thread
     listed = load_cameras(settings, cameras)
     check_support(listed)
     shutdown = Shutdown()
@@ -82,7 +82,15 @@ class _Process:
         self._publisher = Publisher(settings, self._outbox, self._reconnect, metrics, clock)
         stop = threading.Event()
         runners = [
-            CameraRunner(camera, self._outbox, metrics, clock, stop, settings.max_frames)
+            CameraRunner(
+                camera,
+                self._outbox,
+                metrics,
+                clock,
+                stop,
+                settings.max_frames,
+                max_frame_pixels=settings.max_frame_pixels,
+            )
             for camera in cameras
         ]
         self._watchdog = Watchdog(runners, metrics, clock, stop)
@@ -126,7 +134,7 @@ class _Process:
             log.error("frames were not acknowledged within %g s and are lost", drain)
             return EXIT_FAILED
         if self._watchdog.failed and not self._shutdown.requested:
-            log.error("cameras given up: %s", ", ".join(self._watchdog.failed))
+            log.error("cameras that failed: %s", ", ".join(self._watchdog.failed))
             return EXIT_FAILED
         log.info("all frames are published")
         return EXIT_OK
@@ -151,10 +159,3 @@ class _Process:
             return "Kafka has not been reached yet"
         untried = self._watchdog.untried
         return f"cameras not tried yet: {', '.join(untried)}" if untried else None
-
-
-def _log_dead_thread(arguments: threading.ExceptHookArgs) -> None:
-    """Log where a thread died, without the error's text: FFmpeg's texts quote whole addresses."""
-    name = arguments.thread.name if arguments.thread else "unknown"
-    where = "".join(traceback.format_tb(arguments.exc_traceback))
-    log.error("thread %s died of %s\n%s", name, arguments.exc_type.__name__, where)

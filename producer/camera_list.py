@@ -4,6 +4,7 @@ Library: PyYAML.
 """
 
 import os
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,8 +13,14 @@ import yaml
 from pydantic import ValidationError
 
 from contract.errors import ConfigurationError
-from producer.cameras import Camera, expand
+from contract.frame import CAMERA_ID, CAMERA_ID_RULE
+from producer.addresses import expand
+from producer.cameras import Camera
 from producer.settings import MAX_CAMERAS, ProducerSettings
+
+_QUOTED = re.compile(r"'[^']{2,}'|\"[^\"]{2,}\"")
+_NOT_SHOWN = {"id", "url", "substream", "user", "password", "options"}
+"""Fields whose value no message quotes."""
 
 
 def load_cameras(
@@ -56,6 +63,67 @@ def load_cameras(
     return ours
 
 
+def one_camera(
+    url: str,
+    config: Path | None = None,
+    fields: Sequence[str] = (),
+    environment: Mapping[str, str] | None = None,
+) -> Camera:
+    """Return a camera that is tried before, or while, it is in the list.
+
+    Args:
+        url: Its URL; with ``config`` the id of a camera of that list.
+        config: The YAML file, if any.
+        fields: ``FIELD=VALUE`` strings, which come before what the list says.
+        environment: Variables for ``${NAME}``; the process's own unless set.
+
+    Raises:
+        ConfigurationError: With every fault of this camera, and of the list as a whole.
+    """
+    faults: list[str] = []
+    variables = dict(os.environ if environment is None else environment)
+    given = _fields(fields, faults)
+    where, defaults, entry = "camera", {}, {"id": "probe", "url": url}
+    if config is not None:
+        document = _read(config, faults)
+        defaults = _defaults(document, str(config), faults)
+        listed = _entries(document, str(config), faults)
+        found = [(place, each) for place, each in listed if str(each.get("id")) == url]
+        if not found:
+            ids = ", ".join(_shown(each["id"]) for _, each in listed if "id" in each)
+            faults.append(f"{config}: no camera has this id; ids: {ids or 'none'}")
+            raise ConfigurationError(faults)
+        where, entry = found[0]
+    options = {**_mapping(defaults, entry, "options"), **given.pop("options", {})}
+    camera = _camera(where, defaults, entry | given | {"options": options}, variables, faults)
+    if camera is None or faults:
+        raise ConfigurationError(list(dict.fromkeys(faults)))
+    return camera
+
+
+def _mapping(defaults: dict[str, Any], entry: dict[str, Any], key: str) -> dict[str, Any]:
+    value = (defaults | entry).get(key)
+    return value if isinstance(value, dict) else {}
+
+
+def _fields(fields: Sequence[str], faults: list[str]) -> dict[str, Any]:
+    """Read ``FIELD=VALUE`` strings; ``options.NAME=VALUE`` is an option of FFmpeg."""
+    given: dict[str, Any] = {}
+    for field in fields:
+        name, separator, value = field.partition("=")
+        if not separator or not name:
+            faults.append("--set: expected FIELD=VALUE, for instance transport=udp")
+        elif name.startswith("options."):
+            given.setdefault("options", {})[name.removeprefix("options.")] = value
+        elif name == "crop":
+            given[name] = value.strip("[]").split(",")
+        elif name == "rotate" and value.isdecimal():
+            given[name] = int(value)
+        else:
+            given[name] = value
+    return given
+
+
 def _read(path: Path, faults: list[str]) -> dict[str, Any]:
     try:
         document = yaml.safe_load(path.read_text())
@@ -67,13 +135,14 @@ def _read(path: Path, faults: list[str]) -> dict[str, Any]:
         # The error's own text quotes the file, and with it a password.
         mark = getattr(error, "problem_mark", None)
         line = f", line {mark.line + 1}" if mark else ""
-        problem = getattr(error, "problem", None) or "invalid YAML"
-        faults.append(f"{path}{line}: not YAML: {problem}")
+        # So does the problem: an unquoted password that begins with *, & or ! is a word of YAML.
+        problem = _QUOTED.sub("a word", getattr(error, "problem", None) or "invalid YAML")
+        faults.append(f"{path}{line}: not YAML: {problem}; is a password without quotes?")
         return {}
     if not isinstance(document, dict):
         faults.append(f"{path}: expected a mapping with 'cameras', found {_type(document)}")
         return {}
-    unknown = sorted(str(key) for key in document.keys() - {"defaults", "cameras"})
+    unknown = sorted(_shown(key) for key in document.keys() - {"defaults", "cameras"})
     if unknown:
         faults.append(f"{path}: unknown keys {', '.join(unknown)}; expected defaults and cameras")
     return document
@@ -84,10 +153,10 @@ def _defaults(document: dict[str, Any], where: str, faults: list[str]) -> dict[s
     if not isinstance(defaults, dict):
         faults.append(f"{where}: defaults: expected a mapping, found {_type(defaults)}")
         return {}
-    allowed = Camera.model_fields.keys() - {"id", "url"}
+    allowed = Camera.model_fields.keys() - {"id", "url", "substream"}
     for key in defaults.keys() - allowed:
         faults.append(
-            f"{where}: defaults: unknown key {key!r}; known: {', '.join(sorted(allowed))}"
+            f"{where}: defaults: unknown key {_shown(key)!r}; known: {', '.join(sorted(allowed))}"
         )
     return {key: value for key, value in defaults.items() if key in allowed}
 
@@ -104,7 +173,7 @@ def _entries(
         if not isinstance(entry, dict):
             faults.append(f"{where}: camera {number}: expected a mapping, found {_type(entry)}")
             continue
-        name = entry.get("id", f"number {number}, without an id")
+        name = _shown(entry.get("id", f"number {number}, without an id"))
         entries.append((f"{where}: camera {name}", entry))
     return entries
 
@@ -113,10 +182,10 @@ def _from_options(options: Sequence[str], faults: list[str]) -> list[tuple[str, 
     entries = []
     for number, option in enumerate(options, start=1):
         name, separator, url = option.partition("=")
-        if not separator or not name or not url or "://" in name:
+        if not separator or not url or not CAMERA_ID.fullmatch(name):
             faults.append(
                 f"--camera, number {number}: expected ID=URL, for instance "
-                "gate=rtsp://10.0.0.7/stream"
+                f"gate=rtsp://10.0.0.7/stream; ID: {CAMERA_ID_RULE}"
             )
             continue
         entries.append((f"--camera {name}", {"id": name, "url": url}))
@@ -152,10 +221,10 @@ def _expand(value: Any, variables: dict[str, str], missing: list[str]) -> Any:
 
 
 def _describe(detail: Any, merged: dict[str, Any]) -> str:
-    path = ".".join(str(part) for part in detail["loc"])
+    path = ".".join(_shown(part) for part in detail["loc"])
     message = str(detail["msg"]).removeprefix("Value error, ")
     # Only plain fields are shown: an address, an option or an unknown key may hold a password.
-    if path in Camera.model_fields.keys() - {"id", "url", "options"} & merged.keys():
+    if path in Camera.model_fields.keys() - _NOT_SHOWN & merged.keys():
         message += f", found {merged[path]!r}"
     return f"{path}: {message}" if path else message
 
@@ -166,7 +235,9 @@ def _collective_faults(
     found = []
     ids = [str(entry.get("id")) for _, entry in entries if "id" in entry]
     for name in sorted({name for name in ids if ids.count(name) > 1}):
-        found.append(f"camera {name}: the id is used {ids.count(name)} times; ids must differ")
+        found.append(
+            f"camera {_shown(name)}: the id is used {ids.count(name)} times; ids must differ"
+        )
     if len(cameras) > MAX_CAMERAS:
         found.append(
             f"{len(cameras)} cameras, one process handles at most {MAX_CAMERAS}: start more "
@@ -175,6 +246,12 @@ def _collective_faults(
     if not entries and not faults:
         found.append("no camera: give --camera ID=URL or --config FILE with a list of cameras")
     return found
+
+
+def _shown(name: object) -> str:
+    """Return an id or key for a message, unless it looks like a URL in the wrong place."""
+    text = str(name)[:140]
+    return "(not shown)" if re.search(r"[@/=?&]", text) else text
 
 
 def _type(value: object) -> str:

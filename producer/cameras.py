@@ -9,113 +9,18 @@ Library: pydantic.
 """
 
 import hashlib
-import os
 import re
 from dataclasses import dataclass
 from typing import Literal, Self
-from urllib.parse import quote, urlsplit
+from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
 
 from contract.frame import CAMERA_ID, CAMERA_ID_RULE, MAX_SIDE_PIXELS
+from producer.addresses import Kind, kind_of, lower_scheme, public, with_credentials
 from producer.scene import Scene
 
-Kind = Literal["rtsp", "http", "udp", "srt", "v4l2", "file", "test"]
-
-_SCHEMES: dict[str, Kind] = {
-    "rtsp": "rtsp",
-    "rtsps": "rtsp",
-    "http": "http",
-    "https": "http",
-    "udp": "udp",
-    "srt": "srt",
-    "v4l2": "v4l2",
-    "file": "file",
-    "test": "test",
-}
-_SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):")
-_VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
-
-
-def kind_of(url: str) -> Kind:
-    """Return the kind of source that ``url`` names.
-
-    Raises:
-        ValueError: An unknown scheme or a missing host.
-    """
-    if re.match(r"/dev/video\d+$", url):
-        return "v4l2"
-    scheme = _SCHEME.match(url)
-    if scheme is None or (os.sep in url[: scheme.end()] and "://" not in url):
-        return "file"
-    kind = _SCHEMES.get(scheme[1].lower())
-    if kind is None:
-        raise ValueError(
-            f"unknown kind of source '{scheme[1]}:', expected rtsp:, rtsps:, http:, https:, udp:, "
-            "srt:, v4l2:/dev/videoN, test: or a file's path"
-        )
-    if kind in ("rtsp", "http", "srt", "udp"):
-        _check_host(url)
-    return kind
-
-
-def _check_host(url: str) -> None:
-    try:
-        parts = urlsplit(url)
-        complete = bool(parts.port or parts.hostname)
-    except ValueError:
-        complete = False
-    # A '/', '?' or '#' of a raw password ends the authority early: FFmpeg would look up the user
-    # name as a host, and the rest of the password would pass for a path.
-    if not complete or (not parts.username and "@" in parts.path.partition("/")[0]):
-        raise ValueError(
-            "not a URL with a host; special characters of a user name or password must be "
-            "percent-encoded (%40 for @, %2F for /), ${VARIABLES} are encoded for you"
-        )
-
-
-def expand(text: str, environment: dict[str, str]) -> tuple[str, list[str]]:
-    """Replace every ``${NAME}`` by the environment's value.
-
-    In the user information of a URL the value is percent-encoded, so that any password works.
-
-    Args:
-        text: A string of the camera list.
-        environment: Variables by name.
-
-    Returns:
-        The text with what could be replaced, and the names of the variables that are not set.
-    """
-    missing: list[str] = []
-    scheme_end = text.find("://")
-    host_start = text.rfind("@")
-
-    def replace(match: re.Match[str]) -> str:
-        value = environment.get(match[1])
-        if value is None:
-            missing.append(match[1])
-            return match[0]
-        in_credentials = 0 <= scheme_end < match.start() < host_start
-        return quote(value, safe="") if in_credentials else value
-
-    return _VARIABLE.sub(replace, text), missing
-
-
-def public(url: str) -> str:
-    """Return ``url`` fit for a log: scheme, host, port and path, never what may be a secret.
-
-    User information and query are left out, and so are ``key=value`` parts of the path, where some
-    cameras expect their password.
-    """
-    scheme, separator, rest = url.partition("://")
-    if not separator:
-        return url.partition("?")[0] if not url.startswith("test:") else url
-    # The last '@' of the whole: also a password that was not percent-encoded stays hidden.
-    _, at, rest = rest.rpartition("@")
-    authority, slash, path = rest.partition("/")
-    path = re.sub(r"=[^/&;?#]*", "=***", path.partition("?")[0].partition("#")[0])
-    shown = ("***@" if at else "") + authority.partition("?")[0] + slash + path
-    return f"{scheme}://{shown}" + ("?***" if "?" in url else "")
+_ASPECT = re.compile(r"[1-9]\d{0,3}:[1-9]\d{0,3}", re.ASCII)
 
 
 class Camera(BaseModel):
@@ -129,8 +34,22 @@ class Camera(BaseModel):
     """Camera id: 1 to 128 letters, digits, '.', '_', ':' or '-'."""
 
     url: SecretStr
-    """Where the frames come from: rtsp://, rtsps://, http://, https://, udp://, srt://,
-    /dev/videoN, a file, or test: (a synthetic scene). ${NAME} is replaced from the environment."""
+    """Where the frames come from: rtsp://, rtsps://, rtmp://, rtmps://, http://, https://, udp://,
+    srt://, /dev/videoN, a file, or test: (a synthetic scene). ${NAME} is replaced from the
+    environment."""
+
+    substream: SecretStr | None = None
+    """URL of the camera's second, smaller stream, which is read instead of url. Neither replaces
+    the other when it fails."""
+
+    stream: Literal["main", "sub"] = "sub"
+    """Which of the two is read where a substream is set: main (url) or sub (substream)."""
+
+    user: str | None = Field(default=None, min_length=1)
+    """RTSP and HTTP: user name, where the URL has none. Any characters, as they are."""
+
+    password: SecretStr | None = None
+    """Password of user. Any characters, as they are; in quotes where it is all digits."""
 
     fps: float | None = Field(default=None, gt=0, le=1000)
     """Most frames per second that are published; all unless set."""
@@ -144,6 +63,20 @@ class Camera(BaseModel):
     max_side: int | None = Field(default=None, ge=16, le=MAX_SIDE_PIXELS)
     """Scale down so that no side is longer, in pixels, keeping the aspect."""
 
+    rotate: Literal[0, 90, 180, 270] | None = None
+    """Turn the picture clockwise by this many degrees, instead of as the stream says."""
+
+    aspect: str | None = None
+    """Shape of the picture as it should be shown, "W:H" (in quotes), for cameras that send squeezed
+    pictures and do not say so; unless set, as the stream says."""
+
+    crop: tuple[int, int, int, int] | None = None
+    """Part of the upright picture that is published: [x, y, width, height] in pixels."""
+
+    drop_corrupt: bool = True
+    """Drop frames that are damaged (their data is cut, or the decoder marks them as corrupt); else
+    publish them. They are counted either way."""
+
     encoding: Literal["jpeg", "i420"] = "jpeg"
     """JPEG, or raw I420 (BT.601, limited range)."""
 
@@ -151,13 +84,18 @@ class Camera(BaseModel):
     """JPEG quality, 1 to 100."""
 
     pace: Literal["realtime", "fast"] = "realtime"
-    """Files and test: only: as fast as the frame rate says, or as fast as possible."""
+    """Files, recordings over HTTP and test: only: as fast as the frame rate says, or as fast as
+    possible."""
 
     loop: bool = False
-    """Files only: begin again at the end, as a new session."""
+    """Files and recordings over HTTP only: begin again at the end, as a new session."""
 
     transport: Literal["tcp", "udp"] = "tcp"
     """RTSP only: how the stream is carried."""
+
+    poll_seconds: float | None = Field(default=None, ge=0.05, le=86_400)
+    """HTTP only: how often to fetch a URL that gives one picture (a snapshot), in seconds; unless
+    set every second, or as seldom as fps says."""
 
     when_full: Literal["drop_oldest", "wait"] | None = None
     """When Kafka is slower than the camera: drop the oldest waiting frame (live cameras' default)
@@ -175,42 +113,109 @@ class Camera(BaseModel):
     stall_timeout_seconds: float = Field(default=10.0, ge=0.2)
     """How long the camera may stay silent between frames, in seconds."""
 
-    options: dict[str, str] = {}
+    options: dict[str, str] = Field(default={}, repr=False)
     """More FFmpeg options, by name; they win over ours."""
 
     @field_validator("id")
     @classmethod
     def _check_id(cls, value: str) -> str:
         if not CAMERA_ID.fullmatch(value):
-            raise ValueError(f"{value[:140]!r} is not a camera id: {CAMERA_ID_RULE}")
+            # Whoever swaps id and url must not find the password in the log.
+            raise ValueError(f"not a camera id: {CAMERA_ID_RULE}")
         return value
 
-    @field_validator("url")
+    @field_validator("url", "substream")
     @classmethod
-    def _check_url(cls, value: SecretStr) -> SecretStr:
-        kind_of(value.get_secret_value())
+    def _check_url(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None:
+            kind_of(value.get_secret_value())
+        return value
+
+    @field_validator("user", "password", mode="before")
+    @classmethod
+    def _check_text(cls, value: object) -> object:
+        if not isinstance(value, str | SecretStr | None):
+            # YAML has changed it already: 0123 is 83, and yes is true.
+            raise ValueError("not text for YAML: put it in quotes")
+        return value
+
+    @field_validator("aspect", mode="before")
+    @classmethod
+    def _check_aspect(cls, value: object) -> object:
+        if isinstance(value, int):
+            raise ValueError(
+                'put it in quotes, as in "16:9": without, YAML reads a number of base 60'
+            )
+        if isinstance(value, str) and not _ASPECT.fullmatch(value):
+            raise ValueError('expected "W:H" of two whole numbers from 1 to 9999, as in "16:9"')
+        return value
+
+    @field_validator("crop")
+    @classmethod
+    def _check_crop(cls, value: tuple[int, int, int, int] | None) -> tuple[int, ...] | None:
+        if value is None:
+            return value
+        x, y, width, height = value
+        if min(x, y) < 0 or min(width, height) < 16 or max(x + width, y + height) > MAX_SIDE_PIXELS:
+            raise ValueError(
+                "expected [x, y, width, height] in pixels: x and y from 0, width and height from "
+                f"16, all within {MAX_SIDE_PIXELS}"
+            )
         return value
 
     @model_validator(mode="after")
     def _check_fit(self) -> Self:
         if self.max_side is not None and (self.width or self.height):
             raise ValueError("max_side excludes width and height: set one or the other")
-        if self.loop and self.kind != "file":
+        if self.loop and self.kind not in ("file", "http"):
             raise ValueError(f"loop is for files, this is {self.kind}")
-        if self.pace == "fast" and self.kind not in ("file", "test"):
+        if self.pace == "fast" and self.kind not in ("file", "http", "test"):
             raise ValueError(f"pace: fast is for files and test:, this is {self.kind}")
+        if self.poll_seconds is not None and self.kind != "http":
+            raise ValueError(f"poll_seconds is for http and https, this is {self.kind}")
+        self._check_credentials()
         if self.kind == "test":
-            Scene.parse(self.url.get_secret_value())
+            Scene.parse(self.source_url)
         return self
+
+    def _check_credentials(self) -> None:
+        if self.user is None and self.password is None:
+            return
+        if self.user is None:
+            raise ValueError("password needs user")
+        if self.kind not in ("rtsp", "http"):
+            raise ValueError(
+                f"user and password are for RTSP and HTTP, this is {self.kind}: set both to null "
+                "where the defaults have them"
+            )
+        if urlsplit(self._read_url).username is not None:
+            raise ValueError("user and password stand in the URL as well: set one or the other")
+
+    @property
+    def _read_url(self) -> str:
+        sub = self.substream if self.stream == "sub" else None
+        # FFmpeg knows schemes in lower case only.
+        return lower_scheme((sub or self.url).get_secret_value())
+
+    @property
+    def source_url(self) -> str:
+        """The URL to open, with user and password in it: a secret."""
+        if self.user is None:
+            return self._read_url
+        password = self.password.get_secret_value() if self.password else ""
+        return with_credentials(self._read_url, self.user, password)
 
     @property
     def kind(self) -> Kind:
         """The kind of source."""
-        return kind_of(self.url.get_secret_value())
+        return kind_of(self._read_url)
 
     @property
     def live(self) -> bool:
-        """Whether the source goes on by itself: an end is then a loss."""
+        """Whether the source goes on by itself: an end is then a loss.
+
+        Over HTTP there are recordings as well, which only shows when they are opened.
+        """
         return self.kind not in ("file", "test")
 
     @property
@@ -223,7 +228,7 @@ class Camera(BaseModel):
     @property
     def address(self) -> str:
         """The URL fit for a log."""
-        return public(self.url.get_secret_value())
+        return public(self._read_url)
 
 
 _SHARD = re.compile(r"(\d{1,9})/(\d{1,9})", re.ASCII)

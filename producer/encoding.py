@@ -1,5 +1,9 @@
-"""Decoded frame in, JPEG or I420 bytes out: scaling, colour range, compression."""
+"""Decoded frame in, JPEG or I420 bytes out: upright, scaled, colour range, compression."""
 
+import math
+from dataclasses import replace
+from fractions import Fraction
+from logging import getLogger
 from typing import Any
 
 import numpy as np
@@ -7,9 +11,14 @@ import numpy.typing as npt
 import simplejpeg
 from av.video.reformatter import ColorRange, Colorspace, VideoReformatter
 
-from contract.frame import I420, JPEG, MAX_SIDE_PIXELS
+from contract.frame import I420, JPEG, MAX_FRAME_PIXELS, MAX_SIDE_PIXELS
+from media.frames import Upright
+from producer.camera_pictures import SourceError
 from producer.cameras import Camera
-from producer.sources import SourceError
+
+log = getLogger("seedstream.producer.camera")
+
+_SQUARE = Fraction(1)
 
 
 def target_size(camera: Camera, width: int, height: int) -> tuple[int, int]:
@@ -39,53 +48,128 @@ def target_size(camera: Camera, width: int, height: int) -> tuple[int, int]:
     return max(int(wanted[0]) // 2 * 2, 2), max(int(wanted[1]) // 2 * 2, 2)
 
 
+def within(width: int, height: int, most_pixels: int) -> tuple[int, int]:
+    """Return the size to which a frame must be scaled down so that it has at most that many pixels.
+
+    Sides are even where anything is scaled.
+    """
+    if width * height <= most_pixels:
+        return width, height
+    scale = math.sqrt(most_pixels / (width * height))
+    return max(int(width * scale) // 2 * 2, 2), max(int(height * scale) // 2 * 2, 2)
+
+
 class PictureEncoder:
-    """Encodes the frames of one camera; used by one thread at a time.
+    """Encodes the frames of one camera, upright and of square pixels; used by one thread at a time.
 
     JPEG is made from the YUV planes: JFIF wants full range and BT.601 (ITU-T T.871), which most
     cameras do not send, so range and matrix are converted where they differ. Raw I420 leaves in
     limited range and BT.601, which is what OpenCV's I420 conversion expects.
 
     Args:
-        camera: Its size, encoding and quality.
+        camera: Its size, shape, encoding and quality.
+        max_pixels: Largest frame; larger ones are scaled down, which is logged once.
     """
 
-    def __init__(self, camera: Camera) -> None:
+    def __init__(self, camera: Camera, max_pixels: int = MAX_FRAME_PIXELS) -> None:
         self._camera = camera
+        self._max_pixels = max_pixels
         self._reformatter = VideoReformatter()
+        self._told = False
         self.content_type = JPEG if camera.encoding == "jpeg" else I420
 
-    def encode(self, image: Any) -> tuple[bytes, int, int]:
+    def encode(self, image: Any, pixel_aspect: Fraction = _SQUARE) -> tuple[bytes, int, int]:
         """Return the encoded bytes, width and height of an ``av.VideoFrame``.
 
+        Args:
+            image: The frame.
+            pixel_aspect: Width of its pixels over their height.
+
         Raises:
-            SourceError: The frame is larger than a record may describe.
+            SourceError: The frame is larger than a record may describe, or smaller than what is to
+                be cut out of it.
         """
-        width, height = target_size(self._camera, image.width, image.height)
-        if max(width, height) > MAX_SIDE_PIXELS:
-            raise SourceError(
-                f"frames of {width}x{height} pixels, at most {MAX_SIDE_PIXELS} a side: set max_side"
-            )
+        upright = shown_as(self._camera, image, pixel_aspect)
+        shown = upright.size(image.width, image.height)
+        left, top, *part = self._part(shown)
+        width, height = self._size(*part)
+        # The whole picture is scaled as its part is, and turned after that: fewer pixels to move.
+        across, down = width / part[0], height / part[1]
+        x, y = round(left * across) // 2 * 2, round(top * down) // 2 * 2
+        whole = max(round(shown[0] * across), x + width), max(round(shown[1] * down), y + height)
+        lying = whole[::-1] if upright.quarter_turns % 2 else whole
         jpeg = self._camera.encoding == "jpeg"
         converted = self._reformatter.reformat(
             image,
-            width=width,
-            height=height,
+            width=lying[0],
+            height=lying[1],
             format="yuvj420p" if jpeg else "yuv420p",
-            src_color_range=_color_range(image),
+            src_color_range=color_range(image),
             dst_color_range=ColorRange.JPEG if jpeg else ColorRange.MPEG,
             dst_colorspace=Colorspace.ITU601,
             threads=1,
         )
-        planes = [_plane(plane) for plane in converted.planes]
+        planes = []
+        for plane, step in zip(converted.planes, (1, 2, 2), strict=True):
+            rows = slice(y // step, (y + height + step - 1) // step)
+            columns = slice(x // step, (x + width + step - 1) // step)
+            planes.append(upright.turn(_plane(plane))[rows, columns])
         if jpeg:
+            planes = [np.ascontiguousarray(plane) for plane in planes]
             data = simplejpeg.encode_jpeg_yuv_planes(*planes, quality=self._camera.jpeg_quality)
         else:
             data = b"".join(plane.tobytes() for plane in planes)
         return data, width, height
 
+    def _part(self, shown: tuple[int, int]) -> tuple[int, int, int, int]:
+        """Return the x, y, width and height of what is published, in the picture as shown."""
+        if self._camera.crop is None:
+            return 0, 0, *shown
+        x, y, width, height = self._camera.crop
+        if x + width > shown[0] or y + height > shown[1]:
+            raise SourceError(
+                f"crop {list(self._camera.crop)} leaves the picture, which has "
+                f"{shown[0]}x{shown[1]} pixels"
+            )
+        return self._camera.crop
 
-def _color_range(image: Any) -> int:
+    def _size(self, width: int, height: int) -> tuple[int, int]:
+        """Return the size to publish what has the size ``width`` and ``height`` in."""
+        wanted = target_size(self._camera, width, height)
+        if max(wanted) > MAX_SIDE_PIXELS:
+            raise SourceError(
+                f"frames of {wanted[0]}x{wanted[1]} pixels, at most {MAX_SIDE_PIXELS} a side: "
+                "set max_side"
+            )
+        size = within(*wanted, self._max_pixels)
+        if size != wanted and not self._told:
+            self._told = True
+            log.warning(
+                "camera %s: frames of %dx%d pixels are scaled down to %dx%d: workers take at most "
+                "%d pixels (PRODUCER_MAX_FRAME_PIXELS, WORKER_MAX_FRAME_PIXELS)",
+                self._camera.id,
+                *wanted,
+                *size,
+                self._max_pixels,
+            )
+        return size
+
+
+def shown_as(camera: Camera, image: Any, pixel_aspect: Fraction) -> Upright:
+    """Return how a frame is turned and stretched: as the camera's settings say, else as it says."""
+    upright = replace(Upright.of(image), pixel_aspect=pixel_aspect)
+    if camera.rotate is not None:
+        upright = replace(upright, quarter_turns=camera.rotate // 90, flipped=False)
+    if camera.aspect is not None:
+        width, height = map(int, camera.aspect.split(":"))
+        if upright.quarter_turns % 2:
+            width, height = height, width
+        shape = Fraction(width * image.height, height * image.width)
+        upright = replace(upright, pixel_aspect=shape)
+    return upright
+
+
+def color_range(image: Any) -> int:
     """Return the frame's range: unmarked YUV is limited, but for the formats that say full."""
     if image.color_range != ColorRange.UNSPECIFIED:
         return int(image.color_range)

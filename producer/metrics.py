@@ -8,12 +8,16 @@ from typing import Literal, get_args
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
-DropReason = Literal["fps_cap", "buffer_full", "too_large", "send_failed", "shutdown"]
-"""Why a captured frame was not published: above the camera's frame cap; pushed out by a newer one
-while Kafka was slower; larger than a record may be; refused by or never acknowledged by Kafka; not
-acknowledged within the drain time of a shutdown."""
+from producer.camera_pictures import Damage
+
+DropReason = Literal["fps_cap", "damaged", "buffer_full", "too_large", "send_failed", "shutdown"]
+"""Why a captured frame was not published: above the camera's frame cap; damaged, and the camera
+drops such frames; pushed out by a newer one while Kafka was slower; larger than a record may be;
+refused by or never acknowledged by Kafka; not acknowledged within the drain time of a shutdown."""
 
 DROP_REASONS: tuple[DropReason, ...] = get_args(DropReason)
+
+DAMAGES: tuple[Damage, ...] = get_args(Damage)
 
 _KIB = 1024.0
 
@@ -49,9 +53,16 @@ class ProducerMetrics:
             "Frames captured but not yet published or dropped.",
             "camera",
         )
+        self.damaged = counter(
+            "seedstream_frames_damaged_total",
+            "Frames decoded from damaged data, by reason: cut (its data ends too early) or corrupt "
+            "(marked by the decoder). Whether they are dropped is the camera's drop_corrupt.",
+            *("camera", "reason"),
+        )
         self.decode_errors = counter(
             "seedstream_decode_errors_total",
-            "Packets that did not decode (not counted as captured frames).",
+            "Packets that did not decode and snapshots that did not come (not counted as captured "
+            "frames).",
             "camera",
         )
         self.up = gauge(
@@ -125,6 +136,8 @@ class ProducerMetrics:
             metric.labels(camera)
         for reason in DROP_REASONS:
             self.dropped.labels(camera, reason)
+        for damage in DAMAGES:
+            self.damaged.labels(camera, damage)
 
     def finish(self, camera: str) -> None:
         """Note that a file has come to its end: it is neither up nor down, and owes no frames."""

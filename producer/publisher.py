@@ -7,9 +7,9 @@ from logging import getLogger
 
 from contract.errors import ConfigurationError, UnavailableError
 from contract.frame import Frame, encode_frame
+from producer.lease import Clock
 from producer.metrics import DropReason, ProducerMetrics
 from producer.outbox import Outbox
-from producer.runner import Clock
 from producer.sender import Failure, Sender
 from producer.settings import ProducerSettings
 

@@ -13,10 +13,12 @@ from datetime import UTC, datetime
 from logging import getLogger
 from typing import Literal
 
-from contract.frame import Frame, new_session, session_start_ms
+from contract.frame import MAX_FRAME_PIXELS, Frame, new_session, session_start_ms
+from producer.camera_pictures import DEFAULT_FPS, Damage, Pause, Picture, Source, SourceError
 from producer.cameras import Camera
 from producer.encoding import PictureEncoder
-from producer.metrics import ProducerMetrics
+from producer.lease import Clock, Lease, LeaseRevokedError
+from producer.metrics import DropReason, ProducerMetrics
 from producer.outbox import Outbox
 from producer.pacing import (
     ArrivalAnchor,
@@ -26,15 +28,11 @@ from producer.pacing import (
     Schedule,
     backoff_seconds,
 )
-from producer.sources import Picture, Source, SourceError, open_source
+from producer.sources import open_source
 
 log = getLogger("seedstream.producer.camera")
 
-Phase = Literal["wait", "open", "first frame", "next frame", "deliver", "close"]
 State = Literal["running", "done", "failed"]
-Clock = Callable[[], float]
-"""Monotonic time in seconds."""
-
 OpenSource = Callable[[Camera, Callable[[], None]], Source]
 
 _GRACE_SECONDS = 1.0
@@ -56,72 +54,33 @@ def _backoff(failures: int) -> float:
     )
 
 
-class LeaseRevokedError(Exception):
-    """The watchdog has given this thread up: it must end and touch nothing."""
-
-
-class Lease:
-    """One thread's right to a camera, for as long as each phase of its work keeps to its limit.
-
-    The thread renews it with ``enter``; the watchdog calls ``overdue``. Exactly one wins: a thread
-    that was given up gets ``LeaseRevokedError`` from its next ``enter``, so what it does after an
-    ``enter`` that returned is never done twice.
-
-    Args:
-        clock: Monotonic clock.
-    """
-
-    def __init__(self, clock: Clock) -> None:
-        self._clock = clock
-        self._lock = threading.Lock()
-        self._phase: Phase = "wait"
-        self._deadline: float | None = None
-        self._revoked = False
-
-    def enter(self, phase: Phase, limit_seconds: float | None = None) -> None:
-        """Begin ``phase``, which may last ``limit_seconds``, None for any time.
-
-        Raises:
-            LeaseRevokedError: The thread has been given up.
-        """
-        deadline = None if limit_seconds is None else self._clock() + limit_seconds
-        with self._lock:
-            if self._revoked:
-                raise LeaseRevokedError
-            self._phase, self._deadline = phase, deadline
-
-    def overdue(self) -> Phase | None:
-        """Give the thread up if its phase lasts too long; return that phase, else None."""
-        with self._lock:
-            if self._revoked or self._deadline is None or self._clock() < self._deadline:
-                return None
-            self._revoked = True
-            return self._phase
-
-    def revoke(self) -> None:
-        """Give the thread up whatever it does, unless it is delivering a frame."""
-        with self._lock:
-            if self._phase != "deliver":
-                self._revoked = True
-
-    @property
-    def revoked(self) -> bool:
-        """Whether the thread has been given up."""
-        with self._lock:
-            return self._revoked
-
-
 @dataclass
 class _Session:
-    """One connection: its id, its clocks, and how many frames it has given."""
+    """One connection: its id, its clocks, and how many frames it has given.
+
+    Attributes:
+        live: Whether the camera goes on by itself.
+        waits: Whether a full buffer stops it instead of costing its oldest frame.
+        frames: Frames decoded.
+        damaged: Those of them that are damaged.
+    """
 
     id: str
+    live: bool
+    waits: bool
     cap: FrameCap
     media: MediaClock
     schedule: Schedule = field(default_factory=Schedule)
     anchor: ArrivalAnchor = field(default_factory=ArrivalAnchor)
     capture: CaptureClock = field(default_factory=CaptureClock)
     frames: int = 0
+    damaged: int = 0
+
+
+_DAMAGE: dict[Damage, str] = {
+    "cut": "its data ends too early",
+    "corrupt": "the decoder marks it as corrupt",
+}
 
 
 class CameraRunner:
@@ -142,6 +101,7 @@ class CameraRunner:
             failures in a row.
         open_source: Opens sources.
         wall_clock: Seconds since 1970, for the times of capture.
+        max_frame_pixels: Largest frame that is published; larger ones are scaled down.
     """
 
     def __init__(
@@ -155,6 +115,7 @@ class CameraRunner:
         backoff: Callable[[int], float] = _backoff,
         open_source: OpenSource = open_source,
         wall_clock: Clock = time.time,
+        max_frame_pixels: int = MAX_FRAME_PIXELS,
     ) -> None:
         self.camera = camera
         self.state: State = "running"
@@ -168,7 +129,9 @@ class CameraRunner:
         self._backoff = backoff
         self._open_source = open_source
         self._wall_clock = wall_clock
-        self._encoder = PictureEncoder(camera)
+        self._encoder = PictureEncoder(camera, max_frame_pixels)
+        self._live = camera.live
+        """As far as is known before the source has been opened."""
         self._captured = 0
         self._failures = 0
         self._not_before_ms = 0
@@ -195,7 +158,7 @@ class CameraRunner:
         if began is not None and self._clock() - began > _LONGEST_BACKOFF_SECONDS:
             self._failures = 0
         self._failures += 1
-        final = self.camera.kind == "file" and self._failures >= _FILE_ATTEMPTS
+        final = not self._live and self._failures >= _FILE_ATTEMPTS
         if final:
             self.state = "failed"
         log.warning(
@@ -230,11 +193,16 @@ class CameraRunner:
     def _read_to_the_end(self, lease: Lease, id: str, source: Source) -> None:
         lease.enter("first frame", self.camera.first_frame_timeout_seconds + _GRACE_SECONDS)
         self.attempted = True
+        self._live = source.live
         if self.camera.fps is not None:
-            # A slower camera cannot give what the cap allows.
-            target = min(self.camera.fps, source.fps)
-            self._metrics.fps_target.labels(self.camera.id).set(target)
-        session = _Session(id, FrameCap(self.camera.fps), MediaClock(source.fps))
+            self._announce_fps(self.camera.fps, source.fps)
+        session = _Session(
+            id,
+            source.live,
+            self._waits(source),
+            FrameCap(self.camera.fps),
+            MediaClock(source.fps or DEFAULT_FPS),
+        )
         try:
             self._read(lease, session, source)
         except SourceError as error:
@@ -242,22 +210,54 @@ class CameraRunner:
             self.lose(str(error))
         else:
             lease.enter("wait")
-            self._end(session.frames)
+            self._end(session, source)
 
-    def _end(self, count: int) -> None:
+    def _waits(self, source: Source) -> bool:
+        """Return whether a full buffer stops the source: of HTTP, where that is a recording."""
+        if self.camera.kind == "http" and self.camera.when_full is None:
+            return not source.live
+        return self.camera.waits
+
+    def _announce_fps(self, cap: float, nominal: float | None) -> None:
+        """Say how many frames a second are owed; a slower camera cannot give what the cap allows.
+
+        A picture that is published when it changes owes none.
+        """
+        if nominal is None:
+            self._metrics.fps_target.remove_by_labels({"camera": self.camera.id})
+        else:
+            self._metrics.fps_target.labels(self.camera.id).set(min(cap, nominal))
+
+    def _end(self, session: _Session, source: Source) -> None:
         """Decide what the end of the stream means."""
+        count = session.frames
+        if self._stop.is_set():
+            return  # it is our end, and not the stream's
         if self._captured == self._max_frames:
             self._finish("all requested frames have been read")
-        elif self._stop.is_set():
-            self._metrics.up.labels(self.camera.id).set(0)
-        elif self.camera.live:
-            self.lose(f"the stream ended after {count} frames")
+        elif session.live:
+            self.lose("the stream ended")
         elif count == 0:
             self.lose("it contains no frame")
+        elif shortfall := source.shortfall():
+            self._end_short(f"it ended too early: {shortfall}")
         elif self.camera.loop:
             self._failures = 0
         else:
-            self._finish(f"the end, after {count} frames")
+            damaged = f", {session.damaged} of them damaged" if session.damaged else ""
+            self._finish(f"the end, after {count} frames{damaged}")
+
+    def _end_short(self, what: str) -> None:
+        """Note that a file has fewer frames than it announces: reading it again gives no more."""
+        if self.camera.kind == "http":
+            self.lose(what)  # the connection may have been lost
+            return
+        log.warning("camera %s: %s: %s", self.camera.id, self.camera.address, what)
+        if self.camera.loop:
+            self._failures = 0
+        else:
+            self._metrics.finish(self.camera.id)
+            self.state = "failed"
 
     def _finish(self, what: str) -> None:
         self._metrics.finish(self.camera.id)
@@ -269,6 +269,12 @@ class CameraRunner:
         stall = self.camera.stall_timeout_seconds + _GRACE_SECONDS
         with closing(source.pictures()) as pictures:
             for picture in pictures:
+                if isinstance(picture, Pause):
+                    lease.enter("wait")
+                    if self._stop.wait(picture.seconds):
+                        break
+                    lease.enter("next frame", stall)
+                    continue
                 lease.enter("deliver")
                 if session.frames == 0:
                     self._connected(session)
@@ -286,7 +292,7 @@ class CameraRunner:
 
     def _take(self, picture: Picture, session: _Session) -> bool:
         """Deliver a frame when it is due; return False if the process ends meanwhile."""
-        if self.camera.live:
+        if session.live:
             now = self._clock()
             age = session.anchor.age_seconds(picture.stamp_seconds, now)
             keep = session.cap.admit(now)
@@ -305,14 +311,19 @@ class CameraRunner:
     def _deliver(
         self, picture: Picture, session: _Session, captured_at: datetime, keep: bool
     ) -> None:
-        """Count a frame and hand it over, unless it is above the frame cap."""
+        """Count a frame and hand it over, unless it is damaged or above the frame cap."""
         camera = self.camera.id
-        if keep:
-            data, width, height = self._encoder.encode(picture.image)
+        reason: DropReason | None = None if keep else "fps_cap"
+        if picture.damage is not None:
+            self._note_damage(picture.damage, session)
+            if self.camera.drop_corrupt:
+                reason = "damaged"
+        if reason is None:
+            data, width, height = self._encoder.encode(picture.image, picture.pixel_aspect)
         self._metrics.capture(camera)
         self._captured += 1
-        if not keep:
-            self._metrics.drop(camera, "fps_cap")
+        if reason is not None:
+            self._metrics.drop(camera, reason)
             return
         frame = Frame(
             camera=camera,
@@ -324,7 +335,22 @@ class CameraRunner:
             data=data,
             content_type=self._encoder.content_type,
         )
-        self._outbox.put(frame, self.camera.buffer_frames, wait=self.camera.waits)
+        self._outbox.put(frame, self.camera.buffer_frames, wait=session.waits)
+
+    def _note_damage(self, damage: Damage, session: _Session) -> None:
+        """Count a damaged frame; log the first of a session."""
+        self._metrics.damaged.labels(self.camera.id, damage).inc()
+        session.damaged += 1
+        if session.damaged == 1:
+            log.warning(
+                "camera %s: frame %d is damaged (%s): damaged frames are counted and %s",
+                self.camera.id,
+                session.frames,
+                _DAMAGE[damage],
+                "dropped, unless drop_corrupt is false"
+                if self.camera.drop_corrupt
+                else "published",
+            )
 
     def _count_bad_packet(self) -> None:
         self._metrics.decode_errors.labels(self.camera.id).inc()

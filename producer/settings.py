@@ -7,6 +7,7 @@ from typing import Annotated, ClassVar
 from pydantic import BeforeValidator, Field, ValidationInfo, field_validator
 from pydantic_settings import NoDecode, SettingsConfigDict
 
+from contract.frame import MAX_FRAME_PIXELS
 from contract.settings import ProcessSettings
 from contract.topics import FRAMES_TOPIC, MAX_RECORD_BYTES
 from producer.cameras import Shard
@@ -67,6 +68,10 @@ class ProducerSettings(KafkaConnection, ProcessSettings):
 
     max_frames: int | None = Field(default=None, ge=1)
     """Stop each camera after this number of decoded frames; for tests and demos."""
+
+    max_frame_pixels: int = Field(default=MAX_FRAME_PIXELS, ge=4096)
+    """Largest frame to publish, in pixels (width x height); larger ones are scaled down to it. At
+    most the workers' `WORKER_MAX_FRAME_PIXELS`, beyond which they make dead letters of frames."""
 
     max_record_bytes: int = Field(default=MAX_RECORD_BYTES, ge=65_536)
     """Largest record to send, in bytes; the topic must accept it."""

@@ -1,87 +1,66 @@
-"""Where decoded frames come from: FFmpeg (through PyAV) and the synthetic scene.
+"""Where decoded frames come from: FFmpeg (through PyAV), pictures over HTTP, the synthetic scene.
 
 A source belongs to one thread, is read once and closed. FFmpeg's own log stays off, as PyAV leaves
 it: its lines quote addresses with their passwords, and so does ``str()`` of its errors.
 """
 
 import math
+import time
 from collections.abc import Callable, Generator
-from typing import Any, NamedTuple, Protocol
+from typing import Any
 
 import av
 import av.error
 from av.format import Flags
 
-from contract.errors import ConfigurationError
-from producer.cameras import Camera, Kind
+from media.frames import best_video_stream, cut_jpeg, pixel_aspect
+from producer.camera_pictures import (
+    DEFAULT_FPS,
+    MAX_PICTURE_BYTES,
+    Damage,
+    Pause,
+    Picture,
+    Source,
+    SourceError,
+)
+from producer.cameras import Camera
+from producer.http_sources import open_http
+from producer.memory import bound_allocations
+from producer.opening import format_fault, open_arguments
+from producer.reasons import why_lost, why_not_open
 from producer.scene import Scene
-
-DEFAULT_FPS = 25.0
-"""Assumed of a stream that does not tell its frame rate, in frames per second."""
 
 _BAD_PACKETS = 100
 """Packets that may fail to decode in a row before the stream counts as lost."""
 
-_PROBES: dict[Kind, tuple[str, str | None]] = {
-    "srt": ("srt://127.0.0.1:0", None),
-    "v4l2": ("/dev/null", "v4l2"),
-}
-"""What to open to learn whether the FFmpeg build knows a kind of source that not every build
-does; neither waits."""
+_PLAYLISTS = ("hls", "dash")
+"""Formats that tell their duration if, and only if, they have an end."""
 
-
-class SourceError(Exception):
-    """The source cannot be opened, is lost, or gives nothing that can be used."""
-
-
-class Picture(NamedTuple):
-    """A decoded frame.
-
-    Attributes:
-        image: The decoded ``av.VideoFrame``, any pixel format.
-        stamp_seconds: The stream's time stamp in seconds, None where it has none.
-    """
-
-    image: Any
-    stamp_seconds: float | None
-
-
-class Source(Protocol):
-    """An open source.
-
-    Attributes:
-        fps: Nominal frame rate.
-    """
-
-    fps: float
-
-    def pictures(self) -> Generator[Picture, None, None]:
-        """Yield frames in order; blocks. Its end is the end of the stream.
-
-        Raises:
-            SourceError: The stream broke.
-        """
-        ...
-
-    def close(self) -> None:
-        """Let go of the stream. May block while saying goodbye to a camera."""
-        ...
+_SHORT_SECONDS = 1.0
+"""How much of a recording may be missing whose frames are not counted in its header."""
 
 
 class SceneSource:
     """The synthetic scene."""
 
+    live = False
+
     def __init__(self, url: str) -> None:
         self._scene = Scene.parse(url)
-        self.fps = self._scene.fps
+        self.fps: float | None = self._scene.fps
 
-    def pictures(self) -> Generator[Picture, None, None]:
+    def pictures(self) -> Generator[Picture | Pause, None, None]:
         """Yield the scene's frames."""
         number = 0
         while self._scene.frames is None or number < self._scene.frames:
             image, _ = self._scene.render(number)
-            yield Picture(av.VideoFrame.from_ndarray(image, format="rgb24"), number / self.fps)
+            stamp = number / self._scene.fps
+            yield Picture(av.VideoFrame.from_ndarray(image, format="rgb24"), stamp)
             number += 1
+
+    def shortfall(self) -> str | None:
+        """Return None: it has all its frames."""
+        return None
 
     def close(self) -> None:
         """Nothing to let go of."""
@@ -93,16 +72,24 @@ class AvSource:
     Args:
         camera: Which one, and its time limits.
         on_bad_packet: Called for every packet that does not decode.
+        open_seconds: How long opening may take; the camera's limit unless set.
 
     Raises:
         SourceError: It cannot be opened within the camera's limit, or has no video.
     """
 
-    def __init__(self, camera: Camera, on_bad_packet: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        camera: Camera,
+        on_bad_packet: Callable[[], None],
+        open_seconds: float | None = None,
+    ) -> None:
+        bound_allocations()
         self._on_bad_packet = on_bad_packet
-        url, demuxer, options = _open_arguments(camera)
+        url, demuxer, options = open_arguments(camera)
         # FFmpeg takes its limit twice while opening: to connect, and to look at the streams.
-        half = camera.open_timeout_seconds / 2
+        half = (open_seconds or camera.open_timeout_seconds) / 2
+        began = time.monotonic()
         try:
             self._container = av.open(
                 url,
@@ -112,23 +99,35 @@ class AvSource:
                 metadata_errors="replace",
             )
         except av.error.FFmpegError as error:
-            raise SourceError(f"cannot open: {_reason(error)}") from None
-        if not self._container.streams.video:
+            why = why_not_open(error, camera, time.monotonic() - began)
+            raise SourceError(f"cannot open: {why}") from None
+        fault = format_fault(self._container.format.name, camera)
+        if fault is not None:
+            self._container.close()
+            raise SourceError(f"cannot open: {fault}")
+        stream = best_video_stream(self._container)
+        if stream is None:
             self._container.close()
             raise SourceError("cannot open: it contains no video stream")
-        self._stream = self._container.streams.video[0]
+        self._stream = stream
         # Of these FFmpeg counts the frames and multiplies by a rate that it assumes.
         self._stamped = not self._container.format.flags & Flags.no_timestamps.value
+        self._jpeg = stream.codec_context.name == "mjpeg"
         # One thread a camera: more cost latency in live streams, and cameras are parallel anyway.
-        self._stream.codec_context.thread_count = 1
-        rate = self._stream.average_rate or self._stream.guessed_rate
-        self.fps = float(rate) if rate and math.isfinite(rate) else DEFAULT_FPS
+        stream.codec_context.thread_count = 1
+        rate = stream.average_rate or stream.guessed_rate
+        self._rate = float(rate) if rate and math.isfinite(rate) else DEFAULT_FPS
+        self.fps: float | None = self._rate
+        self.live = camera.live and not (camera.kind == "http" and _ends(self._container, stream))
+        self._packets = 0
+        self._latest = 0.0
 
-    def pictures(self) -> Generator[Picture, None, None]:
-        """Yield the frames of the first video stream."""
+    def pictures(self) -> Generator[Picture | Pause, None, None]:
+        """Yield the frames of the best video stream."""
         bad = 0
         try:
             for packet in self._container.demux(self._stream):
+                damage = self._look_at(packet)
                 try:
                     frames = packet.decode()
                 except av.error.InvalidDataError:
@@ -141,9 +140,55 @@ class AvSource:
                     bad = 0
                 for frame in frames:
                     stamped = self._stamped and frame.pts is not None
-                    yield Picture(frame, float(frame.time) if stamped else None)
+                    stamp = float(frame.time) if stamped else None
+                    seen: Damage | None = "corrupt" if frame.is_corrupt else damage
+                    yield Picture(frame, stamp, seen, pixel_aspect(self._stream))
         except av.error.FFmpegError as error:
-            raise SourceError(f"lost: {_reason(error)}") from None
+            raise SourceError(f"lost: {why_lost(error)}") from None
+
+    @property
+    def container(self) -> Any:
+        """The ``av.container.InputContainer``, to be looked at."""
+        return self._container
+
+    @property
+    def stream(self) -> Any:
+        """The ``av.VideoStream`` that is read."""
+        return self._stream
+
+    def _look_at(self, packet: Any) -> Damage | None:
+        """Count a packet; return what is wrong with it, so far as that shows before decoding."""
+        if packet.size > MAX_PICTURE_BYTES:
+            raise SourceError(
+                f"a packet of more than {MAX_PICTURE_BYTES} bytes, which no picture has"
+            )
+        if not packet.size and packet.dts is None:
+            return None  # the end: what the decoder holds back comes out
+        self._packets += 1
+        if packet.pts is not None:
+            end = float((packet.pts + (packet.duration or 0)) * packet.time_base)
+            self._latest = max(self._latest, end)
+        # Where frames are reordered, the damaged one may come out later: one is counted anyway.
+        if self._jpeg and cut_jpeg(bytes(packet)):
+            return "cut"
+        return "corrupt" if packet.is_corrupt else None
+
+    def shortfall(self) -> str | None:
+        """Return by how much the end came before the one that the recording announces."""
+        if self.live:
+            return None
+        stream, counted = self._stream, self._stream.frames
+        seconds = _seconds(self._container, stream, self._rate)
+        if seconds is None:
+            return None
+        # Not by the count alone: frames may be cut away on purpose (edit lists of MP4) or stand for
+        # a repetition of the one before (AVI).
+        tolerance = 1.5 / self._rate if counted else max(_SHORT_SECONDS, 1.5 / self._rate)
+        start = float((stream.start_time or 0) * stream.time_base)
+        expected = counted or round(seconds * self._rate)
+        if self._latest - start >= seconds - tolerance or self._packets >= expected:
+            return None
+        return f"{expected} frames expected, {self._packets} read"
 
     def close(self) -> None:
         """Close the stream."""
@@ -157,71 +202,41 @@ def open_source(camera: Camera, on_bad_packet: Callable[[], None]) -> Source:
         SourceError: It cannot be opened.
     """
     if camera.kind == "test":
-        return SceneSource(camera.url.get_secret_value())
-    return AvSource(camera, on_bad_packet)
+        return SceneSource(camera.source_url)
+    if camera.kind != "http":
+        return AvSource(camera, on_bad_packet)
+    began = time.monotonic()
+    source = open_http(camera, on_bad_packet)
+    if source is not None:
+        return source
+    left = camera.open_timeout_seconds - (time.monotonic() - began)
+    return AvSource(camera, on_bad_packet, max(left, 0.2))
 
 
-def check_support(cameras: list[Camera]) -> None:
-    """Make sure that this FFmpeg build knows every kind of source that is asked for.
+def _ends(container: Any, stream: Any) -> bool:
+    """Return whether what comes over HTTP is a recording.
 
-    Raises:
-        ConfigurationError: One fault for each camera whose protocol or device it lacks.
+    A live stream of fragments may tell the duration of the first one, but neither its size nor how
+    many frames it has.
     """
-    lacking = {kind for kind in {camera.kind for camera in cameras} if _lacks(kind)}
-    faults = [
-        f"camera {camera.id}: this FFmpeg build (PyAV {av.__version__}) has no support for "
-        f"{camera.kind}: install PyAV built against an FFmpeg that has it (pip install --no-binary "
-        "av av), or bridge the camera to RTSP"
-        for camera in cameras
-        if camera.kind in lacking
-    ]
-    if faults:
-        raise ConfigurationError(faults)
-
-
-def _lacks(kind: Kind) -> bool:
-    if kind not in _PROBES:
+    if not container.duration or container.duration <= 0:
         return False
-    url, demuxer = _PROBES[kind]
+    known = container.format.name.partition(",")[0] in _PLAYLISTS
+    return known or (container.size or 0) > 0 or stream.frames > 0
+
+
+def _seconds(container: Any, stream: Any, rate: float) -> float | None:
+    """Return how long the video is by the recording's header, None if it does not say."""
+    if container.format.name == "avi":
+        # Its duration is that of what is there; the header's count of frames stays as it was.
+        return stream.frames / rate if stream.frames else None
+    if stream.duration is not None:
+        return float(stream.duration * stream.time_base)
+    hours, _, rest = stream.metadata.get("DURATION", "").partition(":")
+    minutes, _, seconds = rest.partition(":")
     try:
-        av.open(url, format=demuxer, timeout=0.1).close()
-    except (av.error.ProtocolNotFoundError, av.error.DemuxerNotFoundError):
-        return True
-    except ValueError as error:
-        # PyAV raises it for the name of a demuxer that is not there.
-        return not isinstance(error, av.error.FFmpegError)
-    except av.error.FFmpegError:
-        return False
-    return False
-
-
-def _open_arguments(camera: Camera) -> tuple[str, str | None, dict[str, str]]:
-    """Return what FFmpeg opens, as which format (None: it finds out), with which options."""
-    url = camera.url.get_secret_value()
-    microseconds = str(int(camera.stall_timeout_seconds * 1e6))
-    if camera.kind == "v4l2":
-        return url.removeprefix("v4l2:"), "v4l2", {}
-    if camera.kind == "file":
-        path = url.removeprefix("file://").removeprefix("file:")
-        # A playlist in disguise must not make us fetch what it names.
-        return f"file:{path}", None, {"protocol_whitelist": "file"}
-    if camera.kind == "rtsp":
-        return (
-            url,
-            None,
-            {
-                "rtsp_transport": camera.transport,
-                "allowed_media_types": "video",
-                "timeout": microseconds,
-            },
-        )
-    if camera.kind == "udp":
-        return url, None, {"timeout": microseconds, "overrun_nonfatal": "1"}
-    return url, None, {"timeout": microseconds, "rw_timeout": microseconds}
-
-
-def _reason(error: Any) -> str:
-    if isinstance(error, av.error.ExitError):
-        return "it was silent for too long"
-    # Never str(error): it ends with the address.
-    return str(error.strerror or type(error).__name__)
+        return int(hours) * 3600 + int(minutes) * 60 + float(seconds)
+    except ValueError:
+        # Sound may go on after the last picture.
+        alone = len(container.streams) == 1 and container.duration
+        return container.duration / av.time_base if alone else None

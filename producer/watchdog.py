@@ -3,8 +3,9 @@
 import threading
 from logging import getLogger
 
+from producer.lease import Clock, Lease
 from producer.metrics import ProducerMetrics
-from producer.runner import CameraRunner, Clock, Lease
+from producer.runner import CameraRunner
 
 log = getLogger("seedstream.producer.watchdog")
 

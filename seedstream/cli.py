@@ -4,17 +4,20 @@ import importlib
 import os
 import sys
 from importlib import metadata
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from typer.exceptions import TyperException
 
 from contract.errors import ConfigurationError, SeedstreamError
-from contract.process import EXIT_CONFIGURATION, EXIT_FAILED, redact
+from contract.process import EXIT_CONFIGURATION, EXIT_FAILED
+from contract.redaction import redact
 from seedstream.help_pages import App
 
 COMMANDS = {
     "demo": "Run the whole path on this machine: servers, producer, worker, live table, overlay.",
     "produce": "Decode cameras into the Kafka topic of frames.",
+    "probe": "Show what one camera gives: streams, size, rate, rotation, a picture.",
     "work": "Segment frames from Kafka and store the results in Redis.",
     "segment": "Segment images or a video offline, with the worker's own engine.",
     "render": "Read frames and results back and write an overlay video and a picture.",
@@ -76,7 +79,7 @@ def main() -> None:
     arguments = sys.argv[1:]
     app = build(arguments)
     try:
-        app(arguments, prog_name="seedstream")
+        sys.exit(_run(app, arguments))
     except ConfigurationError as error:
         for fault in error.faults:
             print(redact(f"seedstream: {fault}"), file=sys.stderr)
@@ -84,3 +87,19 @@ def main() -> None:
     except SeedstreamError as error:
         print(redact(f"seedstream: {error}"), file=sys.stderr)
         sys.exit(EXIT_FAILED)
+
+
+def _run(app: typer.Typer, arguments: list[str]) -> int | None:
+    """Run the command; return its exit code, that of Typer for arguments which it refuses."""
+    try:
+        code: int | None = app(arguments, prog_name="seedstream", standalone_mode=False)
+    except typer.Abort:
+        print("Aborted!", file=sys.stderr)
+        return EXIT_FAILED
+    except TyperException as error:
+        # It quotes the arguments, and with them the address of a camera in the wrong place.
+        refused: Any = error
+        refused.message = redact(refused.message)
+        refused.show()
+        return int(refused.exit_code)
+    return code

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from media.brightness import Levels
     from media.pictures import UnreadableInputError, read_image
     from media.videos import Video
     from segmentation.engines import Provider
@@ -19,11 +20,12 @@ if TYPE_CHECKING:
     from segmentation.letterbox import Resize
     from segmentation.segmenter import Segmenter
 
-__all__ = ["Instances", "UnreadableInputError", "Video", "open_segmenter", "read_image"]
+__all__ = ["Instances", "Levels", "UnreadableInputError", "Video", "open_segmenter", "read_image"]
 
 # Loaded when asked for: a worker needs no video decoder, a reader of results no network.
 _HOMES = {
     "Instances": "segmentation.instances",
+    "Levels": "media.brightness",
     "UnreadableInputError": "media.pictures",
     "Video": "media.videos",
     "read_image": "media.pictures",

@@ -74,11 +74,9 @@ def draw_overlay(
     instances = Instances.from_result(result)
     shown = instances[instances.scores >= min_score]
     drawn = draw_instances(image, shown, colors=colors, labels=labels)
-    if not header:
-        return drawn
-    canvas = Image.fromarray(drawn)
-    _write_header(canvas, _font_for(image), header_text(result, len(shown), fps))
-    return np.array(canvas)
+    if header:
+        _write_header(drawn, _font_for(image), header_text(result, len(shown), fps))
+    return drawn
 
 
 def draw_instances(
@@ -115,14 +113,13 @@ def draw_instances(
         _draw_mask(drawn, mask, palette[number])
     if not labels:
         return drawn
-    canvas = Image.fromarray(drawn)
-    pen, font = ImageDraw.Draw(canvas), _font_for(image)
+    font = _font_for(image)
     for number, mask, kind, score in zip(
         ids, instances, instances.classes.tolist(), instances.scores.tolist(), strict=True
     ):
         text = f"{instances.class_names[kind]} {score:.2f}"
-        _write_label(pen, font, text, mask.box, palette[number])
-    return np.array(canvas)
+        _write_label(drawn, font, text, mask.box, palette[number])
+    return drawn
 
 
 def fit_inside(image: RgbImage, height: int, width: int) -> RgbImage:
@@ -181,24 +178,28 @@ def _draw_mask(image: RgbImage, instance: Mask, color: Color) -> None:
 
 
 def _write_label(
-    pen: ImageDraw.ImageDraw, font: ImageFont.FreeTypeFont, text: str, box: Box, color: Color
+    image: RgbImage, font: ImageFont.FreeTypeFont, text: str, box: Box, color: Color
 ) -> None:
-    _, _, right, bottom = pen.textbbox((0, 0), text, font=font)
+    # Only the label becomes a picture of Pillow's: a copy of the whole takes 4 bytes a pixel.
+    _, _, right, bottom = font.getbbox(text)
+    size = round(right) + 7, round(bottom) + 4
     x, y, width, _ = box
     # Above the box's middle, kept inside the picture.
-    x0 = min(max(0, x + width / 2 - (right + 6) / 2), pen.im.size[0] - right - 6)
-    y0 = max(0, y - bottom - 6)
-    pen.rectangle((x0, y0, x0 + right + 6, y0 + bottom + 3), fill=color)
-    pen.text((x0 + 3, y0 + 1), text, font=font, fill=_ink_on(color))
+    x0 = round(min(max(0, x + width / 2 - (right + 6) / 2), max(0, image.shape[1] - size[0])))
+    y0 = max(0, y - round(bottom) - 6)
+    label = Image.new("RGB", size, color)
+    ImageDraw.Draw(label).text((3, 1), text, font=font, fill=_ink_on(color))
+    place = image[y0 : y0 + size[1], x0 : x0 + size[0]]
+    place[:] = np.asarray(label)[: place.shape[0], : place.shape[1]]
 
 
-def _write_header(canvas: Image.Image, font: ImageFont.FreeTypeFont, text: str) -> None:
+def _write_header(image: RgbImage, font: ImageFont.FreeTypeFont, text: str) -> None:
     height = round(font.size * 1.7)
-    strip = canvas.crop((0, 0, canvas.width, height))
-    black = Image.new("RGB", strip.size)
-    canvas.paste(Image.blend(strip, black, _HEADER_OPACITY), (0, 0))
-    pen = ImageDraw.Draw(canvas)
+    strip = Image.fromarray(image[:height])
+    dark = Image.blend(strip, Image.new("RGB", strip.size), _HEADER_OPACITY)
+    pen = ImageDraw.Draw(dark)
     pen.text((height / 3, height / 2), text, font=font, fill=_INK, anchor="lm")
+    image[:height] = np.asarray(dark)
 
 
 def _ink_on(color: Color) -> Color:

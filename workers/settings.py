@@ -9,6 +9,7 @@ from pydantic_settings import SettingsConfigDict
 
 from contract.artifact import find_model
 from contract.errors import ConfigurationError
+from contract.frame import MAX_FRAME_PIXELS
 from contract.settings import ProcessSettings
 from contract.topics import DEAD_TOPIC, FRAMES_TOPIC, MAX_RECORD_BYTES
 from servers.kafka import KafkaConnection
@@ -97,8 +98,9 @@ class WorkerSettings(RedisConnection, KafkaConnection, ProcessSettings):
     max_frame_bytes: int = Field(default=MAX_RECORD_BYTES, ge=1024)
     """Largest encoded frame, in bytes; larger ones become dead letters."""
 
-    max_frame_pixels: int = Field(default=4096 * 2304, ge=64)
-    """Largest frame, in pixels (width x height); larger ones become dead letters."""
+    max_frame_pixels: int = Field(default=MAX_FRAME_PIXELS, ge=64)
+    """Largest frame, in pixels (width x height); larger ones become dead letters. Producers must
+    not exceed it (`PRODUCER_MAX_FRAME_PIXELS`)."""
 
     max_waiting_frames: int = Field(default=32, ge=1)
     """Maximum frames waiting undecoded; when full, `live` drops the oldest, `complete` pauses."""

@@ -48,9 +48,12 @@ ROWS: dict[str, list[Panel]] = {
               {"{{camera}}": f"camera:seedstream_frames_processed:rate1m{{{_CAMERA}}}"}),
         Panel("Latency p95", "Capture to stored result by camera.", "s",
               {"{{camera}}": f"camera:seedstream_end_to_end_latency_seconds:p95_5m{{{_CAMERA}}}"}),
-        Panel("Dropped by the producer", "Share of captured frames, without those above the cap.",
+        Panel("Dropped by the producer", "Share of captured frames, but for the cap and damage.",
               "percentunit",
               {"{{camera}}": f"camera:seedstream_frames_dropped:ratio5m{{{_CAMERA}}}"}),
+        Panel("Damaged pictures", "Share of what the camera sends: cut, corrupt or undecodable.",
+              "percentunit",
+              {"{{camera}}": f"camera:seedstream_pictures_damaged:ratio5m{{{_CAMERA}}}"}),
         Panel("Skipped by workers", "Share of the frames offered to workers.", "percentunit",
               {"{{camera}}": f"camera:seedstream_frames_skipped:ratio5m{{{_CAMERA}}}"}),
         Panel("Skipped, by reason", "Frames per second.", "ops",
@@ -108,6 +111,8 @@ def build() -> dict[str, Any]:
             x += width
             if x >= _WIDTH:
                 x, y = 0, y + height
+        if x:  # an odd number of panels
+            y += height
     for number, panel in enumerate(panels, start=1):
         panel["id"] = number
     return {

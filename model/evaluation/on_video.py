@@ -241,11 +241,11 @@ def read_frames(video: Path, first: int, last: int) -> Iterator[tuple[int, NDArr
     try:
         with Video(video) as opened:
             for frame in opened:
-                number = frame.number + 1
-                if opened.damaged:
+                before, number = number, frame.number + 1
+                if number > before + 1 and number > first:
                     raise ConfigurationError(
-                        f"{video}: frame {number - opened.damaged} is damaged; expected whole "
-                        "frames, since true boxes belong to each"
+                        f"{video}: frame {max(before + 1, first)} is damaged, expected whole "
+                        f"frames {first}..{last}: each has true boxes of its own"
                     )
                 if number >= first:
                     yield number, frame.image

@@ -4,6 +4,7 @@ Legend: H, W pixels. Images are uint8 RGB.
 """
 
 import contextlib
+import logging
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -13,9 +14,12 @@ import numpy as np
 
 from contract.errors import ConfigurationError
 from media.pictures import UnreadableInputError, read_image
+from media.video_frame import VideoFrame
 from media.videos import Video
 from model.data.labels import Image
 from model.motion.motion_options import Options
+
+log = logging.getLogger(__name__)
 
 LEAST_FRAMES = 20
 """A background needs so many frames."""
@@ -92,8 +96,8 @@ def _store(video: Path, folder: Path, options: Options, progress: Progress) -> S
     number = 0
     numbers: list[int] = []
     shape: tuple[int, ...] | None = None
-    with Video(video) as opened, contextlib.suppress(UnreadableInputError):  # good up to there
-        for frame in opened:
+    with Video(video) as opened:
+        for frame in _good_frames(opened):
             if frame.number >= last:
                 break
             number = frame.number + 1
@@ -122,6 +126,16 @@ def _store(video: Path, folder: Path, options: Options, progress: Progress) -> S
             "--step"
         )
     return StoredFrames(folder, tuple(numbers), options.image)
+
+
+def _good_frames(video: Video) -> Iterator[VideoFrame]:
+    """Yield what can be read, and say once what cannot."""
+    try:
+        yield from video
+    except UnreadableInputError as error:
+        log.warning("%s; what was read is used", error)
+    if video.damaged:
+        log.warning("%s: %d damaged frames are left out", video.path, video.damaged)
 
 
 def _length(video: Path) -> int:

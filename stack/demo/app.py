@@ -10,7 +10,8 @@ from pathlib import Path
 from rich.console import Console
 
 from contract.errors import UnavailableError
-from contract.process import EXIT_FAILED, EXIT_OK, redact
+from contract.process import EXIT_FAILED, EXIT_OK
+from contract.redaction import redact
 from contract.topics import DEAD_TOPIC, FRAMES_TOPIC
 from stack.broker import create_topic, delete_topics
 from stack.broker_choice import start_broker

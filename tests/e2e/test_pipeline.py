@@ -5,15 +5,19 @@ import re
 import signal
 from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
+import av
+import numpy as np
 import pytest
 import redis
 from kafka import KafkaConsumer, KafkaProducer
 
+from contract.frame import MAX_FRAME_PIXELS
 from contract.topics import DEAD_REASON_HEADER
+from producer.scene import Scene
 from stack.broker import Broker
 from stack.frame_ledger import (
     FrameLedger,
@@ -26,6 +30,7 @@ from stack.frame_ledger import (
 from stack.redis_server import RedisServer
 from stack.seedstream_process import SeedstreamProcess, start_seedstream
 from tests.fakes import wait_until
+from tests.scenes import write_video
 
 FRAMES = 60
 
@@ -240,3 +245,38 @@ def test_live_mode_counts_what_it_skips_and_accounts_for_every_frame(
     assert skipped == 30
     assert len(line.ledger(client).cameras[0].missing) == 30
     assert sequences(client, camera) == []
+
+
+def test_a_camera_of_16_megapixels_has_results(
+    line: Line, client: "redis.Redis", unique_name: Callable[[str], str], tmp_path: Path
+) -> None:
+    width, height, frames = 4608, 3456, 3
+    path = tmp_path / "large.mkv"
+    with av.open(str(path), "w") as container:
+        video = container.add_stream("mjpeg", rate=5)
+        video.width, video.height, video.pix_fmt = width, height, "yuvj420p"
+        for number in range(frames):
+            image = np.full((height, width, 3), 50 * number, np.uint8)
+            container.mux(video.encode(av.VideoFrame.from_ndarray(image, format="rgb24")))
+        container.mux(video.encode())
+    camera = unique_name("large")
+    large = replace(line, clip=path)
+    with large.worker() as worker, large.producer(camera, frames=frames) as producer:
+        assert producer.wait(60) == 0
+        assert f"camera {camera}: frames of 4608x3456 pixels are scaled down" in producer.text()
+        wait_until(lambda: len(sequences(client, camera)) == frames, 90, "a result for each frame")
+        assert worker.metric("seedstream_dead_letters_total") == 0
+        assert worker.stop(60) == 0
+    document = read_results(client, camera)[0]
+    assert document.width * document.height <= MAX_FRAME_PIXELS
+    assert document.width / document.height == pytest.approx(width / height, rel=0.01)
+
+
+def test_a_file_with_a_cut_tail_publishes_what_is_there_and_exits_with_1(
+    line: Line, tmp_path: Path, unique_name: Callable[[str], str]
+) -> None:
+    path = write_video(tmp_path / "cut.avi", Scene(width=128, height=96, fps=12), 72, codec="mjpeg")
+    path.write_bytes(path.read_bytes()[: int(path.stat().st_size * 0.6)])
+    with replace(line, clip=path).producer(unique_name("cut"), frames=1000) as producer:
+        assert producer.wait(60) == 1
+        assert re.search(r"ended too early: 72 frames expected, 4\d read", producer.text())

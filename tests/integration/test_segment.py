@@ -14,8 +14,12 @@ pytest.importorskip("onnx", reason="the workshop's extra `train` is not installe
 
 from contract.errors import ConfigurationError
 from contract.mask import decode_mask
-from contract.result import decode_result
+from contract.result import Result, decode_result
+from media.brightness import Levels
+from tests.tiff_files import write_tiff
 from tests.tiny_model import CARD, tiny_model, write_artifact
+from tests.video_files import cut_every_second, cut_tail, write_sound
+from tests.video_files import write_video as write_video_of
 from viewer.segment_files import output_names, segment
 
 SIZE = (96, 160)
@@ -152,3 +156,124 @@ def test_a_missing_model_ends_before_any_file(tmp_path: Path) -> None:
 def test_inputs_of_one_name_do_not_overwrite_each_other() -> None:
     paths = [Path("a/x.jpg"), Path("b/x.png"), Path("x.mp4"), Path("y.jpg"), Path("x-2.jpg")]
     assert output_names(paths) == ["x", "x-2", "x-3", "y", "x-2-2"]
+
+
+def lines(out: Path, name: str) -> list[Result]:
+    return [decode_result(line) for line in (out / f"{name}.jsonl").read_bytes().splitlines()]
+
+
+def overlay_frames(out: Path, name: str) -> list[NDArray[np.uint8]]:
+    with av.open(str(out / f"{name}.overlay.mp4")) as overlay:
+        return [frame.to_ndarray(format="rgb24") for frame in overlay.decode(video=0)]
+
+
+def centers(result: Result) -> list[tuple[float, float]]:
+    return [each.center for each in result.instances]
+
+
+@pytest.mark.parametrize("highest", [255, 4095, 65_535])
+def test_a_16_bit_picture_gives_what_its_8_bit_twin_gives(
+    highest: int, tmp_path: Path, model: Path
+) -> None:
+    Image.fromarray(picture()).save(tmp_path / "twin.png")
+    deep = picture()[:, :, 0].astype(np.uint16) // 255 * highest
+    Image.fromarray(deep).save(tmp_path / "deep.png")
+    Image.fromarray(deep).save(tmp_path / "deep.tif")
+    inputs = [tmp_path / name for name in ("twin.png", "deep.png", "deep.tif")]
+    assert segment(inputs, model, tmp_path, provider="cpu", show_progress=False) == 0
+    twin, png, tif = (
+        decode_result((tmp_path / f"{name}.json").read_bytes())
+        for name in ("twin", "deep", "deep-2")
+    )
+    assert len(twin.instances) == 2
+    assert png.instances == tif.instances == twin.instances
+
+
+def test_set_levels_are_kept(tmp_path: Path, model: Path) -> None:
+    Image.fromarray(picture()[:, :, 0].astype(np.uint16) * 10).save(tmp_path / "dim.png")
+    segment([tmp_path / "dim.png"], model, tmp_path, provider="cpu", levels=Levels(0, 65_535),
+            show_progress=False)  # fmt: skip
+    assert not decode_result((tmp_path / "dim.json").read_bytes()).instances
+
+
+def test_a_video_of_a_phone_is_segmented_upright(tmp_path: Path, model: Path) -> None:
+    matrix = (0, 1 << 16, 0, -(1 << 16), 0, 0, 0, 0, 1 << 30)  # a quarter clockwise
+    lying = np.rot90(picture()).copy()
+    path = write_video_of(tmp_path / "phone.mp4", [lying] * 2, matrix=matrix)
+    assert segment([path], model, tmp_path, provider="cpu", show_progress=False) == 0
+    for result in lines(tmp_path, "phone"):
+        assert (result.width, result.height) == (160, 96)
+        assert centers(result) == [pytest.approx((40, 30), abs=1), pytest.approx((110, 60), abs=1)]
+    assert overlay_frames(tmp_path, "phone")[0].shape == (96, 160, 3)
+
+
+def test_a_video_that_changes_its_size_keeps_all_results(tmp_path: Path, model: Path) -> None:
+    first = write_video_of(tmp_path / "a.ts", [picture()] * 4)
+    second = write_video_of(tmp_path / "b.ts", [picture(0, (96, 128))] * 3)
+    path = tmp_path / "both.ts"
+    path.write_bytes(first.read_bytes() + second.read_bytes())
+    assert segment([path], model, tmp_path, provider="cpu", show_progress=False) == 0
+    found = lines(tmp_path, "both")
+    sizes = [(result.width, result.height) for result in found]
+    assert sizes == [(160, 96)] * 4 + [(128, 96)] * 3
+    assert [len(result.instances) for result in found] == [2] * 7
+    frames = overlay_frames(tmp_path, "both")
+    assert [frame.shape for frame in frames] == [(96, 160, 3)] * 7
+    assert frames[-1][:, :14].max() < 20  # fitted between black bars
+
+
+def test_what_was_read_of_a_cut_video_is_kept_and_said(
+    tmp_path: Path, model: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "cut.avi"
+    cut_tail(write_video_of(path, [picture(n) for n in range(72)], codec="mjpeg"))
+    assert segment([path], model, tmp_path, provider="cpu", batch_size=4, show_progress=False) == 1
+    count = len(lines(tmp_path, "cut"))
+    assert 35 <= count <= 48
+    assert len(overlay_frames(tmp_path, "cut")) == count
+    said = capsys.readouterr().err
+    assert said.count("\n") == 1
+    assert f"{path}: 72 frames expected, {count} read" in said
+    assert "(what was read is kept)" in said
+
+
+def test_cut_frames_are_left_out_counted_and_said_once(
+    tmp_path: Path, model: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pictures = [picture(n) for n in range(12)]
+    path = write_video_of(tmp_path / "bad.avi", pictures, codec="mjpeg", change=cut_every_second)
+    assert segment([path], model, tmp_path, provider="cpu", show_progress=False) == 1
+    assert [result.sequence for result in lines(tmp_path, "bad")] == [0, 2, 4, 6, 8, 10]
+    assert all(len(result.instances) == 2 for result in lines(tmp_path, "bad"))
+    assert capsys.readouterr().err == (
+        f"seedstream: {path}: 12 frames, 6 of them damaged (cut, or not decodable) and left out\n"
+    )
+
+
+def test_every_frame_of_an_animation_and_every_page_is_segmented(
+    tmp_path: Path, model: Path
+) -> None:
+    pages = [Image.fromarray(picture(shift)[:, :, 0]) for shift in (0, 5, 10)]
+    inputs = [tmp_path / name for name in ("a.gif", "b.webp", "c.png", "d.tif")]
+    for path in inputs:
+        pages[0].save(path, save_all=True, append_images=pages[1:])
+    assert segment(inputs, model, tmp_path, provider="cpu", show_progress=False) == 0
+    for path in inputs:
+        found = lines(tmp_path, path.stem)
+        assert [centers(each)[0] for each in found] == [
+            pytest.approx((40 + shift, 30), abs=1) for shift in (0, 5, 10)
+        ], path
+        assert len(overlay_frames(tmp_path, path.stem)) == 3
+
+
+def test_a_file_without_pictures_gives_its_reason(
+    tmp_path: Path, model: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    song = write_sound(tmp_path / "song.m4a")
+    channels = write_tiff(tmp_path / "channels.tif", [np.ones((9, 9, 5), np.uint16)], photometric=1)
+    assert segment([song, channels], model, tmp_path / "out", provider="cpu",
+                   show_progress=False) == 1  # fmt: skip
+    said = capsys.readouterr().err
+    assert f"{song}: has only audio (aac)" in said
+    assert f"{channels}: has 5 channels of 16 bits" in said
+    assert not list((tmp_path / "out").iterdir())

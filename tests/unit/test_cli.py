@@ -134,3 +134,27 @@ def test_the_online_subcommands_never_import_torch() -> None:
         [sys.executable, "-c", program], capture_output=True, text=True, timeout=60
     )
     assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "expected"),
+    [
+        (["probe", "test:", "rtsp://u:hunter2@h/hunter2"], 2, "Got unexpected extra argument"),
+        (["produce", "rtsp://u:hunter2@h/hunter2"], 2, "unexpected extra argument(s) (rtsp://h)"),
+        (["rtsp://u:hunter2@h/hunter2"], 2, "No such command 'rtsp://h'"),
+        (["segment", "rtsp://u:hunter2@h/hunter2", "--model", "nowhere"], 2, "no model here"),
+        (["--version"], 0, ""),
+        (["stack", "--help"], 0, ""),
+        ([], 2, ""),
+    ],
+)
+def test_arguments_that_are_refused_are_quoted_without_the_secrets_of_an_address(
+    arguments: list[str], code: int, expected: str
+) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "seedstream", *arguments],
+        capture_output=True, text=True, timeout=60,
+    )  # fmt: skip
+    assert done.returncode == code
+    assert expected in done.stderr
+    assert "hunter2" not in done.stdout + done.stderr

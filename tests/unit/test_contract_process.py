@@ -13,7 +13,7 @@ from prometheus_client import CollectorRegistry, Counter, Histogram, enable_crea
 from prometheus_client.exposition import choose_encoder
 
 from contract.errors import ConfigurationError
-from contract.process import ProbeServer, Shutdown, configure_logging, process_registry, redact
+from contract.process import ProbeServer, Shutdown, configure_logging, process_registry
 
 
 def get(port: int, path: str) -> tuple[int, str]:
@@ -78,23 +78,6 @@ def test_a_taken_port_is_a_clear_fault() -> None:
             ProbeServer(CollectorRegistry(), lambda: None, lambda: None, "127.0.0.1", port)
 
 
-@pytest.mark.parametrize(
-    ("text", "expected"),
-    [
-        ("rtsp://user:p%40ss@cam/1 lost", "rtsp://***@cam/1 lost"),
-        ("redis://:secret@host:6379/0", "redis://***@host:6379/0"),
-        ("rtsp://cam/1?mail=a@b", "rtsp://cam/1?mail=a@b"),
-        ("rtsp://user:p@ss@cam/1", "rtsp://***@cam/1"),
-        ("rtsp://user:p/a@s/s@cam/1", "rtsp://***@cam/1"),
-        ("rtsp://cam:554/1?mail=a@b", "rtsp://cam:554/1?mail=a@b"),
-        ("http://cam/v?user=me&Password=x%20y&n=1", "http://cam/v?user=me&Password=***&n=1"),
-        ("two rtsp://a:b@c and http://d:e@f", "two rtsp://***@c and http://***@f"),
-    ],
-)
-def test_credentials_are_taken_out_of_urls(text: str, expected: str) -> None:
-    assert redact(text) == expected
-
-
 def test_logs_are_json_lines_without_credentials(capsys: pytest.CaptureFixture[str]) -> None:
     root = logging.getLogger()
     before = root.handlers[:], root.level
@@ -104,7 +87,7 @@ def test_logs_are_json_lines_without_credentials(capsys: pytest.CaptureFixture[s
     finally:
         root.handlers[:], root.level = before
     line = json.loads(capsys.readouterr().err)
-    assert line["message"] == "lost rtsp://***@c/1"
+    assert line["message"] == "lost rtsp://c"
     assert line["level"] == "WARNING"
     assert line["process"] == "worker"
     assert line["logger"] == "seedstream.test"
@@ -121,7 +104,7 @@ def test_an_uncaught_error_is_logged_without_credentials(style: str) -> None:
         [sys.executable, "-c", program], capture_output=True, text=True, timeout=30
     )
     assert done.returncode == 1
-    assert "rtsp://***@cam/1" in done.stderr
+    assert "rtsp://cam" in done.stderr
     assert "hunter2" not in done.stderr
     if style == "json":
         assert json.loads(done.stderr)["level"] == "CRITICAL"

@@ -6,6 +6,7 @@ import pytest
 from PIL import Image
 
 from contract.errors import ConfigurationError
+from media import pictures
 from media.brightness import Levels
 from model.data.data_set import BrokenSampleError
 from model.data.label_maps import LabelMaps
@@ -97,6 +98,38 @@ def test_the_bits_in_use_can_be_told(tmp_path: Path):
 
     write_picture(tmp_path / "images" / "a.png", np.full(SIZE, 0x1000, np.uint16))
     with pytest.raises(BrokenSampleError, match=r"brightness 4096..4096, expected 0..4095"):
+        LabelMaps(tmp_path).read(0)
+
+
+def test_without_bits_a_deep_picture_is_read_as_segment_reads_it(tmp_path: Path):
+    write_label_maps(tmp_path, ("a",))
+    deep = two_objects().astype(np.uint16) * 300 + 200
+    path = write_picture(tmp_path / "images" / "a.png", deep)
+
+    image = LabelMaps(tmp_path).read(0).image
+
+    assert np.array_equal(image, pictures.read_image(path))
+    assert (image.min(), image.max()) == (0, 255)
+
+
+def test_levels_can_be_told_for_the_whole_data_set(tmp_path: Path):
+    write_label_maps(tmp_path, ("a",))
+    values = np.full(SIZE, 1000, np.uint16)
+    values[0] = 60_000
+    write_picture(tmp_path / "images" / "a.png", values)
+    (tmp_path / "dataset.json").write_text('{"black": 500, "white": 1500}')
+
+    assert np.unique(LabelMaps(tmp_path).read(0).image).tolist() == [128, 255]
+
+
+@pytest.mark.parametrize("folder", ["images", "instances"])
+def test_a_file_of_several_pages_is_no_picture_of_a_data_set(tmp_path: Path, folder: str):
+    write_label_maps(tmp_path, ("a",))
+    (tmp_path / folder / "a.png").unlink()
+    page = Image.fromarray(two_objects().astype(np.uint8))
+    page.save(tmp_path / folder / "a.tif", save_all=True, append_images=[page])
+
+    with pytest.raises(BrokenSampleError, match="holds 2 pictures, expected one"):
         LabelMaps(tmp_path).read(0)
 
 
@@ -226,6 +259,9 @@ def test_a_picture_that_should_validate_but_is_not_there_is_told(tmp_path: Path)
         ('{"classes": ["cell", "cell"]}', "254 different names"),
         ('{"validation": "b"}', "\"validation\" to be a list of pictures, got 'b'"),
         ('{"bits": 32}', '"bits" to be 8..16, got 32'),
+        ('{"white": "4095"}', "\"white\" to be a number, got '4095'"),
+        ('{"bits": 12, "white": 4000}', 'either "bits" or "black" and "white", got both'),
+        ('{"black": 9, "white": 3}', "dataset.json: the black level is 9 and the white level 3"),
     ],
 )
 def test_a_card_that_says_nonsense_is_refused(tmp_path: Path, card: str, fault: str):

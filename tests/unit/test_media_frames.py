@@ -185,3 +185,26 @@ def test_of_two_fields_both_must_be_whole() -> None:
     assert not cut_jpeg(jpeg() + jpeg())
     assert not cut_jpeg(jpeg() + bytes(8) + jpeg())
     assert cut_jpeg(jpeg() + jpeg()[:500])
+
+
+@pytest.mark.parametrize(
+    ("orientation", "expected"),
+    [
+        (1, (0, False)),
+        (2, (0, True)),
+        (3, (2, False)),
+        (4, (2, True)),
+        (5, (3, True)),
+        (6, (1, False)),
+        (7, (1, True)),
+        (8, (3, False)),
+    ],
+)
+def test_a_jpeg_with_exif_says_how_it_is_shown(
+    orientation: int, expected: tuple[int, bool]
+) -> None:
+    file, exif = io.BytesIO(), Image.Exif()
+    exif[0x0112] = orientation
+    Image.fromarray(np.zeros((32, 48, 3), np.uint8)).save(file, "JPEG", exif=exif)
+    frame = av.CodecContext.create("mjpeg", "r").decode(av.Packet(file.getvalue()))[0]
+    assert Upright.of(frame) == Upright(*expected)

@@ -11,18 +11,19 @@ from prometheus_client import CollectorRegistry
 
 from contract.frame import Frame, session_start_ms
 from producer.camera_list import load_cameras
+from producer.camera_pictures import Pause, Picture, SourceError
 from producer.cameras import Camera
+from producer.lease import Lease, LeaseRevokedError
 from producer.metrics import DROP_REASONS, ProducerMetrics
 from producer.outbox import Outbox
-from producer.runner import CameraRunner, Lease, LeaseRevokedError
+from producer.runner import CameraRunner
 from producer.settings import ProducerSettings
-from producer.sources import Picture, SourceError
 from producer.watchdog import Watchdog
 
 WAIT_SECONDS = 10.0
 WALL_SECONDS = 1_800_000_000.0
 PICTURE = av.VideoFrame.from_ndarray(np.zeros((16, 16, 3), np.uint8), format="rgb24")
-Script = list[float | Exception | threading.Event | None]
+Script = list[float | Exception | threading.Event | Pause | None]
 
 
 def until(condition: Callable[[], bool]) -> None:
@@ -37,9 +38,11 @@ class FakeSource:
 
     fps = 10.0
 
-    def __init__(self, script: Script, close: threading.Event | None = None) -> None:
+    def __init__(self, script: Script, close: threading.Event | None, live: bool) -> None:
         self._script = script
         self._close = close
+        self.live = live
+        self.missing: str | None = None
         self.closed = False
 
     def pictures(self) -> Generator[Picture, None, None]:
@@ -48,8 +51,13 @@ class FakeSource:
                 raise step
             if isinstance(step, threading.Event):
                 step.wait(WAIT_SECONDS)
+            elif isinstance(step, Pause):
+                yield step
             else:
                 yield Picture(PICTURE, step)
+
+    def shortfall(self) -> str | None:
+        return self.missing
 
     def close(self) -> None:
         if self._close is not None:
@@ -62,6 +70,7 @@ class Bench:
 
     def __init__(self, url: str, *scripts: Script | Exception, **values: object) -> None:
         max_frames = values.pop("max_frames", None)
+        self.missing: str | None = values.pop("missing", None)  # type: ignore[assignment]
         self.camera: Camera = load_cameras(ProducerSettings(), [f"cam={url}"], {})[0].model_copy(
             update={"pace": "fast"} | values
         )
@@ -91,7 +100,8 @@ class Bench:
         script = self.scripts.pop(0) if len(self.scripts) > 1 else self.scripts[0]
         if isinstance(script, Exception):
             raise script
-        self.sources.append(FakeSource(script, self.close))
+        self.sources.append(FakeSource(script, self.close, camera.live))
+        self.sources[-1].missing = self.missing
         return self.sources[-1]
 
     def tick(self) -> None:
@@ -405,3 +415,49 @@ def test_a_thread_that_delivers_is_never_given_up() -> None:
     lease.enter("deliver")
     lease.revoke()
     assert not lease.revoked
+
+
+def test_a_file_that_ends_too_early_has_failed_and_is_not_read_again(
+    bench: MakeBench, caplog: pytest.LogCaptureFixture
+) -> None:
+    file = bench("clip.mp4", [0.0, 0.1], missing="72 frames expected, 2 read")
+    file.until(lambda: file.watchdog.finished)
+    file.tick()
+    assert file.watchdog.failed == ["cam"]
+    assert len(file.frames) == 2
+    assert len(file.sources) == 1
+    assert "it ended too early: 72 frames expected, 2 read" in caplog.text
+    file.check_account()
+
+
+def test_a_looping_file_that_ends_too_early_says_so_and_goes_on(
+    bench: MakeBench, caplog: pytest.LogCaptureFixture
+) -> None:
+    file = bench("clip.mp4", [0.0, 0.1], missing="72 frames expected, 2 read", loop=True)
+    file.until(lambda: len(file.frames) >= 4)
+    assert file.runner.state == "running"
+    assert "it ended too early" in caplog.text
+
+
+def test_a_file_that_is_stopped_has_not_ended_too_early(
+    bench: MakeBench, caplog: pytest.LogCaptureFixture
+) -> None:
+    file = bench("clip.mp4", [0.0, 3600.0], pace="realtime", missing="72 expected, 1 read")
+    file.until(lambda: len(file.frames) == 1)
+    file.watchdog.stop(WAIT_SECONDS)
+    assert file.watchdog.failed == []
+    assert "ended" not in caplog.text
+
+
+def test_a_camera_with_nothing_new_is_there_and_waits_no_longer_than_the_process_lives(
+    bench: MakeBench,
+) -> None:
+    live = bench("http://h/snap.jpg", [None, Pause(0.0), None, Pause(3600.0)])
+    live.until(lambda: len(live.frames) == 2)
+    live.now += 1000
+    live.tick()
+    assert live.value("camera_up") == 1
+    assert live.value("camera_threads_abandoned_total") == 0
+    began = time.monotonic()
+    live.watchdog.stop(WAIT_SECONDS)
+    assert time.monotonic() - began < 2

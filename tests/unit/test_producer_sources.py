@@ -4,16 +4,18 @@ import re
 import wave
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 
 from contract.errors import ConfigurationError
-from producer import sources
+from producer import opening, sources
 from producer.camera_list import load_cameras
 from producer.cameras import Camera
+from producer.opening import check_support
 from producer.scene import Scene
 from producer.settings import ProducerSettings
-from producer.sources import AvSource, SourceError, check_support, open_source
+from producer.sources import AvSource, SourceError, open_source
 from tests.scenes import write_video
 
 SCENE = Scene(width=128, height=96, fps=12, seed=1)
@@ -95,6 +97,77 @@ def test_a_playlist_that_poses_as_a_file_fetches_nothing(tmp_path: Path) -> None
         list(open_source(camera(path), no_bad_packet).pictures())
 
 
+@pytest.mark.parametrize(
+    ("name", "content", "expected"),
+    [
+        ("a.txt", "\x1b[31mhello\x1b[0m\n" * 200, "it is text"),
+        ("a.nfo", "hello world\n" * 200, "it is text"),
+        ("a.ans", "hello" * 500, "it is text"),
+        (
+            "a.mp4",
+            "ffconcat version 1.0\nfile v.mp4\n",
+            r"a playlist \(concat\) under",
+        ),
+        (
+            "a.mp4",
+            "#EXTM3U\n#EXTINF:1,\nv.mp4\n#EXT-X-ENDLIST\n",
+            "not a video that FFmpeg can read",
+        ),
+        ("a.srt", "1\n00:00:00,000 --> 00:00:02,000\nhello\n\n", "no video stream"),
+    ],
+)
+def test_text_and_playlists_in_disguise_are_no_cameras(
+    name: str, content: str, expected: str, tmp_path: Path
+) -> None:
+    write_video(tmp_path / "v.mp4", SCENE, 2)
+    path = tmp_path / name
+    path.write_text(content)
+    with pytest.raises(SourceError, match=f"cannot open: .*{expected}"):
+        open_source(camera(path), no_bad_packet)
+
+
+def test_a_playlist_under_its_own_name_is_read(tmp_path: Path) -> None:
+    write_video(tmp_path / "v.mp4", SCENE, 2)
+    path = tmp_path / "a.ffconcat"
+    path.write_text("ffconcat version 1.0\nfile v.mp4\n")
+    source = open_source(camera(path), no_bad_packet)
+    assert len(list(source.pictures())) == 2
+    source.close()
+
+
+@pytest.mark.parametrize("pattern", ["%02d.png", "*.png"])
+def test_a_pattern_is_not_read_as_the_many_files_that_fit_it(pattern: str, tmp_path: Path) -> None:
+    picture = av.VideoFrame.from_ndarray(SCENE.render(0)[0], format="rgb24").to_image()
+    for number in range(3):
+        picture.save(tmp_path / f"{number:02d}.png")
+    with pytest.raises(SourceError, match="No such file or directory"):
+        list(open_source(camera(tmp_path / pattern), no_bad_packet).pictures())
+
+
+def test_options_that_ffmpeg_would_ignore_are_refused_for_each_camera() -> None:
+    known = {"rtsp_transport": "tcp", "fflags": "nobuffer", "probesize": "5000", "headers": "X: y"}
+    device = {"video_size": "640x480", "input_format": "mjpeg"}
+    listed = [
+        camera("rtsp://h/1").model_copy(update={"id": "a", "options": known}),
+        camera("/dev/video0").model_copy(update={"id": "b", "options": device}),
+        camera("test:").model_copy(
+            update={"id": "c", "options": {"hwaccel": "cuda", "nonsense": "1"}}
+        ),
+        camera("test:").model_copy(update={"id": "d", "options": {"nobuffer": "1"}}),
+    ]
+    with pytest.raises(ConfigurationError) as caught:
+        check_support(listed)
+    first, second = caught.value.faults
+    assert first.startswith("camera c: options: hwaccel, nonsense: no demuxer or protocol")
+    assert second.startswith("camera d: options: nobuffer: ")
+    check_support(listed[:2])
+
+
+@pytest.mark.parametrize("scheme", ["rtmp", "rtmps"])
+def test_rtmp_is_known_to_this_build(scheme: str) -> None:
+    check_support([camera(f"{scheme}://h/app/key")])
+
+
 def test_an_error_never_quotes_the_address(tmp_path: Path) -> None:
     with pytest.raises(SourceError) as caught:
         AvSource(camera(tmp_path / "hunter2.mp4"), no_bad_packet)
@@ -113,11 +186,38 @@ def test_the_scene_gives_its_frames_and_ends() -> None:
 def test_what_the_ffmpeg_build_lacks_is_told_for_each_camera(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(sources, "_PROBES", {"srt": ("nosuchthing://h", None)})
+    monkeypatch.setattr(opening, "_PROBES", {"srt": ("nosuchthing://h", None)})
     urls = ["a=srt://h:1", "b=test:", "c=srt://h:2"]
     with pytest.raises(ConfigurationError) as caught:
         check_support(load_cameras(ProducerSettings(), urls, {}))
     assert [fault.partition(":")[0] for fault in caught.value.faults] == ["camera a", "camera c"]
-    monkeypatch.setattr(sources, "_PROBES", {"v4l2": ("/dev/null", "nosuchdevice")})
+    monkeypatch.setattr(opening, "_PROBES", {"v4l2": ("/dev/null", "nosuchdevice")})
     with pytest.raises(ConfigurationError, match="no support for v4l2"):
         check_support([camera("/dev/video0")])
+
+
+def test_frames_that_the_decoder_marks_as_corrupt_are_told(tmp_path: Path) -> None:
+    path = write_video(tmp_path / "a.ts", SCENE, 48, codec="mpeg2video")
+    data = bytearray(path.read_bytes())
+    middle = len(data) // 2 // 188 * 188
+    data[middle : middle + 5 * 188] = b""  # five packets of the transport stream are lost
+    path.write_bytes(data)
+    pictures = list(open_source(camera(path), lambda: None).pictures())
+    damaged = [picture.damage for picture in pictures]
+    assert 0 < damaged.count("corrupt") < 12
+    assert damaged[:12] == [None] * 12
+
+
+def test_jpeg_pictures_of_a_file_that_are_cut_are_told(tmp_path: Path) -> None:
+    whole = write_video(tmp_path / "a.mkv", SCENE, 6, codec="mjpeg")
+    with av.open(str(whole)) as given, av.open(str(tmp_path / "b.mkv"), "w") as cut:
+        stream = cut.add_stream_from_template(given.streams.video[0])
+        for number, packet in enumerate(given.demux(given.streams.video[0])):
+            if packet.size:
+                data = bytes(packet)
+                copy = av.Packet(data[: len(data) // 2] if number % 2 else data)
+                copy.pts, copy.dts, copy.time_base = packet.pts, packet.dts, packet.time_base
+                copy.stream = stream
+                cut.mux(copy)
+    pictures = list(open_source(camera(tmp_path / "b.mkv"), lambda: None).pictures())
+    assert [picture.damage for picture in pictures] == [None, "cut"] * 3

@@ -1,0 +1,76 @@
+"""What a source gives: pictures, pauses between them, and why there are no more."""
+
+from collections.abc import Generator
+from fractions import Fraction
+from typing import Any, Literal, NamedTuple, Protocol
+
+Damage = Literal["cut", "corrupt"]
+"""What is wrong with a picture that decodes nevertheless: its data ends too early; the decoder
+marks it as corrupt."""
+
+DEFAULT_FPS = 25.0
+"""Assumed of a stream that does not tell its frame rate, in frames per second."""
+
+MAX_PICTURE_BYTES = 64 * 1024 * 1024
+"""Largest encoded picture that is taken from a camera, in bytes."""
+
+
+class SourceError(Exception):
+    """The source cannot be opened, is lost, or gives nothing that can be used."""
+
+
+class Picture(NamedTuple):
+    """A decoded frame.
+
+    Attributes:
+        image: The decoded ``av.VideoFrame``, any pixel format.
+        stamp_seconds: The stream's time stamp in seconds, None where it has none.
+        damage: What is wrong with it, None if nothing is known to be.
+        pixel_aspect: Width of a stored pixel over its height.
+    """
+
+    image: Any
+    stamp_seconds: float | None
+    damage: Damage | None = None
+    pixel_aspect: Fraction = Fraction(1)
+
+
+class Pause(NamedTuple):
+    """The camera is there and has nothing new.
+
+    Attributes:
+        seconds: When to go on, in seconds from now.
+    """
+
+    seconds: float
+
+
+class Source(Protocol):
+    """An open source.
+
+    Attributes:
+        fps: Nominal frame rate, None where frames come as they change.
+        live: Whether it goes on by itself: its end is then a loss, and nothing slows it down.
+    """
+
+    fps: float | None
+    live: bool
+
+    def pictures(self) -> Generator[Picture | Pause, None, None]:
+        """Yield frames in order; blocks. Its end is the end of the stream.
+
+        Raises:
+            SourceError: The stream broke.
+        """
+        ...
+
+    def shortfall(self) -> str | None:
+        """Return by how much the end came too early ("72 expected, 42 read"), None if it did not.
+
+        Of a source whose ``pictures`` have ended.
+        """
+        ...
+
+    def close(self) -> None:
+        """Let go of the stream. May block while saying goodbye to a camera."""
+        ...
