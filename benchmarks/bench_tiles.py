@@ -344,7 +344,8 @@ def main() -> None:
     (RESULTS / "tiles.md").write_text(
         f"# Tiles of large pictures\n\n{text}\n\ntiles-{moment}.json has the machine and the "
         "versions. *single*: the four pictures alone, as the network sees them (small ones "
-        "enlarged to its input), counted together; *letterbox*, *tile*: the mosaic.\n"
+        "enlarged to its input), counted together; *letterbox*, *tile*: the mosaic. Runs of *auto* "
+        "are the most there can be.\n"
     )
 
 

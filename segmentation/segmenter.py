@@ -61,6 +61,7 @@ class Segmenter:
             artifact's seed threshold it changes nothing: no instance has such a score.
         resize: How images are fitted into the model's input.
         threads: Images that are clustered side by side.
+        batch_size: Most images or tiles of one run of the network; None takes the engine's largest.
         max_tiles: Most tiles of one image; they bound the memory of its maps, about 21 bytes per
             pixel of the image.
         clock: Monotonic clock, in seconds.
@@ -76,6 +77,7 @@ class Segmenter:
         score_threshold: float | None = None,
         resize: Resize = "letterbox",
         threads: int = 1,
+        batch_size: int | None = None,
         max_tiles: int = MAX_TILES,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -90,6 +92,7 @@ class Segmenter:
                 "resize 'auto' needs: choose letterbox or tile, or train or sweep it again"
             )
         self._resize: Resize = resize
+        self._batch_size = batch_size or engine.batch_sizes[-1]
         self._max_tiles = max_tiles
         self._told: set[tuple[int, ...]] = set()
         self._clock = clock
@@ -110,8 +113,8 @@ class Segmenter:
 
     @property
     def largest_batch(self) -> int:
-        """Most images that run through the network together."""
-        return self._engine.batch_sizes[-1]
+        """Most images or tiles that run through the network together."""
+        return self._batch_size
 
     def tiles(self, size: tuple[int, ...]) -> int:
         """Return how many pictures of the model's size an image of (H, W) pixels costs, at most.

@@ -96,8 +96,8 @@ def notes(evaluation: Evaluation, options: Options) -> list[str]:
     ]
     if evaluation.resize != "letterbox":
         said.append(
-            f"resize {evaluation.resize}: {evaluation.tiles} runs of the network for "
-            f"{len(evaluation.seen)} pictures"
+            f"resize {evaluation.resize}: {'at most ' if evaluation.resize == 'auto' else ''}"
+            f"{evaluation.tiles} runs of the network for {len(evaluation.seen)} pictures"
         )
     if evaluation.metric != "average-precision":
         said.append(

@@ -109,6 +109,9 @@ def test_tiles_run_in_the_largest_batches_and_every_run_is_observed() -> None:
     assert one.tiles((150, 250)) == 12
     assert engine.batches == [4, 4, 4]
     assert seen == ["infer"] * 3 + ["cluster"]
+    smaller, engine = segmenter(batch_size=1)
+    smaller.segment([paint((64, 96)), paint((65, 96)), paint((64, 96))])
+    assert engine.batches == [1] * 4
 
 
 def test_images_of_all_sizes_come_back_in_their_order() -> None:
