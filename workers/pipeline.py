@@ -140,7 +140,10 @@ class Pipeline:
 
     @property
     def busy_seconds(self) -> float:
-        """How long the network has been at the present batch, in seconds; 0 when idle."""
+        """How long the present run of the network, or clustering, has taken, in seconds.
+
+        0 when idle. A batch of tiled frames is many runs: each that ends is a sign of life.
+        """
         since = self._busy_since
         return 0.0 if since is None else self._clock() - since
 
@@ -227,6 +230,7 @@ class Pipeline:
     def _decode(self, job: Job) -> Image:
         began = self._clock()
         image = decode_image(job.frame, max_pixels=self._limits.max_frame_pixels)
+        self._segmenter.tiles(image.shape[:2])  # too many are the record's own fault
         self._metrics.stage_seconds.labels("decode").observe(self._clock() - began)
         return image
 
@@ -269,25 +273,26 @@ class Pipeline:
 
     def _process(self, batch: Sequence[_Ready]) -> None:
         self._metrics.batch_size.observe(len(batch))
-        self._busy_since = began = self._clock()
-        prepared = self._segmenter.prepare([ready.image for ready in batch])
-        predictions = self._segmenter.infer(prepared)
-        inferred = self._clock()
-        self._observe("infer", inferred - began)
+        images = [ready.image for ready in batch]
+        self._metrics.tiles.inc(sum(self._segmenter.tiles(image.shape[:2]) for image in images))
+        self._busy_since = self._clock()
+        cameras = [ready.job.frame.camera for ready in batch]
+        found = self._segmenter.segment(images, self._advance, cameras)
         results = [
             self._result(ready.job, instances.documents())
-            for ready, instances in zip(
-                batch, self._segmenter.describe(predictions, prepared.fits), strict=True
-            )
+            for ready, instances in zip(batch, found, strict=True)
         ]
         self._busy_since = None
         began = self._clock()
-        self._observe("cluster", began - inferred)
         outcomes = self._sink.store(results)
         self._observe("store", self._clock() - began)
         for ready, result, outcome in zip(batch, results, outcomes, strict=True):
             self._count(result, outcome)
             self._positions.finish(ready.job.position)
+
+    def _advance(self, stage: str, seconds: float) -> None:
+        self._busy_since = self._clock()
+        self._observe(stage, seconds)
 
     def _observe(self, stage: str, seconds: float) -> None:
         self._metrics.stage_seconds.labels(stage).observe(seconds)
