@@ -142,10 +142,13 @@ def _advice(kind: type[BaseSettings], variable: str, prefix: str) -> str:
 def _fault(detail: dict[str, Any], prefix: str, positional: str | None) -> str:
     path = ".".join(str(part) for part in detail["loc"])
     variable = f"{prefix}{path}".upper()
-    option = path.upper() if path == positional else "--" + path.replace("_", "-")
+    if path == positional:
+        variable += f" ({path.upper()})"
+    elif "password" not in path:  # those have no option
+        variable += f" (--{path.replace('_', '-')})"
     if detail["type"] == "missing":
-        return f"{variable} ({option}) is not set: it is required"
+        return f"{variable} is not set: it is required"
     message = str(detail["msg"]).removeprefix("Value error, ")
     secret = any(word in path for word in ("password", "secret", "url"))
-    seen = "" if secret else f" is {detail['input']!r}"
-    return f"{variable} ({option}){seen}: {message}"
+    seen = "" if secret or detail["input"] is None else f" is {detail['input']!r}"
+    return f"{variable}{seen}: {message}"

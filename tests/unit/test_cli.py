@@ -73,6 +73,16 @@ def test_what_is_required_and_missing_is_named_as_the_command_line_gives_it() ->
     ]
 
 
+def test_a_message_about_a_password_names_no_option_since_there_is_none() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "seedstream", "render", "--security-protocol=SASL_SSL"],
+        capture_output=True, text=True, timeout=60,
+    )  # fmt: skip
+    assert done.returncode == 2
+    assert "seedstream: VIEWER_SASL_USERNAME (--sasl-username): missing" in done.stderr
+    assert "seedstream: VIEWER_SASL_PASSWORD: missing" in done.stderr
+
+
 def test_a_password_is_no_option() -> None:
     assert "--password" not in runner.invoke(example_app([]), ["--help"]).output
     assert "`EXAMPLE_PASSWORD` | `none`" in settings_tables(ExampleSettings)
