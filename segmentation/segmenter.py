@@ -39,6 +39,18 @@ _MAX_SIZES = 1000
 log = logging.getLogger(__name__)
 
 
+class Prepared(NamedTuple):
+    """Images as the network takes them.
+
+    Attributes:
+        batch: uint8 (N, H, W, 3) RGB, in the model's size.
+        fits: How each image lies in it.
+    """
+
+    batch: NDArray[np.uint8]
+    fits: list[Fit]
+
+
 class Maps(NamedTuple):
     """What the network says about some images.
 
@@ -131,7 +143,7 @@ class Segmenter:
         observe: Observe | None = None,
         sources: Sequence[str] = (),
     ) -> list[Instances]:
-        """Find the instances of each image.
+        """Find the instances of each image: `maps`, and what they show.
 
         Args:
             images: uint8 (H, W, 3) RGB, of any sizes and any number: more than the engine's
@@ -148,14 +160,14 @@ class Segmenter:
             InvalidMessageError: ``too_many_tiles``, see `tiles`.
         """
         found: list[Instances] = []
-        for maps in self.infer(images, observe, sources):
+        for maps in self.maps(images, observe, sources):
             began = self._clock()
             found += self.describe(maps)
             if observe is not None:
                 observe("cluster", self._clock() - began)
         return found
 
-    def infer(
+    def maps(
         self,
         images: Sequence[Image],
         observe: Observe | None = None,
@@ -180,6 +192,20 @@ class Segmenter:
         if waiting:
             yield self._fitted(waiting, observe)
 
+    def prepare(self, images: Sequence[Image]) -> Prepared:
+        """Fit 1 to ``largest_batch`` images, uint8 (H, W, 3) RGB of any sizes, each as a whole."""
+        fits = [self._fit(image.shape[:2]) for image in images]
+        batch = np.stack([fit.apply(image) for fit, image in zip(fits, images, strict=True)])
+        return Prepared(batch, fits)
+
+    def infer(self, prepared: Prepared) -> Maps:
+        """Run the network once.
+
+        Raises:
+            DeviceError: The accelerator failed.
+        """
+        return Maps(self._engine.run(prepared.batch), prepared.fits)
+
     def describe(self, maps: Maps) -> list[Instances]:
         """Cluster maps and describe each image's instances in its own pixels."""
         run = map if self._pool is None else self._pool.map
@@ -188,9 +214,8 @@ class Segmenter:
 
     def _fitted(self, images: Sequence[Image], observe: Observe | None) -> Maps:
         began = self._clock()
-        fits = [self._fit(image.shape[:2]) for image in images]
-        batch = np.stack([fit.apply(image) for fit, image in zip(fits, images, strict=True)])
-        return Maps(self._run(batch, began, observe), fits)
+        prepared = self.prepare(images)
+        return Maps(self._run(prepared.batch, began, observe), prepared.fits)
 
     def _large(self, image: Image, tiling: Tiling, observe: Observe | None) -> Maps:
         if self._resize == "auto":

@@ -63,7 +63,7 @@ class ManySegmenters:
             InvalidMessageError: ``too_many_tiles``, see `segmentation.segmenter.Segmenter.tiles`.
         """
         first = self._segmenters[0]  # they differ in nothing but their thresholds
-        (maps,) = first.infer([image], sources=[source])
+        (maps,) = first.maps([image], sources=[source])
         return [each.describe(maps)[0].documents() for each in self._segmenters]
 
     def tiles(self, size: tuple[int, ...]) -> int:

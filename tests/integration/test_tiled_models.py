@@ -60,7 +60,7 @@ def check_that_tiles_equal_the_untiled_maps(
     large = untiled(model, images[0].shape[:2], folder)
     for image in images:
         whole = large.run(image[None])
-        (maps,) = Segmenter(small, resize="tile").infer([image])
+        (maps,) = Segmenter(small, resize="tile").maps([image])
         expected, found = whole.seed > 0.5, maps.predictions.seed > 0.5
         assert (expected & found).sum() >= 0.99 * (expected | found).sum() > 0
         instances = clusters_of(large, whole), clusters_of(small, maps.predictions)
