@@ -5,6 +5,7 @@ bounded number of frames; one thread runs batch -> segment -> store, so a camera
 order.
 """
 
+import contextlib
 import math
 import threading
 import time
@@ -58,6 +59,10 @@ class _Decoding(NamedTuple):
 class _Ready(NamedTuple):
     job: Job
     image: Image
+
+
+class _StoppedError(Exception):
+    """The end came between two runs of the network: tiles of a frame may need many more."""
 
 
 class Pipeline:
@@ -163,7 +168,7 @@ class Pipeline:
         return self._running is not None and self._running.done()
 
     def stop(self, timeout_seconds: float) -> bool:
-        """End the threads after the batch in hand; frames not yet segmented stay undone.
+        """End the threads after the network's present run; frames not yet segmented stay undone.
 
         Returns:
             Whether they ended within the bound, or one hangs.
@@ -182,8 +187,9 @@ class Pipeline:
         return not wait(busy, timeout_seconds).not_done
 
     def _run(self) -> None:
-        while (batch := self._gather()) is not None:
-            self._process(batch)
+        with contextlib.suppress(_StoppedError):
+            while (batch := self._gather()) is not None:
+                self._process(batch)
 
     def _gather(self) -> list[_Ready] | None:
         """Return the next batch, once it is full or its first frame has waited; None at the end."""
@@ -291,6 +297,8 @@ class Pipeline:
             self._positions.finish(ready.job.position)
 
     def _advance(self, stage: str, seconds: float) -> None:
+        if self._stopping:
+            raise _StoppedError
         self._busy_since = self._clock()
         self._observe(stage, seconds)
 

@@ -112,7 +112,7 @@ class WorkerSettings(RedisConnection, KafkaConnection, ProcessSettings):
 
     max_batch_size: int | None = Field(default=None, ge=1, le=256)
     """Maximum frames, or tiles of a frame, per network batch; default: 8 on CUDA, 1 on the CPU,
-    where larger batches cost latency and memory and gain nothing."""
+    where larger batches cost latency and memory and gain little."""
 
     result_ttl_seconds: int = Field(default=3600, ge=1)
     """How long a camera's results are kept after its latest one, in seconds."""

@@ -452,3 +452,29 @@ def test_each_run_of_the_network_is_a_sign_of_life(start: Start) -> None:
     assert bench.pipeline.busy_seconds == 0
     labels = {"stage": "infer"}
     assert bench.registry.get_sample_value("seedstream_stage_seconds_count", labels) == 4
+
+
+def test_stopping_does_not_wait_for_the_other_tiles_of_a_frame(start: Start) -> None:
+    runs: list[int] = []
+    gate = threading.Event()
+
+    class ManyTiles(FakeSegmenter):
+        def segment(
+            self, images: Sequence[Image], observe: Observe, sources: Sequence[str]
+        ) -> list[Instances]:
+            self.entered.set()
+            for run in range(100):
+                assert gate.wait(10)
+                runs.append(run)
+                observe("infer", 1.0)
+            raise AssertionError("all of a frame's tiles ran after the end")
+
+    bench = start(ManyTiles())
+    bench.put(0)
+    assert bench.segmenter.entered.wait(5)
+    assert not bench.pipeline.stop(0.05)
+    gate.set()
+    assert bench.pipeline.stop(5)
+    assert runs == [0]
+    bench.pipeline.check()
+    assert bench.positions.committable() == {}, "its frame is left to another worker"
