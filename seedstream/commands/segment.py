@@ -11,9 +11,7 @@ def register(app: typer.Typer, text: str) -> None:
 
     @app.command("segment", help=text)
     def segment(
-        inputs: Annotated[
-            list[Path], typer.Argument(metavar="INPUT...", help="Images and videos.")
-        ],
+        inputs: Annotated[list[Path], typer.Argument(metavar="INPUT", help="Images and videos.")],
         model: Annotated[Path, typer.Option(help="Model artifact: a folder NAME/VERSION.")],
         out: Annotated[Path, typer.Option(help="Output folder.")] = Path("masks"),
         score: Annotated[
