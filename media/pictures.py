@@ -15,11 +15,11 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image as Pillow
-from PIL import ImageSequence, UnidentifiedImageError
+from PIL import UnidentifiedImageError
 
 from contract.errors import SeedstreamError
 from media.brightness import Levels, Values
-from media.frames import Upright
+from media.frames import Upright, followed_by_jpeg
 from media.tiff import TiffHeader, read_tiff_header, without_orientation
 
 Image = NDArray[np.uint8]
@@ -32,7 +32,7 @@ VIDEO_ENDINGS = (".avi", ".m4v", ".mkv", ".mov", ".mp4", ".webm")
 MAX_PIXELS = 1 << 27
 """Largest picture, 134 megapixels: reading one takes about 1 GB."""
 
-_TOO_LARGE = f"at most {MAX_PIXELS / 1e6:.0f} are read; cut it into tiles or scale it down"
+TOO_LARGE = f"at most {MAX_PIXELS / 1e6:.0f} are read; cut it into tiles or scale it down"
 
 OWN_RANGE = Levels()
 
@@ -46,7 +46,10 @@ _SEQUENCES = frozenset({"AVIF", "GIF", "PNG", "TIFF", "WEBP"})
 """Formats that hold several pictures of equal rank. Others hold previews of one (MPO, ICO, ...)."""
 
 _HEIC = (b"heic", b"heix", b"heim", b"heis", b"mif1", b"msf1")
-"""Brands of ISO/IEC 23008-12, annex B."""
+"""Brands of ISO/IEC 23008-12, annex B: of these photographs FFmpeg gives one tile, no word."""
+
+_AVIF = (b"avif", b"avis")
+"""Of a broken sequence FFmpeg gives the still before it without a word."""
 
 _ORIENTATION = 0x0112
 _ORIENTATIONS = {
@@ -63,7 +66,14 @@ _ORIENTATIONS = {
 _STRIP_PIXELS = 1 << 22
 """Pixels that are converted at a time, so that no second copy of a large picture is made."""
 
-_BROKEN = (OSError, ValueError, SyntaxError, EOFError, struct.error)
+BROKEN = (
+    *(OSError, ValueError, SyntaxError, EOFError, TypeError, LookupError, ArithmeticError),
+    *(AttributeError, struct.error),
+)
+"""What Pillow raises at a file that is broken."""
+
+_JPEG_ENDINGS = (".jpg", ".jpeg", ".jpe", ".jfif")
+"""Under these names phones append more to a photograph than the photograph."""
 
 
 class UnreadableInputError(SeedstreamError):
@@ -115,8 +125,7 @@ def identified(path: Path) -> Iterator[Pillow.Image]:
         UnreadableInputError: It is missing, empty, broken, or too large.
         NotAPictureError: It is something else.
     """
-    if not path.is_file():
-        raise UnreadableInputError(path, "there is no such file")
+    check_file(path)
     try:
         if not path.stat().st_size:
             raise UnreadableInputError(path, "is empty (0 bytes), expected a picture")
@@ -124,30 +133,52 @@ def identified(path: Path) -> Iterator[Pillow.Image]:
             check_size(path, *picture.size)
             yield picture
     except UnidentifiedImageError as error:
-        if _is_heic(path):
+        if _brand(path) in _HEIC:
             raise UnreadableInputError(
                 path, "is a HEIC photograph, which is not read; convert it to JPEG or PNG first"
             ) from error
+        if _brand(path) in _AVIF:
+            raise UnreadableInputError(
+                path, "is an AVIF picture that does not decode: it is broken, or ends early"
+            ) from error
         raise NotAPictureError(path, _undecodable(path, error)) from error
     except Pillow.DecompressionBombError as error:  # raised before the size is known here
-        raise UnreadableInputError(path, f"has over 178 megapixels, {_TOO_LARGE}") from error
-    except _BROKEN as error:
+        raise UnreadableInputError(path, f"has over 178 megapixels, {TOO_LARGE}") from error
+    except BROKEN as error:
         raise UnreadableInputError(path, _undecodable(path, error)) from error
 
 
 def page_numbers(picture: Pillow.Image) -> list[int]:
-    """Return the numbers of an open file's pictures, without previews and reduced copies."""
-    count: int = getattr(picture, "n_frames", 1)
-    if count == 1 or picture.format not in _SEQUENCES:
+    """Return the numbers of an open file's pictures, without previews and reduced copies.
+
+    Where a TIFF breaks, the page that cannot be reached is the last.
+    """
+    if picture.format not in _SEQUENCES:
+        return [0]
+    count: int = 0 if picture.format == "TIFF" else getattr(picture, "n_frames", 1)
+    if count == 1:
         return [0]
     if picture.format == "PNG":  # the still that programs show that know no animation
         return list(range(1 if getattr(picture, "default_image", False) else 0, count))
     if picture.format != "TIFF":
         return list(range(count))
-    kinds = [page.tag_v2.get(254, 0) for page in ImageSequence.Iterator(picture)]  # type: ignore[attr-defined]
-    picture.seek(0)
+    kinds = _page_kinds(picture)
     # TIFF 6.0, NewSubfileType: bit 0 a reduced copy, bit 2 a transparency mask.
     return [number for number, kind in enumerate(kinds) if not kind & 0b101] or [0]
+
+
+def _page_kinds(picture: Any) -> list[int]:
+    kinds: list[int] = []
+    try:
+        while True:
+            picture.seek(len(kinds))
+            kinds.append(picture.tag_v2.get(254, 0))
+    except EOFError:
+        pass  # the last page was the one before
+    except (*BROKEN, Pillow.DecompressionBombError):
+        kinds.append(0)
+    picture.seek(0)
+    return kinds
 
 
 def read_image(path: Path | str, *, levels: Levels = OWN_RANGE) -> Image:
@@ -170,6 +201,7 @@ def read_image(path: Path | str, *, levels: Levels = OWN_RANGE) -> Image:
         NotAPictureError: It is something else.
     """
     path = Path(path)
+    check_file(path)
     tiff = read_tiff_header(path)
     if tiff is not None and tiff.fault:
         raise UnreadableInputError(path, tiff.fault)
@@ -179,7 +211,9 @@ def read_image(path: Path | str, *, levels: Levels = OWN_RANGE) -> Image:
         count = len(page_numbers(picture))
         if count > 1:
             raise SeveralPicturesError(path, f"holds {count} pictures, expected one")
-        if not _has_deep_colours(picture):
+        if _is_motion_jpeg(path, picture):
+            raise SeveralPicturesError(path, "holds several pictures (JPEG), expected one")
+        if not _beyond_pillow(picture):
             return page_to_rgb(path, picture, levels)
         picture.load()
         return orientation(picture).turn(to_rgb(path, _deep_pixels(path), levels))
@@ -205,15 +239,29 @@ def page_to_rgb(path: Path, picture: Pillow.Image, levels: Levels) -> Image:
     """
     picture.load()
     upright = orientation(picture)
-    if picture.mode.startswith(("I", "F")):
-        return upright.turn(to_rgb(path, grey_values(picture), levels))
-    return upright.turn(_eight_bits(picture))
+    if not has_levels(picture):
+        return upright.turn(_eight_bits(picture))
+    shown = to_rgb(path, grey_values(picture), levels)
+    # Pillow swaps black and white of 8 bits alone (TIFF 6.0, WhiteIsZero).
+    return upright.turn(255 - shown if _tags(picture).get(262) == 0 else shown)
+
+
+def has_levels(picture: Pillow.Image) -> bool:
+    """Whether an open picture is grey of more than 8 bits, or signed."""
+    signed = picture.mode == "L" and _tags(picture).get(339) == (2,)
+    return signed or picture.mode.startswith(("I", "F"))
+
+
+def _tags(picture: Pillow.Image) -> Any:
+    return getattr(picture, "tag_v2", {})
 
 
 def grey_values(picture: Pillow.Image) -> Values:
-    """Return the brightness of a picture of one channel of more than 8 bits, (H, W)."""
+    """Return the brightness of a picture of one channel that `has_levels`, (H, W)."""
     values = np.asarray(picture)
-    tags = getattr(picture, "tag_v2", {})
+    tags = _tags(picture)
+    if picture.mode == "L":
+        return values.view(np.int8)
     if picture.mode == "I" and tags.get(258) == (32,) and tags.get(339, (1,)) == (1,):
         return values.view(np.uint32)  # Pillow takes it as signed
     return values
@@ -241,15 +289,37 @@ def check_size(path: Path, width: int, height: int) -> None:
     if width * height > MAX_PIXELS:
         raise UnreadableInputError(
             path,
-            f"has {width}x{height} = {width * height / 1e6:.0f} megapixels, {_TOO_LARGE}",
+            f"has {width}x{height} = {width * height / 1e6:.0f} megapixels, {TOO_LARGE}",
         )
 
 
-def _is_heic(path: Path) -> bool:
-    """Whether it is a photograph of a phone, of which FFmpeg gives one tile without a word."""
+def check_file(path: Path) -> None:
+    """Refuse what is no file; a pipe would be waited for without end.
+
+    Raises:
+        UnreadableInputError: It is missing, a folder, a pipe, a device.
+    """
+    if path.is_file():
+        return
+    if path.is_dir():
+        raise UnreadableInputError(path, "is a folder, expected a file; name the files in it")
+    if path.exists():
+        raise UnreadableInputError(path, "is a pipe or a device; save it as a file first")
+    raise UnreadableInputError(path, "there is no such file")
+
+
+def _brand(path: Path) -> bytes:
+    """Return what kind of ISO media file it is, b"" of others."""
     with path.open("rb") as file:
         start = file.read(12)
-    return start[4:8] == b"ftyp" and start[8:12] in _HEIC
+    return start[8:12] if start[4:8] == b"ftyp" else b""
+
+
+def _is_motion_jpeg(path: Path, picture: Pillow.Image) -> bool:
+    """Whether one JPEG follows the other, as recorders write them."""
+    if picture.format != "JPEG" or path.suffix.lower() in _JPEG_ENDINGS:
+        return False
+    return followed_by_jpeg(path.read_bytes())
 
 
 def _formats() -> list[str]:
@@ -270,11 +340,15 @@ def _eight_bits(picture: Pillow.Image) -> Image:
     return image
 
 
-def _has_deep_colours(picture: Pillow.Image) -> bool:
-    """Whether Pillow would drop the low bits of the colours; to be asked before it decodes."""
-    return picture.mode in ("LA", "RGB", "RGBA", "RGBX") and any(
-        "16" in str(tile.args) for tile in getattr(picture, "tile", ())
-    )
+def _beyond_pillow(picture: Pillow.Image) -> bool:
+    """Whether Pillow would drop bits or change the numbers; to be asked before it decodes."""
+    for tile in getattr(picture, "tile", ()):
+        kinds = tile.args if isinstance(tile.args, tuple) else (tile.args,)
+        if picture.format == "PPM" and any(isinstance(kind, int) and kind > 255 for kind in kinds):
+            return True  # it stretches them to 16 bits, or shortens them to 8
+        if picture.mode in ("LA", "RGB", "RGBA", "RGBX") and "16" in str(kinds[0]):
+            return True
+    return False
 
 
 def _deep_pixels(path: Path) -> Values:
@@ -296,7 +370,7 @@ def orientation(picture: Pillow.Image) -> Upright:
     """Return how the notes of a decoded picture (EXIF) ask for it to be shown."""
     try:
         return _ORIENTATIONS.get(picture.getexif().get(_ORIENTATION, 1), Upright())
-    except _BROKEN:
+    except BROKEN:
         return Upright()  # a broken note beside a good picture
 
 

@@ -1,5 +1,6 @@
 """Brightness of more than 8 bits, channels, orientation, several pictures a file, size."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -23,6 +24,7 @@ from media.pictures import (
     read_image,
 )
 from tests.tiff_files import GREY, RGB, discs, write_tiff
+from tests.video_files import cut_tail, noise
 
 TWIN = discs(np.uint8, 0, 255)
 """What every picture of two discs must look like, whatever its numbers were."""
@@ -44,6 +46,10 @@ def assert_twin(image: NDArray[np.uint8]) -> None:
         (np.float32, 0.0, 1.0),
         (np.float32, -2.5, 1e6),
         (np.float64, 0.1, 0.2),
+        (np.float64, -1e300, 1e300),
+        (np.float64, 1e9, 1e9 + 1),
+        (np.uint32, 4_000_000_000, 4_000_000_100),
+        (np.int8, -100, 100),
     ],
 )
 def test_a_deep_picture_looks_like_its_8_bit_twin(
@@ -103,6 +109,37 @@ def test_levels_leave_8_bits_alone(tmp_path: Path) -> None:
 def test_levels_the_wrong_way_round_are_refused() -> None:
     with pytest.raises(ConfigurationError, match="black level is 9 and the white level 3"):
         Levels(9, 3)
+
+
+@pytest.mark.parametrize("levels", [(float("nan"), None), (0, float("inf"))])
+def test_levels_that_are_no_numbers_are_refused(levels: tuple[float, float | None]) -> None:
+    with pytest.raises(ConfigurationError, match="level is (nan|inf), expected a number"):
+        Levels(*levels)
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize(("black", "white", "shown"), [(0, None, 0), (None, 0, 255)])
+def test_a_level_at_which_a_flat_picture_lies_gives_no_warning(
+    black: float | None, white: float | None, shown: int
+) -> None:
+    flat = np.zeros((9, 9), np.uint16)
+    assert np.unique(Levels(black, white).apply(flat)).tolist() == [shown]
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.float32])
+def test_a_tiff_in_which_zero_is_white_is_shown_so(dtype: Any, tmp_path: Path) -> None:
+    assert_twin(read_image(write_tiff(tmp_path / "a.tif", [discs(dtype, 255, 0)], photometric=0)))
+
+
+@pytest.mark.parametrize(("magic", "channels"), [("P5", 1), ("P6", 3)])
+def test_a_portable_map_of_12_bits_keeps_its_numbers(
+    magic: str, channels: int, tmp_path: Path
+) -> None:
+    grey = discs(np.uint16, 100, 3000)
+    path = tmp_path / "a.pnm"
+    pixels = np.repeat(grey.astype(">u2"), channels, axis=1)
+    path.write_bytes(f"{magic}\n64 48\n4095\n".encode() + pixels.tobytes())
+    assert_twin(read_image(path, levels=Levels(100, 3000)))
 
 
 def test_brightness_beyond_the_bits_in_use_is_a_fault(tmp_path: Path) -> None:
@@ -202,6 +239,38 @@ def test_a_raw_file_of_a_camera_is_not_taken_for_its_preview(tmp_path: Path) -> 
     path = write_tiff(tmp_path / "a.dng", [np.ones((9, 9, 3), np.uint8)], reduced=[0], raw=True)
     with pytest.raises(UnreadableInputError, match="raw file of a camera"):
         read_image(path)
+
+
+def test_what_is_no_file_is_named_and_not_waited_for(tmp_path: Path) -> None:
+    pipe = tmp_path / "a.png"
+    os.mkfifo(pipe)
+    with pytest.raises(UnreadableInputError, match="is a pipe or a device; save it as a file"):
+        read_image(pipe)
+    with pytest.raises(UnreadableInputError, match="is a folder, expected a file"):
+        read_image(tmp_path)
+    with pytest.raises(UnreadableInputError, match="there is no such file"):
+        read_image(tmp_path / "none.png")
+
+
+def test_motion_jpeg_is_no_single_picture(tmp_path: Path) -> None:
+    recording, photograph = tmp_path / "a.mjpeg", tmp_path / "with-depth.jpg"
+    Image.new("L", (8, 6)).save(photograph)
+    jpeg = photograph.read_bytes()
+    recording.write_bytes(jpeg * 3)
+    photograph.write_bytes(jpeg * 2)
+    with pytest.raises(SeveralPicturesError, match="holds several pictures"):
+        read_image(recording)
+    assert read_image(photograph).shape == (6, 8, 3)
+
+
+@pytest.mark.parametrize("count", [1, 6])
+def test_an_avif_that_is_cut_is_no_shorter_picture(count: int, tmp_path: Path) -> None:
+    frames = [Image.fromarray(picture) for picture in noise(count)]
+    path = tmp_path / "a.avif"
+    frames[0].save(path, save_all=True, append_images=frames[1:])
+    with pytest.raises(UnreadableInputError, match="AVIF picture that does not decode") as caught:
+        read_image(cut_tail(path))
+    assert not isinstance(caught.value, NotAPictureError)
 
 
 def test_a_heic_photograph_is_named(tmp_path: Path) -> None:

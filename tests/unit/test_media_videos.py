@@ -211,6 +211,37 @@ def test_an_animation_that_breaks_gives_what_came_before(tmp_path: Path) -> None
     assert f"{len(found)} read: the next does not decode" in said
 
 
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_a_tiff_that_is_cut_gives_the_pages_before(dtype: Any, tmp_path: Path) -> None:
+    path = cut_tail(write_tiff(tmp_path / "a.tif", [discs(dtype, 0, 200)] * 5), 0.7)
+    found, _, said = read(path)
+    assert len(found) == 3
+    assert "3 read: the next does not decode" in said
+
+
+def test_a_page_of_16_bits_that_breaks_leaves_those_before(tmp_path: Path) -> None:
+    path = write_tiff(tmp_path / "a.tif", [discs(np.uint16, 0, 2000)] * 2)
+    data = bytearray(path.read_bytes())
+    place = data.rindex(b"\x11\x01\x04\x00\x01\x00\x00\x00")  # the second strip's place
+    data[place + 8 : place + 12] = (len(data) - 100).to_bytes(4, "little")
+    path.write_bytes(data)
+    found, _, said = read(path)
+    assert [np.unique(frame.image).tolist() for frame in found] == [[0, 255]]
+    assert "2 pictures expected, 1 read: the next does not decode" in said
+
+
+@pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWarning")
+@pytest.mark.parametrize("height", [7_000, 10_000])
+def test_every_page_is_held_to_the_largest_size(height: int, tmp_path: Path) -> None:
+    path = tmp_path / "a.tif"
+    small, large = Image.new("1", (8, 8)), Image.new("1", (20_000, height))
+    small.save(path, save_all=True, append_images=[large], compression="group4")
+    found, _, said = read(path)
+    assert len(found) == 1
+    assert "1 read: the next has" in said
+    assert "megapixels, at most 134 are read" in said
+
+
 def test_pages_of_colours_of_16_bits_are_refused_with_what_to_do(tmp_path: Path) -> None:
     path = write_tiff(tmp_path / "a.tif", [np.ones((9, 9, 3), np.uint16)] * 2)
     with pytest.raises(UnreadableInputError, match="save each as a file of its own"):
