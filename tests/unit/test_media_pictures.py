@@ -113,7 +113,7 @@ def test_levels_the_wrong_way_round_are_refused() -> None:
 
 @pytest.mark.parametrize("levels", [(float("nan"), None), (0, float("inf"))])
 def test_levels_that_are_no_numbers_are_refused(levels: tuple[float, float | None]) -> None:
-    with pytest.raises(ConfigurationError, match="level is (nan|inf), expected a number"):
+    with pytest.raises(ConfigurationError, match=r"level is (nan|inf), expected a number"):
         Levels(*levels)
 
 

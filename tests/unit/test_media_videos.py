@@ -144,6 +144,23 @@ def test_a_file_with_a_cut_tail_says_what_is_missing(
     assert said.endswith("the file ends early")
 
 
+@pytest.mark.parametrize("codec", ["libx264", "mjpeg"])
+def test_a_few_frames_that_a_matroska_lacks_are_missed(codec: str, tmp_path: Path) -> None:
+    path = write_video(tmp_path / "a.mkv", noise(40), codec=codec)
+    assert read(path)[2] == ""
+    found, _, said = read(cut_tail(path, 0.97))
+    assert 36 <= len(found) < 40
+    assert said.endswith("the file ends early")
+
+
+def test_a_name_with_a_colon_is_no_protocol(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_video(tmp_path / "cam1:front.mp4", noise(3))
+    monkeypatch.chdir(tmp_path)
+    assert len(read(Path("cam1:front.mp4"))[0]) == 3
+
+
 def test_a_cut_fragmented_mp4_says_that_it_ends_early(tmp_path: Path) -> None:
     path = write_video(tmp_path / "a.mp4", noise(72), movflags="frag_every_frame+empty_moov")
     assert read(path)[2] == ""
@@ -272,6 +289,14 @@ def test_a_heic_photograph_is_named(tmp_path: Path) -> None:
     path.write_bytes(b"\0\0\0\x24ftypheic\0\0\0\0mif1heic")
     with pytest.raises(UnreadableInputError, match="HEIC photograph, which is not read; convert"):
         Video(path)
+
+
+@pytest.mark.parametrize("name", ["a.png", "a.jpg", "a.gif"])
+def test_text_under_the_name_of_a_picture_is_neither(name: str, tmp_path: Path) -> None:
+    path = tmp_path / name
+    path.write_bytes(b"not a picture")
+    _, _, said = read(path)
+    assert said.endswith("neither an image nor a video")
 
 
 @pytest.mark.parametrize("content", [b"neither\n" * 40, b"\x1b[31mred\x1b[0m\n" * 40, b"\0" * 99])
