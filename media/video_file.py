@@ -237,7 +237,7 @@ def _claimed_seconds(container: Any, stream: Any) -> float | None:
 
 def _names_a_picture(container: Any) -> bool:
     """Whether FFmpeg may have chosen the format by the name of the file alone."""
-    name = container.format.name
+    name: str = container.format.name
     return name == "image2" or name.endswith("_pipe")
 
 
