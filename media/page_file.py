@@ -21,6 +21,7 @@ from media.pictures import (
     identified,
     page_numbers,
     page_to_rgb,
+    undecodable,
 )
 from media.tiff import read_tiff_header
 from media.video_frame import VideoFrame
@@ -71,7 +72,7 @@ class Pages:
         except Pillow.DecompressionBombError as error:  # raised before the size is known here
             raise self._broken(done, f"has over 178 megapixels, {TOO_LARGE}") from error
         except BROKEN as error:
-            raise self._broken(done, f"does not decode: {error}") from error
+            raise self._broken(done, undecodable(error)) from error
 
     def close(self) -> None:
         """Close the file."""

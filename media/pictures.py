@@ -141,11 +141,17 @@ def identified(path: Path) -> Iterator[Pillow.Image]:
             raise UnreadableInputError(
                 path, "is an AVIF picture that does not decode: it is broken, or ends early"
             ) from error
-        raise NotAPictureError(path, _undecodable(path, error)) from error
+        if read_tiff_header(path) is not None:  # FFmpeg takes its numbers for others
+            raise UnreadableInputError(
+                path, "is a TIFF of a kind that is not read; save it as PNG, or without compression"
+            ) from error
+        raise NotAPictureError(
+            path, "does not decode: it is no picture of a kind that is read"
+        ) from error
     except Pillow.DecompressionBombError as error:  # raised before the size is known here
         raise UnreadableInputError(path, f"has over 178 megapixels, {TOO_LARGE}") from error
     except BROKEN as error:
-        raise UnreadableInputError(path, _undecodable(path, error)) from error
+        raise UnreadableInputError(path, undecodable(error)) from error
 
 
 def page_numbers(picture: Pillow.Image) -> list[int]:
@@ -374,7 +380,10 @@ def orientation(picture: Pillow.Image) -> Upright:
         return Upright()  # a broken note beside a good picture
 
 
-def _undecodable(path: Path, error: Exception) -> str:
+def undecodable(error: Exception) -> str:
+    """Return what is wrong with a file, or a part of it, at which Pillow raised one of `BROKEN`."""
     if isinstance(error, OSError) and error.strerror:
         return f"cannot be read: {error.strerror}"
-    return "does not decode: " + str(error).replace(f"'{path}'", "the file")
+    if isinstance(error, OSError) and "truncated" in str(error):
+        return f"does not decode: {error}"
+    return f"does not decode: it is broken, or ends early ({error})"

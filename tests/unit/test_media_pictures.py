@@ -167,6 +167,7 @@ def test_one_brightness_everywhere_and_what_is_no_number_are_black(tmp_path: Pat
         ((9, 9, 6), np.uint16, RGB, "has 6 channels of 16 bits"),
         ((9, 9, 5), np.float32, GREY, "5 channels of 32 bits .floating point."),
         ((9, 9), np.uint64, GREY, "expected at most 32 bits"),
+        ((9, 9), np.float16, GREY, "1 channel of 16 bits .floating point., expected 32 or 64"),
     ],
 )
 def test_channels_that_are_no_colours_are_named(
@@ -250,6 +251,13 @@ def test_what_is_no_file_is_named_and_not_waited_for(tmp_path: Path) -> None:
         read_image(tmp_path)
     with pytest.raises(UnreadableInputError, match="there is no such file"):
         read_image(tmp_path / "none.png")
+
+
+def test_a_tiff_that_pillow_does_not_know_is_no_video(tmp_path: Path) -> None:
+    path = write_tiff(tmp_path / "a.tif", [np.ones((9, 9), np.uint8)], photometric=32_844)
+    with pytest.raises(UnreadableInputError, match="TIFF of a kind that is not read") as caught:
+        read_image(path)
+    assert not isinstance(caught.value, NotAPictureError)
 
 
 def test_motion_jpeg_is_no_single_picture(tmp_path: Path) -> None:
