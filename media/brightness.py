@@ -18,6 +18,8 @@ from numpy.typing import NDArray
 
 from contract.errors import ConfigurationError
 
+_STRIP_VALUES = 1 << 22
+
 Values = NDArray[Any]
 """(H, W) or (H, W, 3), integers or floating point, as the file has them."""
 
@@ -113,7 +115,9 @@ def own_range(values: Values) -> tuple[float, float]:
     # The median is for single precision, in which large numbers lose what tells them apart.
     low = float(numbers.min())
     span = float(numbers.max()) - low or 1.0
-    smooth = cv2.medianBlur(((numbers - low) / span).astype(np.float32), 3)
+    numbers -= low
+    numbers /= span
+    smooth = cv2.medianBlur(numbers.astype(np.float32, copy=False), 3)
     return low + span * float(smooth.min()), low + span * float(smooth.max())
 
 
@@ -130,8 +134,12 @@ def _step(level: float) -> float:
 
 def _stretch(values: Values, black: float, white: float) -> NDArray[np.uint8]:
     exact = _exact(values)
-    scaled = (values.astype(exact) - exact(black)) * exact(255 / (white - black))
-    shown: NDArray[np.uint8] = np.rint(np.clip(np.nan_to_num(scaled, nan=0), 0, 255)).astype(
-        np.uint8
-    )
+    shown = np.empty(values.shape, np.uint8)
+    # In strips, so that no second copy of a large picture is made.
+    rows = max(1, _STRIP_VALUES * len(values) // max(1, values.size))
+    for top in range(0, len(values), rows):
+        scaled = values[top : top + rows].astype(exact)
+        scaled -= exact(black)
+        scaled *= exact(255 / (white - black))
+        shown[top : top + rows] = np.rint(np.clip(np.nan_to_num(scaled, nan=0), 0, 255))
     return shown
