@@ -11,18 +11,16 @@ from PIL import Image as Pillow
 
 from media.brightness import Levels, Values
 from media.pictures import (
-    BROKEN,
     TOO_LARGE,
     NotAPictureError,
     UnreadableInputError,
     check_size,
-    grey_values,
-    has_levels,
     identified,
     page_numbers,
     page_to_rgb,
     undecodable,
 )
+from media.pixels import BROKEN, grey_values, has_levels
 from media.tiff import read_tiff_header
 from media.video_frame import VideoFrame
 

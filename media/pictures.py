@@ -4,7 +4,6 @@ Libraries: Pillow (unlike OpenCV it refuses a JPEG that ends early instead of fi
 grey); OpenCV for colours of more than 8 bits, which Pillow shortens. Legend: H, W pixels.
 """
 
-import struct
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,6 +19,16 @@ from PIL import UnidentifiedImageError
 from contract.errors import SeedstreamError
 from media.brightness import Levels, Values
 from media.frames import Upright, followed_by_jpeg
+from media.pixels import (
+    BROKEN,
+    ORIENTATIONS,
+    beyond_pillow,
+    eight_bits,
+    grey_values,
+    has_levels,
+    orientation,
+    tags_of,
+)
 from media.tiff import TiffHeader, read_tiff_header, without_orientation
 
 Image = NDArray[np.uint8]
@@ -50,27 +59,6 @@ _HEIC = (b"heic", b"heix", b"heim", b"heis", b"mif1", b"msf1")
 
 _AVIF = (b"avif", b"avis")
 """Of a broken sequence FFmpeg gives the still before it without a word."""
-
-_ORIENTATION = 0x0112
-_ORIENTATIONS = {
-    2: Upright(0, True),
-    3: Upright(2),
-    4: Upright(2, True),
-    5: Upright(3, True),
-    6: Upright(1),
-    7: Upright(1, True),
-    8: Upright(3),
-}
-"""EXIF 2.32, tag 274: what is to be done to show the picture."""
-
-_STRIP_PIXELS = 1 << 22
-"""Pixels that are converted at a time, so that no second copy of a large picture is made."""
-
-BROKEN = (
-    *(OSError, ValueError, SyntaxError, EOFError, TypeError, LookupError, ArithmeticError),
-    *(AttributeError, struct.error),
-)
-"""What Pillow raises at a file that is broken."""
 
 _JPEG_ENDINGS = (".jpg", ".jpeg", ".jpe", ".jfif")
 """Under these names phones append more to a photograph than the photograph."""
@@ -219,7 +207,7 @@ def read_image(path: Path | str, *, levels: Levels = OWN_RANGE) -> Image:
             raise SeveralPicturesError(path, f"holds {count} pictures, expected one")
         if _is_motion_jpeg(path, picture):
             raise SeveralPicturesError(path, "holds several pictures (JPEG), expected one")
-        if not _beyond_pillow(picture):
+        if not beyond_pillow(picture):
             return page_to_rgb(path, picture, levels)
         picture.load()
         return orientation(picture).turn(to_rgb(path, _deep_pixels(path), levels))
@@ -234,7 +222,7 @@ def _read_deep_tiff(path: Path, tiff: TiffHeader, levels: Levels) -> Image:
         )
     check_size(path, tiff.width, tiff.height)
     shown = to_rgb(path, _deep_pixels(path), levels)
-    return _ORIENTATIONS.get(tiff.orientation, Upright()).turn(shown)
+    return ORIENTATIONS.get(tiff.orientation, Upright()).turn(shown)
 
 
 def page_to_rgb(path: Path, picture: Pillow.Image, levels: Levels) -> Image:
@@ -246,31 +234,10 @@ def page_to_rgb(path: Path, picture: Pillow.Image, levels: Levels) -> Image:
     picture.load()
     upright = orientation(picture)
     if not has_levels(picture):
-        return upright.turn(_eight_bits(picture))
+        return upright.turn(eight_bits(picture))
     shown = to_rgb(path, grey_values(picture), levels)
     # Pillow swaps black and white of 8 bits alone (TIFF 6.0, WhiteIsZero).
-    return upright.turn(255 - shown if _tags(picture).get(262) == 0 else shown)
-
-
-def has_levels(picture: Pillow.Image) -> bool:
-    """Whether an open picture is grey of more than 8 bits, or signed."""
-    signed = picture.mode == "L" and _tags(picture).get(339) == (2,)
-    return signed or picture.mode.startswith(("I", "F"))
-
-
-def _tags(picture: Pillow.Image) -> Any:
-    return getattr(picture, "tag_v2", {})
-
-
-def grey_values(picture: Pillow.Image) -> Values:
-    """Return the brightness of a picture of one channel that `has_levels`, (H, W)."""
-    values = np.asarray(picture)
-    tags = _tags(picture)
-    if picture.mode == "L":
-        return values.view(np.int8)
-    if picture.mode == "I" and tags.get(258) == (32,) and tags.get(339, (1,)) == (1,):
-        return values.view(np.uint32)  # Pillow takes it as signed
-    return values
+    return upright.turn(255 - shown if tags_of(picture).get(262) == 0 else shown)
 
 
 def to_rgb(path: Path, values: Values, levels: Levels) -> Image:
@@ -333,30 +300,6 @@ def _formats() -> list[str]:
     return [name for name in Pillow.ID if name not in _NOT_PICTURES]
 
 
-def _eight_bits(picture: Pillow.Image) -> Image:
-    width, height = picture.size
-    rows = max(1, _STRIP_PIXELS // max(1, width))
-    if rows >= height:
-        return np.asarray(picture.convert("RGB"), np.uint8)
-    image = np.empty((height, width, 3), np.uint8)
-    for top in range(0, height, rows):
-        bottom = min(top + rows, height)
-        strip = picture.crop((0, top, width, bottom)).convert("RGB")
-        image[top:bottom] = np.asarray(strip, np.uint8)
-    return image
-
-
-def _beyond_pillow(picture: Pillow.Image) -> bool:
-    """Whether Pillow would drop bits or change the numbers; to be asked before it decodes."""
-    for tile in getattr(picture, "tile", ()):
-        kinds = tile.args if isinstance(tile.args, tuple) else (tile.args,)
-        if picture.format == "PPM" and any(isinstance(kind, int) and kind > 255 for kind in kinds):
-            return True  # it stretches them to 16 bits, or shortens them to 8
-        if picture.mode in ("LA", "RGB", "RGBA", "RGBX") and "16" in str(kinds[0]):
-            return True
-    return False
-
-
 def _deep_pixels(path: Path) -> Values:
     """Return grey (H, W) or RGB (H, W, 3) with all bits; not turned, without transparency."""
     level = cv2.utils.logging.getLogLevel()
@@ -370,14 +313,6 @@ def _deep_pixels(path: Path) -> Values:
     if pixels is None:
         raise UnreadableInputError(path, "does not decode: it is broken, or ends early")
     return pixels if pixels.ndim == 2 else np.ascontiguousarray(pixels[:, :, 2::-1])
-
-
-def orientation(picture: Pillow.Image) -> Upright:
-    """Return how the notes of a decoded picture (EXIF) ask for it to be shown."""
-    try:
-        return _ORIENTATIONS.get(picture.getexif().get(_ORIENTATION, 1), Upright())
-    except BROKEN:
-        return Upright()  # a broken note beside a good picture
 
 
 def undecodable(error: Exception) -> str:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from contract.errors import ConfigurationError
-from media import pictures
+from media import pixels
 from media.brightness import Levels, own_range
 from media.pictures import (
     NotAPictureError,
@@ -209,7 +209,7 @@ def test_a_large_picture_is_converted_in_strips_to_the_same_pixels(
     values = np.random.default_rng(0).integers(0, 255, (50, 30), np.uint8)
     Image.fromarray(values).save(tmp_path / "a.png")
     whole = read_image(tmp_path / "a.png")
-    monkeypatch.setattr(pictures, "_STRIP_PIXELS", 200)
+    monkeypatch.setattr(pixels, "_STRIP_PIXELS", 200)
     np.testing.assert_array_equal(read_image(tmp_path / "a.png"), whole)
 
 
