@@ -4,7 +4,6 @@ Libraries: Pillow (unlike OpenCV it refuses a JPEG that ends early instead of fi
 grey); OpenCV for colours of more than 8 bits, which Pillow shortens. Legend: H, W pixels.
 """
 
-import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -29,6 +28,7 @@ from media.pixels import (
     orientation,
     tags_of,
 )
+from media.quiet import quieten
 from media.tiff import TiffHeader, read_tiff_header, without_orientation
 
 Image = NDArray[np.uint8]
@@ -45,8 +45,7 @@ TOO_LARGE = f"at most {MAX_PIXELS / 1e6:.0f} are read; cut it into tiles or scal
 
 OWN_RANGE = Levels()
 
-# Raw lines about pictures that are large (the limit above is checked here) or have broken notes.
-warnings.filterwarnings("ignore", module=r"PIL\.")
+quieten()
 
 _NOT_PICTURES = frozenset({"EPS", "FLI", "MPEG", "BUFR", "GRIB", "HDF5", "PDF", "WMF"})
 """Videos, programs and documents that Pillow knows by name; most of them it cannot decode."""

@@ -247,6 +247,22 @@ def test_a_page_of_16_bits_that_breaks_leaves_those_before(tmp_path: Path) -> No
     assert "2 pictures expected, 1 read: the next does not decode" in said
 
 
+def test_a_compressed_page_that_is_cut_prints_nothing_raw(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "a.tif"
+    pages = [Image.fromarray(picture) for picture in noise(3)]
+    pages[0].save(path, save_all=True, append_images=pages[1:], compression="tiff_lzw")
+    data = bytearray(path.read_bytes())
+    middle = len(data) // 2
+    data[middle : middle + 2000] = bytes(2000)
+    path.write_bytes(data)
+    found, _, said = read(path)
+    assert len(found) == 1
+    assert "the next does not decode" in said
+    assert capfd.readouterr().err == ""
+
+
 @pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWarning")
 @pytest.mark.parametrize("height", [7_000, 10_000])
 def test_every_page_is_held_to_the_largest_size(height: int, tmp_path: Path) -> None:
