@@ -1,4 +1,4 @@
-"""Pillow and libtiff say nothing on standard error: what they find becomes one error of the file."""
+"""Pillow and libtiff print nothing: what they find becomes one error of the file."""
 
 import ctypes
 import logging
