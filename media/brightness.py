@@ -139,7 +139,8 @@ def _stretch(values: Values, black: float, white: float) -> NDArray[np.uint8]:
     rows = max(1, _STRIP_VALUES * len(values) // max(1, values.size))
     for top in range(0, len(values), rows):
         scaled = values[top : top + rows].astype(exact)
-        scaled -= exact(black)
-        scaled *= exact(255 / (white - black))
+        with np.errstate(over="ignore"):  # far beyond the levels
+            scaled -= exact(black)
+            scaled *= exact(255 / (white - black))
         shown[top : top + rows] = np.rint(np.clip(np.nan_to_num(scaled, nan=0), 0, 255))
     return shown

@@ -11,15 +11,18 @@ def shorter_than_it_says(path: Path) -> bool:
 
     Recorders write that when they finish; of a live recording, and of other files, nothing is said.
     """
+    length = path.stat().st_size
     with path.open("rb") as file:
         for expected in (_EBML, _SEGMENT):
             number, size = _number(file, marked=True), _number(file)
             if number != expected or size is None:
                 return False
             end = file.tell() + size
+            if end > length:
+                return True
             if expected == _EBML:
                 file.seek(end)
-        return file.seek(0, 2) < end
+    return False
 
 
 def _number(file: BinaryIO, *, marked: bool = False) -> int | None:

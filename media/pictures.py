@@ -209,6 +209,9 @@ def read_image(path: Path | str, *, levels: Levels = OWN_RANGE) -> Image:
         if not beyond_pillow(picture):
             return page_to_rgb(path, picture, levels)
         picture.load()
+        if picture.format == "PNG":
+            with identified(path) as sums:
+                sums.verify()  # OpenCV's library would print what is wrong
         return orientation(picture).turn(to_rgb(path, _deep_pixels(path), levels))
 
 

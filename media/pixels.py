@@ -15,7 +15,7 @@ from media.frames import Upright
 
 BROKEN = (
     *(OSError, ValueError, SyntaxError, EOFError, TypeError, LookupError, ArithmeticError),
-    *(AttributeError, struct.error),
+    *(AttributeError, RuntimeError, struct.error),
 )
 """What Pillow raises at a file that is broken."""
 

@@ -242,7 +242,8 @@ def _names_a_picture(container: Any) -> bool:
 
 
 def _without_video(container: Any) -> str:
-    audio = [stream.codec_context.name for stream in container.streams.audio]
+    codecs = (stream.codec_context for stream in container.streams.audio)
+    audio = [codec.name if codec else "of an unknown kind" for codec in codecs]
     cover = " and a cover picture" if container.streams.video else ""
     if audio:
         return f"has only audio ({', '.join(audio)}){cover}, expected a picture or a video"

@@ -281,6 +281,33 @@ def test_an_avif_that_is_cut_is_no_shorter_picture(count: int, tmp_path: Path) -
     assert not isinstance(caught.value, NotAPictureError)
 
 
+def test_an_avif_that_lacks_its_index_is_broken(tmp_path: Path) -> None:
+    path = tmp_path / "a.avif"
+    Image.new("RGB", (16, 16)).save(path)
+    path.write_bytes(path.read_bytes().replace(b"iloc", b"free"))
+    with pytest.raises(UnreadableInputError, match="it is broken, or ends early"):
+        read_image(path)
+
+
+def test_colours_of_16_bits_with_wrong_check_sums_say_so_and_nothing_else(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "a.png"
+    cv2.imwrite(str(path), np.full((9, 9, 3), 3000, np.uint16))
+    data = bytearray(path.read_bytes())
+    data[-16] ^= 1  # the sum of the pixels' last chunk
+    path.write_bytes(data)
+    with pytest.raises(UnreadableInputError, match="it is broken"):
+        read_image(path)
+    assert capfd.readouterr().err == ""
+
+
+@pytest.mark.filterwarnings("error")
+def test_brightness_far_beyond_the_levels_is_white(tmp_path: Path) -> None:
+    far = discs(np.float64, 0, 1e300)
+    assert Levels(0, 1e-9).apply(far).max() == 255
+
+
 def test_a_heic_photograph_is_named(tmp_path: Path) -> None:
     path = tmp_path / "IMG_1.HEIC"
     path.write_bytes(b"\0\0\0\x24ftypheic\0\0\0\0mif1heic")

@@ -300,6 +300,15 @@ def test_a_file_without_video_says_what_it_has(tmp_path: Path) -> None:
         Video(album)
 
 
+def test_sound_of_an_unknown_kind_is_still_sound(tmp_path: Path) -> None:
+    path = write_sound(tmp_path / "song.mp4")
+    data = path.read_bytes()
+    sample = data.index(b"mp4a", data.index(b"stsd"))
+    path.write_bytes(data[:sample] + b"zzzz" + data[sample + 4 :].replace(b"esds", b"free", 1))
+    with pytest.raises(UnreadableInputError, match=r"has only audio \(of an unknown kind\)"):
+        Video(path)
+
+
 def test_a_heic_photograph_is_named(tmp_path: Path) -> None:
     path = tmp_path / "IMG_1.HEIC"
     path.write_bytes(b"\0\0\0\x24ftypheic\0\0\0\0mif1heic")
