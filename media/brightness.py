@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from contract.errors import ConfigurationError
 
 _STRIP_VALUES = 1 << 22
+_FARTHEST = 1e300  # the distance of two such numbers is still one
 
 Values = NDArray[Any]
 """(H, W) or (H, W, 3), integers or floating point, as the file has them."""
@@ -112,12 +113,16 @@ def own_range(values: Values) -> tuple[float, float]:
     if not finite.all():
         lowest = numbers[finite].min() if finite.any() else 0
         numbers = np.where(finite, numbers, lowest)
+    if numbers.dtype == np.float32:
+        smooth = cv2.medianBlur(numbers, 3)
+        return float(smooth.min()), float(smooth.max())
     # The median is for single precision, in which large numbers lose what tells them apart.
+    np.clip(numbers, -_FARTHEST, _FARTHEST, out=numbers)
     low = float(numbers.min())
     span = float(numbers.max()) - low or 1.0
     numbers -= low
     numbers /= span
-    smooth = cv2.medianBlur(numbers.astype(np.float32, copy=False), 3)
+    smooth = cv2.medianBlur(numbers.astype(np.float32), 3)
     return low + span * float(smooth.min()), low + span * float(smooth.max())
 
 
