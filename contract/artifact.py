@@ -55,6 +55,8 @@ class Artifact(msgspec.Struct, frozen=True, kw_only=True):
         seed_threshold: Lowest seed score that starts an instance, 0..1.
         score_threshold: Lowest instance score reported by default, 0..1.
         min_pixels: Smallest foreground and smallest instance, in input pixels.
+        object_pixels: Median area of the objects in the training data, letterboxed into the input,
+            in input pixels; None where unknown, as in older files.
         precision: Precision of the weights.
         training_data: What the weights were trained on, with licences, for people.
         accuracy: Measured figures by name, for instance ``{"recall": 0.93}``.
@@ -76,6 +78,7 @@ class Artifact(msgspec.Struct, frozen=True, kw_only=True):
     seed_threshold: float = 0.9
     score_threshold: float = 0.5
     min_pixels: int = 128
+    object_pixels: float | None = None
     precision: Precision = "float32"
     training_data: str = ""
     accuracy: dict[str, float] = {}
@@ -140,6 +143,10 @@ def _faults(artifact: Artifact, where: str) -> list[str]:
         (0 <= artifact.seed_threshold <= 1, "seed_threshold", artifact.seed_threshold, "0..1"),
         (0 <= artifact.score_threshold <= 1, "score_threshold", artifact.score_threshold, "0..1"),
         (artifact.min_pixels >= 1, "min_pixels", artifact.min_pixels, "at least 1"),
+        (
+            artifact.object_pixels is None or artifact.object_pixels > 0,
+            *("object_pixels", artifact.object_pixels, "more than 0, or none"),
+        ),
     ]
     return [
         f"{where}: {field} is {seen!r}, expected {expected}"

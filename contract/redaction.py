@@ -8,23 +8,25 @@ import re
 
 CAMERA_SCHEMES = ("rtsp", "rtsps", "rtmp", "rtmps", "http", "https", "udp", "srt")
 
-# The second form is for a raw password with spaces: nothing but a port may follow the colon.
+# Whoever sends a long text must not keep us busy: no step goes back over more than a few words.
+# The first form of the rest is for a raw password with spaces, as only a port follows the colon.
 _URL = re.compile(
-    r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*)://"
-    r"(?P<rest>[^\s:@/]+:(?!\d{1,5}(?:[\s/?#'\"),.;\]}>:]|$))[^\n@]*@\S*|\S*)"
+    r"(?<![A-Za-z0-9+.-])(?P<scheme>[A-Za-z0-9+.-]*+)://"
+    r"(?P<rest>[^\s:@/]+:(?!\d{1,5}(?:[\s/?#'\"),.;\]}>:]|$))[^\n@]{0,200}@\S*|\S*)"
 )
 _HOST_AND_PORT = re.compile(
     r"(?P<host>\[[0-9A-Fa-f:.]+(?:%\w+)?\]|[\w.*${}-]*)(?P<port>:\d{1,5})?"
     r"(?=[/?#'\"),.;\]}>:]|$)"
 )
-_QUERY_VALUE = re.compile(r"[?&][^=&#@?]+=[^@]*@")
-_CLOSING = re.compile(r"['\"),.;\]}>:]*$")
+_PARAMETER = re.compile(r"[?&][^=&#@?]+=")
+_CLOSING = "'\"),.;]}>:"
 _WITHOUT_SCHEME = re.compile(r"(?<![:\w])(\w{0,6};?//)[^\s/@:]*:\S*@")
 _ONE_SLASH = re.compile(rf"\b({'|'.join(CAMERA_SCHEMES)}):/(?!/)", re.IGNORECASE)
 """A URL that has been taken for a path, where "//" is "/"."""
 
 _SECRET_PARAMETER = re.compile(
-    r"([?&/;][^=&/?\s]*(?:passw|pwd|token|secret|auth|key|sig)[^=&/?\s]*=)[^&\s'\"]+", re.IGNORECASE
+    r"([?&/;][^=&/?\s]{0,40}(?:passw|pwd|token|secret|auth|key|sig)[^=&/?\s]{0,40}=)[^&\s'\"]+",
+    re.IGNORECASE,
 )
 
 
@@ -48,21 +50,18 @@ def split_authority(rest: str) -> tuple[str | None, str]:
     Returns:
         The user information, None without one; and host, port, path and query.
     """
-    in_query = _QUERY_VALUE.search(rest)
-    if in_query and "@" not in rest[: in_query.start()]:
-        return None, rest
     user, at, tail = rest.rpartition("@")
-    return (user, tail) if at else (None, rest)
+    in_query = _PARAMETER.search(rest.partition("@")[0])
+    return (user, tail) if at and not in_query else (None, rest)
 
 
 def _shown(match: re.Match[str]) -> str:
     scheme, rest = match["scheme"], match["rest"]
-    if scheme.lower() == "file":
+    if scheme.lower().endswith("file"):
         return match[0]
     user, tail = split_authority(rest)
-    if scheme.lower() not in CAMERA_SCHEMES:
+    if not scheme.lower().endswith(CAMERA_SCHEMES):
         return f"{scheme}://{tail}" if user is None else f"{scheme}://***@{tail}"
-    closing = _CLOSING.search(tail)
-    tail, end = (tail[: closing.start()], closing[0]) if closing else (tail, "")
-    authority = _HOST_AND_PORT.match(tail)
-    return f"{scheme}://{authority[0] if authority else '***'}{end}"
+    address = tail.rstrip(_CLOSING)
+    authority = _HOST_AND_PORT.match(address)
+    return f"{scheme}://{authority[0] if authority else '***'}{tail[len(address) :]}"

@@ -4,7 +4,6 @@ Libraries: Pillow (unlike OpenCV it refuses a JPEG that ends early instead of fi
 grey); OpenCV for colours of more than 8 bits, which Pillow shortens. Legend: H, W pixels.
 """
 
-import functools
 import struct
 import warnings
 from collections.abc import Iterator
@@ -33,6 +32,8 @@ VIDEO_ENDINGS = (".avi", ".m4v", ".mkv", ".mov", ".mp4", ".webm")
 MAX_PIXELS = 1 << 27
 """Largest picture, 134 megapixels: reading one takes about 1 GB."""
 
+_TOO_LARGE = f"at most {MAX_PIXELS / 1e6:.0f} are read; cut it into tiles or scale it down"
+
 OWN_RANGE = Levels()
 
 # Raw lines about pictures that are large (the limit above is checked here) or have broken notes.
@@ -43,6 +44,9 @@ _NOT_PICTURES = frozenset({"EPS", "FLI", "MPEG", "BUFR", "GRIB", "HDF5", "PDF", 
 
 _SEQUENCES = frozenset({"AVIF", "GIF", "PNG", "TIFF", "WEBP"})
 """Formats that hold several pictures of equal rank. Others hold previews of one (MPO, ICO, ...)."""
+
+_HEIC = (b"heic", b"heix", b"heim", b"heis", b"mif1", b"msf1")
+"""Brands of ISO/IEC 23008-12, annex B."""
 
 _ORIENTATION = 0x0112
 _ORIENTATIONS = {
@@ -59,7 +63,7 @@ _ORIENTATIONS = {
 _STRIP_PIXELS = 1 << 22
 """Pixels that are converted at a time, so that no second copy of a large picture is made."""
 
-_BROKEN = (OSError, ValueError, SyntaxError, EOFError, struct.error, Pillow.DecompressionBombError)
+_BROKEN = (OSError, ValueError, SyntaxError, EOFError, struct.error)
 
 
 class UnreadableInputError(SeedstreamError):
@@ -120,7 +124,13 @@ def identified(path: Path) -> Iterator[Pillow.Image]:
             check_size(path, *picture.size)
             yield picture
     except UnidentifiedImageError as error:
+        if _is_heic(path):
+            raise UnreadableInputError(
+                path, "is a HEIC photograph, which is not read; convert it to JPEG or PNG first"
+            ) from error
         raise NotAPictureError(path, _undecodable(path, error)) from error
+    except Pillow.DecompressionBombError as error:  # raised before the size is known here
+        raise UnreadableInputError(path, f"has over 178 megapixels, {_TOO_LARGE}") from error
     except _BROKEN as error:
         raise UnreadableInputError(path, _undecodable(path, error)) from error
 
@@ -231,12 +241,17 @@ def check_size(path: Path, width: int, height: int) -> None:
     if width * height > MAX_PIXELS:
         raise UnreadableInputError(
             path,
-            f"has {width}x{height} = {width * height / 1e6:.0f} megapixels, at most "
-            f"{MAX_PIXELS / 1e6:.0f} are read; cut it into tiles or scale it down",
+            f"has {width}x{height} = {width * height / 1e6:.0f} megapixels, {_TOO_LARGE}",
         )
 
 
-@functools.cache
+def _is_heic(path: Path) -> bool:
+    """Whether it is a photograph of a phone, of which FFmpeg gives one tile without a word."""
+    with path.open("rb") as file:
+        start = file.read(12)
+    return start[4:8] == b"ftyp" and start[8:12] in _HEIC
+
+
 def _formats() -> list[str]:
     Pillow.init()
     return [name for name in Pillow.ID if name not in _NOT_PICTURES]
@@ -286,4 +301,6 @@ def orientation(picture: Pillow.Image) -> Upright:
 
 
 def _undecodable(path: Path, error: Exception) -> str:
+    if isinstance(error, OSError) and error.strerror:
+        return f"cannot be read: {error.strerror}"
     return "does not decode: " + str(error).replace(f"'{path}'", "the file")

@@ -32,6 +32,7 @@ class TiffHeader:
         orientation: As in EXIF (274).
         alphas: How many are transparency (338).
         several_pages: Whether another page follows.
+        raw: Whether it is a preview, with what the sensor saw elsewhere in the file (254, 330).
     """
 
     width: int
@@ -43,10 +44,15 @@ class TiffHeader:
     orientation: int
     alphas: int
     several_pages: bool
+    raw: bool
 
     @property
     def fault(self) -> str | None:
         """Why this picture is not read, to be said after the file's name; None if it is."""
+        if self.raw:
+            return (
+                "is a raw file of a camera, of which only a preview could be read; develop it first"
+            )
         if self.photometric in _GREY and self.channels - self.alphas > 1:
             return (
                 f"has {self._seen()} that are not marked as colours, expected 1 (grey) or 3 (RGB); "
@@ -104,6 +110,7 @@ def _header(tags: Mapping[int, Any], several_pages: bool) -> TiffHeader:
         orientation=int(tags.get(274, 1)),
         alphas=sum(kind in _ALPHA for kind in extras),
         several_pages=several_pages,
+        raw=bool(int(tags.get(254, 0)) & 1) and 330 in tags,
     )
 
 

@@ -22,7 +22,10 @@ from media.video_frame import VideoFrame
 
 _ASSUMED_FPS = 25.0  # of a video without time stamps that does not say
 _NEITHER = "neither an image nor a video"
-_HEIC = (b"heic", b"heix", b"heim", b"heis", b"mif1", b"msf1")
+_CUT_BEFORE_INDEX = (
+    "a video (MP4) that was cut before its index, which recorders write last: nothing of it can be "
+    "read; a repair tool needs a whole video of the same camera"
+)
 _MISSING_SECONDS = 0.5
 """A stream that ends so much before its stated end was cut, where no number of frames is stated."""
 
@@ -61,10 +64,11 @@ class VideoFile:
         self._path = path
         self._levels = levels
         self._pixels: Levels | None = None  # of grey with more than 8 bits, from the first frame
-        _refuse_heic(path)
         try:
             self._container = av.open(str(path), metadata_errors="replace")
         except (av.error.FFmpegError, OSError) as error:
+            if _lacks_index(path):
+                raise UnreadableInputError(path, _CUT_BEFORE_INDEX) from error
             raise UnreadableInputError(path, f"{_NEITHER}: {_said(error)}") from error
         try:
             self._stream = self._choose()
@@ -243,14 +247,24 @@ def _colours(frame: Any, upright: Upright) -> Image:
     return upright.turn(image)
 
 
-def _refuse_heic(path: Path) -> None:
-    """Refuse photographs of phones, of which FFmpeg would give one tile without a word."""
+def _lacks_index(path: Path) -> bool:
+    """Whether it is an MP4 that ends before the index that recorders write last (ISO 14496-12)."""
     with path.open("rb") as file:
-        start = file.read(12)
-    if start[4:8] == b"ftyp" and start[8:12] in _HEIC:
-        raise UnreadableInputError(
-            path, "is a HEIC photograph, which is not read; convert it to JPEG or PNG first"
-        )
+        end = file.seek(0, 2)
+        position = 0
+        while position + 16 <= end:
+            file.seek(position)
+            head = file.read(16)
+            size = int.from_bytes(head[:4], "big")
+            if position == 0 and head[4:8] != b"ftyp":
+                return False
+            if head[4:8] == b"moov":
+                return False
+            size = int.from_bytes(head[8:], "big") if size == 1 else size
+            if size < 8:
+                break
+            position += size
+    return position > 0
 
 
 def _said(error: Exception) -> str:

@@ -46,9 +46,11 @@ def kind_of(url: str) -> Kind:
     """Return the kind of source that ``url`` names.
 
     Raises:
-        ValueError: An unknown scheme, a missing host, a password that is not percent-encoded, or a
-            misspelt URL that would pass for a file's path.
+        ValueError: Nothing, an unknown scheme, a missing host, a password that is not
+            percent-encoded, or a misspelt URL that would pass for a file's path.
     """
+    if not url.strip():
+        raise ValueError(f"is empty, {_EXPECTED}")
     if re.match(r"/dev/video\d+$", url):
         return "v4l2"
     scheme = _SCHEME.match(url)
@@ -145,6 +147,14 @@ def expand(text: str, environment: dict[str, str]) -> tuple[str, list[str]]:
         return quote(value, safe="") if in_credentials else value
 
     return _VARIABLE.sub(replace, text), missing
+
+
+def lower_scheme(url: str) -> str:
+    """Return ``url`` with its scheme in lower case; a path as it is."""
+    scheme = _SCHEME.match(url)
+    if scheme is None or scheme[1].lower() not in _SCHEMES:
+        return url
+    return scheme[1].lower() + url[scheme.end(1) :]
 
 
 def with_credentials(url: str, user: str, password: str) -> str:

@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
 
 from contract.frame import CAMERA_ID, CAMERA_ID_RULE, MAX_SIDE_PIXELS
-from producer.addresses import Kind, kind_of, public, with_credentials
+from producer.addresses import Kind, kind_of, lower_scheme, public, with_credentials
 from producer.scene import Scene
 
 _ASPECT = re.compile(r"[1-9]\d{0,3}:[1-9]\d{0,3}", re.ASCII)
@@ -194,7 +194,8 @@ class Camera(BaseModel):
     @property
     def _read_url(self) -> str:
         sub = self.substream if self.stream == "sub" else None
-        return (sub or self.url).get_secret_value()
+        # FFmpeg knows schemes in lower case only.
+        return lower_scheme((sub or self.url).get_secret_value())
 
     @property
     def source_url(self) -> str:

@@ -142,8 +142,11 @@ class HttpClient:
                 return answer
             self.close()
             url = urljoin(url, answer.headers["Location"])
-            if urlsplit(url).scheme not in ("http", "https") or not urlsplit(url).hostname:
+            parts = urlsplit(url)
+            if parts.scheme not in ("http", "https") or not parts.hostname:
                 raise SourceError("the server redirects to an address that is not HTTP")
+            # A name and password in it would pass for a part of the host.
+            url = parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
         raise SourceError(f"more than {_MOST_REDIRECTS} redirects")
 
     def extend(self, seconds: float) -> None:

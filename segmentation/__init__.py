@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from media.brightness import Levels
     from media.pictures import UnreadableInputError, read_image
     from media.videos import Video
     from segmentation.engines import Provider
@@ -19,11 +20,12 @@ if TYPE_CHECKING:
     from segmentation.letterbox import Resize
     from segmentation.segmenter import Segmenter
 
-__all__ = ["Instances", "UnreadableInputError", "Video", "open_segmenter", "read_image"]
+__all__ = ["Instances", "Levels", "UnreadableInputError", "Video", "open_segmenter", "read_image"]
 
 # Loaded when asked for: a worker needs no video decoder, a reader of results no network.
 _HOMES = {
     "Instances": "segmentation.instances",
+    "Levels": "media.brightness",
     "UnreadableInputError": "media.pictures",
     "Video": "media.videos",
     "read_image": "media.pictures",
@@ -58,10 +60,13 @@ def open_segmenter(
         model: The artifact's folder ``NAME/VERSION``, or its file.
         provider: ``cpu``, ``cuda``, or ``auto``: CUDA if it really works, else the CPU.
         score_threshold: Lowest score that is reported, 0..1; None takes the artifact's.
-        resize: How pictures are fitted into the model's input.
+        resize: How pictures are fitted into the model's input: ``letterbox`` scales and pads,
+            ``stretch`` fills it, ``tile`` cuts pictures that are larger into overlapping tiles at
+            their own scale: small objects are found, at the cost of a network run per tile;
+            ``auto`` tiles unless the letterboxed picture shows objects too large for tiles.
         threads: Threads of the network on the CPU; 0 leaves the choice to ONNX Runtime.
         cluster_threads: Pictures of a batch that are clustered side by side.
-        batch_size: Most pictures that run through the network together.
+        batch_size: Most pictures, or tiles, that run through the network together.
 
     Raises:
         ConfigurationError: The model does not load, or the provider is unavailable.

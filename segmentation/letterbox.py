@@ -10,8 +10,11 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-Resize = Literal["letterbox", "stretch"]
-"""``letterbox`` keeps the aspect and pads right or below; ``stretch`` fills the whole input."""
+Resize = Literal["letterbox", "stretch", "tile", "auto"]
+"""``letterbox`` keeps the aspect and pads right or below; ``stretch`` fills the whole input;
+``tile`` cuts a frame that is larger than the input into tiles (`segmentation.tiles`) and
+letterboxes any other; ``auto`` does so unless the letterboxed frame shows objects that are too
+large for tiles."""
 
 PADDING = 127
 """Grey value of the padding, 0..255: mid-grey is nearest to any picture."""
@@ -37,7 +40,7 @@ class Fit:
         cls,
         frame_size: tuple[int, int],
         input_size: tuple[int, int],
-        resize: Resize = "letterbox",
+        resize: Literal["letterbox", "stretch"] = "letterbox",
     ) -> "Fit":
         """Plan the fit of a frame into an input, both (height, width) in pixels.
 
@@ -53,6 +56,12 @@ class Fit:
         scale = min(input_size[0] / frame_size[0], input_size[1] / frame_size[1])
         height, width = (max(1, round(side * scale)) for side in frame_size)
         return cls(frame_size, input_size, (height, width))
+
+    @property
+    def area_scale(self) -> float:
+        """Pixels of the input per pixel of the frame."""
+        content, frame = self.content_size, self.frame_size
+        return content[0] * content[1] / (frame[0] * frame[1])
 
     def apply(self, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """Return the frame as model input.

@@ -3,26 +3,40 @@
 The same composition runs in the worker, offline (`seedstream segment`) and in the evaluation.
 """
 
+import logging
+import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from contract.errors import ConfigurationError, InvalidMessageError
 from contract.result import ModelReference
 from segmentation.cluster import Clusters, cluster
 from segmentation.engines.base import Engine, Predictions
 from segmentation.instances import ArrayMask, Instances
 from segmentation.kernels import measure
 from segmentation.letterbox import Fit, Resize
+from segmentation.tiles import MAX_TILES, Tiling
 
 Image = NDArray[np.uint8]
 """uint8 (H, W, 3), RGB."""
 
 Observe = Callable[[str, float], None]
-"""Takes a stage, ``infer`` or ``cluster``, and its seconds."""
+"""Takes a stage, ``infer`` (one run of the network) or ``cluster``, and its seconds."""
+
+_HUGE = 9
+"""Objects whose median area at native scale is so many times that of the training data are not
+tiled with ``auto``: three times as wide, about as far as training shows objects. On the nuclei that
+validate, tiles are better up to 8 times and bad at 33 times the median."""
+
+_MAX_SIZES = 1000
+"""Frame sizes that are told about once each; a source of ever new sizes must not fill the log."""
+
+log = logging.getLogger(__name__)
 
 
 class Prepared(NamedTuple):
@@ -37,6 +51,19 @@ class Prepared(NamedTuple):
     fits: list[Fit]
 
 
+class Maps(NamedTuple):
+    """What the network says about some images.
+
+    Attributes:
+        predictions: Maps of each image: over the model's input, or over the whole of one tiled
+            image.
+        fits: How each image lies in its maps.
+    """
+
+    predictions: Predictions
+    fits: list[Fit]
+
+
 class Segmenter:
     """Finds the instances of images.
 
@@ -46,7 +73,13 @@ class Segmenter:
             artifact's seed threshold it changes nothing: no instance has such a score.
         resize: How images are fitted into the model's input.
         threads: Images that are clustered side by side.
+        batch_size: Most images or tiles of one run of the network; None takes the engine's largest.
+        max_tiles: Most tiles of one image; they bound the memory of its maps, about 21 bytes per
+            pixel of the image.
         clock: Monotonic clock, in seconds.
+
+    Raises:
+        ConfigurationError: ``auto``, but the artifact does not say how large objects are.
     """
 
     def __init__(
@@ -56,13 +89,24 @@ class Segmenter:
         score_threshold: float | None = None,
         resize: Resize = "letterbox",
         threads: int = 1,
+        batch_size: int | None = None,
+        max_tiles: int = MAX_TILES,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._engine = engine
         self._artifact = engine.artifact
         default = self._artifact.score_threshold
         self._score_threshold = default if score_threshold is None else score_threshold
+        if resize == "auto" and self._artifact.object_pixels is None:
+            raise ConfigurationError(
+                f"model {self._artifact.name}/{self._artifact.version} does not carry "
+                "object_pixels, the median size of the objects that it was trained on, which "
+                "resize 'auto' needs: choose letterbox or tile, or train or sweep it again"
+            )
         self._resize: Resize = resize
+        self._batch_size = batch_size or engine.batch_sizes[-1]
+        self._max_tiles = max_tiles
+        self._told: set[tuple[int, ...]] = set()
         self._clock = clock
         self._pool = ThreadPoolExecutor(threads, "cluster") if threads > 1 else None
 
@@ -81,55 +125,169 @@ class Segmenter:
 
     @property
     def largest_batch(self) -> int:
-        """Most images that run through the network together."""
-        return self._engine.batch_sizes[-1]
+        """Most images or tiles that run through the network together."""
+        return self._batch_size
 
-    def segment(self, images: Sequence[Image], observe: Observe | None = None) -> list[Instances]:
-        """Find the instances of each image: prepare, infer, describe.
+    def tiles(self, size: tuple[int, ...]) -> int:
+        """Return how many pictures of the model's size an image of (H, W) pixels costs, at most.
+
+        Raises:
+            InvalidMessageError: ``too_many_tiles``, above the bound.
+        """
+        tiling = self._tiling(size)
+        return 1 if tiling is None else len(tiling) + (self._resize == "auto")
+
+    def segment(
+        self,
+        images: Sequence[Image],
+        observe: Observe | None = None,
+        sources: Sequence[str] = (),
+    ) -> list[Instances]:
+        """Find the instances of each image: `maps`, and what they show.
 
         Args:
             images: uint8 (H, W, 3) RGB, of any sizes and any number: more than the engine's
-                largest batch run in several.
-            observe: Called for each batch with the stages ``infer`` and ``cluster`` and the seconds
-                that they took.
+                largest batch run in several, and a tiled one in runs of its own.
+            observe: Called after each run of the network and each clustering with the stages
+                ``infer`` and ``cluster`` and the seconds that they took.
+            sources: Camera or file of each image, for what is logged at the first one of a size.
 
         Returns:
             For each image its instances, in its own pixels, in order of discovery.
 
         Raises:
             DeviceError: The accelerator failed.
+            InvalidMessageError: ``too_many_tiles``, see `tiles`.
         """
         found: list[Instances] = []
-        for first in range(0, len(images), self.largest_batch):
+        for maps in self.maps(images, observe, sources):
             began = self._clock()
-            prepared = self.prepare(images[first : first + self.largest_batch])
-            predictions = self.infer(prepared)
-            inferred = self._clock()
-            found += self.describe(predictions, prepared.fits)
+            found += self.describe(maps)
             if observe is not None:
-                observe("infer", inferred - began)
-                observe("cluster", self._clock() - inferred)
+                observe("cluster", self._clock() - began)
         return found
 
+    def maps(
+        self,
+        images: Sequence[Image],
+        observe: Observe | None = None,
+        sources: Sequence[str] = (),
+    ) -> Iterator[Maps]:
+        """Run the network over images as `segment` does, and yield their maps in order.
+
+        Maps of one batch, or of one tiled image, are made only when they are asked for.
+        """
+        waiting: list[Image] = []
+        for i, image in enumerate(images):
+            size = image.shape[:2]
+            self._tell(size, sources[i] if sources else "")
+            tiling = self._tiling(size)
+            if waiting and (tiling is not None or len(waiting) == self.largest_batch):
+                yield self._fitted(waiting, observe)
+                waiting = []
+            if tiling is None:
+                waiting.append(image)
+            else:
+                yield self._large(image, tiling, observe)
+        if waiting:
+            yield self._fitted(waiting, observe)
+
     def prepare(self, images: Sequence[Image]) -> Prepared:
-        """Fit 1 to ``largest_batch`` images, uint8 (H, W, 3) RGB of any sizes, into one batch."""
-        size = (self._artifact.height, self._artifact.width)
-        fits = [Fit.of(image.shape[:2], size, self._resize) for image in images]
+        """Fit 1 to ``largest_batch`` images, uint8 (H, W, 3) RGB of any sizes, each as a whole."""
+        fits = [self._fit(image.shape[:2]) for image in images]
         batch = np.stack([fit.apply(image) for fit, image in zip(fits, images, strict=True)])
         return Prepared(batch, fits)
 
-    def infer(self, prepared: Prepared) -> Predictions:
-        """Run the network.
+    def infer(self, prepared: Prepared) -> Maps:
+        """Run the network once.
 
         Raises:
             DeviceError: The accelerator failed.
         """
-        return self._engine.run(prepared.batch)
+        return Maps(self._engine.run(prepared.batch), prepared.fits)
 
-    def describe(self, predictions: Predictions, fits: Sequence[Fit]) -> list[Instances]:
-        """Cluster the maps of a batch and describe each image's instances in its own pixels."""
+    def describe(self, maps: Maps) -> list[Instances]:
+        """Cluster maps and describe each image's instances in its own pixels."""
         run = map if self._pool is None else self._pool.map
+        predictions, fits = maps
         return list(run(lambda i: self._instances(predictions, i, fits[i]), range(len(fits))))
+
+    def _fitted(self, images: Sequence[Image], observe: Observe | None) -> Maps:
+        began = self._clock()
+        prepared = self.prepare(images)
+        return Maps(self._run(prepared.batch, began, observe), prepared.fits)
+
+    def _large(self, image: Image, tiling: Tiling, observe: Observe | None) -> Maps:
+        if self._resize == "auto":
+            maps = self._fitted([image], observe)
+            (found,) = self.describe(maps)
+            expected = self._artifact.object_pixels or math.inf
+            if len(found) and np.median(found.areas) > _HUGE * expected:
+                return maps
+        return self._tiled(image, tiling, observe)
+
+    def _tiled(self, image: Image, tiling: Tiling, observe: Observe | None) -> Maps:
+        whole = tiling.blank(self._artifact.n_sigma)
+        for first in range(0, len(tiling), self.largest_batch):
+            began = self._clock()
+            tiles = range(first, min(first + self.largest_batch, len(tiling)))
+            tiling.paste(whole, tiles, self._run(tiling.cut(image, tiles), began, observe))
+        return Maps(whole, [Fit.of(tiling.frame_size, tiling.frame_size)])
+
+    def _run(self, batch: NDArray[np.uint8], began: float, observe: Observe | None) -> Predictions:
+        predictions = self._engine.run(batch)
+        if observe is not None:
+            observe("infer", self._clock() - began)
+        return predictions
+
+    @property
+    def _input_size(self) -> tuple[int, int]:
+        return self._artifact.height, self._artifact.width
+
+    def _fit(self, size: tuple[int, ...]) -> Fit:
+        whole: Literal["letterbox", "stretch"] = (
+            "stretch" if self._resize == "stretch" else "letterbox"
+        )
+        return Fit.of((size[0], size[1]), self._input_size, whole)
+
+    def _tiling(self, size: tuple[int, ...]) -> Tiling | None:
+        """The tiles of an image of (H, W) pixels; None where it runs as one picture."""
+        height, width = self._input_size
+        if self._resize not in ("tile", "auto") or (size[0] <= height and size[1] <= width):
+            return None
+        tiling = Tiling.of((size[0], size[1]), self._input_size)
+        if len(tiling) > self._max_tiles:
+            raise InvalidMessageError(
+                "too_many_tiles",
+                f"{size[1]}x{size[0]} pixels need {len(tiling)} tiles of {width}x{height}, "
+                f"expected at most {self._max_tiles}; scale it down, cut it, or let it be "
+                "letterboxed",
+            )
+        return tiling
+
+    def _tell(self, size: tuple[int, ...], source: str) -> None:
+        """Say once for each size what it costs, or what is lost."""
+        if size in self._told or len(self._told) == _MAX_SIZES:
+            return
+        self._told.add(size)
+        whose = f"{source}: " if source else ""
+        pixels, scale = self._artifact.object_pixels, self._fit(size).area_scale
+        tiling = self._tiling(size)
+        if tiling is not None:
+            log.info(
+                "%simages of %dx%d pixels: %d tiles of %dx%d each, %.0f MB of maps",
+                *(whose, size[1], size[0], len(tiling), *reversed(self._input_size)),
+                tiling.map_bytes(self._artifact.n_sigma) / 1e6,
+            )
+        elif pixels is not None and pixels * scale < self._artifact.min_pixels:
+            log.warning(
+                "%simages of %dx%d pixels are shrunk to %.0f %% of their sides: an object of the "
+                "training data's median size, %d pixels, would have %.0f left, fewer than the "
+                "model's min_pixels %d; if objects are that small here, segment them at native "
+                "scale with --resize tile (WORKER_RESIZE=tile)",
+                *(whose, size[1], size[0], 100 * scale**0.5),
+                *(pixels, pixels * scale, self._artifact.min_pixels),
+            )
 
     def _cluster(
         self,

@@ -13,8 +13,7 @@ from contract.frame import Frame, encode_frame, new_session
 from contract.result import ModelReference, Result, stream_id
 from segmentation.decode import Image
 from segmentation.instances import ArrayMask, Instances
-from segmentation.letterbox import Fit
-from segmentation.segmenter import Prepared
+from segmentation.segmenter import Observe
 from workers.app import Inference
 from workers.records import Change, Event, Job, Position, Record
 from workers.settings import WorkerSettings
@@ -89,6 +88,7 @@ class FakeSegmenter:
         seconds: How long a batch takes.
         gate: Each batch waits for it.
         failure: Raised by every batch.
+        tiles: Tells how many tiles a frame of (H, W) pixels has.
     """
 
     def __init__(
@@ -96,32 +96,37 @@ class FakeSegmenter:
         seconds: float = 0.0,
         gate: threading.Event | None = None,
         failure: DeviceError | None = None,
+        tiles: Callable[[tuple[int, ...]], int] = lambda size: 1,
     ) -> None:
+        self._tiles = tiles
         self._seconds = seconds
         self._gate = gate
         self._failure = failure
         self.batches: list[int] = []
+        self.sources: list[str] = []
         self.entered = threading.Event()
 
     @property
     def reference(self) -> ModelReference:
         return ModelReference(name="fake", version="1", sha256="0" * 64)
 
-    def prepare(self, images: Sequence[Image]) -> Prepared:
-        self.batches.append(len(images))
-        self.entered.set()
-        return Prepared(images, [])  # type: ignore[arg-type]  # of any sizes
+    def tiles(self, size: tuple[int, ...]) -> int:
+        return self._tiles(size)
 
-    def infer(self, prepared: Prepared) -> Sequence[Image]:
+    def segment(
+        self, images: Sequence[Image], observe: Observe, sources: Sequence[str]
+    ) -> list[Instances]:
+        self.batches.append(len(images))
+        self.sources += sources
+        self.entered.set()
         if self._failure is not None:
             raise self._failure
         if self._gate is not None and not self._gate.wait(10):
             raise AssertionError("the test never opened the gate")
         if self._seconds:
             time.sleep(self._seconds)
-        return prepared.batch
-
-    def describe(self, images: Sequence[Image], fits: Sequence[Fit]) -> list[Instances]:
+        observe("infer", self._seconds)
+        observe("cluster", 0.0)
         return [_instances(image) for image in images]
 
 

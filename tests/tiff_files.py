@@ -19,9 +19,12 @@ def write_tiff(
     photometric: int | None = None,
     orientation: int = 1,
     reduced: Sequence[int] = (),
+    raw: bool = False,
 ) -> Path:
-    """Write pages of (H, W) or (H, W, C), uncompressed, little-endian; channels that are no
-    colours are marked as nothing in particular. ``reduced``: numbers of pages that are previews.
+    """Write pages of (H, W) or (H, W, C), uncompressed, little-endian.
+
+    Channels that are no colours are marked as nothing in particular. ``reduced``: numbers of pages
+    that are previews; ``raw``: whether they point to more inside, as raw files of cameras do.
     """
     out = bytearray(b"II*\0\0\0\0\0")
     link = 4
@@ -44,6 +47,7 @@ def write_tiff(
             (278, "I", [height]),
             (279, "I", [page.nbytes]),
             (284, "H", [1]),
+            *([(330, "I", [8])] if raw else []),
             *([(338, "H", [0] * extras)] if extras else []),
             (339, "H", [_KINDS[page.dtype.kind]] * channels),
         ]

@@ -13,6 +13,7 @@ import simplejpeg
 from numpy.typing import NDArray
 from PIL import Image as Pillow
 
+from contract.errors import InvalidMessageError
 from contract.result import Result, encode_result
 from media.pictures import Image, UnreadableInputError
 from media.video_frame import VideoFrame
@@ -66,9 +67,9 @@ def write_image(source: Source, segmenter: Segmenter, image: Image, out: Path) -
     """Segment a picture and write its instance map, document and overlay.
 
     Raises:
-        UnreadableInputError: There are more instances than 16 bits can number.
+        UnreadableInputError: There are more instances than 16 bits can number, or too many tiles.
     """
-    (found,) = segmenter.segment([image])
+    (found,) = _segmented([image], segmenter, source)
     result = source.result(segmenter, image, 0, 0.0, found)
     numbers = instance_picture(found, source.path)
     Pillow.fromarray(numbers).save(out / f"{source.name}.instances.png")
@@ -112,9 +113,13 @@ class VideoOutputs:
         self._shape = (0, 0)
 
     def write(self, segmenter: Segmenter, batch: Sequence[VideoFrame]) -> None:
-        """Segment the frames of a batch; those of another size than the first are drawn fitted."""
+        """Segment the frames of a batch; those of another size than the first are drawn fitted.
+
+        Raises:
+            UnreadableInputError: A frame needs too many tiles.
+        """
         images = [frame.image for frame in batch]
-        instances = segmenter.segment(images)
+        instances = _segmented(images, segmenter, self._source)
         for frame, image, found in zip(batch, images, instances, strict=True):
             result = self._source.result(segmenter, image, frame.number, frame.seconds, found)
             self._lines.write(encode_result(result) + b"\n")
@@ -141,6 +146,13 @@ class VideoOutputs:
             self._partial.unlink()
         if self._overlay is not None:
             self._overlay.__exit__(kind, error, trace)
+
+
+def _segmented(images: Sequence[Image], segmenter: Segmenter, source: Source) -> list[Instances]:
+    try:
+        return segmenter.segment(images, sources=[source.path.name] * len(images))
+    except InvalidMessageError as error:
+        raise UnreadableInputError(source.path, str(error)) from error
 
 
 def _video_shape(height: int, width: int) -> tuple[int, int]:

@@ -80,8 +80,11 @@ def build_inference(settings: WorkerSettings) -> Inference:
         threads=settings.intra_op_threads,
         batch_sizes=batch_sizes_up_to(largest),
     )
+    default = _CPU_BATCH if engine.provider == "cpu" else _CUDA_BATCH
+    batch_size = settings.max_batch_size or default
     segmenter = Segmenter(
         engine,
+        batch_size=batch_size,
         score_threshold=settings.score_threshold,
         resize=settings.resize,
         threads=_CLUSTER_THREADS,
@@ -91,8 +94,7 @@ def build_inference(settings: WorkerSettings) -> Inference:
         engine.warm_up()
         segmenter.warm_up()
 
-    default = _CPU_BATCH if engine.provider == "cpu" else _CUDA_BATCH
-    return Inference(segmenter, engine.provider, settings.max_batch_size or default, warm_up)
+    return Inference(segmenter, engine.provider, batch_size, warm_up)
 
 
 def batch_sizes_up_to(largest: int) -> tuple[int, ...]:

@@ -11,7 +11,8 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.metrics import MetricWrapperBase
 
 STAGES = ("fetch", "decode", "infer", "cluster", "store")
-"""Stages of ``seedstream_stage_seconds``: fetch and decode are of a frame, the others of a batch.
+"""Stages of ``seedstream_stage_seconds``: fetch and decode are of a frame, infer of one run of the
+network (of which a tiled frame takes several), the others of a batch.
 ``fetch`` runs from the record's time stamp in Kafka to its arrival in the worker."""
 
 OTHER = "other"
@@ -85,6 +86,12 @@ class WorkerMetrics:
             "Frames per network batch.",
             registry=registry,
             buckets=_SIZES,
+        )
+        self.tiles = Counter(
+            "seedstream_tiles",
+            "Pictures of the model's input size that ran through the network: one a frame, or its "
+            "tiles.",
+            registry=registry,
         )
         self.stage_seconds = Histogram(
             "seedstream_stage_seconds",

@@ -5,6 +5,7 @@ bounded number of frames; one thread runs batch -> segment -> store, so a camera
 order.
 """
 
+import contextlib
 import math
 import threading
 import time
@@ -58,6 +59,10 @@ class _Decoding(NamedTuple):
 class _Ready(NamedTuple):
     job: Job
     image: Image
+
+
+class _StoppedError(Exception):
+    """The end came between two runs of the network: tiles of a frame may need many more."""
 
 
 class Pipeline:
@@ -140,7 +145,10 @@ class Pipeline:
 
     @property
     def busy_seconds(self) -> float:
-        """How long the network has been at the present batch, in seconds; 0 when idle."""
+        """How long the present run of the network, or clustering, has taken, in seconds.
+
+        0 when idle. A batch of tiled frames is many runs: each that ends is a sign of life.
+        """
         since = self._busy_since
         return 0.0 if since is None else self._clock() - since
 
@@ -160,7 +168,7 @@ class Pipeline:
         return self._running is not None and self._running.done()
 
     def stop(self, timeout_seconds: float) -> bool:
-        """End the threads after the batch in hand; frames not yet segmented stay undone.
+        """End the threads after the network's present run; frames not yet segmented stay undone.
 
         Returns:
             Whether they ended within the bound, or one hangs.
@@ -179,8 +187,9 @@ class Pipeline:
         return not wait(busy, timeout_seconds).not_done
 
     def _run(self) -> None:
-        while (batch := self._gather()) is not None:
-            self._process(batch)
+        with contextlib.suppress(_StoppedError):
+            while (batch := self._gather()) is not None:
+                self._process(batch)
 
     def _gather(self) -> list[_Ready] | None:
         """Return the next batch, once it is full or its first frame has waited; None at the end."""
@@ -227,6 +236,7 @@ class Pipeline:
     def _decode(self, job: Job) -> Image:
         began = self._clock()
         image = decode_image(job.frame, max_pixels=self._limits.max_frame_pixels)
+        self._segmenter.tiles(image.shape[:2])  # too many are the record's own fault
         self._metrics.stage_seconds.labels("decode").observe(self._clock() - began)
         return image
 
@@ -269,25 +279,28 @@ class Pipeline:
 
     def _process(self, batch: Sequence[_Ready]) -> None:
         self._metrics.batch_size.observe(len(batch))
-        self._busy_since = began = self._clock()
-        prepared = self._segmenter.prepare([ready.image for ready in batch])
-        predictions = self._segmenter.infer(prepared)
-        inferred = self._clock()
-        self._observe("infer", inferred - began)
+        images = [ready.image for ready in batch]
+        self._metrics.tiles.inc(sum(self._segmenter.tiles(image.shape[:2]) for image in images))
+        self._busy_since = self._clock()
+        cameras = [ready.job.frame.camera for ready in batch]
+        found = self._segmenter.segment(images, self._advance, cameras)
         results = [
             self._result(ready.job, instances.documents())
-            for ready, instances in zip(
-                batch, self._segmenter.describe(predictions, prepared.fits), strict=True
-            )
+            for ready, instances in zip(batch, found, strict=True)
         ]
         self._busy_since = None
         began = self._clock()
-        self._observe("cluster", began - inferred)
         outcomes = self._sink.store(results)
         self._observe("store", self._clock() - began)
         for ready, result, outcome in zip(batch, results, outcomes, strict=True):
             self._count(result, outcome)
             self._positions.finish(ready.job.position)
+
+    def _advance(self, stage: str, seconds: float) -> None:
+        if self._stopping:
+            raise _StoppedError
+        self._busy_since = self._clock()
+        self._observe(stage, seconds)
 
     def _observe(self, stage: str, seconds: float) -> None:
         self._metrics.stage_seconds.labels(stage).observe(seconds)

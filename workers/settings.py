@@ -62,8 +62,10 @@ class WorkerSettings(RedisConnection, KafkaConnection, ProcessSettings):
     intra_op_threads: int = Field(default=0, ge=0)
     """CPU threads for the network; 0 leaves the choice to ONNX Runtime."""
 
-    resize: Literal["letterbox", "stretch"] = "letterbox"
-    """How a frame is fitted to the model's input: padded (keeps the aspect ratio) or stretched."""
+    resize: Literal["letterbox", "stretch", "tile"] = "letterbox"
+    """How a frame is fitted to the model's input: scaled and padded (keeps the aspect ratio),
+    stretched, or, where it is larger, cut into overlapping tiles at its own scale. Tiles find small
+    objects in large frames; each costs a run of the network."""
 
     score_threshold: float | None = Field(default=None, ge=0, le=1)
     """Lowest instance score to report, 0..1; default: the artifact's own."""
@@ -109,8 +111,8 @@ class WorkerSettings(RedisConnection, KafkaConnection, ProcessSettings):
     alone."""
 
     max_batch_size: int | None = Field(default=None, ge=1, le=256)
-    """Maximum frames per network batch; default: 8 on CUDA, 1 on the CPU, where larger batches cost
-    latency and gain nothing."""
+    """Maximum frames, or tiles of a frame, per network batch; default: 8 on CUDA, 1 on the CPU,
+    where larger batches cost latency and memory and gain little."""
 
     result_ttl_seconds: int = Field(default=3600, ge=1)
     """How long a camera's results are kept after its latest one, in seconds."""

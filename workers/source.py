@@ -187,6 +187,7 @@ class KafkaSource:
             UnavailableError: Kafka stays away.
         """
         self._pause(max_records == 0)
+        self._unpark()
         try:
             polled = self._consumer.poll(self._patience_ms(max_records), max(1, max_records))
         except KafkaError as error:
@@ -283,6 +284,14 @@ class KafkaSource:
         elif self._paused:
             self._consumer.resume(*self._consumer.paused())
         self._paused = wanted
+
+    def _unpark(self) -> None:
+        # kafka-python 3.0.12 keeps what it has fetched of a paused partition, and brings it back
+        # only while `_next_partition_records` is None. But a batch that is used up stays there: so
+        # a partition that waits while another one comes would never be read again.
+        fetcher = self._consumer._fetcher
+        if not fetcher._next_partition_records:
+            fetcher._next_partition_records = None
 
     def _ask_when_silent(self) -> None:
         # poll() itself never says that the brokers are gone.

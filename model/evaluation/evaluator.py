@@ -59,6 +59,8 @@ def on_pictures(
             seed_threshold=best.seed_threshold,
             score_threshold=best.score_threshold,
             min_pixels=best.min_pixels,
+            # Of another part of the same data, where training did not say it.
+            object_pixels=evaluation.artifact.object_pixels or evaluation.object_pixels,
         )
         print(f"stored thresholds and figures in {model}")
     for error in evaluation.broken:

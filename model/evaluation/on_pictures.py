@@ -10,13 +10,15 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from contract.artifact import Artifact
-from contract.errors import ConfigurationError
+from contract.errors import ConfigurationError, InvalidMessageError
 from contract.result import Instance
 from model.data.data_set import BrokenSampleError, DataSet, Renamed, Split, Subset
 from model.data.label_maps import read_card
 from model.data.labels import Labelled
+from model.data.object_sizes import median_area, object_areas
 from model.data.open import Layout, detect, open_data_set
 from model.evaluation.classes import Pairing, pair
 from model.evaluation.figures import bowl, detection
@@ -26,6 +28,7 @@ from model.evaluation.ranking import Metric, Ranking, choose_metric, make_rankin
 from model.evaluation.thresholds import Row, Setting, Tried, as_shipped, choose, grid
 from segmentation.engines import open_engine
 from segmentation.engines.base import Engine, Provider
+from segmentation.letterbox import Resize
 
 Progress = Callable[[Iterable[int], int], Iterable[int]]
 """Passes numbers of pictures on, showing how many of the total (second argument) are done."""
@@ -43,6 +46,7 @@ class Options:
         score: Lowest instance score that counts, 0..1; None takes the artifact's.
         limit: Most pictures, spread over the data; None takes all.
         provider: Where to run.
+        resize: How pictures are fitted into the model's input.
     """
 
     layout: Layout = "auto"
@@ -52,6 +56,7 @@ class Options:
     score: float | None = None
     limit: int | None = None
     provider: Provider = "auto"
+    resize: Resize = "letterbox"
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,6 +72,10 @@ class Evaluation:
         shipped: Figures with the artifact's own thresholds (and the score threshold asked for).
         rows: Figures of everything that a sweep tried; otherwise what ``shipped`` is made of.
         best: What the sweep chose; None without one.
+        resize: How pictures were fitted into the model's input.
+        tiles: Pictures of the model's input size that ran through the network.
+        object_pixels: Median area of the true objects in the letterboxed pictures, in pixels of the
+            model's input; None without objects.
         seen: Number of each picture that was measured, into ``data``.
         scores: Counts of each of those, with the thresholds of ``shown``.
         broken: Pictures that could not be read.
@@ -82,6 +91,9 @@ class Evaluation:
     shipped: Setting
     rows: Sequence[Row]
     best: Setting | None
+    resize: Resize
+    tiles: int
+    object_pixels: float | None
     seen: Sequence[int]
     scores: Sequence[PictureScores]
     broken: Sequence[BrokenSampleError]
@@ -94,8 +106,12 @@ class Evaluation:
         return self.best or self.shipped
 
     def accuracy(self) -> dict[str, float]:
-        """Return the figures that an artifact carries (`contract.artifact.Artifact.accuracy`)."""
-        return {**self.shown.accuracy(), "pictures": float(len(self.seen))}
+        """Return the figures that an artifact carries (`contract.artifact.Artifact.accuracy`).
+
+        Those of tiled pictures say how many ``tiles`` there were.
+        """
+        figures = {**self.shown.accuracy(), "pictures": float(len(self.seen))}
+        return figures | ({"tiles": float(self.tiles)} if self.tiles > len(self.seen) else {})
 
 
 def evaluate_pictures(
@@ -129,7 +145,9 @@ def evaluate_pictures(
         data = Subset(data, chosen)
     ranking = make_ranking(metric, data, pairing)
     cells = _cells(engine.artifact, options.score, tried, ranked=ranking is not None)
-    run = _Run(engine, data, pairing, cells, ranking)
+    segmenters = ManySegmenters(engine, cells, options.resize)
+    input_size = (engine.artifact.height, engine.artifact.width)
+    run = _Run(segmenters, input_size, data, pairing, cells, ranking)
     run.go(progress)
     rows = run.rows()
     shipped = as_shipped(rows, engine.artifact, options.score, ranked=ranking is not None)
@@ -144,6 +162,9 @@ def evaluate_pictures(
         shipped=shipped,
         rows=rows,
         best=best,
+        resize=options.resize,
+        tiles=run.tiles,
+        object_pixels=median_area(run.areas),
         seen=run.seen,
         scores=run.scores[cells.index(shown)],
         broken=run.broken,
@@ -188,16 +209,19 @@ class _Run:
 
     def __init__(
         self,
-        engine: Engine,
+        segmenters: ManySegmenters,
+        input_size: tuple[int, int],
         data: DataSet,
         pairing: Pairing,
         cells: Sequence[Cell],
         ranking: Ranking | None,
     ) -> None:
         self._data, self._pairing, self._cells, self._ranking = data, pairing, cells, ranking
-        self._segmenters = ManySegmenters(engine, cells)
+        self._segmenters, self._input_size = segmenters, input_size
         self._instances: list[list[list[Instance]]] = [[] for _ in cells]
         self.scores: list[list[PictureScores]] = [[] for _ in cells]
+        self.tiles = 0
+        self.areas: list[NDArray[np.float64]] = []
         self.seen: list[int] = []
         self.broken: list[BrokenSampleError] = []
 
@@ -210,8 +234,12 @@ class _Run:
         for index in progress(range(len(self._data)), len(self._data)):
             try:
                 picture = self._data.read(index)
+                self.tiles += self._segmenters.tiles(picture.labels.shape)
             except BrokenSampleError as error:
                 self.broken.append(error)
+                continue
+            except InvalidMessageError as error:
+                self.broken.append(BrokenSampleError(self._data.files(index)[0], str(error)))
                 continue
             self.seen.append(index)
             self._measure(index, picture)
@@ -223,7 +251,8 @@ class _Run:
     def _measure(self, index: int, picture: Labelled) -> None:
         if self._ranking is not None:
             self._ranking.see(index, picture)
-        found = self._segmenters.segment(picture.image)
+        self.areas.append(object_areas(picture, self._input_size))
+        found = self._segmenters.segment(picture.image, self._data.names[index])
         for instances, scores, kept in zip(found, self.scores, self._instances, strict=True):
             scores.append(score(picture, instances, self._pairing))
             if self._ranking is not None:

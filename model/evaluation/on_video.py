@@ -20,6 +20,7 @@ from model.evaluation.predict import Cell, ManySegmenters
 from model.evaluation.thresholds import Tried, grid
 from segmentation.engines import open_engine
 from segmentation.engines.base import Engine, Provider
+from segmentation.letterbox import Resize
 
 SWEEP = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.75, 0.8, 0.85, 0.9, 0.925, 0.95, 0.975, 0.99)
 """Score thresholds that are tried."""
@@ -142,6 +143,7 @@ def evaluate_boxes(
     class_name: str = "person",
     iou: float = 0.5,
     provider: Provider = "auto",
+    resize: Resize = "letterbox",
     tried: Tried | None = None,
 ) -> Report:
     """Run an artifact over a video and compare its instances with true boxes.
@@ -156,6 +158,7 @@ def evaluate_boxes(
         class_name: The class that the true boxes show; other instances are left out.
         iou: Least intersection over union of a matched pair, 0..1.
         provider: Where to run: ``auto``, ``cpu`` or ``cuda``.
+        resize: How frames are fitted into the model's input.
         tried: Thresholds and smallest sizes to try with each other as well.
 
     Raises:
@@ -180,7 +183,7 @@ def evaluate_boxes(
     frames = read_frames(video, first, last)
     own = [Cell(max(t, lowest), engine.artifact.min_pixels) for t in thresholds]
     different = list(dict.fromkeys([*own, *cells]))  # each is clustered once for every frame
-    scores = score_cells(engine, frames, true, different, class_name, iou)
+    scores = score_cells(engine, frames, true, different, class_name, iou, resize)
     by_cell = dict(zip(different, scores, strict=True))
     line = tuple(
         replace(by_cell[cell], threshold=t, min_pixels=0)
@@ -197,6 +200,7 @@ def score_cells(
     cells: Sequence[Cell],
     class_name: str,
     iou: float,
+    resize: Resize = "letterbox",
 ) -> list[Scores]:
     """Score frames at several thresholds and smallest sizes; the network sees each frame once.
 
@@ -207,11 +211,12 @@ def score_cells(
         cells: What the clustering is run with.
         class_name: The class that the true boxes show.
         iou: Least intersection over union of a matched pair, 0..1.
+        resize: How frames are fitted into the model's input.
 
     Returns:
         The scores of each cell, in their order.
     """
-    segmenters = ManySegmenters(engine, cells)
+    segmenters = ManySegmenters(engine, cells, resize)
     counts = np.zeros((len(cells), 3), int)  # matched, predicted, true
     for number, image in frames:
         expected = true.get(number, np.zeros((0, 4)))

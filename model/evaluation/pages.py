@@ -79,7 +79,8 @@ def write_pages(evaluation: Evaluation, folder: Path) -> list[Path]:
 
     A page without content (no object was missed) is left out.
     """
-    segmenter = ManySegmenters(evaluation.engine, [evaluation.shown.reported])
+    shown = [evaluation.shown.reported]
+    segmenter = ManySegmenters(evaluation.engine, shown, evaluation.resize)
 
     @functools.cache  # of few pictures the best are also among the worst
     def compared(place: int) -> Compared:

@@ -14,6 +14,7 @@ from contract.artifact import Artifact
 from contract.mask import decode_mask
 from contract.result import Instance
 from segmentation.engines.base import Engine, Predictions
+from segmentation.letterbox import Resize
 from segmentation.segmenter import Segmenter
 
 
@@ -45,17 +46,33 @@ class ManySegmenters:
     Args:
         engine: Runs the network.
         cells: What the clustering is run with.
+        resize: How pictures are fitted into the model's input.
     """
 
-    def __init__(self, engine: Engine, cells: Sequence[Cell]) -> None:
-        self._segmenters = [Segmenter(_With(engine, cell)) for cell in cells]
+    def __init__(self, engine: Engine, cells: Sequence[Cell], resize: Resize = "letterbox") -> None:
+        self._segmenters = [Segmenter(_With(engine, cell), resize=resize) for cell in cells]
 
-    def segment(self, image: NDArray[np.uint8]) -> list[list[Instance]]:
-        """Return the instances of uint8 (H, W, 3) RGB for each of the cells."""
+    def segment(self, image: NDArray[np.uint8], source: str = "") -> list[list[Instance]]:
+        """Return the instances of a picture for each of the cells.
+
+        Args:
+            image: uint8 (H, W, 3) RGB.
+            source: Its name, for what is logged at the first one of a size.
+
+        Raises:
+            InvalidMessageError: ``too_many_tiles``, see `segmentation.segmenter.Segmenter.tiles`.
+        """
         first = self._segmenters[0]  # they differ in nothing but their thresholds
-        prepared = first.prepare([image])
-        maps = first.infer(prepared)
-        return [each.describe(maps, prepared.fits)[0].documents() for each in self._segmenters]
+        (maps,) = first.maps([image], sources=[source])
+        return [each.describe(maps)[0].documents() for each in self._segmenters]
+
+    def tiles(self, size: tuple[int, ...]) -> int:
+        """Return how many pictures of the model's size one of (H, W) pixels costs.
+
+        Raises:
+            InvalidMessageError: ``too_many_tiles``, above the bound.
+        """
+        return self._segmenters[0].tiles(size)
 
 
 class _With:

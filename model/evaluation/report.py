@@ -94,6 +94,11 @@ def notes(evaluation: Evaluation, options: Options) -> list[str]:
         f"min pixels {shown.min_pixels}"
         + ("; chosen by the sweep on these pictures" if evaluation.best else ""),
     ]
+    if evaluation.resize != "letterbox":
+        said.append(
+            f"resize {evaluation.resize}: {'at most ' if evaluation.resize == 'auto' else ''}"
+            f"{evaluation.tiles} runs of the network for {len(evaluation.seen)} pictures"
+        )
     if evaluation.metric != "average-precision":
         said.append(
             f"AP ranks every instance from the seed threshold {shown.seed_threshold:g} on; recall, "
@@ -167,6 +172,8 @@ def describe(evaluation: Evaluation, options: Options) -> dict[str, Any]:
             "broken": [str(error) for error in evaluation.broken],
         },
         "provider": evaluation.provider,
+        "resize": evaluation.resize,
+        "tiles": evaluation.tiles,
         **run,
     }
 

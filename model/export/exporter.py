@@ -113,6 +113,7 @@ def export_checkpoint(
         seed_threshold=state.seed_threshold,
         score_threshold=state.score_threshold if score is None else score,
         min_pixels=state.min_pixels,
+        object_pixels=_scaled(state.object_pixels, state.input_size, (height, width)),
         precision=options.precision,
         training_data=state.training_data,
         accuracy=dict(state.accuracy if options.accuracy is None else options.accuracy),
@@ -121,6 +122,14 @@ def export_checkpoint(
     count = _PICTURES[artifact.precision]
     real = read_pictures(options.pictures, height, width, count) if options.pictures else None
     return export(state.network(), artifact, out, pictures=real, overwrite=overwrite)
+
+
+def _scaled(pixels: float | None, before: Sequence[int], after: tuple[int, int]) -> float | None:
+    """An area after letterboxing into another input size."""
+    if pixels is None:
+        return None
+    scale = min(new / old for new, old in zip(after, before, strict=True))
+    return round(pixels * scale**2, 1)
 
 
 def export(

@@ -9,6 +9,7 @@ import warnings
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 import onnx
 import torch
@@ -68,6 +69,24 @@ def stamp(path: Path, artifact: Artifact) -> None:
     helper.set_model_props(model, contract.to_metadata(artifact))
     onnx.save(model, path)
     contract.write_card(artifact, path.parent)
+
+
+def with_input_size(model: Any, height: int, width: int) -> Any:
+    """Return a copy of an artifact's model that takes images of another size, multiples of 8.
+
+    The graph has no layer that depends on the size: only declared shapes and the metadata change.
+    """
+    resized = onnx.ModelProto()
+    resized.CopyFrom(model)
+    for value in (*resized.graph.input, *resized.graph.output):
+        axes = value.type.tensor_type.shape.dim
+        first = 1 if value.name == contract.INPUT else len(axes) - 2
+        axes[first].dim_value, axes[first + 1].dim_value = height, width
+    metadata = {each.key: each.value for each in resized.metadata_props}
+    artifact = contract.from_metadata(metadata, "the model")
+    changed = msgspec.structs.replace(artifact, height=height, width=width)
+    helper.set_model_props(resized, metadata | contract.to_metadata(changed))
+    return resized
 
 
 def opset_faults(model: Any) -> list[str]:

@@ -22,6 +22,7 @@ def rewrite_artifact(
     seed_threshold: float | None = None,
     score_threshold: float | None = None,
     min_pixels: int | None = None,
+    object_pixels: float | None = None,
 ) -> Artifact:
     """Write new values into the metadata of ``model.onnx`` and into ``model.json``.
 
@@ -34,6 +35,7 @@ def rewrite_artifact(
         seed_threshold: Lowest seed score that starts an instance, 0..1; None keeps it.
         score_threshold: Lowest instance score reported by default, 0..1; None keeps it.
         min_pixels: Smallest instance, in pixels of the input; None keeps it.
+        object_pixels: Median area of the training objects, in pixels of the input; None keeps it.
 
     Returns:
         What the artifact says now.
@@ -51,6 +53,7 @@ def rewrite_artifact(
         "seed_threshold": seed_threshold,
         "score_threshold": score_threshold,
         "min_pixels": min_pixels,
+        "object_pixels": object_pixels,
     }
     old = contract.from_metadata(metadata, str(path))
     new = msgspec.structs.replace(

@@ -32,7 +32,12 @@ from model.training.distributed import Processes, join_processes
 from model.training.learner import Learner, StepReport, choose_arithmetic
 from model.training.reporter import Reporter
 from model.training.settings import TrainSettings
-from model.training.training_data import TrainingData, foreground_weights, open_training_data
+from model.training.training_data import (
+    TrainingData,
+    foreground_weights,
+    median_object_pixels,
+    open_training_data,
+)
 from model.training.validation import recount_batch_norm, validate
 
 log = logging.getLogger(__name__)
@@ -123,6 +128,7 @@ class _Run:
         arithmetic = choose_arithmetic(settings.precision, processes.device)
         weights = foreground_weights(recipe, data)
         self._learner = Learner(recipe, len(data.classes), weights, processes, arithmetic)
+        self._object_pixels = median_object_pixels(recipe, data)
         self._told = data.describe()
         self._identity = {
             "recipe": recipe.model_dump(mode="json"),
@@ -247,6 +253,7 @@ class _Run:
             "seed_threshold": recipe.seed_threshold,
             "score_threshold": recipe.score_threshold,
             "min_pixels": recipe.min_pixels,
+            "object_pixels": self._object_pixels,
             "training_data": recipe.training_data,
             "accuracy": self._best["accuracy"] if self._best["step"] == done else {},
         }

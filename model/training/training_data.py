@@ -5,7 +5,7 @@ Letters: K classes.
 
 import logging
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,13 +15,14 @@ from contract.errors import ConfigurationError
 from model.augment.compose import Composer, CutOutSource, PictureCutOuts, StoredCutOuts
 from model.data.cache import Cached
 from model.data.data_set import DataSet, Joined, Renamed, Split, Subset, fingerprint
-from model.data.labels import IGNORE, UNNAMED, CutOut, Scene
+from model.data.labels import IGNORE, UNNAMED, CutOut, Labelled, Scene
+from model.data.object_sizes import median_area, object_areas
 from model.data.open import open_data_set
 from model.motion.scene_store import StoredScene, read_scenes
 from model.recipes.recipe import Recipe, Source
 
 _SAMPLE = 200
-"""Pictures that a class's share of the pixels is counted on."""
+"""Pictures that a class's share of the pixels, and the size of objects, are counted on."""
 
 log = logging.getLogger(__name__)
 
@@ -222,13 +223,26 @@ def foreground_weights(recipe: Recipe, data: TrainingData) -> float | list[float
     """
     if recipe.loss.foreground != "balanced":
         return recipe.loss.foreground
-    whole = Joined(data.learned)
-    chosen = np.linspace(0, len(whole) - 1, min(len(whole), _SAMPLE)).astype(int)
     counts = np.zeros(256)
-    for index in chosen.tolist():
-        counts += np.bincount(whole.read(index).labels.reshape(-1), minlength=256)
+    for picture in _sample(data):
+        counts += np.bincount(picture.labels.reshape(-1), minlength=256)
     shares = counts[1 : len(data.classes) + 1] / max(counts.sum() - counts[IGNORE], 1)
     weights = [1 / math.log(1.02 + share) for share in shares]
     for name, share, weight in zip(data.classes, shares, weights, strict=True):
         log.info("class %s covers %.2f %% of the pixels: weight %.1f", name, 100 * share, weight)
     return weights
+
+
+def median_object_pixels(recipe: Recipe, data: TrainingData) -> float | None:
+    """Return the median area of the objects, on up to 200 pictures spread over the data.
+
+    Returns:
+        Pixels of the model's input into which pictures are letterboxed; None without objects.
+    """
+    return median_area(object_areas(picture, recipe.input_size) for picture in _sample(data))
+
+
+def _sample(data: TrainingData) -> Iterator[Labelled]:
+    whole = Joined(data.learned)
+    chosen = np.linspace(0, len(whole) - 1, min(len(whole), _SAMPLE)).astype(int)
+    return (whole.read(index) for index in chosen.tolist())

@@ -24,7 +24,7 @@ from model.training.distributed import Processes
 from model.training.learner import Learner
 from segmentation.engines.base import Predictions
 from segmentation.letterbox import Fit
-from segmentation.segmenter import Segmenter
+from segmentation.segmenter import Maps, Segmenter
 
 _DRAWN = 2
 """Pictures of a validation that are drawn."""
@@ -66,11 +66,12 @@ def validate(
     drawn: list[tuple[Labelled, Predictions]] = []
     for index in chosen[processes.rank :: processes.world]:
         picture = data.read(index)
-        prepared = segmenter.prepare([picture.image])
-        raw = engine.forward(prepared.batch)
+        fit = Fit.of(picture.labels.shape, recipe.input_size)
+        shown = fit.apply(picture.image)
+        raw = engine.forward(shown[None])
         maps = engine.read(raw)
-        (found,) = segmenter.describe(maps, prepared.fits)
-        instances, labels = _fit_labels(picture, prepared.fits[0])
+        (found,) = segmenter.describe(Maps(maps, [fit]))
+        instances, labels = _fit_labels(picture, fit)
         loss = learner.loss(
             raw,
             torch.from_numpy(instances.astype(np.int64))[None],
@@ -79,7 +80,7 @@ def validate(
         predicted, classes, _ = instance_map(found.documents(), picture.labels.shape, data.classes)
         own.append((loss, score_picture(predicted, classes, picture)))
         if len(drawn) < _DRAWN:
-            drawn.append((Labelled(prepared.batch[0], instances, labels), maps))
+            drawn.append((Labelled(shown, instances, labels), maps))
     pairs = [pair for part in processes.gather(own) for pair in part]
     precision = mean_average_precision([scores for _, scores in pairs])
     return Validation(

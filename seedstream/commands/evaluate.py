@@ -106,6 +106,10 @@ def register(app: typer.Typer, text: str) -> None:
         provider: Annotated[
             Literal["auto", "cpu", "cuda"], typer.Option(help="Where the network runs.")
         ] = "auto",
+        resize: Annotated[
+            Literal["letterbox", "stretch", "tile", "auto"],
+            typer.Option(help="How to fit the model's input, as in `seedstream segment`."),
+        ] = "letterbox",
         video: Annotated[
             Path | None,
             typer.Option(rich_help_panel=_VIDEO, help="A video, instead of --data; needs --boxes."),
@@ -147,7 +151,9 @@ def register(app: typer.Typer, text: str) -> None:
             from model.evaluation.classes import parse_classes
             from model.evaluation.on_pictures import Options
 
-            options = Options(layout, split, parse_classes(classes), metric, score, limit, provider)
+            options = Options(
+                layout, split, parse_classes(classes), metric, score, limit, provider, resize
+            )
             raise typer.Exit(on_pictures(model, data, options, tried if sweep else None, out))
         if video is not None and boxes is not None:
             on_video(
@@ -159,6 +165,7 @@ def register(app: typer.Typer, text: str) -> None:
                 class_name=class_name,
                 iou=iou,
                 provider=provider,
+                resize=resize,
                 tried=tried if sweep else None,
             )
 

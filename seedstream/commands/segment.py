@@ -11,9 +11,7 @@ def register(app: typer.Typer, text: str) -> None:
 
     @app.command("segment", help=text)
     def segment(
-        inputs: Annotated[
-            list[Path], typer.Argument(metavar="INPUT...", help="Images and videos.")
-        ],
+        inputs: Annotated[list[Path], typer.Argument(metavar="INPUT", help="Images and videos.")],
         model: Annotated[Path, typer.Option(help="Model artifact: a folder NAME/VERSION.")],
         out: Annotated[Path, typer.Option(help="Output folder.")] = Path("masks"),
         score: Annotated[
@@ -26,8 +24,12 @@ def register(app: typer.Typer, text: str) -> None:
             Literal["auto", "cpu", "cuda"], typer.Option(help="Where the network runs.")
         ] = "auto",
         resize: Annotated[
-            Literal["letterbox", "stretch"],
-            typer.Option(help="How to fit the model's input: padded, or stretched."),
+            Literal["letterbox", "stretch", "tile", "auto"],
+            typer.Option(
+                help="How to fit the model's input: letterbox scales and pads; tile cuts what is "
+                "larger into overlapping tiles at native scale, which find small objects and cost "
+                "a network run each; auto tiles unless objects are huge."
+            ),
         ] = "letterbox",
         black: Annotated[
             float | None,
@@ -53,7 +55,8 @@ def register(app: typer.Typer, text: str) -> None:
         from media.brightness import Levels
         from viewer.segment_files import segment
 
-        configure_logging("segment", "WARNING", "text")
+        # Tiles are a cost, which the log states.
+        configure_logging("segment", "INFO" if resize in ("tile", "auto") else "WARNING", "text")
         raise typer.Exit(
             segment(
                 inputs,

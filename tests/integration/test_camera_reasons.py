@@ -83,9 +83,11 @@ def test_an_rtsp_camera_that_does_not_open_is_told_apart(handle: Handler, expect
     assert took < LIMIT_SECONDS + 0.5
 
 
-def test_an_rtsp_camera_that_is_gone_is_told_so() -> None:
+def test_a_camera_that_is_gone_is_told_so() -> None:
     port = free_ports(1)[0]
-    assert why(camera(f"rtsp://127.0.0.1:{port}/")) == "cannot open: Connection refused"
+    for scheme in ("rtsp", "RTSP", "rtmp", "HTTP"):
+        url = f"{scheme}://127.0.0.1:{port}/"
+        assert why(camera(url)) == "cannot open: Connection refused"
 
 
 @pytest.mark.parametrize("scheme", ["rtsp", "http"])

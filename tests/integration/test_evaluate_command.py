@@ -270,11 +270,37 @@ def test_a_sweep_finds_the_size_that_drops_the_dirt_and_stores_it(
     card = contract.check_file(model)
     assert (card.min_pixels, card.seed_threshold, card.score_threshold) == (20, 0.9, 0.9)
     assert card.accuracy == report["accuracy"]
+    assert card.object_pixels == LEFT[2] * LEFT[3], "the data's, as the artifact did not say it"
     again = evaluate(
         "--model", model, "--data", data, "--split", "all", "--out", tmp_path / "a.json"
     )
     assert again.returncode == 0
     assert json.loads((tmp_path / "a.json").read_text()) == report["accuracy"]
+
+
+def test_tiles_find_the_small_objects_of_a_large_picture_and_say_their_cost(
+    tmp_path: Path, evaluate: Callable[..., Done]
+) -> None:
+    model = artifact(tmp_path, msgspec.structs.replace(ONE, object_pixels=60.0))
+    boxes = [(10, 12, 8, 6), (100, 40, 8, 6), (60, 80, 8, 6)]
+    shown = picture((96, 144), [(box, 1) for box in boxes])
+    put(tmp_path / "data" / "images" / "0.png", shown.image)
+    put(tmp_path / "data" / "instances" / "0.png", shown.instances.astype(np.uint16))
+    options = ("--model", model, "--data", tmp_path / "data", "--split", "all")
+
+    lost = evaluate(*options, "--out", tmp_path / "lost")
+    found = evaluate(*options, "--out", tmp_path / "found", "--resize", "tile")
+
+    reports = [
+        json.loads((tmp_path / name / "report.json").read_text()) for name in ("lost", "found")
+    ]
+    assert [report["accuracy"]["recall_at_iou_0.5"] for report in reports] == [0, 1]
+    assert [report["tiles"] for report in reports] == [1, 16]
+    assert reports[1]["accuracy"]["tiles"] == 16
+    assert "resize tile: 16 runs of the network for 1 pictures" in found.stdout
+    assert "0: images of 144x96 pixels are shrunk to 33 % of their sides" in lost.stderr
+    assert "--resize tile" in lost.stderr
+    assert found.stderr == ""
 
 
 def test_a_sweep_on_a_store_is_refused_before_anything_is_measured(

@@ -206,7 +206,7 @@ def checkpoint(path: Path, **changes: Any) -> Path:
 
 
 def test_a_checkpoint_becomes_an_artifact_with_its_settings(tmp_path: Path) -> None:
-    path = checkpoint(tmp_path / "checkpoint.pt")
+    path = checkpoint(tmp_path / "checkpoint.pt", object_pixels=400.0)
     done = export_checkpoint(
         path, tmp_path / "out", "street", "7", ExportOptions(accuracy={"recall": 0.9})
     )
@@ -216,6 +216,10 @@ def test_a_checkpoint_becomes_an_artifact_with_its_settings(tmp_path: Path) -> N
     assert artifact.score_threshold == 0.7
     assert artifact.accuracy == {"recall": 0.9}
     assert artifact.training_data == "none"
+    assert artifact.object_pixels == 400
+    halved = ExportOptions(input_size=(HEIGHT // 2, WIDTH // 2))
+    smaller = export_checkpoint(path, tmp_path / "out", "street", "8", halved).artifact
+    assert smaller.object_pixels == 100, "letterboxed into half the sides"
     assert len(artifact.source_commit) == 40 or artifact.source_commit == "unknown"
 
 

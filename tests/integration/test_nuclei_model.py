@@ -2,9 +2,15 @@
 
 from pathlib import Path
 
+import numpy as np
+from PIL import Image
+
 from contract.artifact import check_file
+from media.pictures import read_image
 from model.evaluation.on_pictures import Options, evaluate_pictures
+from segmentation import open_segmenter
 from segmentation.engines.onnx import OnnxEngine
+from segmentation.instances import Instances
 
 MODEL = Path(__file__).resolve().parent.parent.parent / "artifacts" / "nuclei" / "1"
 
@@ -25,3 +31,21 @@ def test_the_bar_of_average_precision_holds(shared_data: Path) -> None:
     assert (
         abs(card["average_precision_at_iou_0.5"] - figures["average_precision_at_iou_0.5"]) < 5e-3
     )
+
+
+def test_a_picture_of_12_bits_in_16_gives_the_nuclei_of_its_8_bit_twin(
+    shared_data: Path, tmp_path: Path
+) -> None:
+    segmenter = open_segmenter(MODEL, "cpu")
+
+    def found(path: Path) -> Instances:
+        return segmenter.segment([read_image(path)])[0]
+
+    for twin in sorted((shared_data / "nuclei" / "images").iterdir())[:12]:
+        eight = np.asarray(Image.open(twin).convert("L"))
+        Image.fromarray(eight.astype(np.uint16) * 16).save(tmp_path / "deep.png")
+        expected, deep = found(twin), found(tmp_path / "deep.png")
+        assert abs(len(deep) - len(expected)) <= max(1, len(expected) // 10), twin
+        both = (expected.to_map() > 0) & (deep.to_map() > 0)
+        either = (expected.to_map() > 0) | (deep.to_map() > 0)
+        assert both.sum() >= 0.85 * either.sum(), twin

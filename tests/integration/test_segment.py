@@ -277,3 +277,26 @@ def test_a_file_without_pictures_gives_its_reason(
     assert f"{song}: has only audio (aac)" in said
     assert f"{channels}: has 5 channels of 16 bits" in said
     assert not list((tmp_path / "out").iterdir())
+
+
+def test_tiles_find_what_a_large_picture_loses_and_too_many_tiles_are_named(
+    tmp_path: Path, model: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name, size in [("large", (288, 480)), ("huge", (2000, 2400)), ("small", SIZE)]:
+        Image.fromarray(picture(size=size)).save(tmp_path / f"{name}.png")
+    inputs = [tmp_path / f"{name}.png" for name in ("large", "huge", "small")]
+    found = {}
+    for resize in ("letterbox", "tile"):
+        out = tmp_path / resize
+        code = segment(inputs, model, out, provider="cpu", resize=resize, show_progress=False)  # type: ignore[arg-type]
+        found[resize] = (code, {p.stem: len(_instances(p)) for p in sorted(out.glob("*.json"))})
+    assert found == {
+        "letterbox": (0, {"huge": 0, "large": 0, "small": 2}),
+        "tile": (1, {"large": 2, "small": 2}),
+    }
+    said = " ".join(capsys.readouterr().err.split())
+    assert "huge.png: 2400x2000 pixels need 560 tiles of 160x96, expected at most 512" in said
+
+
+def _instances(document: Path) -> list[object]:
+    return list(decode_result(document.read_bytes()).instances)

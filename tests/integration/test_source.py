@@ -177,6 +177,23 @@ def test_a_partition_assigned_while_there_is_no_room_is_read_from_its_start(grou
     assert [record.number for record in member.records] == list(range(5))
 
 
+def test_what_waits_is_read_on_when_another_partition_came_meanwhile(group: Group) -> None:
+    first, second = group.join(), group.join()
+    with second.polled_in_background():
+        wait_until(lambda: first.poll() == [] and len(first.owned) == len(second.owned) == 1, 30)
+        (own,), (other,) = first.owned, second.owned
+        group.send(*[b"%d" % i for i in range(50)], partition=own)
+        # The other 49 are in the client then, and wait there.
+        wait_until(lambda: bool(first.poll(1)), 20)
+        first.poll(0)
+    group.send(*[b"%d" % i for i in range(5)], partition=other)
+    second.source.close(5)
+    wait_until(lambda: first.poll(0) or first.owned == {own, other}, 20)
+    wait_until(lambda: first.poll(100) == [] and len(first.records) >= 55, 20)
+    for partition, count in ((own, 50), (other, 5)):
+        assert [r.number for r in first.records if r.partition == partition] == [*range(count)]
+
+
 def test_a_commit_is_where_the_next_member_begins(group: Group) -> None:
     group.send(*(b"%d" % number for number in range(5)))
     first = group.join()

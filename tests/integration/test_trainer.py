@@ -8,6 +8,8 @@ import torch
 from contract.errors import ConfigurationError
 from contract.settings import load_settings
 from model.data.data_set import BrokenSampleError
+from model.data.object_sizes import object_areas
+from model.data.open import open_data_set
 from model.net.checkpoint import load_checkpoint
 from model.training import learner as learning
 from model.training.learner import Learner, choose_arithmetic
@@ -64,6 +66,9 @@ def test_a_run_leaves_what_export_reads_and_a_record(settings, discs):
     assert checkpoint.classes == ["disc"]
     assert checkpoint.name == "discs"
     assert checkpoint.input_size == [64, 64]
+    learned = open_data_set(discs, split="train")
+    areas = np.concatenate([object_areas(picture, (64, 64)) for picture in learned])
+    assert checkpoint.object_pixels == pytest.approx(np.median(areas), abs=0.05)
     assert "ap_at_iou_0.5" in checkpoint.accuracy
     record = json.loads((run / "run.json").read_text())
     assert record["steps"] == record["done"] == STEPS

@@ -207,6 +207,7 @@ def test_a_raw_password_is_refused_with_what_to_do_without_telling_it(url: str) 
 @pytest.mark.parametrize(
     ("url", "expected"),
     [
+        (" ", "is empty, expected rtsp:"),
         ("//admin:hunter2@10.0.0.7/s", "looks like a URL without its SCHEME://"),
         ("RTSP//admin:hunter2@10.0.0.7/s", "looks like a URL without its SCHEME://"),
         ("rtsp;//hunter2/s", "looks like a URL without its SCHEME://"),
@@ -358,6 +359,19 @@ def test_user_and_password_may_hold_any_characters_and_are_encoded_into_the_url(
     assert second.source_url == "https://ad%3Amin:@h/v?x=1"
     assert third.source_url == "rtsp://u:p@h/s"
     assert "3#4" not in f"{first!r} {first.model_dump_json()}"
+
+
+@pytest.mark.parametrize(
+    ("url", "read"),
+    [
+        ("RTSP://u:P@H/S", "rtsp://u:P@H/S"),
+        ("Https://H/S", "https://H/S"),
+        ("File:/srv/A.mp4", "file:/srv/A.mp4"),
+        ("Clips/A.mp4", "Clips/A.mp4"),
+    ],
+)
+def test_a_scheme_may_be_written_in_capitals(url: str, read: str) -> None:
+    assert load_cameras(ProducerSettings(), [f"a={url}"], {})[0].source_url == read
 
 
 def test_a_substream_is_read_instead_of_the_main_one_unless_that_is_asked_for(

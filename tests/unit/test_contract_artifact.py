@@ -1,3 +1,4 @@
+import json
 from pathlib import Path
 
 import msgspec
@@ -78,3 +79,14 @@ def test_a_broken_copy_is_refused(tmp_path: Path) -> None:
     (folder / "model.json").write_text("{")
     with pytest.raises(ConfigurationError, match="not a model card"):
         find_model(folder)
+
+
+def test_the_size_of_training_objects_is_optional_and_survives() -> None:
+    older = json.loads(to_metadata(ARTIFACT)["seedstream.artifact"])
+    del older["object_pixels"]
+    metadata = {"seedstream.artifact": json.dumps(older)}
+    assert from_metadata(metadata, "model.onnx").object_pixels is None
+    told = msgspec.structs.replace(ARTIFACT, object_pixels=209.5)
+    assert from_metadata(to_metadata(told), "model.onnx") == told
+    with pytest.raises(ConfigurationError, match=r"object_pixels is 0\.0, expected more than 0"):
+        from_metadata(to_metadata(msgspec.structs.replace(told, object_pixels=0.0)), "model.onnx")

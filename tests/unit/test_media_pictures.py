@@ -198,6 +198,19 @@ def test_previews_are_no_pictures_of_their_own(tmp_path: Path) -> None:
     assert read_image(mpo).shape == (6, 8, 3)
 
 
+def test_a_raw_file_of_a_camera_is_not_taken_for_its_preview(tmp_path: Path) -> None:
+    path = write_tiff(tmp_path / "a.dng", [np.ones((9, 9, 3), np.uint8)], reduced=[0], raw=True)
+    with pytest.raises(UnreadableInputError, match="raw file of a camera"):
+        read_image(path)
+
+
+def test_a_heic_photograph_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "IMG_1.HEIC"
+    path.write_bytes(b"\0\0\0\x24ftypheic\0\0\0\0mif1heic")
+    with pytest.raises(UnreadableInputError, match="HEIC photograph, which is not read; convert"):
+        read_image(path)
+
+
 def test_the_still_before_an_animated_png_is_not_part_of_it(tmp_path: Path) -> None:
     path = save_frames(tmp_path / "a.png", 3, default_image=True)
     with Image.open(path) as picture:
@@ -205,10 +218,13 @@ def test_the_still_before_an_animated_png_is_not_part_of_it(tmp_path: Path) -> N
 
 
 @pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWarning")
-def test_a_picture_that_is_too_large_is_refused_before_it_is_decoded(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("height", "seen"), [(7_000, "20000x7000 = 140"), (10_000, "over 178")])
+def test_a_picture_that_is_too_large_is_refused_before_it_is_decoded(
+    height: int, seen: str, tmp_path: Path
+) -> None:
     path = tmp_path / "bomb.png"
-    Image.new("1", (20_000, 7_000)).save(path)
-    with pytest.raises(UnreadableInputError, match=r"140 megapixels, at most 134 are read"):
+    Image.new("1", (20_000, height)).save(path)
+    with pytest.raises(UnreadableInputError, match=f"has {seen} megapixels, at most 134 are read"):
         read_image(path)
 
 

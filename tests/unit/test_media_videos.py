@@ -217,6 +217,16 @@ def test_pages_of_colours_of_16_bits_are_refused_with_what_to_do(tmp_path: Path)
         Video(path)
 
 
+def test_a_recording_that_was_cut_before_its_index_says_so(tmp_path: Path) -> None:
+    path = cut_tail(write_video(tmp_path / "a.mp4", noise(9)))
+    with pytest.raises(UnreadableInputError, match="cut before its index"):
+        Video(path)
+    noisy = tmp_path / "noise.mp4"
+    noisy.write_bytes(bytes(range(256)) * 20)
+    with pytest.raises(UnreadableInputError, match="neither an image nor a video"):
+        Video(noisy)
+
+
 def test_a_file_without_video_says_what_it_has(tmp_path: Path) -> None:
     song = write_sound(tmp_path / "song.m4a")
     with pytest.raises(UnreadableInputError, match=r"has only audio \(aac\), expected"):

@@ -1,14 +1,18 @@
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 import pytest
 from prometheus_client import CollectorRegistry
 
-from contract.errors import DeviceError, UnavailableError
+from contract.errors import DeviceError, InvalidMessageError, UnavailableError
 from contract.frame import Frame
 from segmentation.decode import Image
+from segmentation.instances import Instances
+from segmentation.segmenter import Observe
 from tests.fakes import (
+    FakeClock,
     FakeDeadLetters,
     FakeSegmenter,
     FakeSink,
@@ -27,7 +31,12 @@ class Bench:
     """A running pipeline with fakes around it."""
 
     def __init__(
-        self, segmenter: FakeSegmenter, *, running: bool = True, **limits: float | None
+        self,
+        segmenter: FakeSegmenter,
+        *,
+        running: bool = True,
+        clock: Callable[[], float] = time.monotonic,
+        **limits: float | None,
     ) -> None:
         self.segmenter, self.sink, self.dead = segmenter, FakeSink(), FakeDeadLetters()
         self.positions = OffsetTracker()
@@ -45,6 +54,7 @@ class Bench:
             self.positions,
             WorkerMetrics(self.registry),
             Limits(**(given | limits)),  # type: ignore[arg-type]
+            clock=clock,
         )
         if running:
             self.pipeline.start()
@@ -78,7 +88,7 @@ Start = Callable[..., Bench]
 def start() -> Iterator[Start]:
     benches: list[Bench] = []
 
-    def begin(segmenter: FakeSegmenter | None = None, **limits: float | None) -> Bench:
+    def begin(segmenter: FakeSegmenter | None = None, **limits: Any) -> Bench:
         benches.append(Bench(segmenter or FakeSegmenter(), **limits))
         return benches[-1]
 
@@ -394,3 +404,77 @@ def test_a_network_that_hangs_is_seen(start: Start) -> None:
     gate.set()
     bench.wait_done()
     wait_until(lambda: bench.pipeline.busy_seconds == 0)
+
+
+def test_a_frame_of_too_many_tiles_is_a_dead_letter_and_its_neighbours_go_on(start: Start) -> None:
+    def tiles(size: tuple[int, ...]) -> int:
+        if size[0] > 50:
+            raise InvalidMessageError("too_many_tiles", "600 tiles, expected at most 512")
+        return 1
+
+    bench = start(FakeSegmenter(tiles=tiles))
+    bench.put(0)
+    bench.put(1, height=96, width=64)
+    bench.put(2)
+    wait_until(lambda: bench.stored() == [0, 2], what="the good ones stored")
+    assert bench.dead.reasons == ["too_many_tiles"]
+
+
+def test_tiles_are_counted_and_the_segmenter_is_told_whose_frames_they_are(start: Start) -> None:
+    bench = start(FakeSegmenter(tiles=lambda size: 20))
+    bench.put(0, "gate")
+    bench.put(1, "door")
+    bench.wait_done()
+    assert bench.registry.get_sample_value("seedstream_tiles_total") == 40
+    assert sorted(bench.segmenter.sources) == ["door", "gate"]
+
+
+def test_each_run_of_the_network_is_a_sign_of_life(start: Start) -> None:
+    clock = FakeClock()
+    busy: list[float] = []
+
+    class ManyTiles(FakeSegmenter):
+        def segment(
+            self, images: Sequence[Image], observe: Observe, sources: Sequence[str]
+        ) -> list[Instances]:
+            for _ in range(3):
+                clock.now += 40
+                busy.append(bench.pipeline.busy_seconds)
+                observe("infer", 40.0)
+                busy.append(bench.pipeline.busy_seconds)
+            return super().segment(images, observe, sources)
+
+    bench = start(ManyTiles(), clock=clock, running=False, max_batch_size=1)
+    bench.put(0)
+    bench.pipeline.start()
+    bench.wait_done()
+    assert busy == [40, 0] * 3, "a frame of 120 s whose runs take 40 s is not stuck"
+    assert bench.pipeline.busy_seconds == 0
+    labels = {"stage": "infer"}
+    assert bench.registry.get_sample_value("seedstream_stage_seconds_count", labels) == 4
+
+
+def test_stopping_does_not_wait_for_the_other_tiles_of_a_frame(start: Start) -> None:
+    runs: list[int] = []
+    gate = threading.Event()
+
+    class ManyTiles(FakeSegmenter):
+        def segment(
+            self, images: Sequence[Image], observe: Observe, sources: Sequence[str]
+        ) -> list[Instances]:
+            self.entered.set()
+            for run in range(100):
+                assert gate.wait(10)
+                runs.append(run)
+                observe("infer", 1.0)
+            raise AssertionError("all of a frame's tiles ran after the end")
+
+    bench = start(ManyTiles())
+    bench.put(0)
+    assert bench.segmenter.entered.wait(5)
+    assert not bench.pipeline.stop(0.05)
+    gate.set()
+    assert bench.pipeline.stop(5)
+    assert runs == [0]
+    bench.pipeline.check()
+    assert bench.positions.committable() == {}, "its frame is left to another worker"
