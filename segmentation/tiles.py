@@ -31,7 +31,7 @@ another takes: 42 megapixels with an input of 384x384, about 0.9 GB of maps."""
 
 MAX_TILE_PIXELS = 2**20
 """Most pixels of a tile whose size may vary. One run of such a tile takes up to 0.2 GB of memory
-(`benchmarks/bench_tiles.py`); larger ones save little more, since less of them is overlap."""
+(`benchmarks/bench_tile_sizes.py`); larger ones save little more, since less of them is overlap."""
 
 
 def choose_tile_size(frame_size: tuple[int, int], input_size: tuple[int, int]) -> tuple[int, int]:
