@@ -124,7 +124,7 @@ class HttpClient:
         self._limit.set(seconds)
         url, challenged = self._url, False
         for _ in range(_MOST_REDIRECTS + 2):
-            at_home = urlsplit(url).netloc == urlsplit(self._url).netloc
+            at_home = _may_know(url, self._url)
             answer = self._ask(url, dict(conditions or {}), at_home)
             challenges = answer.headers.get_all("WWW-Authenticate", [])
             if (
@@ -208,6 +208,12 @@ class HttpClient:
 
         connection.response_class = Answer
         return connection
+
+
+def _may_know(url: str, home: str) -> bool:
+    """Return whether credentials for ``home`` may go to ``url``: not elsewhere, nor in the clear."""
+    there, here = urlsplit(url), urlsplit(home)
+    return there.netloc == here.netloc and (there.scheme == here.scheme or there.scheme == "https")
 
 
 def status_text(status: int) -> str:

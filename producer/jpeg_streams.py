@@ -37,7 +37,7 @@ class PictureDecoder:
         """Return the picture, None if it does not decode."""
         try:
             frames = self._context.decode(av.Packet(data))
-        except (av.error.InvalidDataError, av.error.ArgumentError, av.error.MemoryError):
+        except av.error.FFmpegError:  # damaged, too large, or of a kind that it does not know
             return None
         return frames[0] if frames else None
 
