@@ -124,7 +124,7 @@ class HttpClient:
         self._limit.set(seconds)
         url, challenged = self._url, False
         for _ in range(_MOST_REDIRECTS + 2):
-            at_home = _may_know(url, self._url)
+            at_home = may_know(url, self._url)
             answer = self._ask(url, dict(conditions or {}), at_home)
             challenges = answer.headers.get_all("WWW-Authenticate", [])
             if (
@@ -141,9 +141,7 @@ class HttpClient:
                 self._answer = answer
                 return answer
             self.close()
-            url = urljoin(url, answer.headers["Location"])
-            if urlsplit(url).scheme not in ("http", "https") or not urlsplit(url).hostname:
-                raise SourceError("the server redirects to an address that is not HTTP")
+            url = _redirected(url, answer.headers["Location"])
         raise SourceError(f"more than {_MOST_REDIRECTS} redirects")
 
     def extend(self, seconds: float) -> None:
@@ -210,7 +208,22 @@ class HttpClient:
         return connection
 
 
-def _may_know(url: str, home: str) -> bool:
+def _redirected(url: str, location: str) -> str:
+    """Return where a redirect of ``url`` leads, without user name and password.
+
+    Raises:
+        SourceError: It is no HTTP address.
+    """
+    try:
+        parts = urlsplit(urljoin(url, location))
+        if parts.scheme in ("http", "https") and parts.hostname:
+            return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
+    except ValueError:
+        pass  # not even an address; its text may hold a password
+    raise SourceError("the server redirects to an address that is not HTTP")
+
+
+def may_know(url: str, home: str) -> bool:
     """Return whether credentials for ``home`` may go to ``url``: not elsewhere, nor in the clear."""
     there, here = urlsplit(url), urlsplit(home)
     return there.netloc == here.netloc and (there.scheme == here.scheme or there.scheme == "https")

@@ -18,6 +18,7 @@ import simplejpeg
 from PIL import Image
 
 from contract.frame import Frame
+from producer.http_client import may_know
 from producer.scene import Scene
 from tests.http_cameras import Handler, http_cameras, send, serve_file, stream
 from tests.integration.test_rtsp_cameras import Cameras, StartCameras, cameras  # noqa: F401
@@ -457,6 +458,85 @@ def test_a_redirect_is_followed_and_the_password_goes_to_no_other_host(
             watched = cameras(f"door={server.url('/old', 'admin:hunter2')}")
             watched.until(lambda: watched.count("door") >= 3)
     assert all("Authorization" not in headers for _, headers in other.requests)
+
+
+@pytest.mark.parametrize(
+    ("location", "reason"),
+    [
+        ("ftp://admin:hunter2@host/TOKEN", "redirects to an address that is not HTTP"),
+        ("http://[::1/TOKEN", "redirects to an address that is not HTTP"),
+        ("http://admin:hunter2@127.0.0.1:1/TOKEN", "cannot open: Connection refused"),
+        ("/old?TOKEN", "more than 5 redirects"),
+    ],
+)
+def test_a_redirect_that_leads_nowhere_is_a_reason_without_the_address(
+    location: str,
+    reason: str,
+    cameras: StartCameras,  # noqa: F811
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    def move(handler: Handler) -> None:
+        send(handler, b"", "text/plain", 302, Location=location)
+
+    with http_cameras({"/old": move}) as server:
+        watched = cameras(f"door={server.url('/old')}")
+        watched.until(lambda: watched.value("camera_up", "door") == 0 and "failure 1" in caplog.text)
+    assert reason in caplog.text
+    assert not any(secret in caplog.text for secret in ("hunter2", "TOKEN"))
+
+
+def test_a_server_that_redirects_into_the_clear_does_not_get_the_password_there() -> None:
+    home = "https://camera.example/snap.jpg"
+    assert may_know("https://camera.example/other", home)
+    assert not may_know("http://camera.example/snap.jpg", home)
+    assert not may_know("https://camera.example:8443/snap.jpg", home)
+    assert may_know("https://camera.example/snap.jpg", "http://camera.example/snap.jpg")
+
+
+def test_a_first_picture_that_hangs_is_told_by_the_reader_and_not_by_the_watchdog(
+    cameras: StartCameras,  # noqa: F811
+) -> None:
+    def video(handler: Handler) -> None:
+        stream(handler, "multipart/x-mixed-replace; boundary=frame")
+        handler.wfile.write(b"--frame\r\n\r\n" + JPEGS[0][:100])
+        server.over.wait(20)
+
+    def snapshot(handler: Handler) -> None:
+        handler.send_response(200)
+        handler.send_header("Content-Type", "image/jpeg")
+        handler.send_header("Content-Length", str(len(JPEGS[0])))
+        handler.end_headers()
+        handler.wfile.write(JPEGS[0][:100])
+        server.over.wait(20)
+
+    limits = {"first_frame_timeout_seconds": 0.5, "stall_timeout_seconds": 20.0}
+    with http_cameras({"/video": video, "/snap": snapshot}) as server:
+        watched = cameras(
+            f"a={server.url('/video')}", f"b={server.url('/snap')}", poll_seconds=None, **limits
+        )
+        watched.until(
+            lambda: (
+                watched.value("camera_reconnects_total", "a") >= 1
+                and watched.value("decode_errors_total", "b") >= 1
+            )
+        )
+        for name in ("a", "b"):
+            assert watched.value("camera_threads_abandoned_total", name) == 0
+
+
+def test_a_jpeg_of_a_kind_that_ffmpeg_does_not_know_costs_no_thread(
+    cameras: StartCameras,  # noqa: F811
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    odd = bytearray(JPEGS[0])
+    frame = odd.index(b"\xff\xc0")
+    odd[frame + 11], odd[frame + 14] = 0x44, 0x12  # how the components are sampled
+    with http_cameras({"/v": multipart([bytes(odd), *JPEGS[:3]])}) as server:
+        watched = cameras(f"door={server.url('/v')}")
+        watched.until(lambda: watched.count("door") >= 3)
+    assert watched.value("decode_errors_total", "door") >= 1
+    assert len(watched.sessions("door")) == 1
+    assert "died" not in caplog.text
 
 
 def test_a_snapshot_that_dribbles_costs_its_limit_and_no_more(cameras: StartCameras) -> None:  # noqa: F811
