@@ -224,7 +224,7 @@ def _redirected(url: str, location: str) -> str:
 
 
 def may_know(url: str, home: str) -> bool:
-    """Return whether credentials for ``home`` may go to ``url``: not elsewhere, nor in the clear."""
+    """Return whether ``url`` may get what is for ``home``: not elsewhere, nor in the clear."""
     there, here = urlsplit(url), urlsplit(home)
     return there.netloc == here.netloc and (there.scheme == here.scheme or there.scheme == "https")
 

@@ -64,7 +64,7 @@ def _source(client: HttpClient, camera: Camera, on_bad_packet: Callable[[], None
         client.extend(camera.first_frame_timeout_seconds)
         silent = camera.stall_timeout_seconds
         return JpegStreamSource(client, answer, str(boundary), silent, on_bad_packet)
-    if _still(answer):
+    if _still(answer, camera.poll_seconds is not None):
         client.extend(camera.first_frame_timeout_seconds)
         return SnapshotSource(client, answer, camera, on_bad_packet)
     if camera.poll_seconds is not None:
@@ -75,8 +75,15 @@ def _source(client: HttpClient, camera: Camera, on_bad_packet: Callable[[], None
     return None
 
 
-def _still(answer: HTTPResponse) -> bool:
-    """Return whether an answer is one picture; some servers call it something else."""
-    if answer.headers.get_content_maintype() != "image" and answer.length is None:
+def _still(answer: HTTPResponse, expected: bool) -> bool:
+    """Return whether an answer is one picture; some servers call it something else.
+
+    Args:
+        answer: The answer.
+        expected: Whether the camera's settings say that it is one: then it may lack the length that
+            tells a picture of an unknown type from a stream of them.
+    """
+    typed = answer.headers.get_content_maintype() == "image"
+    if not (typed or expected or answer.length is not None):
         return False
     return codec_of(answer.peek(8)) is not None

@@ -69,6 +69,38 @@ def test_a_recording_over_http_is_thinned_by_its_own_time_and_repeats_if_it_shal
     assert numbers[-1] > 18
 
 
+@pytest.mark.parametrize("whole", [True, False])
+def test_a_recording_of_which_the_server_tells_no_size_ends_when_it_hangs_up(
+    whole: bool,
+    tmp_path: Path,
+    cameras: StartCameras,  # noqa: F811
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    with av.open(str(tmp_path / "a.mp4"), "w", options={"movflags": "faststart"}) as container:
+        video = container.add_stream("libx264", rate=12)
+        video.width, video.height, video.pix_fmt = 128, 96, "yuv420p"
+        for number in range(48):
+            image = av.VideoFrame.from_ndarray(SCENE.render(number)[0], format="rgb24")
+            container.mux(video.encode(image))
+        container.mux(video.encode())
+    recording = (tmp_path / "a.mp4").read_bytes()
+
+    def answer(handler: Handler) -> None:
+        stream(handler, "video/mp4")
+        handler.wfile.write(recording if whole else recording[: len(recording) * 2 // 3])
+
+    with http_cameras({"/a.mp4": answer}) as server:
+        watched = cameras(f"gate={server.url('/a.mp4')}", pace="fast")
+        watched.until(finished(watched))
+    if whole:
+        assert watched.watchdog.failed == []
+        assert watched.count("gate") == 48, "also those that the decoder holds back"
+        assert len(watched.sessions("gate")) == 1
+    else:
+        assert watched.watchdog.failed == ["gate"]
+        assert "it ended too early: 48 frames expected" in caplog.text
+
+
 def test_a_playlist_with_an_end_ends(tmp_path: Path, cameras: StartCameras) -> None:  # noqa: F811
     options = {"hls_time": "1", "hls_playlist_type": "vod", "hls_list_size": "0"}
     with av.open(str(tmp_path / "a.m3u8"), "w", format="hls", options=options) as container:
@@ -346,6 +378,40 @@ def test_a_picture_that_has_not_changed_is_not_published_again(
     assert (304 in snapshots.statuses) == etag
 
 
+def test_a_snapshot_that_was_read_half_written_is_asked_for_until_it_is_whole(
+    cameras: StartCameras,  # noqa: F811
+) -> None:
+    asked: list[str | None] = []
+
+    def answer(handler: Handler) -> None:
+        asked.append(handler.headers.get("If-Modified-Since"))
+        if asked[-1] is not None:
+            handler.send_response(304)
+            handler.end_headers()
+            return
+        jpeg = JPEGS[3] if len(asked) > 3 else JPEGS[3][: len(JPEGS[3]) // 2]
+        send(handler, jpeg, "image/jpeg", Last_Modified="Sat, 28 Nov 2026 10:00:00 GMT")
+
+    with http_cameras({"/snap": answer}) as server:
+        watched = cameras(f"door={server.url('/snap')}", poll_seconds=0.1)
+        watched.until(lambda: watched.count("door") == 1 and len(asked) > 6)
+    assert shows(watched.frames["door"][0], 3)
+    assert all(asked[5:]), "and for a whole one only if it changes"
+
+
+def test_a_snapshot_without_type_and_length_is_one_where_the_camera_says_so(
+    cameras: StartCameras,  # noqa: F811
+) -> None:
+    def answer(handler: Handler) -> None:
+        handler.wfile.write(b"HTTP/1.0 200 OK\r\n\r\n" + JPEGS[len(server.requests) % 20])
+        handler.close_connection = True
+
+    with http_cameras({"/snap": answer}) as server:
+        watched = cameras(f"door={server.url('/snap')}", poll_seconds=0.1)
+        watched.until(lambda: watched.count("door") >= 3)
+    assert len(watched.sessions("door")) == 1
+
+
 def test_failed_snapshots_are_counted_and_asked_for_ever_later_in_the_same_session(
     cameras: StartCameras,  # noqa: F811
     caplog: pytest.LogCaptureFixture,
@@ -480,7 +546,9 @@ def test_a_redirect_that_leads_nowhere_is_a_reason_without_the_address(
 
     with http_cameras({"/old": move}) as server:
         watched = cameras(f"door={server.url('/old')}")
-        watched.until(lambda: watched.value("camera_up", "door") == 0 and "failure 1" in caplog.text)
+        watched.until(
+            lambda: watched.value("camera_up", "door") == 0 and "failure 1" in caplog.text
+        )
     assert reason in caplog.text
     assert not any(secret in caplog.text for secret in ("hunter2", "TOKEN"))
 

@@ -212,5 +212,7 @@ def test_a_small_part_is_scaled_up_without_the_rest_of_the_picture(encoding: str
 
 def test_a_picture_that_ffmpeg_cannot_convert_is_a_reason_and_not_a_dead_thread() -> None:
     strip = av.VideoFrame.from_ndarray(np.zeros((16_000, 1, 3), np.uint8), format="rgb24")
-    with pytest.raises(SourceError, match=r"1x16000 pixels \(rgb24\) cannot be made one of 16000x16"):
+    with pytest.raises(
+        SourceError, match=r"1x16000 pixels \(rgb24\) cannot be made one of 16000x16"
+    ):
         PictureEncoder(camera(width=16_000, height=16)).encode(strip)
