@@ -88,11 +88,14 @@ def settings_by_section(kind: type[BaseSettings]) -> dict[str, list[str]]:
 SettingsT = TypeVar("SettingsT", bound=BaseSettings)
 
 
-def load_settings(kind: type[SettingsT], **overrides: Any) -> SettingsT:
+def load_settings(
+    kind: type[SettingsT], *, positional: str | None = None, **overrides: Any
+) -> SettingsT:
     """Read the settings of a process from its environment.
 
     Args:
         kind: The settings class.
+        positional: Name of the setting that the command line gives without a flag, for messages.
         overrides: Values that take precedence over the environment; None leaves a setting to it.
 
     Raises:
@@ -103,7 +106,7 @@ def load_settings(kind: type[SettingsT], **overrides: Any) -> SettingsT:
         return kind(**given)
     except ValidationError as error:
         prefix = kind.model_config.get("env_prefix", "")
-        faults = [_fault(dict(detail), prefix) for detail in error.errors()]
+        faults = [_fault(dict(detail), prefix, positional) for detail in error.errors()]
         raise ConfigurationError(faults) from None  # the cause would repeat secret values
 
 
@@ -136,11 +139,16 @@ def _advice(kind: type[BaseSettings], variable: str, prefix: str) -> str:
     return "no such setting" + "".join(f"; {prefix}{each}?".upper() for each in near)
 
 
-def _fault(detail: dict[str, Any], prefix: str) -> str:
+def _fault(detail: dict[str, Any], prefix: str, positional: str | None) -> str:
     path = ".".join(str(part) for part in detail["loc"])
     variable = f"{prefix}{path}".upper()
-    option = "--" + path.replace("_", "-")
+    if path == positional:
+        variable += f" ({path.upper()})"
+    elif "password" not in path:  # those have no option
+        variable += f" (--{path.replace('_', '-')})"
+    if detail["type"] == "missing":
+        return f"{variable} is not set: it is required"
     message = str(detail["msg"]).removeprefix("Value error, ")
     secret = any(word in path for word in ("password", "secret", "url"))
-    seen = "" if secret or detail["type"] == "missing" else f" is {detail['input']!r}"
-    return f"{variable} ({option}){seen}: {message}"
+    seen = "" if secret or detail["input"] is None else f" is {detail['input']!r}"
+    return f"{variable}{seen}: {message}"

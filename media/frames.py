@@ -154,13 +154,26 @@ def cut_jpeg(data: bytes) -> bool:
         data: One JPEG, or the two fields of an interlaced frame; padding after it is allowed.
     """
     position = 0
-    while True:
-        end = data.find(b"\xff\xd9", _entropy_coded(data, position))
+    while position >= 0:
+        end = _jpeg_end(data, position)
         if end < 0:
             return True
-        position = data.find(b"\xff\xd8\xff", end + 2, end + 2 + _FIELD_PADDING)
-        if position < 0:
-            return False
+        position = _next_jpeg(data, end)
+    return False
+
+
+def followed_by_jpeg(data: bytes) -> bool:
+    """Whether another JPEG begins where one ends, as in a file of motion JPEG."""
+    end = _jpeg_end(data, 0)
+    return end >= 0 and _next_jpeg(data, end) >= 0
+
+
+def _jpeg_end(data: bytes, position: int) -> int:
+    return data.find(b"\xff\xd9", _entropy_coded(data, position))
+
+
+def _next_jpeg(data: bytes, end: int) -> int:
+    return data.find(b"\xff\xd8\xff", end + 2, end + 2 + _FIELD_PADDING)
 
 
 _FIELD_PADDING = 64

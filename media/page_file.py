@@ -4,20 +4,23 @@ Library: Pillow. Legend: H, W pixels.
 """
 
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 from PIL import Image as Pillow
 
 from media.brightness import Levels, Values
 from media.pictures import (
+    TOO_LARGE,
     NotAPictureError,
     UnreadableInputError,
-    grey_values,
+    check_size,
     identified,
     page_numbers,
     page_to_rgb,
+    undecodable,
 )
+from media.pixels import BROKEN, grey_values, has_levels
 from media.tiff import read_tiff_header
 from media.video_frame import VideoFrame
 
@@ -54,29 +57,39 @@ class Pages:
         seconds, done = 0.0, 0
         levels = self._levels
         try:
-            if self._picture.mode.startswith(("I", "F")):
+            if has_levels(self._picture):
                 levels = levels.measured(self._values(numbers))
             for done, number in enumerate(numbers):
                 self._picture.seek(number)
+                check_size(self._path, *self._picture.size)
                 image = page_to_rgb(self._path, self._picture, levels)
                 yield VideoFrame(done, seconds, lambda image=image: image)  # type: ignore[misc]
                 seconds += self._duration()
-        except (OSError, ValueError, SyntaxError, EOFError) as error:
-            raise UnreadableInputError(
-                self._path,
-                f"{self.length} pictures expected, {done} read: the next does not decode: {error}",
-            ) from error
+        except UnreadableInputError as error:
+            raise self._broken(done, error.reason) from error
+        except Pillow.DecompressionBombError as error:  # raised before the size is known here
+            raise self._broken(done, f"has over 178 megapixels, {TOO_LARGE}") from error
+        except BROKEN as error:
+            raise self._broken(done, undecodable(error)) from error
 
     def close(self) -> None:
         """Close the file."""
         self._open_file.close()
 
+    def _broken(self, done: int, reason: str) -> UnreadableInputError:
+        return UnreadableInputError(
+            self._path, f"{self.length} pictures expected, {done} read: the next {reason}"
+        )
+
     def _values(self, numbers: list[int]) -> Iterator[Values]:
-        for number in numbers:
-            self._picture.seek(number)
-            self._picture.load()
-            if self._picture.mode.startswith(("I", "F")):
-                yield grey_values(self._picture)
+        # One that is broken is told when its turn comes, after those before it.
+        with suppress(*BROKEN, Pillow.DecompressionBombError, UnreadableInputError):
+            for number in numbers:
+                self._picture.seek(number)
+                check_size(self._path, *self._picture.size)
+                self._picture.load()
+                if has_levels(self._picture):
+                    yield grey_values(self._picture)
 
     def _duration(self) -> float:
         milliseconds = self._picture.info.get("duration")

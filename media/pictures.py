@@ -4,8 +4,6 @@ Libraries: Pillow (unlike OpenCV it refuses a JPEG that ends early instead of fi
 grey); OpenCV for colours of more than 8 bits, which Pillow shortens. Legend: H, W pixels.
 """
 
-import struct
-import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,11 +13,22 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image as Pillow
-from PIL import ImageSequence, UnidentifiedImageError
+from PIL import UnidentifiedImageError
 
 from contract.errors import SeedstreamError
 from media.brightness import Levels, Values
-from media.frames import Upright
+from media.frames import Upright, followed_by_jpeg
+from media.pixels import (
+    BROKEN,
+    ORIENTATIONS,
+    beyond_pillow,
+    eight_bits,
+    grey_values,
+    has_levels,
+    orientation,
+    tags_of,
+)
+from media.quiet import quieten
 from media.tiff import TiffHeader, read_tiff_header, without_orientation
 
 Image = NDArray[np.uint8]
@@ -32,12 +41,11 @@ VIDEO_ENDINGS = (".avi", ".m4v", ".mkv", ".mov", ".mp4", ".webm")
 MAX_PIXELS = 1 << 27
 """Largest picture, 134 megapixels: reading one takes about 1 GB."""
 
-_TOO_LARGE = f"at most {MAX_PIXELS / 1e6:.0f} are read; cut it into tiles or scale it down"
+TOO_LARGE = f"at most {MAX_PIXELS / 1e6:.0f} are read; cut it into tiles or scale it down"
 
 OWN_RANGE = Levels()
 
-# Raw lines about pictures that are large (the limit above is checked here) or have broken notes.
-warnings.filterwarnings("ignore", module=r"PIL\.")
+quieten()
 
 _NOT_PICTURES = frozenset({"EPS", "FLI", "MPEG", "BUFR", "GRIB", "HDF5", "PDF", "WMF"})
 """Videos, programs and documents that Pillow knows by name; most of them it cannot decode."""
@@ -46,24 +54,13 @@ _SEQUENCES = frozenset({"AVIF", "GIF", "PNG", "TIFF", "WEBP"})
 """Formats that hold several pictures of equal rank. Others hold previews of one (MPO, ICO, ...)."""
 
 _HEIC = (b"heic", b"heix", b"heim", b"heis", b"mif1", b"msf1")
-"""Brands of ISO/IEC 23008-12, annex B."""
+"""Brands of ISO/IEC 23008-12, annex B: of these photographs FFmpeg gives one tile, no word."""
 
-_ORIENTATION = 0x0112
-_ORIENTATIONS = {
-    2: Upright(0, True),
-    3: Upright(2),
-    4: Upright(2, True),
-    5: Upright(3, True),
-    6: Upright(1),
-    7: Upright(1, True),
-    8: Upright(3),
-}
-"""EXIF 2.32, tag 274: what is to be done to show the picture."""
+_AVIF = (b"avif", b"avis")
+"""Of a broken sequence FFmpeg gives the still before it without a word."""
 
-_STRIP_PIXELS = 1 << 22
-"""Pixels that are converted at a time, so that no second copy of a large picture is made."""
-
-_BROKEN = (OSError, ValueError, SyntaxError, EOFError, struct.error)
+_JPEG_ENDINGS = (".jpg", ".jpeg", ".jpe", ".jfif")
+"""Under these names phones append more to a photograph than the photograph."""
 
 
 class UnreadableInputError(SeedstreamError):
@@ -115,8 +112,7 @@ def identified(path: Path) -> Iterator[Pillow.Image]:
         UnreadableInputError: It is missing, empty, broken, or too large.
         NotAPictureError: It is something else.
     """
-    if not path.is_file():
-        raise UnreadableInputError(path, "there is no such file")
+    check_file(path)
     try:
         if not path.stat().st_size:
             raise UnreadableInputError(path, "is empty (0 bytes), expected a picture")
@@ -124,30 +120,58 @@ def identified(path: Path) -> Iterator[Pillow.Image]:
             check_size(path, *picture.size)
             yield picture
     except UnidentifiedImageError as error:
-        if _is_heic(path):
+        if _brand(path) in _HEIC:
             raise UnreadableInputError(
                 path, "is a HEIC photograph, which is not read; convert it to JPEG or PNG first"
             ) from error
-        raise NotAPictureError(path, _undecodable(path, error)) from error
+        if _brand(path) in _AVIF:
+            raise UnreadableInputError(
+                path, "is an AVIF picture that does not decode: it is broken, or ends early"
+            ) from error
+        if read_tiff_header(path) is not None:  # FFmpeg takes its numbers for others
+            raise UnreadableInputError(
+                path, "is a TIFF of a kind that is not read; save it as PNG, or without compression"
+            ) from error
+        raise NotAPictureError(
+            path, "does not decode: it is no picture of a kind that is read"
+        ) from error
     except Pillow.DecompressionBombError as error:  # raised before the size is known here
-        raise UnreadableInputError(path, f"has over 178 megapixels, {_TOO_LARGE}") from error
-    except _BROKEN as error:
-        raise UnreadableInputError(path, _undecodable(path, error)) from error
+        raise UnreadableInputError(path, f"has over 178 megapixels, {TOO_LARGE}") from error
+    except BROKEN as error:
+        raise UnreadableInputError(path, undecodable(error)) from error
 
 
 def page_numbers(picture: Pillow.Image) -> list[int]:
-    """Return the numbers of an open file's pictures, without previews and reduced copies."""
-    count: int = getattr(picture, "n_frames", 1)
-    if count == 1 or picture.format not in _SEQUENCES:
+    """Return the numbers of an open file's pictures, without previews and reduced copies.
+
+    Where a TIFF breaks, the page that cannot be reached is the last.
+    """
+    if picture.format not in _SEQUENCES:
+        return [0]
+    count: int = 0 if picture.format == "TIFF" else getattr(picture, "n_frames", 1)
+    if count == 1:
         return [0]
     if picture.format == "PNG":  # the still that programs show that know no animation
         return list(range(1 if getattr(picture, "default_image", False) else 0, count))
     if picture.format != "TIFF":
         return list(range(count))
-    kinds = [page.tag_v2.get(254, 0) for page in ImageSequence.Iterator(picture)]  # type: ignore[attr-defined]
-    picture.seek(0)
+    kinds = _page_kinds(picture)
     # TIFF 6.0, NewSubfileType: bit 0 a reduced copy, bit 2 a transparency mask.
     return [number for number, kind in enumerate(kinds) if not kind & 0b101] or [0]
+
+
+def _page_kinds(picture: Any) -> list[int]:
+    kinds: list[int] = []
+    try:
+        while True:
+            picture.seek(len(kinds))
+            kinds.append(picture.tag_v2.get(254, 0))
+    except EOFError:
+        pass  # the last page was the one before
+    except (*BROKEN, Pillow.DecompressionBombError):
+        kinds.append(0)
+    picture.seek(0)
+    return kinds
 
 
 def read_image(path: Path | str, *, levels: Levels = OWN_RANGE) -> Image:
@@ -170,6 +194,7 @@ def read_image(path: Path | str, *, levels: Levels = OWN_RANGE) -> Image:
         NotAPictureError: It is something else.
     """
     path = Path(path)
+    check_file(path)
     tiff = read_tiff_header(path)
     if tiff is not None and tiff.fault:
         raise UnreadableInputError(path, tiff.fault)
@@ -179,9 +204,14 @@ def read_image(path: Path | str, *, levels: Levels = OWN_RANGE) -> Image:
         count = len(page_numbers(picture))
         if count > 1:
             raise SeveralPicturesError(path, f"holds {count} pictures, expected one")
-        if not _has_deep_colours(picture):
+        if _is_motion_jpeg(path, picture):
+            raise SeveralPicturesError(path, "holds several pictures (JPEG), expected one")
+        if not beyond_pillow(picture):
             return page_to_rgb(path, picture, levels)
         picture.load()
+        if picture.format == "PNG":
+            with identified(path) as sums:
+                sums.verify()  # OpenCV's library would print what is wrong
         return orientation(picture).turn(to_rgb(path, _deep_pixels(path), levels))
 
 
@@ -194,7 +224,7 @@ def _read_deep_tiff(path: Path, tiff: TiffHeader, levels: Levels) -> Image:
         )
     check_size(path, tiff.width, tiff.height)
     shown = to_rgb(path, _deep_pixels(path), levels)
-    return _ORIENTATIONS.get(tiff.orientation, Upright()).turn(shown)
+    return ORIENTATIONS.get(tiff.orientation, Upright()).turn(shown)
 
 
 def page_to_rgb(path: Path, picture: Pillow.Image, levels: Levels) -> Image:
@@ -205,18 +235,11 @@ def page_to_rgb(path: Path, picture: Pillow.Image, levels: Levels) -> Image:
     """
     picture.load()
     upright = orientation(picture)
-    if picture.mode.startswith(("I", "F")):
-        return upright.turn(to_rgb(path, grey_values(picture), levels))
-    return upright.turn(_eight_bits(picture))
-
-
-def grey_values(picture: Pillow.Image) -> Values:
-    """Return the brightness of a picture of one channel of more than 8 bits, (H, W)."""
-    values = np.asarray(picture)
-    tags = getattr(picture, "tag_v2", {})
-    if picture.mode == "I" and tags.get(258) == (32,) and tags.get(339, (1,)) == (1,):
-        return values.view(np.uint32)  # Pillow takes it as signed
-    return values
+    if not has_levels(picture):
+        return upright.turn(eight_bits(picture))
+    shown = to_rgb(path, grey_values(picture), levels)
+    # Pillow swaps black and white of 8 bits alone (TIFF 6.0, WhiteIsZero).
+    return upright.turn(255 - shown if tags_of(picture).get(262) == 0 else shown)
 
 
 def to_rgb(path: Path, values: Values, levels: Levels) -> Image:
@@ -241,40 +264,42 @@ def check_size(path: Path, width: int, height: int) -> None:
     if width * height > MAX_PIXELS:
         raise UnreadableInputError(
             path,
-            f"has {width}x{height} = {width * height / 1e6:.0f} megapixels, {_TOO_LARGE}",
+            f"has {width}x{height} = {width * height / 1e6:.0f} megapixels, {TOO_LARGE}",
         )
 
 
-def _is_heic(path: Path) -> bool:
-    """Whether it is a photograph of a phone, of which FFmpeg gives one tile without a word."""
+def check_file(path: Path) -> None:
+    """Refuse what is no file; a pipe would be waited for without end.
+
+    Raises:
+        UnreadableInputError: It is missing, a folder, a pipe, a device.
+    """
+    if path.is_file():
+        return
+    if path.is_dir():
+        raise UnreadableInputError(path, "is a folder, expected a file; name the files in it")
+    if path.exists():
+        raise UnreadableInputError(path, "is a pipe or a device; save it as a file first")
+    raise UnreadableInputError(path, "there is no such file")
+
+
+def _brand(path: Path) -> bytes:
+    """Return what kind of ISO media file it is, b"" of others."""
     with path.open("rb") as file:
         start = file.read(12)
-    return start[4:8] == b"ftyp" and start[8:12] in _HEIC
+    return start[8:12] if start[4:8] == b"ftyp" else b""
+
+
+def _is_motion_jpeg(path: Path, picture: Pillow.Image) -> bool:
+    """Whether one JPEG follows the other, as recorders write them."""
+    if picture.format != "JPEG" or path.suffix.lower() in _JPEG_ENDINGS:
+        return False
+    return followed_by_jpeg(path.read_bytes())
 
 
 def _formats() -> list[str]:
     Pillow.init()
     return [name for name in Pillow.ID if name not in _NOT_PICTURES]
-
-
-def _eight_bits(picture: Pillow.Image) -> Image:
-    width, height = picture.size
-    rows = max(1, _STRIP_PIXELS // max(1, width))
-    if rows >= height:
-        return np.asarray(picture.convert("RGB"), np.uint8)
-    image = np.empty((height, width, 3), np.uint8)
-    for top in range(0, height, rows):
-        bottom = min(top + rows, height)
-        strip = picture.crop((0, top, width, bottom)).convert("RGB")
-        image[top:bottom] = np.asarray(strip, np.uint8)
-    return image
-
-
-def _has_deep_colours(picture: Pillow.Image) -> bool:
-    """Whether Pillow would drop the low bits of the colours; to be asked before it decodes."""
-    return picture.mode in ("LA", "RGB", "RGBA", "RGBX") and any(
-        "16" in str(tile.args) for tile in getattr(picture, "tile", ())
-    )
 
 
 def _deep_pixels(path: Path) -> Values:
@@ -292,15 +317,10 @@ def _deep_pixels(path: Path) -> Values:
     return pixels if pixels.ndim == 2 else np.ascontiguousarray(pixels[:, :, 2::-1])
 
 
-def orientation(picture: Pillow.Image) -> Upright:
-    """Return how the notes of a decoded picture (EXIF) ask for it to be shown."""
-    try:
-        return _ORIENTATIONS.get(picture.getexif().get(_ORIENTATION, 1), Upright())
-    except _BROKEN:
-        return Upright()  # a broken note beside a good picture
-
-
-def _undecodable(path: Path, error: Exception) -> str:
+def undecodable(error: Exception) -> str:
+    """Return what is wrong with a file, or a part of it, at which Pillow raised one of `BROKEN`."""
     if isinstance(error, OSError) and error.strerror:
         return f"cannot be read: {error.strerror}"
-    return "does not decode: " + str(error).replace(f"'{path}'", "the file")
+    if isinstance(error, OSError) and "truncated" in str(error):
+        return f"does not decode: {error}"
+    return f"does not decode: it is broken, or ends early ({error})"

@@ -63,6 +63,8 @@ class TiffHeader:
             return (
                 f"has {self._seen()}, expected 1 (grey), 3 (RGB) or 4; save it without the others"
             )
+        if self.bits == 16 and self.kind == 3:
+            return f"has {self._seen()}, expected 32 or 64 bits of floating point, or integers"
         if self.bits > 32 and self.kind != 3:
             return f"has {self._seen()}, expected at most 32 bits"
         return None

@@ -17,7 +17,8 @@ import av.error
 
 from media.brightness import Levels
 from media.frames import Upright, best_video_stream, cut_jpeg
-from media.pictures import Image, UnreadableInputError, to_rgb
+from media.matroska import shorter_than_it_says
+from media.pictures import Image, UnreadableInputError, check_size, to_rgb
 from media.video_frame import VideoFrame
 
 _ASSUMED_FPS = 25.0  # of a video without time stamps that does not say
@@ -26,6 +27,7 @@ _CUT_BEFORE_INDEX = (
     "a video (MP4) that was cut before its index, which recorders write last: nothing of it can be "
     "read; a repair tool needs a whole video of the same camera"
 )
+_CUT_BEFORE_FRAMES = f"{_NEITHER}, or a video that ends before its first frame"
 _MISSING_SECONDS = 0.5
 """A stream that ends so much before its stated end was cut, where no number of frames is stated."""
 
@@ -65,10 +67,13 @@ class VideoFile:
         self._levels = levels
         self._pixels: Levels | None = None  # of grey with more than 8 bits, from the first frame
         try:
-            self._container = av.open(str(path), metadata_errors="replace")
+            # Absolute: what comes before a colon in a name would be taken for a protocol.
+            self._container = av.open(str(path.absolute()), metadata_errors="replace")
         except (av.error.FFmpegError, OSError) as error:
             if _lacks_index(path):
                 raise UnreadableInputError(path, _CUT_BEFORE_INDEX) from error
+            if isinstance(error, av.error.EOFError):
+                raise UnreadableInputError(path, _CUT_BEFORE_FRAMES) from error
             raise UnreadableInputError(path, f"{_NEITHER}: {_said(error)}") from error
         try:
             self._stream = self._choose()
@@ -149,7 +154,7 @@ class VideoFile:
             return []
         try:
             frames = packet.decode()
-        except av.error.InvalidDataError:
+        except av.error.FFmpegError:
             self._note_damaged(stamp)
             return []
         for frame in frames:
@@ -166,6 +171,7 @@ class VideoFile:
 
     def _converter(self, frame: Any) -> Any:
         upright = Upright.of(frame, self._stream)
+        check_size(self._path, *upright.square(frame.width, frame.height))
         if frame.format.name.startswith("gray") and frame.format.components[0].bits > 8:
             self._pixels = self._pixels or self._levels.measured([_deep_grey(frame, upright)])
             return functools.partial(self._grey, frame, upright, self._pixels)
@@ -176,6 +182,8 @@ class VideoFile:
 
     def _check_whole(self, seen: _Seen) -> None:
         kind, reason = self._stream.codec_context.name, seen.broken
+        if not seen.good and _names_a_picture(self._container):
+            raise UnreadableInputError(self._path, _NEITHER)
         if not seen.good and not self.damaged:
             why = f": {reason}" if reason else ""
             raise UnreadableInputError(self._path, f"a video ({kind}) without frames{why}")
@@ -195,6 +203,8 @@ class VideoFile:
     def _ends_early(self, seen: _Seen) -> bool:
         if self.length is not None:
             return seen.packets < self.length
+        if shorter_than_it_says(self._path):
+            return True
         if self._claimed_seconds is not None:
             return seen.ended < self._claimed_seconds - max(_MISSING_SECONDS, 3 * self._step)
         return seen.last_short
@@ -225,8 +235,15 @@ def _claimed_seconds(container: Any, stream: Any) -> float | None:
     return None
 
 
+def _names_a_picture(container: Any) -> bool:
+    """Whether FFmpeg may have chosen the format by the name of the file alone."""
+    name: str = container.format.name
+    return name == "image2" or name.endswith("_pipe")
+
+
 def _without_video(container: Any) -> str:
-    audio = [stream.codec_context.name for stream in container.streams.audio]
+    codecs = (stream.codec_context for stream in container.streams.audio)
+    audio = [codec.name if codec else "of an unknown kind" for codec in codecs]
     cover = " and a cover picture" if container.streams.video else ""
     if audio:
         return f"has only audio ({', '.join(audio)}){cover}, expected a picture or a video"

@@ -12,7 +12,7 @@ from typing import Self
 
 from media.brightness import Levels
 from media.page_file import open_pages
-from media.pictures import OWN_RANGE, UnreadableInputError
+from media.pictures import OWN_RANGE, check_file
 from media.video_file import VideoFile
 from media.video_frame import VideoFrame
 
@@ -35,8 +35,7 @@ class Video:
 
     def __init__(self, path: Path | str, *, levels: Levels = OWN_RANGE) -> None:
         self.path = Path(path)
-        if not self.path.is_file():
-            raise UnreadableInputError(self.path, "there is no such file")
+        check_file(self.path)
         self._reader = open_pages(self.path, levels) or VideoFile(self.path, levels)
 
     @property

@@ -46,9 +46,11 @@ def kind_of(url: str) -> Kind:
     """Return the kind of source that ``url`` names.
 
     Raises:
-        ValueError: An unknown scheme, a missing host, a password that is not percent-encoded, or a
-            misspelt URL that would pass for a file's path.
+        ValueError: Nothing, an unknown scheme, a missing host, a password that is not
+            percent-encoded, or a misspelt URL that would pass for a file's path.
     """
+    if not url.strip():
+        raise ValueError(f"is empty, {_EXPECTED}")
     if re.match(r"/dev/video\d+$", url):
         return "v4l2"
     scheme = _SCHEME.match(url)

@@ -18,6 +18,7 @@ from contract.errors import UnavailableError
 from producer.camera_pictures import Pause, Picture, Source, SourceError
 from producer.cameras import Camera
 from producer.encoding import PictureEncoder, color_range, shown_as
+from producer.jpeg_streams import JpegStreamSource
 from producer.probe_report import (
     CameraReport,
     Nature,
@@ -161,7 +162,7 @@ def _look(
             frames=len(seen.arrivals),
             seconds=seen.span_seconds,
             measured_fps=seen.fps,
-            nominal_fps=source.fps,
+            nominal_fps=_announced_fps(source),
             open_seconds=opened - began,
             first_frame_seconds=seen.arrivals[0] - opened,
             key_frame_interval=seen.key_frame_interval,
@@ -199,6 +200,13 @@ def _read(source: Source, seen: _Seen, seconds: float, clock: Clock) -> None:
             enough = len(seen.arrivals) >= _MOST_FRAMES or seen.span_seconds >= seconds
             if enough or (deadline is not None and clock() >= deadline):
                 return
+
+
+def _announced_fps(source: Source) -> float | None:
+    """Return the frame rate that the stream itself tells, not the one that is assumed of it."""
+    if isinstance(source, JpegStreamSource):
+        return None
+    return source.announced_fps if isinstance(source, AvSource) else source.fps
 
 
 def _nature(camera: Camera, source: Source) -> Nature:

@@ -209,7 +209,8 @@ class HttpClient:
 
 
 def _redirected(url: str, location: str) -> str:
-    """Return where a redirect of ``url`` leads, without user name and password.
+    """Return where a redirect of ``url`` leads, without user name and password, which would
+    pass for a part of the host.
 
     Raises:
         SourceError: It is no HTTP address.

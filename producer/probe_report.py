@@ -84,7 +84,7 @@ class RateReport:
         frames: Frames decoded.
         seconds: Time that they span, by the stream's time stamps; by their arrival without.
         measured_fps: Frames per second over that time, None of fewer than two frames.
-        nominal_fps: As the stream says, None where frames come as they change.
+        nominal_fps: As the stream says, None where it says nothing.
         open_seconds: How long opening took.
         first_frame_seconds: How long the first frame took after that.
         key_frame_interval: Most frames from one key frame to the next, None if only one came.
@@ -166,7 +166,10 @@ def suggestions(
         lost = rate.damaged + rate.undecodable
         remarks.append(f"{lost} frames or packets are damaged: over UDP, try transport: tcp")
     if nature == "snapshot" and rate.frames < 2:
-        remarks.append("the picture did not change meanwhile: its rate is unknown")
+        remarks.append(
+            "the picture did not change, or was not asked for again, in this time: its rate is "
+            "unknown"
+        )
     return suggested, tuple(remarks)
 
 
@@ -184,7 +187,8 @@ def _stream(stream: StreamReport) -> str:
 
 
 def _picture_rows(picture: PictureReport) -> list[tuple[str, str]]:
-    sent = f"{picture.width}x{picture.height} {picture.pixel_format}, {picture.color_range} range"
+    color, _, assumed = picture.color_range.partition(" ")
+    sent = f"{picture.width}x{picture.height} {picture.pixel_format}, {color} range {assumed}"
     shown = "as sent"
     if picture.quarter_turns or picture.flipped or picture.pixel_aspect != "1:1":
         turned = f"turned {90 * picture.quarter_turns} degrees clockwise"
@@ -193,13 +197,16 @@ def _picture_rows(picture: PictureReport) -> list[tuple[str, str]]:
     published = (
         f"{picture.published_width}x{picture.published_height}, {picture.published_bytes} bytes"
     )
-    return [("picture", sent), ("shown", shown), ("published", published)]
+    return [("picture", sent.rstrip()), ("shown", shown), ("published", published)]
 
 
 def _rate_rows(rate: RateReport) -> list[tuple[str, str]]:
     nominal = "none" if rate.nominal_fps is None else f"{rate.nominal_fps:.4g} fps"
     measured = "unknown" if rate.measured_fps is None else f"{rate.measured_fps:.4g} fps"
-    keys = "unknown" if rate.key_frame_interval is None else f"every {rate.key_frame_interval}"
+    every = rate.key_frame_interval
+    keys = "fewer than two came"
+    if every is not None:
+        keys = "every frame" if every == 1 else f"every {every} frames"
     return [
         ("rate", f"nominal {nominal}, measured {measured} ({rate.frames} in {rate.seconds:.1f} s)"),
         ("key frames", keys),

@@ -32,7 +32,7 @@ class ProducerSettings(KafkaConnection, ProcessSettings):
     essential: ClassVar[tuple[str, ...]] = ("config", "bootstrap_servers", "fps", "shard")
     sections: ClassVar[Mapping[str, str]] = {
         "config": "Cameras and topic",
-        "max_record_bytes": "Limits",
+        "max_frame_pixels": "Limits",
     }
 
     removed: ClassVar[Mapping[str, str]] = {

@@ -117,7 +117,9 @@ class AvSource:
         # One thread a camera: more cost latency in live streams, and cameras are parallel anyway.
         stream.codec_context.thread_count = 1
         rate = stream.average_rate or stream.guessed_rate
-        self._rate = float(rate) if rate and math.isfinite(rate) else DEFAULT_FPS
+        told = float(rate) if rate and math.isfinite(rate) else None
+        self._rate = told or DEFAULT_FPS
+        self._told_fps = told if self._stamped else None
         self.fps: float | None = self._rate
         self.live = camera.live and not (camera.kind == "http" and _ends(self._container, stream))
         self._packets = 0
@@ -168,6 +170,11 @@ class AvSource:
     def stream(self) -> Any:
         """The ``av.VideoStream`` that is read."""
         return self._stream
+
+    @property
+    def announced_fps(self) -> float | None:
+        """The frame rate that the stream tells, None where one is assumed."""
+        return self._told_fps
 
     def _look_at(self, packet: Any) -> Damage | None:
         """Count a packet; return what is wrong with it, so far as that shows before decoding."""

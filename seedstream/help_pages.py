@@ -3,6 +3,7 @@
 Library: Typer. Its own pages put names into a column, which cuts them on a narrow terminal.
 """
 
+import re
 import textwrap
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -14,6 +15,8 @@ _HEAD, _BODY = "  ", "      "
 """Indentation of an option's name, and of what it means."""
 
 _JOINED = "\N{NO-BREAK SPACE}"
+
+_NO_BRACES = str.maketrans("", "", "{}")
 
 _LONGEST_BESIDE = 20
 """A group with a longer name has the meanings below the names."""
@@ -31,6 +34,10 @@ class App(typer.Typer):
 
 
 class _Command(TyperCommand):
+    def collect_usage_pieces(self, ctx: Any) -> list[str]:
+        # Typer writes {NAME} for what is required, which is a placeholder nowhere else.
+        return [piece.translate(_NO_BRACES) for piece in super().collect_usage_pieces(ctx)]
+
     def format_help(self, ctx: Any, formatter: Any) -> None:
         formatter.write(_page(self, ctx, formatter.width))
 
@@ -62,7 +69,13 @@ def _title_and_head(parameter: Any, declared: str) -> tuple[str, str]:
     title = getattr(parameter, "rich_help_panel", None)
     if parameter.param_type_name == "argument":
         return title or "Arguments", declared.split(" ")[0]
-    return title or "Options", declared.replace(" range>", ">")
+    return title or "Options", re.sub(r"<([^<>|]*)>", _type_in_words, declared)
+
+
+def _type_in_words(match: re.Match[str]) -> str:
+    """Return what an option takes in the words of those that are made from settings."""
+    name = re.sub(r"list\[(\w+)\]", r"\1", match[1]).removesuffix(" range").lower()
+    return f"<{'text' if name == 'str' else name}>"
 
 
 def _list(entries: list[tuple[str, str]], width: int) -> str:

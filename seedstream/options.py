@@ -40,7 +40,8 @@ def with_settings(
 
         @functools.wraps(command)
         def run(**given: Any) -> None:
-            settings = load_settings(kind, **{name: given.pop(name) for name in optional})
+            own_values = {name: given.pop(name) for name in optional}
+            settings = load_settings(kind, positional=positional, **own_values)
             command(settings, **given)
 
         own = list(inspect.signature(command).parameters.values())[1:]
@@ -78,16 +79,21 @@ def default_text(field: FieldInfo) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
-def environment_rule(kind: type[BaseSettings], *, besides: str = "") -> str:
+def environment_rule(
+    kind: type[BaseSettings], *, besides: str = "", positional: str | None = None
+) -> str:
     """Return the paragraphs below a command's options: how the environment sets the same.
 
     Args:
         kind: The settings class of the command.
         besides: The command's options that are no settings.
+        positional: Name of the one setting that is given without a flag.
     """
     secret = [variable(kind, name) for name in kind.model_fields if _is_password(name)]
     example = next(n for n, _ in _optional_fields(kind) if not kind.model_fields[n].is_required())
     options = f"Each option except {besides}" if besides else "Each option"
+    if positional:
+        options += f", and {positional.upper()},"
     text = (
         f"{options} is also an environment variable, {_prefix(kind)} and its name in capitals: "
         f"{variable(kind, example)} for {_flag(example)}. An option takes precedence."

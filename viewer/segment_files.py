@@ -3,6 +3,7 @@
 Library: rich for the progress bars.
 """
 
+import os
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
+from contract.errors import ConfigurationError
 from contract.frame import new_session
 from media.brightness import Levels
 from media.pictures import OWN_RANGE, NotAPictureError, UnreadableInputError, read_image
@@ -29,6 +31,9 @@ from segmentation.engines import Provider
 from segmentation.letterbox import Resize
 from segmentation.segmenter import Segmenter
 from viewer.segment_outputs import Source, VideoOutputs, write_image
+
+_MAX_NAME_BYTES = 200
+"""File systems allow 255 bytes; endings and numbers follow the name."""
 
 
 @dataclass(frozen=True)
@@ -79,8 +84,9 @@ def segment(
         0, or 1 where an input could not be read, or not in full (said on standard error).
 
     Raises:
-        ConfigurationError: The model or the provider does not fit.
+        ConfigurationError: The model or the provider does not fit, or ``out`` is no folder.
         DeviceError: The accelerator failed.
+        UnwritableOutputError: The output folder takes no more files.
     """
     segmenter = open_segmenter(
         model,
@@ -90,7 +96,12 @@ def segment(
         threads=intra_op_threads,
         batch_size=batch_size,
     )
-    out.mkdir(parents=True, exist_ok=True)
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigurationError(
+            f"--out {out}: expected a folder, or a place for one: {error.strerror}"
+        ) from error
     failed = 0
     console = Console(stderr=True)
     with _progress(console, show_progress) as progress:
@@ -105,18 +116,29 @@ def segment(
 
 
 def output_names(inputs: Sequence[Path]) -> list[str]:
-    """Return a name for each input: its own without the ending, numbered where two are equal."""
+    """Return a name for each input: its own without the ending, numbered where two are equal.
+
+    One that leaves no room for the endings of the outputs is shortened.
+    """
     taken: set[str] = set()
     names = []
     for path in inputs:
-        candidates = (path.stem if n == 1 else f"{path.stem}-{n}" for n in range(1, sys.maxsize))
+        stem = _short(path.stem)
+        candidates = (stem if n == 1 else f"{stem}-{n}" for n in range(1, sys.maxsize))
         names.append(next(name for name in candidates if name not in taken))
         taken.add(names[-1])
     return names
 
 
+def _short(stem: str) -> str:
+    while len(os.fsencode(stem)) > _MAX_NAME_BYTES:
+        stem = stem[:-1]
+    return stem
+
+
 def _progress(console: Console, show: bool) -> Progress:
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+    # No markup: file names may have brackets.
+    columns = (TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn())
     return Progress(*columns, TimeRemainingColumn(), console=console, disable=not show)
 
 

@@ -1,19 +1,23 @@
 """What `seedstream segment` writes for one input: documents, instance maps, overlays."""
 
+import io
+import os
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+import av.error
 import numpy as np
 import simplejpeg
 from numpy.typing import NDArray
 from PIL import Image as Pillow
 
-from contract.errors import InvalidMessageError
+from contract.errors import InvalidMessageError, SeedstreamError
 from contract.result import Result, encode_result
 from media.pictures import Image, UnreadableInputError
 from media.video_frame import VideoFrame
@@ -27,6 +31,27 @@ _MAX_INSTANCES = 65_535  # what a 16-bit picture can number
 _JPEG_QUALITY = 90
 _MAX_VIDEO_SIDE = 8192
 """Longest side of an overlay video in pixels: what players of H.264 (level 6) are made for."""
+
+
+class UnwritableOutputError(SeedstreamError):
+    """The output folder takes no more files; those before are whole."""
+
+
+@contextmanager
+def writing_to(out: Path) -> Iterator[None]:
+    """Let what fails in the block be the fault of the output folder.
+
+    Raises:
+        UnwritableOutputError: Something could not be written.
+    """
+    try:
+        yield
+    except (OSError, av.error.FFmpegError) as error:
+        why = getattr(error, "strerror", None) or error
+        raise UnwritableOutputError(
+            f"{out}: cannot be written to: {why}; free space there, or choose another folder by "
+            "--out"
+        ) from error
 
 
 @dataclass(frozen=True)
@@ -68,14 +93,29 @@ def write_image(source: Source, segmenter: Segmenter, image: Image, out: Path) -
 
     Raises:
         UnreadableInputError: There are more instances than 16 bits can number, or too many tiles.
+        UnwritableOutputError: The folder takes no more files.
     """
     (found,) = _segmented([image], segmenter, source)
     result = source.result(segmenter, image, 0, 0.0, found)
     numbers = instance_picture(found, source.path)
-    Pillow.fromarray(numbers).save(out / f"{source.name}.instances.png")
-    (out / f"{source.name}.json").write_bytes(encode_result(result) + b"\n")
+    png = io.BytesIO()
+    Pillow.fromarray(numbers).save(png, "png")
     overlay = simplejpeg.encode_jpeg(draw_overlay(image, result), _JPEG_QUALITY, "RGB")
-    (out / f"{source.name}.overlay.jpg").write_bytes(overlay)
+    with writing_to(out):
+        _write(out / f"{source.name}.instances.png", png.getvalue())
+        _write(out / f"{source.name}.json", encode_result(result) + b"\n")
+        _write(out / f"{source.name}.overlay.jpg", overlay)
+
+
+def _write(path: Path, data: bytes) -> None:
+    """Write a file that appears when it is complete."""
+    partial = path.with_name(f".{path.name}.partial")
+    try:
+        partial.write_bytes(data)
+        partial.replace(path)
+    except OSError:
+        partial.unlink(missing_ok=True)
+        raise
 
 
 def instance_picture(instances: Instances, path: Path) -> NDArray[np.uint16]:
@@ -99,6 +139,9 @@ class VideoOutputs:
     """The growing outputs of one video: a context manager.
 
     Lines are kept however it ends, once there is one; the overlay only after a good end.
+
+    Raises:
+        UnwritableOutputError: The folder takes no more files.
     """
 
     def __init__(self, source: Source, out: Path) -> None:
@@ -107,7 +150,10 @@ class VideoOutputs:
         self._lines_path = out / f"{source.name}.jsonl"
         self._partial = out / f".{source.name}.jsonl.partial"
         self._overlay_path = out / f"{source.name}.overlay.mp4"
-        self._lines = self._partial.open("wb")
+        self._out = out
+        self._whole = 0  # bytes of lines that are written to their ends
+        with writing_to(out):
+            self._lines = self._partial.open("wb")
         self._overlay: VideoWriter | None = None
         self._colors = ColorMemory()
         self._shape = (0, 0)
@@ -122,13 +168,19 @@ class VideoOutputs:
         instances = _segmented(images, segmenter, self._source)
         for frame, image, found in zip(batch, images, instances, strict=True):
             result = self._source.result(segmenter, image, frame.number, frame.seconds, found)
-            self._lines.write(encode_result(result) + b"\n")
-            if self._overlay is None:
-                self._shape = _video_shape(*image.shape[:2])
-                self._overlay = VideoWriter(self._overlay_path, *self._shape[::-1])
             shown = draw_overlay(image, result, colors=self._colors.assign(found))
-            self._overlay.write(fit_inside(shown, *self._shape), frame.seconds)
-            self.count += 1
+            with writing_to(self._out):
+                self._write(encode_result(result) + b"\n", shown, frame.seconds)
+
+    def _write(self, line: bytes, shown: Image, seconds: float) -> None:
+        self._lines.write(line)
+        self._lines.flush()  # a full disk is told now
+        self._whole = self._lines.tell()
+        self.count += 1
+        if self._overlay is None:
+            self._shape = _video_shape(*shown.shape[:2])
+            self._overlay = VideoWriter(self._overlay_path, *self._shape[::-1])
+        self._overlay.write(fit_inside(shown, *self._shape), seconds)
 
     def __enter__(self) -> Self:
         return self
@@ -139,13 +191,16 @@ class VideoOutputs:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._lines.close()
-        if self.count:
-            self._partial.replace(self._lines_path)
-        else:
-            self._partial.unlink()
-        if self._overlay is not None:
-            self._overlay.__exit__(kind, error, trace)
+        with writing_to(self._out):
+            with suppress(*((OSError,) if kind else ())):  # it tries once more what did not fit
+                self._lines.close()
+            os.truncate(self._partial, self._whole)
+            if self.count:
+                self._partial.replace(self._lines_path)
+            else:
+                self._partial.unlink()
+            if self._overlay is not None:
+                self._overlay.__exit__(kind, error, trace)
 
 
 def _segmented(images: Sequence[Image], segmenter: Segmenter, source: Source) -> list[Instances]:

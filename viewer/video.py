@@ -1,11 +1,13 @@
 """Pictures into an H.264 video (MP4) that every browser plays."""
 
+from contextlib import suppress
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 import av
+import av.error
 import numpy as np
 
 from viewer.overlay import RgbImage
@@ -82,8 +84,11 @@ class VideoWriter:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        if kind is None:
-            self.close()
-        else:
-            self._container.close()
+        try:
+            if kind is None:
+                self.close()
+            else:
+                with suppress(av.error.FFmpegError, OSError):  # a full disk, again
+                    self._container.close()
+        finally:
             self._partial.unlink(missing_ok=True)

@@ -19,7 +19,9 @@ def register(app: typer.Typer, text: str) -> None:
 
     @dataset.command("check")
     def check(
-        path: Annotated[Path, typer.Argument(help="Folder of the data set, or COCO JSON file.")],
+        path: Annotated[
+            Path, typer.Argument(metavar="DATA", help="Folder of the data set, or COCO JSON file.")
+        ],
         layout: Annotated[
             Literal["auto", "cityscapes", "coco", "label-maps", "yolo"],
             typer.Option(help="Layout of the data set; auto detects it from the files."),

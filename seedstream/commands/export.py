@@ -25,7 +25,10 @@ def register(app: typer.Typer, text: str) -> None:
 
     @app.command("export", help=text)
     def export(
-        checkpoint: Annotated[Path, typer.Argument(help="Folder of a run, or a checkpoint file.")],
+        checkpoint: Annotated[
+            Path,
+            typer.Argument(metavar="CHECKPOINT", help="Folder of a run, or a checkpoint file."),
+        ],
         name: Annotated[str, typer.Option(help="Name of the model, like street.")],
         version: Annotated[str, typer.Option(help="Version of the model, like 1.")],
         out: Annotated[
@@ -37,15 +40,17 @@ def register(app: typer.Typer, text: str) -> None:
         ] = "float16",
         height: Annotated[
             int | None,
-            typer.Option(help="Input height in pixels, a multiple of 8; default: checkpoint's."),
+            typer.Option(
+                help="Input height in pixels, a multiple of 8; default: the checkpoint's."
+            ),
         ] = None,
         width: Annotated[
             int | None,
-            typer.Option(help="Input width in pixels, a multiple of 8; default: checkpoint's."),
+            typer.Option(help="Input width in pixels, a multiple of 8; default: the checkpoint's."),
         ] = None,
         score: Annotated[
             float | None,
-            typer.Option(help="Lowest instance score to report, 0..1; default: checkpoint's."),
+            typer.Option(help="Lowest instance score to report, 0..1; default: the checkpoint's."),
         ] = None,
         pictures: Annotated[
             list[Path] | None,

@@ -13,7 +13,10 @@ def register(app: typer.Typer, text: str) -> None:
 
     @app.command("import-checkpoint", help=text)
     def import_checkpoint(
-        file: Annotated[Path, typer.Argument(help="File with the weights of a published network.")],
+        file: Annotated[
+            Path,
+            typer.Argument(metavar="FILE", help="File with the weights of a published network."),
+        ],
         classes: Annotated[str, typer.Option(help="Comma-separated class names, in order.")],
         name: Annotated[
             str | None, typer.Option(help="Name of the model; default: the file's.")

@@ -14,6 +14,10 @@ if TYPE_CHECKING:
     from model.motion.motion_options import Options
     from model.motion.stored_frames import Progress
 
+_FRAMES = "Frames"
+_OBJECTS = "What counts as one object"
+"""Titles in the help."""
+
 HELP = (
     "\n\nWhat moves in front of a fixed camera is cut out of its background and becomes a data set "
     "of label maps for `seedstream train`. What moves but is not clearly one object (pairs, parts) "
@@ -34,7 +38,7 @@ def register(app: typer.Typer, text: str) -> None:
     @app.command("label-from-motion", help=text + HELP)
     def label_from_motion(
         videos: Annotated[
-            list[Path], typer.Argument(metavar="VIDEO...", help="Videos of fixed cameras.")
+            list[Path], typer.Argument(metavar="VIDEO", help="Videos of fixed cameras.")
         ],
         out: Annotated[Path, typer.Option(help="Output folder for the data set.")],
         class_name: Annotated[
@@ -46,41 +50,72 @@ def register(app: typer.Typer, text: str) -> None:
         ] = None,
         preset: Annotated[
             Literal["person", "vehicle", "any"] | None,
-            typer.Option(help="Shape of the moving objects; default: from --class."),
+            typer.Option(
+                rich_help_panel=_OBJECTS, help="Shape of the moving objects; default: from --class."
+            ),
         ] = None,
         first: Annotated[
-            int | None, typer.Option(min=1, help="First frame, counted from 1.")
+            int | None,
+            typer.Option(rich_help_panel=_FRAMES, min=1, help="First frame, counted from 1."),
         ] = None,
-        last: Annotated[int | None, typer.Option(min=1, help="Last frame, inclusive.")] = None,
+        last: Annotated[
+            int | None, typer.Option(rich_help_panel=_FRAMES, min=1, help="Last frame, inclusive.")
+        ] = None,
         step: Annotated[
             int | None,
-            typer.Option(min=1, help="Use every Nth frame; default: chosen to fit --max-frames."),
+            typer.Option(
+                rich_help_panel=_FRAMES,
+                min=1,
+                help="Use every Nth frame; default: chosen to fit --max-frames.",
+            ),
         ] = None,
         max_frames: Annotated[
-            int | None, typer.Option(min=20, help="Maximum frames per video; default: 1000.")
+            int | None,
+            typer.Option(
+                rich_help_panel=_FRAMES, min=20, help="Maximum frames per video; default: 1000."
+            ),
         ] = None,
         background: Annotated[
             str | None,
-            typer.Option(metavar="FIRST-LAST", help="Frames in which no object stands still."),
+            typer.Option(
+                rich_help_panel=_FRAMES,
+                metavar="FIRST-LAST",
+                help="Frames in which no object stands still.",
+            ),
         ] = None,
         validation: Annotated[
             float | None,
             typer.Option(
-                min=0, max=0.5, help="Share of the frames kept for validation: the last ones."
+                rich_help_panel=_FRAMES,
+                min=0,
+                max=0.5,
+                help="Share of the frames kept for validation: the last ones.",
             ),
         ] = None,
         threshold: Annotated[
-            float | None, typer.Option(help="Minimum difference from the background, 0..255.")
+            float | None,
+            typer.Option(
+                rich_help_panel=_OBJECTS, help="Minimum difference from the background, 0..255."
+            ),
         ] = None,
         min_pixels: Annotated[
-            float | None, typer.Option(help="Smallest object: pixels, or share of the picture.")
+            float | None,
+            typer.Option(
+                rich_help_panel=_OBJECTS, help="Smallest object: pixels, or share of the picture."
+            ),
         ] = None,
         max_pixels: Annotated[
-            float | None, typer.Option(help="Largest object: pixels, or share of the picture.")
+            float | None,
+            typer.Option(
+                rich_help_panel=_OBJECTS, help="Largest object: pixels, or share of the picture."
+            ),
         ] = None,
         height_tolerance: Annotated[
             float | None,
-            typer.Option(help="Accepted deviation from the expected height; 0: any height."),
+            typer.Option(
+                rich_help_panel=_OBJECTS,
+                help="Accepted deviation from the expected height; 0: any height.",
+            ),
         ] = None,
         upside_down: Annotated[
             bool | None,

@@ -8,7 +8,7 @@ import typer
 from seedstream.help_pages import App
 
 _Store = Annotated[Path, typer.Option(help="Folder that holds NAME/VERSION/model.onnx.")]
-_Name = Annotated[str, typer.Argument(help="Name of the model.")]
+_Name = Annotated[str, typer.Argument(metavar="NAME", help="Name of the model.")]
 
 
 def register(app: typer.Typer, text: str) -> None:
@@ -39,7 +39,7 @@ def register(app: typer.Typer, text: str) -> None:
     @models.command("promote")
     def promote(
         name: _Name,
-        version: Annotated[str, typer.Argument(help="Version to promote.")],
+        version: Annotated[str, typer.Argument(metavar="VERSION", help="Version to promote.")],
         store: _Store,
     ) -> None:
         """Check a version's files and make it the one that workers load."""

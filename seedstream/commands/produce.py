@@ -24,7 +24,7 @@ def register(app: typer.Typer, text: str) -> None:
                 "--camera",
                 metavar="ID=URL",
                 rich_help_panel=ESSENTIAL,
-                help="A camera: rtsp://, http://, udp://, a file, /dev/videoN or test:. "
+                help="A camera: rtsp://, rtmp://, http://, udp://, a file, /dev/videoN or test:. "
                 "Repeatable; added to those in --config.",
             ),
         ] = None,

@@ -16,7 +16,9 @@ def register(app: typer.Typer, text: str) -> None:
         context: typer.Context,
         source: Annotated[
             Path,
-            typer.Argument(help="Folder of a run, a checkpoint, or an exported artifact."),
+            typer.Argument(
+                metavar="SOURCE", help="Folder of a run, a checkpoint, or an exported artifact."
+            ),
         ],
         store: Annotated[
             Path, typer.Option(help="Store: the folder that holds NAME/VERSION/model.onnx.")
@@ -59,7 +61,9 @@ def register(app: typer.Typer, text: str) -> None:
         ] = None,
         score: Annotated[
             float | None,
-            typer.Option(help="Runs only: lowest score to report, 0..1; default: checkpoint's."),
+            typer.Option(
+                help="Runs only: lowest score to report, 0..1; default: the checkpoint's."
+            ),
         ] = None,
     ) -> None:
         from contract.errors import ConfigurationError

@@ -12,7 +12,9 @@ def register(app: typer.Typer, text: str) -> None:
     @app.command("segment", help=text)
     def segment(
         inputs: Annotated[
-            list[Path], typer.Argument(metavar="INPUT...", help="Images and videos.")
+            list[Path],
+            # One that may not be read is told among the others.
+            typer.Argument(metavar="INPUT", help="Images and videos.", readable=False),
         ],
         model: Annotated[Path, typer.Option(help="Model artifact: a folder NAME/VERSION.")],
         out: Annotated[Path, typer.Option(help="Output folder.")] = Path("masks"),

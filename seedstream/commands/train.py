@@ -11,7 +11,7 @@ from seedstream.options import environment_rule, with_settings
 def register(app: typer.Typer, text: str) -> None:
     """Add the subcommand."""
 
-    @app.command("train", help=text, epilog=environment_rule(TrainSettings))
+    @app.command("train", help=text, epilog=environment_rule(TrainSettings, positional="recipe"))
     @with_settings(TrainSettings, positional="recipe")
     def train(settings: TrainSettings) -> None:
         from contract.process import configure_logging

@@ -6,6 +6,7 @@ import signal
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from fractions import Fraction
 from functools import partial
 from pathlib import Path
 
@@ -14,6 +15,7 @@ import numpy as np
 import pytest
 import redis
 from kafka import KafkaConsumer, KafkaProducer
+from simplejpeg import encode_jpeg
 
 from contract.frame import MAX_FRAME_PIXELS
 from contract.topics import DEAD_REASON_HEADER
@@ -256,9 +258,10 @@ def test_a_camera_of_16_megapixels_has_results(
         video = container.add_stream("mjpeg", rate=5)
         video.width, video.height, video.pix_fmt = width, height, "yuvj420p"
         for number in range(frames):
-            image = np.full((height, width, 3), 50 * number, np.uint8)
-            container.mux(video.encode(av.VideoFrame.from_ndarray(image, format="rgb24")))
-        container.mux(video.encode())
+            packet = av.Packet(encode_jpeg(np.full((height, width, 3), 50 * number, np.uint8)))
+            packet.stream, packet.time_base = video, Fraction(1, 5)
+            packet.pts = packet.dts = number
+            container.mux(packet)
     camera = unique_name("large")
     large = replace(line, clip=path)
     with large.worker() as worker, large.producer(camera, frames=frames) as producer:

@@ -512,13 +512,15 @@ def test_a_password_is_proved_as_the_server_asks_and_asked_for_once(
     assert len(watched.sessions("door")) == 1
 
 
+@pytest.mark.parametrize("credentials", ["", "guest:hunter3"])
 def test_a_redirect_is_followed_and_the_password_goes_to_no_other_host(
+    credentials: str,
     cameras: StartCameras,  # noqa: F811
 ) -> None:
     with http_cameras({"/video": multipart(JPEGS)}) as other:
 
         def move(handler: Handler) -> None:
-            send(handler, b"", "text/plain", 302, Location=other.url("/video"))
+            send(handler, b"", "text/plain", 302, Location=other.url("/video", credentials))
 
         with http_cameras({"/old": move}) as server:
             watched = cameras(f"door={server.url('/old', 'admin:hunter2')}")

@@ -1,5 +1,6 @@
 """``seedstream probe``: what a camera gives, before it is put in the list."""
 
+import contextlib
 import http.server
 import json
 import os
@@ -136,6 +137,33 @@ def test_a_snapshot_is_told_as_one() -> None:
     assert seen.rate.nominal_fps is None
     assert seen.rate.measured_fps is None
     assert any("did not change" in remark for remark in seen.remarks)
+
+
+class _Pictures(_Snapshot):
+    """JPEG pictures, ten a second."""
+
+    def do_GET(self) -> None:
+        self.send_response(200)
+        self.send_header("Content-Type", "multipart/x-mixed-replace; boundary=frame")
+        self.end_headers()
+        with contextlib.suppress(OSError):
+            while True:
+                self.wfile.write(b"--frame\r\nContent-Type: image/jpeg\r\n\r\n" + PICTURE)
+                self.wfile.write(b"\r\n")
+                time.sleep(0.1)
+
+
+def test_a_stream_of_pictures_announces_no_rate_that_it_could_fall_short_of() -> None:
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), _Pictures) as server:
+        server.daemon_threads = True
+        threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
+        done = run(f"http://127.0.0.1:{server.server_port}/video", "--seconds=0.5")
+        server.shutdown()
+    assert done.returncode == EXIT_OK, done.stderr
+    assert "kind        live stream" in done.stdout
+    assert "rate        nominal none, measured " in done.stdout
+    assert "key frames  every frame" in done.stdout
+    assert "remark" not in done.stdout
 
 
 def test_a_camera_that_keeps_no_limit_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,6 +1,9 @@
 """`segment` over real files, the real ONNX Runtime and the shipped clustering."""
 
 import json
+import resource
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import av
@@ -21,6 +24,7 @@ from tests.tiny_model import CARD, tiny_model, write_artifact
 from tests.video_files import cut_every_second, cut_tail, write_sound
 from tests.video_files import write_video as write_video_of
 from viewer.segment_files import output_names, segment
+from viewer.segment_outputs import UnwritableOutputError
 
 SIZE = (96, 160)
 SPOTS = ((30, 40), (60, 110))
@@ -156,6 +160,50 @@ def test_a_missing_model_ends_before_any_file(tmp_path: Path) -> None:
 def test_inputs_of_one_name_do_not_overwrite_each_other() -> None:
     paths = [Path("a/x.jpg"), Path("b/x.png"), Path("x.mp4"), Path("y.jpg"), Path("x-2.jpg")]
     assert output_names(paths) == ["x", "x-2", "x-3", "y", "x-2-2"]
+
+
+def test_names_that_leave_no_room_for_endings_are_shortened(tmp_path: Path, model: Path) -> None:
+    sources = [tmp_path / f"{letter * 125}{'x' * end}.png" for letter in "aü" for end in (1, 0)]
+    for source in sources:
+        Image.fromarray(picture()).save(source)
+    out = tmp_path / "out"
+    assert segment([*sources, *sources], model, out, provider="cpu", show_progress=False) == 0
+    assert len(list(out.glob("*.json"))) == 8
+
+
+@contextmanager
+def files_of_at_most(count: int) -> Iterator[None]:
+    """Let no file grow beyond some bytes, as on a full disk."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (count, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+def test_of_a_picture_that_finds_no_room_no_half_file_is_left(tmp_path: Path, model: Path) -> None:
+    source, out = tmp_path / "a.png", tmp_path / "out"
+    Image.fromarray(picture()).save(source)
+    with files_of_at_most(1000), pytest.raises(UnwritableOutputError, match="cannot be written to"):
+        segment([source], model, out, provider="cpu", show_progress=False)
+    assert "a.overlay.jpg" not in {path.name for path in out.iterdir()}
+    assert not [path for path in out.iterdir() if path.name.endswith(".partial")]
+
+
+def test_of_a_video_that_finds_no_room_whole_lines_are_left(tmp_path: Path, model: Path) -> None:
+    source, out = write_video(tmp_path / "a.mp4", frames=20), tmp_path / "out"
+    with files_of_at_most(2000), pytest.raises(UnwritableOutputError, match="cannot be written to"):
+        segment([source], model, out, provider="cpu", show_progress=False)
+    assert [path.name for path in out.iterdir()] == ["a.jsonl"]
+    assert 1 <= len(lines(out, "a")) < 20
+
+
+def test_an_output_folder_that_is_a_file_is_refused(tmp_path: Path, model: Path) -> None:
+    taken = tmp_path / "taken"
+    taken.touch()
+    with pytest.raises(ConfigurationError, match=r"--out .*taken: expected a folder"):
+        segment([tmp_path / "a.png"], model, taken, provider="cpu", show_progress=False)
 
 
 def lines(out: Path, name: str) -> list[Result]:

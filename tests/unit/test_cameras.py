@@ -207,6 +207,7 @@ def test_a_raw_password_is_refused_with_what_to_do_without_telling_it(url: str) 
 @pytest.mark.parametrize(
     ("url", "expected"),
     [
+        (" ", "is empty, expected rtsp:"),
         ("//admin:hunter2@10.0.0.7/s", "looks like a URL without its SCHEME://"),
         ("RTSP//admin:hunter2@10.0.0.7/s", "looks like a URL without its SCHEME://"),
         ("rtsp;//hunter2/s", "looks like a URL without its SCHEME://"),

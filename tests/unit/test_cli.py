@@ -61,6 +61,28 @@ def test_help_states_unit_default_and_variable_of_each_setting() -> None:
     assert "EXAMPLE_MAX_AGE_SECONDS" in text
 
 
+def test_what_is_required_and_missing_is_named_as_the_command_line_gives_it() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "seedstream", "train"], capture_output=True, text=True, timeout=60
+    )
+    assert done.returncode == 2
+    assert done.stderr.splitlines() == [
+        "seedstream: TRAIN_RECIPE (RECIPE) is not set: it is required",
+        "seedstream: TRAIN_DATA (--data) is not set: it is required",
+        "seedstream: TRAIN_OUT (--out) is not set: it is required",
+    ]
+
+
+def test_a_message_about_a_password_names_no_option_since_there_is_none() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "seedstream", "render", "--security-protocol=SASL_SSL"],
+        capture_output=True, text=True, timeout=60,
+    )  # fmt: skip
+    assert done.returncode == 2
+    assert "seedstream: VIEWER_SASL_USERNAME (--sasl-username): missing" in done.stderr
+    assert "seedstream: VIEWER_SASL_PASSWORD: missing" in done.stderr
+
+
 def test_a_password_is_no_option() -> None:
     assert "--password" not in runner.invoke(example_app([]), ["--help"]).output
     assert "`EXAMPLE_PASSWORD` | `none`" in settings_tables(ExampleSettings)

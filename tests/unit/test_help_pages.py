@@ -66,6 +66,16 @@ def test_no_line_is_wider_than_the_terminal_and_no_word_is_cut(
 
 
 @pytest.mark.parametrize("words", PAGES, ids=" ".join)
+def test_what_an_option_or_argument_takes_is_said_in_the_same_few_words(
+    words: tuple[str, ...],
+) -> None:
+    text = page(words, 200)
+    usage = text.splitlines()[0].removeprefix(f"Usage: {' '.join(('seedstream', *words))} ")
+    assert re.fullmatch(r"(\[?[A-Z]+\]?(\.\.\.\]?)? ?)+", usage), usage
+    assert set(re.findall(r"<([^<>|]+)>", text)) <= {"text", "path", "int", "float"}
+
+
+@pytest.mark.parametrize("words", PAGES, ids=" ".join)
 def test_every_choice_of_an_option_is_whole(words: tuple[str, ...]) -> None:
     joined = page(words, NARROWEST).replace("|\n      ", "|")
     choices = re.compile(r"<[^<> ]*>")

@@ -1,5 +1,6 @@
 """Brightness of more than 8 bits, channels, orientation, several pictures a file, size."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -12,7 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from contract.errors import ConfigurationError
-from media import pictures
+from media import pixels
 from media.brightness import Levels, own_range
 from media.pictures import (
     NotAPictureError,
@@ -23,6 +24,7 @@ from media.pictures import (
     read_image,
 )
 from tests.tiff_files import GREY, RGB, discs, write_tiff
+from tests.video_files import cut_tail, noise
 
 TWIN = discs(np.uint8, 0, 255)
 """What every picture of two discs must look like, whatever its numbers were."""
@@ -44,6 +46,11 @@ def assert_twin(image: NDArray[np.uint8]) -> None:
         (np.float32, 0.0, 1.0),
         (np.float32, -2.5, 1e6),
         (np.float64, 0.1, 0.2),
+        (np.float64, -1.7e308, 1.7e308),
+        (np.float32, -3.4e38, 3.4e38),
+        (np.float64, 1e9, 1e9 + 1),
+        (np.uint32, 4_000_000_000, 4_000_000_100),
+        (np.int8, -100, 100),
     ],
 )
 def test_a_deep_picture_looks_like_its_8_bit_twin(
@@ -105,6 +112,37 @@ def test_levels_the_wrong_way_round_are_refused() -> None:
         Levels(9, 3)
 
 
+@pytest.mark.parametrize("levels", [(float("nan"), None), (0, float("inf"))])
+def test_levels_that_are_no_numbers_are_refused(levels: tuple[float, float | None]) -> None:
+    with pytest.raises(ConfigurationError, match=r"level is (nan|inf), expected a number"):
+        Levels(*levels)
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize(("black", "white", "shown"), [(0, None, 0), (None, 0, 255)])
+def test_a_level_at_which_a_flat_picture_lies_gives_no_warning(
+    black: float | None, white: float | None, shown: int
+) -> None:
+    flat = np.zeros((9, 9), np.uint16)
+    assert np.unique(Levels(black, white).apply(flat)).tolist() == [shown]
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.float32])
+def test_a_tiff_in_which_zero_is_white_is_shown_so(dtype: Any, tmp_path: Path) -> None:
+    assert_twin(read_image(write_tiff(tmp_path / "a.tif", [discs(dtype, 255, 0)], photometric=0)))
+
+
+@pytest.mark.parametrize(("magic", "channels"), [("P5", 1), ("P6", 3)])
+def test_a_portable_map_of_12_bits_keeps_its_numbers(
+    magic: str, channels: int, tmp_path: Path
+) -> None:
+    grey = discs(np.uint16, 100, 3000)
+    path = tmp_path / "a.pnm"
+    pixels = np.repeat(grey.astype(">u2"), channels, axis=1)
+    path.write_bytes(f"{magic}\n64 48\n4095\n".encode() + pixels.tobytes())
+    assert_twin(read_image(path, levels=Levels(100, 3000)))
+
+
 def test_brightness_beyond_the_bits_in_use_is_a_fault(tmp_path: Path) -> None:
     path = write_tiff(tmp_path / "a.tif", [discs(np.uint16, 100, 5000)])
     with pytest.raises(UnreadableInputError, match=r"brightness 100..5000, expected 0..4095"):
@@ -130,6 +168,7 @@ def test_one_brightness_everywhere_and_what_is_no_number_are_black(tmp_path: Pat
         ((9, 9, 6), np.uint16, RGB, "has 6 channels of 16 bits"),
         ((9, 9, 5), np.float32, GREY, "5 channels of 32 bits .floating point."),
         ((9, 9), np.uint64, GREY, "expected at most 32 bits"),
+        ((9, 9), np.float16, GREY, "1 channel of 16 bits .floating point., expected 32 or 64"),
     ],
 )
 def test_channels_that_are_no_colours_are_named(
@@ -171,7 +210,7 @@ def test_a_large_picture_is_converted_in_strips_to_the_same_pixels(
     values = np.random.default_rng(0).integers(0, 255, (50, 30), np.uint8)
     Image.fromarray(values).save(tmp_path / "a.png")
     whole = read_image(tmp_path / "a.png")
-    monkeypatch.setattr(pictures, "_STRIP_PIXELS", 200)
+    monkeypatch.setattr(pixels, "_STRIP_PIXELS", 200)
     np.testing.assert_array_equal(read_image(tmp_path / "a.png"), whole)
 
 
@@ -202,6 +241,72 @@ def test_a_raw_file_of_a_camera_is_not_taken_for_its_preview(tmp_path: Path) -> 
     path = write_tiff(tmp_path / "a.dng", [np.ones((9, 9, 3), np.uint8)], reduced=[0], raw=True)
     with pytest.raises(UnreadableInputError, match="raw file of a camera"):
         read_image(path)
+
+
+def test_what_is_no_file_is_named_and_not_waited_for(tmp_path: Path) -> None:
+    pipe = tmp_path / "a.png"
+    os.mkfifo(pipe)
+    with pytest.raises(UnreadableInputError, match="is a pipe or a device; save it as a file"):
+        read_image(pipe)
+    with pytest.raises(UnreadableInputError, match="is a folder, expected a file"):
+        read_image(tmp_path)
+    with pytest.raises(UnreadableInputError, match="there is no such file"):
+        read_image(tmp_path / "none.png")
+
+
+def test_a_tiff_that_pillow_does_not_know_is_no_video(tmp_path: Path) -> None:
+    path = write_tiff(tmp_path / "a.tif", [np.ones((9, 9), np.uint8)], photometric=32_844)
+    with pytest.raises(UnreadableInputError, match="TIFF of a kind that is not read") as caught:
+        read_image(path)
+    assert not isinstance(caught.value, NotAPictureError)
+
+
+def test_motion_jpeg_is_no_single_picture(tmp_path: Path) -> None:
+    recording, photograph = tmp_path / "a.mjpeg", tmp_path / "with-depth.jpg"
+    Image.new("L", (8, 6)).save(photograph)
+    jpeg = photograph.read_bytes()
+    recording.write_bytes(jpeg * 3)
+    photograph.write_bytes(jpeg * 2)
+    with pytest.raises(SeveralPicturesError, match="holds several pictures"):
+        read_image(recording)
+    assert read_image(photograph).shape == (6, 8, 3)
+
+
+@pytest.mark.parametrize("count", [1, 6])
+def test_an_avif_that_is_cut_is_no_shorter_picture(count: int, tmp_path: Path) -> None:
+    frames = [Image.fromarray(picture) for picture in noise(count)]
+    path = tmp_path / "a.avif"
+    frames[0].save(path, save_all=True, append_images=frames[1:])
+    with pytest.raises(UnreadableInputError, match="AVIF picture that does not decode") as caught:
+        read_image(cut_tail(path))
+    assert not isinstance(caught.value, NotAPictureError)
+
+
+def test_an_avif_that_lacks_its_index_is_broken(tmp_path: Path) -> None:
+    path = tmp_path / "a.avif"
+    Image.new("RGB", (16, 16)).save(path)
+    path.write_bytes(path.read_bytes().replace(b"iloc", b"free"))
+    with pytest.raises(UnreadableInputError, match="it is broken, or ends early"):
+        read_image(path)
+
+
+def test_colours_of_16_bits_with_wrong_check_sums_say_so_and_nothing_else(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "a.png"
+    cv2.imwrite(str(path), np.full((9, 9, 3), 3000, np.uint16))
+    data = bytearray(path.read_bytes())
+    data[-16] ^= 1  # the sum of the pixels' last chunk
+    path.write_bytes(data)
+    with pytest.raises(UnreadableInputError, match="it is broken"):
+        read_image(path)
+    assert capfd.readouterr().err == ""
+
+
+@pytest.mark.filterwarnings("error")
+def test_brightness_far_beyond_the_levels_is_white(tmp_path: Path) -> None:
+    far = discs(np.float64, 0, 1e300)
+    assert Levels(0, 1e-9).apply(far).max() == 255
 
 
 def test_a_heic_photograph_is_named(tmp_path: Path) -> None:

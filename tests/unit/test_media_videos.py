@@ -144,6 +144,23 @@ def test_a_file_with_a_cut_tail_says_what_is_missing(
     assert said.endswith("the file ends early")
 
 
+@pytest.mark.parametrize("codec", ["libx264", "mjpeg"])
+def test_a_few_frames_that_a_matroska_lacks_are_missed(codec: str, tmp_path: Path) -> None:
+    path = write_video(tmp_path / "a.mkv", noise(40), codec=codec)
+    assert read(path)[2] == ""
+    found, _, said = read(cut_tail(path, 0.97))
+    assert 36 <= len(found) < 40
+    assert said.endswith("the file ends early")
+
+
+def test_a_name_with_a_colon_is_no_protocol(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_video(tmp_path / "cam1:front.mp4", noise(3))
+    monkeypatch.chdir(tmp_path)
+    assert len(read(Path("cam1:front.mp4"))[0]) == 3
+
+
 def test_a_cut_fragmented_mp4_says_that_it_ends_early(tmp_path: Path) -> None:
     path = write_video(tmp_path / "a.mp4", noise(72), movflags="frag_every_frame+empty_moov")
     assert read(path)[2] == ""
@@ -211,6 +228,53 @@ def test_an_animation_that_breaks_gives_what_came_before(tmp_path: Path) -> None
     assert f"{len(found)} read: the next does not decode" in said
 
 
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_a_tiff_that_is_cut_gives_the_pages_before(dtype: Any, tmp_path: Path) -> None:
+    path = cut_tail(write_tiff(tmp_path / "a.tif", [discs(dtype, 0, 200)] * 5), 0.7)
+    found, _, said = read(path)
+    assert len(found) == 3
+    assert "3 read: the next does not decode" in said
+
+
+def test_a_page_of_16_bits_that_breaks_leaves_those_before(tmp_path: Path) -> None:
+    path = write_tiff(tmp_path / "a.tif", [discs(np.uint16, 0, 2000)] * 2)
+    data = bytearray(path.read_bytes())
+    place = data.rindex(b"\x11\x01\x04\x00\x01\x00\x00\x00")  # the second strip's place
+    data[place + 8 : place + 12] = (len(data) - 100).to_bytes(4, "little")
+    path.write_bytes(data)
+    found, _, said = read(path)
+    assert [np.unique(frame.image).tolist() for frame in found] == [[0, 255]]
+    assert "2 pictures expected, 1 read: the next does not decode" in said
+
+
+def test_a_compressed_page_that_is_cut_prints_nothing_raw(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "a.tif"
+    pages = [Image.fromarray(picture) for picture in noise(3)]
+    pages[0].save(path, save_all=True, append_images=pages[1:], compression="tiff_lzw")
+    data = bytearray(path.read_bytes())
+    middle = len(data) // 2
+    data[middle : middle + 2000] = bytes(2000)
+    path.write_bytes(data)
+    found, _, said = read(path)
+    assert len(found) == 1
+    assert "the next does not decode" in said
+    assert capfd.readouterr().err == ""
+
+
+@pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWarning")
+@pytest.mark.parametrize("height", [7_000, 10_000])
+def test_every_page_is_held_to_the_largest_size(height: int, tmp_path: Path) -> None:
+    path = tmp_path / "a.tif"
+    small, large = Image.new("1", (8, 8)), Image.new("1", (20_000, height))
+    small.save(path, save_all=True, append_images=[large], compression="group4")
+    found, _, said = read(path)
+    assert len(found) == 1
+    assert "1 read: the next has" in said
+    assert "megapixels, at most 134 are read" in said
+
+
 def test_pages_of_colours_of_16_bits_are_refused_with_what_to_do(tmp_path: Path) -> None:
     path = write_tiff(tmp_path / "a.tif", [np.ones((9, 9, 3), np.uint16)] * 2)
     with pytest.raises(UnreadableInputError, match="save each as a file of its own"):
@@ -236,11 +300,28 @@ def test_a_file_without_video_says_what_it_has(tmp_path: Path) -> None:
         Video(album)
 
 
+def test_sound_of_an_unknown_kind_is_still_sound(tmp_path: Path) -> None:
+    path = write_sound(tmp_path / "song.mp4")
+    data = path.read_bytes()
+    sample = data.index(b"mp4a", data.index(b"stsd"))
+    path.write_bytes(data[:sample] + b"zzzz" + data[sample + 4 :].replace(b"esds", b"free", 1))
+    with pytest.raises(UnreadableInputError, match=r"has only audio \(of an unknown kind\)"):
+        Video(path)
+
+
 def test_a_heic_photograph_is_named(tmp_path: Path) -> None:
     path = tmp_path / "IMG_1.HEIC"
     path.write_bytes(b"\0\0\0\x24ftypheic\0\0\0\0mif1heic")
     with pytest.raises(UnreadableInputError, match="HEIC photograph, which is not read; convert"):
         Video(path)
+
+
+@pytest.mark.parametrize("name", ["a.png", "a.jpg"])
+def test_text_under_the_name_of_a_picture_is_neither(name: str, tmp_path: Path) -> None:
+    path = tmp_path / name
+    path.write_bytes(b"not a picture")
+    _, _, said = read(path)
+    assert said.endswith("neither an image nor a video")
 
 
 @pytest.mark.parametrize("content", [b"neither\n" * 40, b"\x1b[31mred\x1b[0m\n" * 40, b"\0" * 99])
