@@ -209,8 +209,9 @@ class HttpClient:
 
 
 def _redirected(url: str, location: str) -> str:
-    """Return where a redirect of ``url`` leads, without user name and password, which would
-    pass for a part of the host.
+    """Return where a redirect of ``url`` leads.
+
+    User name and password are left out: they would pass for a part of the host.
 
     Raises:
         SourceError: It is no HTTP address.

@@ -621,7 +621,11 @@ def test_a_snapshot_that_dribbles_costs_its_limit_and_no_more(cameras: StartCame
                 return
 
     with http_cameras({"/snap.jpg": dribble}) as server:
-        watched = cameras(f"door={server.url('/snap.jpg')}", stall_timeout_seconds=0.5)
+        watched = cameras(
+            f"door={server.url('/snap.jpg')}",
+            first_frame_timeout_seconds=0.5,
+            stall_timeout_seconds=0.5,
+        )
         took = watched.until(lambda: watched.value("camera_reconnects_total", "door") >= 1)
         assert watched.value("camera_threads_abandoned_total", "door") == 0
     assert took < 10
