@@ -1,7 +1,9 @@
 """Fixtures that several kinds of tests share; servers start when the first test asks for one."""
 
 import itertools
+import logging
 import os
+import sys
 import uuid
 from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
@@ -49,6 +51,20 @@ def pytest_make_collect_report(
         report.outcome = "failed"
         report.longrepr = f"{collector.nodeid} is skipped, and {REQUIRE_ALL} is set"
     return report
+
+
+@pytest.fixture(autouse=True)
+def logging_as_before() -> Iterator[None]:
+    """Undo what a command that ran in this process did to the root logger.
+
+    Its handler would write into the captured, by then closed standard error of its test.
+    """
+    root, hook = logging.getLogger(), sys.excepthook
+    handlers, level = [*root.handlers], root.level
+    yield
+    root.handlers[:] = handlers
+    root.setLevel(level)
+    sys.excepthook = hook
 
 
 @pytest.fixture(scope="session")
