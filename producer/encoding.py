@@ -6,6 +6,8 @@ from fractions import Fraction
 from logging import getLogger
 from typing import Any
 
+import av
+import av.error
 import numpy as np
 import numpy.typing as npt
 import simplejpeg
@@ -86,40 +88,71 @@ class PictureEncoder:
             pixel_aspect: Width of its pixels over their height.
 
         Raises:
-            SourceError: The frame is larger than a record may describe, or smaller than what is to
-                be cut out of it.
+            SourceError: The frame is larger than a record may describe, smaller than what is to be
+                cut out of it, or cannot be converted.
         """
         upright = shown_as(self._camera, image, pixel_aspect)
         shown = upright.size(image.width, image.height)
         left, top, *part = self._part(shown)
-        width, height = self._size(*part)
+        width, height = size = self._size(*part)
+        if self._camera.crop is not None and (width > part[0] or height > part[1]):
+            # Only the part is scaled up: the rest of the picture may be a thousand times as large.
+            width, height = (min(*sides) // 2 * 2 for sides in zip(size, part, strict=True))
         # The whole picture is scaled as its part is, and turned after that: fewer pixels to move.
         across, down = width / part[0], height / part[1]
         x, y = round(left * across) // 2 * 2, round(top * down) // 2 * 2
         whole = max(round(shown[0] * across), x + width), max(round(shown[1] * down), y + height)
         lying = whole[::-1] if upright.quarter_turns % 2 else whole
-        jpeg = self._camera.encoding == "jpeg"
-        converted = self._reformatter.reformat(
-            image,
-            width=lying[0],
-            height=lying[1],
-            format="yuvj420p" if jpeg else "yuv420p",
-            src_color_range=color_range(image),
-            dst_color_range=ColorRange.JPEG if jpeg else ColorRange.MPEG,
-            dst_colorspace=Colorspace.ITU601,
-            threads=1,
-        )
+        converted = self._converted(image, lying, color_range(image))
         planes = []
         for plane, step in zip(converted.planes, (1, 2, 2), strict=True):
             rows = slice(y // step, (y + height + step - 1) // step)
             columns = slice(x // step, (x + width + step - 1) // step)
             planes.append(upright.turn(_plane(plane))[rows, columns])
-        if jpeg:
+        if (width, height) != size:
+            planes = self._scaled_up(planes, size)
+        if self._camera.encoding == "jpeg":
             planes = [np.ascontiguousarray(plane) for plane in planes]
             data = simplejpeg.encode_jpeg_yuv_planes(*planes, quality=self._camera.jpeg_quality)
         else:
             data = b"".join(plane.tobytes() for plane in planes)
-        return data, width, height
+        return data, *size
+
+    def _converted(self, image: Any, size: tuple[int, int], source_range: int) -> Any:
+        """Return an ``av.VideoFrame`` as planes of 4:2:0, of ``size`` and in the range to publish.
+
+        Raises:
+            SourceError: FFmpeg cannot convert it.
+        """
+        jpeg = self._camera.encoding == "jpeg"
+        try:
+            return self._reformatter.reformat(
+                image,
+                width=size[0],
+                height=size[1],
+                format="yuvj420p" if jpeg else "yuv420p",
+                src_color_range=source_range,
+                dst_color_range=ColorRange.JPEG if jpeg else ColorRange.MPEG,
+                dst_colorspace=Colorspace.ITU601,
+                threads=1,
+            )
+        except av.error.FFmpegError as error:
+            raise SourceError(
+                f"a picture of {image.width}x{image.height} pixels ({image.format.name}) cannot "
+                f"be made one of {size[0]}x{size[1]}: {error.strerror}"
+            ) from None
+
+    def _scaled_up(
+        self, planes: list[npt.NDArray[np.uint8]], size: tuple[int, int]
+    ) -> list[npt.NDArray[np.uint8]]:
+        """Return the planes of a picture of even sides that are scaled to (width, height)."""
+        width = planes[0].shape[1]
+        packed = np.concatenate([plane.ravel() for plane in planes]).reshape(-1, width)
+        jpeg = self._camera.encoding == "jpeg"
+        image = av.VideoFrame.from_ndarray(packed, format="yuvj420p" if jpeg else "yuv420p")
+        image.colorspace = Colorspace.ITU601
+        scaled = self._converted(image, size, ColorRange.JPEG if jpeg else ColorRange.MPEG)
+        return [_plane(plane) for plane in scaled.planes]
 
     def _part(self, shown: tuple[int, int]) -> tuple[int, int, int, int]:
         """Return the x, y, width and height of what is published, in the picture as shown."""

@@ -124,7 +124,7 @@ class HttpClient:
         self._limit.set(seconds)
         url, challenged = self._url, False
         for _ in range(_MOST_REDIRECTS + 2):
-            at_home = urlsplit(url).netloc == urlsplit(self._url).netloc
+            at_home = may_know(url, self._url)
             answer = self._ask(url, dict(conditions or {}), at_home)
             challenges = answer.headers.get_all("WWW-Authenticate", [])
             if (
@@ -141,12 +141,7 @@ class HttpClient:
                 self._answer = answer
                 return answer
             self.close()
-            url = urljoin(url, answer.headers["Location"])
-            parts = urlsplit(url)
-            if parts.scheme not in ("http", "https") or not parts.hostname:
-                raise SourceError("the server redirects to an address that is not HTTP")
-            # A name and password in it would pass for a part of the host.
-            url = parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
+            url = _redirected(url, answer.headers["Location"])
         raise SourceError(f"more than {_MOST_REDIRECTS} redirects")
 
     def extend(self, seconds: float) -> None:
@@ -211,6 +206,29 @@ class HttpClient:
 
         connection.response_class = Answer
         return connection
+
+
+def _redirected(url: str, location: str) -> str:
+    """Return where a redirect of ``url`` leads.
+
+    User name and password are left out: they would pass for a part of the host.
+
+    Raises:
+        SourceError: It is no HTTP address.
+    """
+    try:
+        parts = urlsplit(urljoin(url, location))
+        if parts.scheme in ("http", "https") and parts.hostname:
+            return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
+    except ValueError:
+        pass  # not even an address; its text may hold a password
+    raise SourceError("the server redirects to an address that is not HTTP")
+
+
+def may_know(url: str, home: str) -> bool:
+    """Return whether ``url`` may get what is for ``home``: not elsewhere, nor in the clear."""
+    there, here = urlsplit(url), urlsplit(home)
+    return there.netloc == here.netloc and (there.scheme == here.scheme or there.scheme == "https")
 
 
 def status_text(status: int) -> str:

@@ -4,6 +4,7 @@ The server is asked, once: a live stream, a recording, a playlist and a still pi
 same kind of address.
 """
 
+import re
 import ssl
 from collections.abc import Callable
 from http import HTTPStatus
@@ -18,6 +19,9 @@ from producer.snapshots import SnapshotSource, codec_of
 
 _FFMPEG_ALONE = {"http_proxy", "cookies", "cert_file", "key_file", "method", "post_data", "referer"}
 """Options with a say in how the server is asked that we do not follow."""
+
+_FOREIGN = re.compile(r"[^a-z0-9/+._-]")
+"""What stands in no name of a type, and in no log: line ends, for instance."""
 
 
 def open_http(camera: Camera, on_bad_packet: Callable[[], None]) -> Source | None:
@@ -57,20 +61,29 @@ def _source(client: HttpClient, camera: Camera, on_bad_packet: Callable[[], None
     kind = answer.headers.get_content_maintype()
     if kind == "multipart":
         boundary = answer.headers.get_param("boundary") or ""
+        client.extend(camera.first_frame_timeout_seconds)
         silent = camera.stall_timeout_seconds
         return JpegStreamSource(client, answer, str(boundary), silent, on_bad_packet)
-    if _still(answer):
+    if _still(answer, camera.poll_seconds is not None):
+        client.extend(camera.first_frame_timeout_seconds)
         return SnapshotSource(client, answer, camera, on_bad_packet)
     if camera.poll_seconds is not None:
         raise SourceError(
             "cannot open: poll_seconds is set, which is for one JPEG or PNG picture; the answer is "
-            f"of type {answer.headers.get_content_type()}"
+            f"of type {_FOREIGN.sub('?', answer.headers.get_content_type())[:60]}"
         )
     return None
 
 
-def _still(answer: HTTPResponse) -> bool:
-    """Return whether an answer is one picture; some servers call it something else."""
-    if answer.headers.get_content_maintype() != "image" and answer.length is None:
+def _still(answer: HTTPResponse, expected: bool) -> bool:
+    """Return whether an answer is one picture; some servers call it something else.
+
+    Args:
+        answer: The answer.
+        expected: Whether the camera's settings say that it is one: then it may lack the length that
+            tells a picture of an unknown type from a stream of them.
+    """
+    typed = answer.headers.get_content_maintype() == "image"
+    if not (typed or expected or answer.length is not None):
         return False
     return codec_of(answer.peek(8)) is not None

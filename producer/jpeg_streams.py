@@ -37,7 +37,7 @@ class PictureDecoder:
         """Return the picture, None if it does not decode."""
         try:
             frames = self._context.decode(av.Packet(data))
-        except (av.error.InvalidDataError, av.error.ArgumentError, av.error.MemoryError):
+        except av.error.FFmpegError:  # damaged, too large, or of a kind that it does not know
             return None
         return frames[0] if frames else None
 
@@ -47,9 +47,10 @@ class JpegStreamSource:
 
     Args:
         client: The connection, which it closes.
-        answer: The answer, of which nothing has been read.
+        answer: The answer, of which nothing has been read. The time that the client has left is
+            what the first picture may take.
         boundary: The boundary between the pictures, empty if the answer names none.
-        silent_seconds: How long one picture may take.
+        silent_seconds: How long each of the others may take.
         on_bad_packet: Called for every picture that does not decode.
     """
 
@@ -86,7 +87,6 @@ class JpegStreamSource:
             yield Picture(image, None, "cut" if part.cut else None)
 
     def _parts(self) -> Generator[Part, None, None]:
-        self._client.extend(self._silent_seconds)
         try:
             while data := self._answer.read1(_CHUNK_BYTES):
                 for part in self._reader.feed(data):
@@ -95,7 +95,7 @@ class JpegStreamSource:
         except MultipartError as error:
             raise SourceError(str(error)) from None
         except TimeoutError:
-            raise SourceError(f"no complete picture for {self._silent_seconds:g} s") from None
+            raise SourceError("no complete picture came in time") from None
         except (OSError, HTTPException, ValueError) as error:
             raise SourceError(f"lost: {connection_reason(error)}") from None
         if last := self._reader.finish():

@@ -16,10 +16,13 @@ from typing import NamedTuple
 _START = b"\xff\xd8\xff"
 _END = 0xD9
 _SCAN = 0xDA
-_MARKER = re.compile(rb"\xff+[^\xff\x00\xd0-\xd7]")
-"""A marker within entropy-coded data, where 0xFF itself is followed by 0; restarts are skipped."""
+_MARKER = re.compile(rb"\xff[^\xff\x00\xd0-\xd7]")
+"""A marker within entropy-coded data, where 0xFF itself is followed by 0; restarts are skipped.
+One 0xFF, not a run of them: searching a long run for its end would take the square of its length,
+and stop all cameras for as long."""
 
 _LENGTH = re.compile(rb"content-length:[ \t]*(\d{1,18})", re.IGNORECASE)
+_SHORT_NAME_BYTES = 4
 _MOST_BETWEEN_BYTES = 1024 * 1024
 """What may stand before a picture: headers, padding, parts of other types."""
 
@@ -50,10 +53,15 @@ class MultipartReader:
 
     def __init__(self, boundary: str, most_bytes: int) -> None:
         self._most = most_bytes
-        name = re.escape(boundary.strip('" ').lstrip("-").encode())
+        plain = boundary.strip('" ').lstrip("-").encode()
+        name = re.escape(plain)
         any_name = rb"[^\r\n]{1,70}"
+        # Two or three bytes stand in every other picture by chance: a short name fills its line.
+        rest = rb"(?:--)?[ \t]{0,8}\r?\n" if len(plain) < _SHORT_NAME_BYTES else rb""
         self._boundary = re.compile(
-            rb"(?:\r?\n|(?<=\xff\xd9))-*" + name if name else rb"\r?\n--" + any_name + rb"\r?\n"
+            rb"(?:\r?\n|(?<=\xff\xd9))-*" + name + rest
+            if name
+            else rb"\r?\n--" + any_name + rb"\r?\n"
         )
         self._longest_boundary = len(boundary) + 80
         self._buffer = bytearray()

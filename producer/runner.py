@@ -153,9 +153,11 @@ class CameraRunner:
         """Note that the camera is lost; the next attempt waits. Called by the thread in charge."""
         self._metrics.up.labels(self.camera.id).set(0)
         self.attempted = True
-        # A connection that held for a while was sound: begin with short waits again.
+        # A connection that held for a while was sound: begin with short waits again. Not so a
+        # recording, which may be as long as it likes and still breaks at the same place each time.
         began, self._began = self._began, None
-        if began is not None and self._clock() - began > _LONGEST_BACKOFF_SECONDS:
+        lasted = began is not None and self._clock() - began > _LONGEST_BACKOFF_SECONDS
+        if self._live and lasted:
             self._failures = 0
         self._failures += 1
         final = not self._live and self._failures >= _FILE_ATTEMPTS

@@ -4,6 +4,7 @@ A source belongs to one thread, is read once and closed. FFmpeg's own log stays 
 it: its lines quote addresses with their passwords, and so does ``str()`` of its errors.
 """
 
+import errno
 import math
 import time
 from collections.abc import Callable, Generator
@@ -128,7 +129,7 @@ class AvSource:
         """Yield the frames of the best video stream."""
         bad = 0
         try:
-            for packet in self._container.demux(self._stream):
+            for packet in self._until_closed():
                 damage = self._look_at(packet)
                 try:
                     frames = packet.decode()
@@ -147,6 +148,18 @@ class AvSource:
                     yield Picture(frame, stamp, seen, pixel_aspect(self._stream))
         except av.error.FFmpegError as error:
             raise SourceError(f"lost: {why_lost(error)}") from None
+
+    def _until_closed(self) -> Generator[Any, None, None]:
+        """Yield the packets; a recording of which the server tells no size ends by hanging up."""
+        try:
+            yield from self._container.demux(self._stream)
+        except av.error.FFmpegError as error:
+            # What FFmpeg returns then; whether all has come is for ``shortfall`` to say.
+            if error.errno != errno.EIO or self.live or self._container.size > 0:
+                raise
+            last = av.Packet()
+            last.stream = self._stream
+            yield last  # what the decoder holds back comes out
 
     @property
     def container(self) -> Any:

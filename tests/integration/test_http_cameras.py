@@ -18,6 +18,7 @@ import simplejpeg
 from PIL import Image
 
 from contract.frame import Frame
+from producer.http_client import may_know
 from producer.scene import Scene
 from tests.http_cameras import Handler, http_cameras, send, serve_file, stream
 from tests.integration.test_rtsp_cameras import Cameras, StartCameras, cameras  # noqa: F401
@@ -66,6 +67,38 @@ def test_a_recording_over_http_is_thinned_by_its_own_time_and_repeats_if_it_shal
     numbers = [frame.sequence for frame in watched.frames["gate"] if frame.session == first]
     assert 8 <= len(numbers) <= 9
     assert numbers[-1] > 18
+
+
+@pytest.mark.parametrize("whole", [True, False])
+def test_a_recording_of_which_the_server_tells_no_size_ends_when_it_hangs_up(
+    whole: bool,
+    tmp_path: Path,
+    cameras: StartCameras,  # noqa: F811
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    with av.open(str(tmp_path / "a.mp4"), "w", options={"movflags": "faststart"}) as container:
+        video = container.add_stream("libx264", rate=12)
+        video.width, video.height, video.pix_fmt = 128, 96, "yuv420p"
+        for number in range(48):
+            image = av.VideoFrame.from_ndarray(SCENE.render(number)[0], format="rgb24")
+            container.mux(video.encode(image))
+        container.mux(video.encode())
+    recording = (tmp_path / "a.mp4").read_bytes()
+
+    def answer(handler: Handler) -> None:
+        stream(handler, "video/mp4")
+        handler.wfile.write(recording if whole else recording[: len(recording) * 2 // 3])
+
+    with http_cameras({"/a.mp4": answer}) as server:
+        watched = cameras(f"gate={server.url('/a.mp4')}", pace="fast")
+        watched.until(finished(watched))
+    if whole:
+        assert watched.watchdog.failed == []
+        assert watched.count("gate") == 48, "also those that the decoder holds back"
+        assert len(watched.sessions("gate")) == 1
+    else:
+        assert watched.watchdog.failed == ["gate"]
+        assert "it ended too early: 48 frames expected" in caplog.text
 
 
 def test_a_playlist_with_an_end_ends(tmp_path: Path, cameras: StartCameras) -> None:  # noqa: F811
@@ -345,6 +378,40 @@ def test_a_picture_that_has_not_changed_is_not_published_again(
     assert (304 in snapshots.statuses) == etag
 
 
+def test_a_snapshot_that_was_read_half_written_is_asked_for_until_it_is_whole(
+    cameras: StartCameras,  # noqa: F811
+) -> None:
+    asked: list[str | None] = []
+
+    def answer(handler: Handler) -> None:
+        asked.append(handler.headers.get("If-Modified-Since"))
+        if asked[-1] is not None:
+            handler.send_response(304)
+            handler.end_headers()
+            return
+        jpeg = JPEGS[3] if len(asked) > 3 else JPEGS[3][: len(JPEGS[3]) // 2]
+        send(handler, jpeg, "image/jpeg", Last_Modified="Sat, 28 Nov 2026 10:00:00 GMT")
+
+    with http_cameras({"/snap": answer}) as server:
+        watched = cameras(f"door={server.url('/snap')}", poll_seconds=0.1)
+        watched.until(lambda: watched.count("door") == 1 and len(asked) > 6)
+    assert shows(watched.frames["door"][0], 3)
+    assert all(asked[5:]), "and for a whole one only if it changes"
+
+
+def test_a_snapshot_without_type_and_length_is_one_where_the_camera_says_so(
+    cameras: StartCameras,  # noqa: F811
+) -> None:
+    def answer(handler: Handler) -> None:
+        handler.wfile.write(b"HTTP/1.0 200 OK\r\n\r\n" + JPEGS[len(server.requests) % 20])
+        handler.close_connection = True
+
+    with http_cameras({"/snap": answer}) as server:
+        watched = cameras(f"door={server.url('/snap')}", poll_seconds=0.1)
+        watched.until(lambda: watched.count("door") >= 3)
+    assert len(watched.sessions("door")) == 1
+
+
 def test_failed_snapshots_are_counted_and_asked_for_ever_later_in_the_same_session(
     cameras: StartCameras,  # noqa: F811
     caplog: pytest.LogCaptureFixture,
@@ -461,6 +528,87 @@ def test_a_redirect_is_followed_and_the_password_goes_to_no_other_host(
     assert all("Authorization" not in headers for _, headers in other.requests)
 
 
+@pytest.mark.parametrize(
+    ("location", "reason"),
+    [
+        ("ftp://admin:hunter2@host/TOKEN", "redirects to an address that is not HTTP"),
+        ("http://[::1/TOKEN", "redirects to an address that is not HTTP"),
+        ("http://admin:hunter2@127.0.0.1:1/TOKEN", "cannot open: Connection refused"),
+        ("/old?TOKEN", "more than 5 redirects"),
+    ],
+)
+def test_a_redirect_that_leads_nowhere_is_a_reason_without_the_address(
+    location: str,
+    reason: str,
+    cameras: StartCameras,  # noqa: F811
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    def move(handler: Handler) -> None:
+        send(handler, b"", "text/plain", 302, Location=location)
+
+    with http_cameras({"/old": move}) as server:
+        watched = cameras(f"door={server.url('/old')}")
+        watched.until(
+            lambda: watched.value("camera_up", "door") == 0 and "failure 1" in caplog.text
+        )
+    assert reason in caplog.text
+    assert not any(secret in caplog.text for secret in ("hunter2", "TOKEN"))
+
+
+def test_a_server_that_redirects_into_the_clear_does_not_get_the_password_there() -> None:
+    home = "https://camera.example/snap.jpg"
+    assert may_know("https://camera.example/other", home)
+    assert not may_know("http://camera.example/snap.jpg", home)
+    assert not may_know("https://camera.example:8443/snap.jpg", home)
+    assert may_know("https://camera.example/snap.jpg", "http://camera.example/snap.jpg")
+
+
+def test_a_first_picture_that_hangs_is_told_by_the_reader_and_not_by_the_watchdog(
+    cameras: StartCameras,  # noqa: F811
+) -> None:
+    def video(handler: Handler) -> None:
+        stream(handler, "multipart/x-mixed-replace; boundary=frame")
+        handler.wfile.write(b"--frame\r\n\r\n" + JPEGS[0][:100])
+        server.over.wait(20)
+
+    def snapshot(handler: Handler) -> None:
+        handler.send_response(200)
+        handler.send_header("Content-Type", "image/jpeg")
+        handler.send_header("Content-Length", str(len(JPEGS[0])))
+        handler.end_headers()
+        handler.wfile.write(JPEGS[0][:100])
+        server.over.wait(20)
+
+    limits = {"first_frame_timeout_seconds": 0.5, "stall_timeout_seconds": 20.0}
+    with http_cameras({"/video": video, "/snap": snapshot}) as server:
+        watched = cameras(
+            f"a={server.url('/video')}", f"b={server.url('/snap')}", poll_seconds=None, **limits
+        )
+        watched.until(
+            lambda: (
+                watched.value("camera_reconnects_total", "a") >= 1
+                and watched.value("decode_errors_total", "b") >= 1
+            )
+        )
+        for name in ("a", "b"):
+            assert watched.value("camera_threads_abandoned_total", name) == 0
+
+
+def test_a_jpeg_of_a_kind_that_ffmpeg_does_not_know_costs_no_thread(
+    cameras: StartCameras,  # noqa: F811
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    odd = bytearray(JPEGS[0])
+    frame = odd.index(b"\xff\xc0")
+    odd[frame + 11], odd[frame + 14] = 0x44, 0x12  # how the components are sampled
+    with http_cameras({"/v": multipart([bytes(odd), *JPEGS[:3]])}) as server:
+        watched = cameras(f"door={server.url('/v')}")
+        watched.until(lambda: watched.count("door") >= 3)
+    assert watched.value("decode_errors_total", "door") >= 1
+    assert len(watched.sessions("door")) == 1
+    assert "died" not in caplog.text
+
+
 def test_a_snapshot_that_dribbles_costs_its_limit_and_no_more(cameras: StartCameras) -> None:  # noqa: F811
     def dribble(handler: Handler) -> None:
         handler.send_response(200)
@@ -473,7 +621,11 @@ def test_a_snapshot_that_dribbles_costs_its_limit_and_no_more(cameras: StartCame
                 return
 
     with http_cameras({"/snap.jpg": dribble}) as server:
-        watched = cameras(f"door={server.url('/snap.jpg')}", stall_timeout_seconds=0.5)
+        watched = cameras(
+            f"door={server.url('/snap.jpg')}",
+            first_frame_timeout_seconds=0.5,
+            stall_timeout_seconds=0.5,
+        )
         took = watched.until(lambda: watched.value("camera_reconnects_total", "door") >= 1)
         assert watched.value("camera_threads_abandoned_total", "door") == 0
     assert took < 10

@@ -1,6 +1,7 @@
 """Pictures out of a multipart stream, however it is cut into pieces."""
 
 import io
+import time
 
 import numpy as np
 import pytest
@@ -119,3 +120,26 @@ def test_noise_gives_what_it_gives_and_no_surprise(noise: bytes, step: int) -> N
     for part in read(b"--frame\r\n\r\n" + noise, step=step):
         assert part.data.startswith(b"\xff\xd8\xff")
         assert part.cut or part.data.endswith(b"\xff\xd9")
+
+
+def test_a_flood_of_one_byte_is_read_in_time_that_its_length_alone_decides() -> None:
+    reader = MultipartReader("frame", 10_000_000)
+    list(reader.feed(b"\xff\xd8\xff\xda\x00\x04\x00\x00\x11"))
+    began = time.thread_time()
+    for _ in range(20):
+        assert list(reader.feed(b"\xff" * 65_536)) == []
+    assert time.thread_time() - began < 2, "the square of it takes minutes"
+
+
+@pytest.mark.parametrize("name", ["x", "-", "aB", "abc"])
+@pytest.mark.parametrize("newline", [b"\r\n", b"\n"])
+def test_a_short_boundary_is_not_found_within_the_pictures(name: str, newline: bytes) -> None:
+    jpegs = [
+        jpeg[:-20] + b"\n" + name.encode() + b"\x01\n--" + name.encode() + b"\x02" + jpeg[-20:]
+        for jpeg in JPEGS
+    ]
+    whole = body(jpegs, boundary=b"--" + name.encode(), newline=newline)
+    assert read(whole, name) == [Part(jpeg, False) for jpeg in jpegs]
+    halves = [jpeg[: len(jpeg) // 2] for jpeg in JPEGS[:3]]
+    parts = read(body(halves, boundary=b"--" + name.encode(), newline=newline), name)
+    assert [part.cut for part in parts] == [True] * 3

@@ -417,6 +417,21 @@ def test_a_thread_that_delivers_is_never_given_up() -> None:
     assert not lease.revoked
 
 
+def test_a_long_recording_that_breaks_is_not_read_again_for_ever(bench: MakeBench) -> None:
+    broken = threading.Event()
+    file = bench(
+        "clip.mp4",
+        [0.0, broken, SourceError("100 packets in a row do not decode")],
+        stall_timeout_seconds=100.0,
+    )
+    file.until(lambda: len(file.frames) == 1)
+    file.now = 60.0
+    broken.set()
+    file.until(lambda: file.watchdog.finished)
+    assert file.watchdog.failed == ["cam"]
+    assert len(file.sources) == 3, "a minute of it does not make it sound"
+
+
 def test_a_file_that_ends_too_early_has_failed_and_is_not_read_again(
     bench: MakeBench, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -196,3 +196,23 @@ def test_a_cover_picture_is_not_the_video(tmp_path: Path) -> None:
     pictures = list(source.pictures())
     assert len(pictures) == 5
     assert seen(PictureEncoder(camera()).encode(pictures[0].image)[0]) == UPRIGHT
+
+
+@pytest.mark.parametrize("encoding", ["jpeg", "i420"])
+def test_a_small_part_is_scaled_up_without_the_rest_of_the_picture(encoding: str) -> None:
+    image = corners(1280, 640)
+    encoder = PictureEncoder(camera(crop=(624, 312, 32, 16), width=2560, encoding=encoding))
+    data, *size = encoder.encode(image)  # the whole picture would be of 5 gigapixels
+    assert size == [2560, 1280]
+    if encoding == "jpeg":
+        assert seen(data) == UPRIGHT
+    else:
+        assert len(data) == 2560 * 1280 * 3 // 2
+
+
+def test_a_picture_that_ffmpeg_cannot_convert_is_a_reason_and_not_a_dead_thread() -> None:
+    strip = av.VideoFrame.from_ndarray(np.zeros((16_000, 1, 3), np.uint8), format="rgb24")
+    with pytest.raises(
+        SourceError, match=r"1x16000 pixels \(rgb24\) cannot be made one of 16000x16"
+    ):
+        PictureEncoder(camera(width=16_000, height=16)).encode(strip)
