@@ -8,7 +8,8 @@ and the validation pictures of ``../shared/data/nuclei``; frames of the demo's c
   and the overlap that this takes;
 - *validation*: average precision of all pictures by ``--resize``;
 - *mosaics*: four pictures, each as the network sees it alone, side by side in one large picture;
-- *cost*: seconds of large frames letterboxed and tiled, interleaved, the least of ``REPEAT``.
+- *cost*: seconds of large frames letterboxed and in tiles of the declared size, as on CUDA,
+  interleaved, the least of ``REPEAT``; ``benchmarks.bench_tile_sizes`` has those of variable size.
 """
 
 import json
@@ -228,7 +229,7 @@ def _mosaic_row(
     }
 
 
-def cost() -> list[Row]:
+def cost(model: Path) -> list[Row]:
     """Time large frames, made of the demo clip's, letterboxed and in tiles."""
     with Video(CLIP) as video:
         frame = next(iter(video)).image
@@ -238,7 +239,7 @@ def cost() -> list[Row]:
         image = np.ascontiguousarray(np.tile(frame, (*times, 1))[:height, :width])
         settings = [("letterbox", 1), ("tile", 1), ("tile", 8)]
         segmenters = [
-            Segmenter(open_engine(STREET, "cpu", batch_sizes=(batch,)), resize=resize)  # type: ignore[arg-type]
+            Segmenter(open_engine(model, "cpu", batch_sizes=(batch,)), resize=resize)  # type: ignore[arg-type]
             for resize, batch in settings
         ]
         least = [(np.inf, 0.0, 0.0)] * len(settings)
@@ -310,6 +311,8 @@ def main() -> None:
     pictures = by_size(open_data_set(DATA, layout="label-maps", split="validation"))
     with tempfile.TemporaryDirectory(prefix="seedstream-bench-") as folder:
         equal = equality(pictures[TEN], Path(folder))
+        untiled(STREET, (384, 512), Path(folder))
+        costs = cost(Path(folder) / "384x512.onnx")
         # One large picture whose nuclei are larger than the overlap: where it matters.
         huge = [
             Labelled(p.image[:1040, :1384], p.instances[:1040, :1384], p.labels[:1040, :1384])
@@ -317,7 +320,7 @@ def main() -> None:
         ]
         large = equality(huge, Path(folder)) if huge else []
     parts = {
-        "cost": cost(),
+        "cost": costs,
         "equality": equal,
         "large_objects": large,
         "validation": validation(),

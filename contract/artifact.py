@@ -6,7 +6,8 @@ file's own sha256, against which a copy is checked.
 
 The graph's interface (N batch, H, W pixels, S bandwidths = ``n_sigma``):
 
-- input ``images``: uint8 (N, H, W, 3), RGB; N is dynamic, H and W are fixed;
+- input ``images``: uint8 (N, H, W, 3), RGB; N is dynamic; H and W are too, multiples of `STRIDE`,
+  or, as in older files, fixed to ``height`` and ``width``: the graph itself says which;
 - output ``offset``: float (N, 2, H, W), tanh of the offsets x and y, in grid units;
 - output ``bandwidth``: float (N, S, H, W), the raw channel: precision = exp(10 * bandwidth);
 - output ``seed``: float (N, H, W), sigmoid of the best class's seed map, 0..1;
@@ -29,6 +30,9 @@ METADATA_KEY = "seedstream.artifact"
 MODEL_FILE = "model.onnx"
 CARD_FILE = "model.json"
 
+STRIDE = 8
+"""Of the network: the height and width of its input are multiples of it."""
+
 INPUT = "images"
 OFFSET = "offset"
 BANDWIDTH = "bandwidth"
@@ -48,8 +52,9 @@ class Artifact(msgspec.Struct, frozen=True, kw_only=True):
         name: Name of the model, for instance ``street``.
         version: Version of the weights under that name.
         classes: Class names; ``class_index`` indexes them.
-        height: Input height in pixels, a multiple of 8.
-        width: Input width in pixels, a multiple of 8.
+        height: Input height in pixels, a multiple of 8: what frames are letterboxed into, also
+            where the graph takes other sizes.
+        width: Input width in pixels, likewise.
         grid_step: One pixel in grid units, (x, y); the paper's grid is 2/2047 and 1/1023.
         n_sigma: Number of bandwidth channels: 1 (circular) or 2 (elliptical).
         seed_threshold: Lowest seed score that starts an instance, 0..1.
@@ -136,8 +141,8 @@ def _faults(artifact: Artifact, where: str) -> list[str]:
         (bool(artifact.name), "name", artifact.name, "a name"),
         (bool(artifact.version), "version", artifact.version, "a version"),
         (0 < len(artifact.classes) <= 255, "classes", artifact.classes, "1..255 names"),
-        (artifact.height > 0 and artifact.height % 8 == 0, "height", artifact.height, "n * 8"),
-        (artifact.width > 0 and artifact.width % 8 == 0, "width", artifact.width, "n * 8"),
+        (artifact.height > 0 and artifact.height % STRIDE == 0, "height", artifact.height, "n * 8"),
+        (artifact.width > 0 and artifact.width % STRIDE == 0, "width", artifact.width, "n * 8"),
         (min(artifact.grid_step) > 0, "grid_step", artifact.grid_step, "two positive steps"),
         (artifact.n_sigma in (1, 2), "n_sigma", artifact.n_sigma, "1 or 2"),
         (0 <= artifact.seed_threshold <= 1, "seed_threshold", artifact.seed_threshold, "0..1"),

@@ -20,7 +20,7 @@ from segmentation.engines.base import Engine, Predictions
 from segmentation.instances import ArrayMask, Instances
 from segmentation.kernels import measure
 from segmentation.letterbox import Fit, Resize
-from segmentation.tiles import MAX_TILES, Tiling
+from segmentation.tiles import MAX_TILES, Tiling, choose_tile_size
 
 Image = NDArray[np.uint8]
 """uint8 (H, W, 3), RGB."""
@@ -74,8 +74,8 @@ class Segmenter:
         resize: How images are fitted into the model's input.
         threads: Images that are clustered side by side.
         batch_size: Most images or tiles of one run of the network; None takes the engine's largest.
-        max_tiles: Most tiles of one image; they bound the memory of its maps, about 21 bytes per
-            pixel of the image.
+        max_tiles: Most tiles of one image if they had the artifact's input size; they bound the
+            memory of its maps, about 21 bytes per pixel of the image.
         clock: Monotonic clock, in seconds.
 
     Raises:
@@ -129,7 +129,7 @@ class Segmenter:
         return self._batch_size
 
     def tiles(self, size: tuple[int, ...]) -> int:
-        """Return how many pictures of the model's size an image of (H, W) pixels costs, at most.
+        """Return how many runs of one picture an image of (H, W) pixels costs, at most.
 
         Raises:
             InvalidMessageError: ``too_many_tiles``, above the bound.
@@ -228,9 +228,11 @@ class Segmenter:
 
     def _tiled(self, image: Image, tiling: Tiling, observe: Observe | None) -> Maps:
         whole = tiling.blank(self._artifact.n_sigma)
-        for first in range(0, len(tiling), self.largest_batch):
+        # Tiles of variable size are large already: more at once would cost memory and gain nothing.
+        batch = 1 if self._engine.variable_size else self.largest_batch
+        for first in range(0, len(tiling), batch):
             began = self._clock()
-            tiles = range(first, min(first + self.largest_batch, len(tiling)))
+            tiles = range(first, min(first + batch, len(tiling)))
             tiling.paste(whole, tiles, self._run(tiling.cut(image, tiles), began, observe))
         return Maps(whole, [Fit.of(tiling.frame_size, tiling.frame_size)])
 
@@ -255,7 +257,8 @@ class Segmenter:
         height, width = self._input_size
         if self._resize not in ("tile", "auto") or (size[0] <= height and size[1] <= width):
             return None
-        tiling = Tiling.of((size[0], size[1]), self._input_size)
+        frame_size = size[0], size[1]
+        tiling = Tiling.of(frame_size, self._input_size)
         if len(tiling) > self._max_tiles:
             raise InvalidMessageError(
                 "too_many_tiles",
@@ -263,6 +266,8 @@ class Segmenter:
                 f"expected at most {self._max_tiles}; scale it down, cut it, or let it be "
                 "letterboxed",
             )
+        if self._engine.variable_size:
+            return Tiling.of(frame_size, choose_tile_size(frame_size, self._input_size))
         return tiling
 
     def _tell(self, size: tuple[int, ...], source: str) -> None:
@@ -275,8 +280,8 @@ class Segmenter:
         tiling = self._tiling(size)
         if tiling is not None:
             log.info(
-                "%simages of %dx%d pixels: %d tiles of %dx%d each, %.0f MB of maps",
-                *(whose, size[1], size[0], len(tiling), *reversed(self._input_size)),
+                "%simages of %dx%d pixels: %s, %.0f MB of maps",
+                *(whose, size[1], size[0], _count_tiles(tiling)),
                 tiling.map_bytes(self._artifact.n_sigma) / 1e6,
             )
         elif pixels is not None and pixels * scale < self._artifact.min_pixels:
@@ -316,6 +321,12 @@ class Segmenter:
         left = np.bincount(clusters.instance_map.reshape(-1), minlength=len(clusters.scores) + 1)
         large = left[1:] >= self._artifact.min_pixels
         return describe(clusters, large, fit, self._artifact.classes)
+
+
+def _count_tiles(tiling: Tiling) -> str:
+    height, width = tiling.tile_size
+    size = f"{width}x{height}"
+    return f"one tile of {size}" if len(tiling) == 1 else f"{len(tiling)} tiles of {size} each"
 
 
 def describe(

@@ -26,8 +26,8 @@ CARD = Artifact(
 
 def tiny_model(
     *,
-    height: int = HEIGHT,
-    width: int = WIDTH,
+    height: int | str = HEIGHT,
+    width: int | str = WIDTH,
     n_sigma: int = 1,
     drop: str = "",
     static: bool = False,
@@ -38,7 +38,7 @@ def tiny_model(
     bright pixel is its own embedding and an instance reaches about 25 pixels around its seed.
     """
     n: int | str = 2 if static else "N"
-    shape = [n, height, width]
+    shape: list[int | str] = [n, height, width]
     nodes = [
         helper.make_node("Cast", ["images"], ["float"], to=TensorProto.FLOAT),
         helper.make_node("ReduceMean", ["float"], ["mean"], axes=[3], keepdims=0),
@@ -68,6 +68,11 @@ def tiny_model(
         [output for output in outputs if output.name != drop],
     )
     return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+
+
+def variable_model() -> Any:
+    """Return the tiny model with an input whose size may vary."""
+    return tiny_model(height="H", width="W")
 
 
 def write_artifact(folder: Path, model: Any, artifact: Artifact | None) -> Path:

@@ -89,8 +89,7 @@ class WorkerMetrics:
         )
         self.tiles = Counter(
             "seedstream_tiles",
-            "Pictures of the model's input size that ran through the network: one a frame, or its "
-            "tiles.",
+            "Pictures that ran through the network: one a frame, or its tiles.",
             registry=registry,
         )
         self.stage_seconds = Histogram(

@@ -73,7 +73,7 @@ class Evaluation:
         rows: Figures of everything that a sweep tried; otherwise what ``shipped`` is made of.
         best: What the sweep chose; None without one.
         resize: How pictures were fitted into the model's input.
-        tiles: Pictures of the model's input size that ran through the network.
+        tiles: Pictures or tiles that ran through the network.
         object_pixels: Median area of the true objects in the letterboxed pictures, in pixels of the
             model's input; None without objects.
         seen: Number of each picture that was measured, into ``data``.

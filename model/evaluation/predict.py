@@ -80,7 +80,7 @@ class _With:
 
     def __init__(self, engine: Engine, cell: Cell) -> None:
         self._engine = engine
-        self.batch_sizes = engine.batch_sizes
+        self.batch_sizes, self.variable_size = engine.batch_sizes, engine.variable_size
         self.artifact = msgspec.structs.replace(
             engine.artifact,
             seed_threshold=cell.threshold,

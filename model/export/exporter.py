@@ -22,9 +22,21 @@ from contract.artifact import Artifact, Precision
 from contract.errors import ConfigurationError, SeedstreamError
 from model.export.calibration import make_pictures, read_pictures
 from model.export.deployed_network import DeployedNetwork, fuse_batch_norm
-from model.export.onnx_file import opset_faults, stamp, to_onnx, weights_sha256
+from model.export.onnx_file import (
+    opset_faults,
+    stamp,
+    to_onnx,
+    weights_sha256,
+    with_variable_size,
+)
 from model.export.quantize import MIN_PICTURES, split_pictures, to_int8
-from model.export.verify import BATCH, BOUNDS, Comparison, compare_with_pytorch
+from model.export.verify import (
+    BATCH,
+    BOUNDS,
+    Comparison,
+    compare_with_pytorch,
+    faults_at_another_size,
+)
 from model.net.checkpoint import Checkpoint, find_checkpoint, load_checkpoint
 from model.net.erfnet import STRIDE, BranchedERFNet
 from model.net.loss import PAPER_GRID_STEP
@@ -169,6 +181,7 @@ def export(
     if artifact.precision == "int8":
         calibrate, pictures = split_pictures(pictures)
         model = to_int8(model, calibrate)
+    model = with_variable_size(model)
     artifact = msgspec.structs.replace(artifact, weights_sha256=weights_sha256(model))
 
     done = _prove_and_place(model, artifact, target, (deployed, original), pictures)
@@ -194,7 +207,11 @@ def _prove_and_place(
         stamp(file, artifact)
         engine = open_engine(folder, "cpu", threads=1, batch_sizes=(BATCH,))
         comparison = compare_with_pytorch(engine, *networks, pictures)
-        faults = [*opset_faults(model), *comparison.faults(artifact.precision)]
+        faults = [
+            *opset_faults(model),
+            *comparison.faults(artifact.precision),
+            *faults_at_another_size(engine, networks[0], pictures),
+        ]
         if faults:
             raise ExportError(f"{target}: not exported: {'; '.join(faults)}")
         artifact = msgspec.structs.replace(artifact, comparison=comparison.figures())

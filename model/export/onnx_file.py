@@ -6,6 +6,7 @@ Libraries: torch.onnx, onnx.
 import hashlib
 import tempfile
 import warnings
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +36,7 @@ def to_onnx(network: DeployedNetwork, artifact: Artifact) -> Any:
             `model.export.quantize`.
 
     Returns:
-        An ``onnx.ModelProto`` without metadata, checked by onnx.
+        An ``onnx.ModelProto`` of fixed H and W without metadata, checked by onnx.
     """
     example = torch.zeros(2, artifact.height, artifact.width, 3, dtype=torch.uint8)
     names = [contract.INPUT, *contract.OUTPUTS]
@@ -44,7 +45,7 @@ def to_onnx(network: DeployedNetwork, artifact: Artifact) -> Any:
         # The tracing exporter is deprecated, but the newer one needs another package and gains
         # nothing for a graph of convolutions without control flow.
         warnings.simplefilter("ignore", DeprecationWarning)
-        # Traced sizes become constants: H and W are fixed by design, N is not looked at.
+        # Traced sizes become constants, but no layer has one: `with_variable_size`.
         warnings.filterwarnings("ignore", "Converting a tensor to a Python boolean")
         torch.onnx.export(
             network,
@@ -71,6 +72,21 @@ def stamp(path: Path, artifact: Artifact) -> None:
     contract.write_card(artifact, path.parent)
 
 
+def with_variable_size(model: Any) -> Any:
+    """Return a copy of a model that takes images of any size, multiples of 8.
+
+    Sizes become names in the declared shapes; no layer and no weight changes. What was inferred
+    from the fixed size is dropped.
+    """
+    changed = onnx.ModelProto()
+    changed.CopyFrom(model)
+    del changed.graph.value_info[:]
+    for height, width in _sizes(changed):
+        height.dim_param, width.dim_param = "H", "W"
+    onnx.checker.check_model(changed, full_check=True)
+    return changed
+
+
 def with_input_size(model: Any, height: int, width: int) -> Any:
     """Return a copy of an artifact's model that takes images of another size, multiples of 8.
 
@@ -78,15 +94,21 @@ def with_input_size(model: Any, height: int, width: int) -> Any:
     """
     resized = onnx.ModelProto()
     resized.CopyFrom(model)
-    for value in (*resized.graph.input, *resized.graph.output):
-        axes = value.type.tensor_type.shape.dim
-        first = 1 if value.name == contract.INPUT else len(axes) - 2
-        axes[first].dim_value, axes[first + 1].dim_value = height, width
+    for axes in _sizes(resized):
+        axes[0].dim_value, axes[1].dim_value = height, width
     metadata = {each.key: each.value for each in resized.metadata_props}
     artifact = contract.from_metadata(metadata, "the model")
     changed = msgspec.structs.replace(artifact, height=height, width=width)
     helper.set_model_props(resized, metadata | contract.to_metadata(changed))
     return resized
+
+
+def _sizes(model: Any) -> Iterator[tuple[Any, Any]]:
+    """Yield the axes H and W of every input and output."""
+    for value in (*model.graph.input, *model.graph.output):
+        axes = value.type.tensor_type.shape.dim
+        first = 1 if value.name == contract.INPUT else len(axes) - 2
+        yield axes[first], axes[first + 1]
 
 
 def opset_faults(model: Any) -> list[str]:

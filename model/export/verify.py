@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from contract.artifact import Artifact, Precision
+from contract.artifact import STRIDE, Artifact, Precision
 from model.export.deployed_network import DeployedNetwork
 from segmentation.cluster import Clusters, cluster
 from segmentation.engines.base import Predictions
@@ -138,6 +138,36 @@ def compare_with_pytorch(
         instances=sum(part.instances for part in parts),
         pictures=len(pictures),
     )
+
+
+def faults_at_another_size(
+    engine: OnnxEngine, deployed: DeployedNetwork, pictures: NDArray[np.uint8]
+) -> list[str]:
+    """Compare the file with the network on a picture that is 8 pixels wider and higher.
+
+    Args:
+        engine: The exported file, whose input size may vary.
+        deployed: The network with fused and rounded weights, as it was exported.
+        pictures: uint8 (N, H, W, 3) RGB of the declared size, at least one.
+
+    Returns:
+        A sentence for each bound that does not hold.
+    """
+    larger = np.pad(pictures[:1], ((0, 0), (0, STRIDE), (0, STRIDE), (0, 0)), mode="edge")
+    file, same = engine.run(larger), _run(deployed, larger)
+    bounds = BOUNDS[engine.artifact.precision]
+    differences = [
+        ("offset", _largest(file.offset, same.offset), bounds.offset),
+        ("bandwidth", _largest(file.bandwidth, same.bandwidth), bounds.raw),
+        ("seed", _largest(file.seed, same.seed), bounds.raw),
+    ]
+    height, width = larger.shape[1:3]
+    return [
+        f"{name} differs from PyTorch by up to {seen:.2g} at another input size, {height}x{width}, "
+        f"expected at most {bound:g}"
+        for name, seen, bound in differences
+        if not seen <= bound
+    ]
 
 
 @dataclass(frozen=True)

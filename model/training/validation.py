@@ -103,7 +103,7 @@ class TorchEngine:
 
     def __init__(self, learner: Learner, recipe: Recipe, classes: tuple[str, ...]) -> None:
         self._learner = learner
-        self.batch_sizes = (1,)
+        self.batch_sizes, self.variable_size = (1,), False
         self.artifact = Artifact(
             name=recipe.name,
             version="training",

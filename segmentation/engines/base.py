@@ -1,6 +1,6 @@
 """What every engine is: a network that maps a batch of images to maps.
 
-Shape letters: N batch, H, W the model's input, S bandwidths.
+Shape letters: N batch, H, W the input, S bandwidths.
 """
 
 from dataclasses import dataclass
@@ -48,10 +48,16 @@ class Engine(Protocol):
         """Batch sizes, ascending; the last one is the largest that it takes."""
         ...
 
+    @property
+    def variable_size(self) -> bool:
+        """Whether images may have any size of multiples of 8, not only the artifact's."""
+        ...
+
     def run(self, images: NDArray[np.uint8]) -> Predictions:
         """Map uint8 (N, H, W, 3) RGB to predictions.
 
         Raises:
+            ValueError: The engine does not take that shape or type.
             DeviceError: The device failed; the engine is of no further use.
         """
         ...

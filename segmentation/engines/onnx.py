@@ -2,7 +2,7 @@
 
 Library: onnxruntime (or onnxruntime-gpu; they install the same module).
 
-Shape letters: N batch, H, W the model's input, S bandwidths.
+Shape letters: N batch, H, W the input, S bandwidths.
 """
 
 import logging
@@ -49,10 +49,10 @@ log = logging.getLogger(__name__)
 class OnnxEngine:
     """Runs a model artifact on the CPU or on CUDA.
 
-    With CUDA only the given batch sizes are ever run (a smaller batch is padded up), because each
-    new shape costs a search for convolution algorithms; :meth:`warm_up` pays for them before the
-    first frame. On the CPU a new shape costs nothing and padding would cost time: every batch runs
-    as it is.
+    With CUDA only the given batch sizes and the artifact's input size are ever run (a smaller batch
+    is padded up), because each new shape costs a search for convolution algorithms; :meth:`warm_up`
+    pays for them before the first frame. On the CPU a new shape costs nothing and padding would
+    cost time: every batch runs as it is, and images have any size that the graph takes.
 
     Args:
         model: The artifact's folder or file.
@@ -82,7 +82,8 @@ class OnnxEngine:
         )
         metadata = self._session.get_modelmeta().custom_metadata_map
         self.artifact: Artifact = contract.from_metadata(metadata, str(self.path))
-        _check_graph(self._session, self.artifact, self.path)
+        sizes_vary = _check_graph(self._session, self.artifact, self.path)
+        self.variable_size = sizes_vary and self.provider == "cpu"
         self.batch_sizes = tuple(sorted(set(batch_sizes)))
         log.info(
             "model %s/%s on %s, batches of %s",
@@ -91,7 +92,7 @@ class OnnxEngine:
 
     @property
     def input_size(self) -> tuple[int, int]:
-        """(height, width) of the input in pixels."""
+        """(height, width) in pixels that the artifact declares; frames are letterboxed to it."""
         return self.artifact.height, self.artifact.width
 
     def warm_up(self) -> None:
@@ -110,17 +111,17 @@ class OnnxEngine:
         """Run a batch.
 
         Args:
-            images: uint8 (N, H, W, 3) RGB, N from 1 to the largest batch size.
+            images: uint8 (N, H, W, 3) RGB, N from 1 to the largest batch size; H and W are the
+                artifact's, or any multiples of 8 with ``variable_size``.
 
         Raises:
             ValueError: The shape or type is not that.
             DeviceError: The device failed; the engine is of no further use.
         """
         n = len(images)
-        expected = (n, *self.input_size, 3)
-        if images.shape != expected or images.dtype != np.uint8:
+        if not self._takes(images.shape) or images.dtype != np.uint8:
             raise ValueError(
-                f"images are {images.dtype} {images.shape}, expected uint8 (N, *{expected[1:]})"
+                f"images are {images.dtype} {images.shape}, expected uint8 {self._expected()}"
             )
         if not 1 <= n <= self.batch_sizes[-1]:
             raise ValueError(f"a batch of {n}, expected 1..{self.batch_sizes[-1]}")
@@ -134,6 +135,20 @@ class OnnxEngine:
             raise DeviceError(f"{self.provider} failed on a batch of {size}: {error}") from error
         offset, bandwidth, seed, class_index = (output[:n] for output in outputs)
         return Predictions(_float32(offset), _float32(bandwidth), _float32(seed), class_index)
+
+    def _takes(self, shape: tuple[int, ...]) -> bool:
+        if len(shape) != 4 or shape[3] != 3:
+            return False
+        if not self.variable_size:
+            return shape[1:3] == self.input_size
+        return all(side > 0 and side % contract.STRIDE == 0 for side in shape[1:3])
+
+    def _expected(self) -> str:
+        if self.variable_size:
+            return f"(N, H, W, 3) with H and W multiples of {contract.STRIDE}"
+        reason = "on CUDA" if self.provider == "cuda" else "which its graph fixes"
+        height, width = self.input_size
+        return f"(N, {height}, {width}, 3), the artifact's size {reason}"
 
 
 def padded_size(n: int, sizes: Sequence[int]) -> int:
@@ -188,9 +203,15 @@ def _no_cuda(reason: str) -> str:
     )
 
 
-def _check_graph(session: Any, artifact: Artifact, path: Path) -> None:
-    """Compare the graph's inputs and outputs with what its metadata promise."""
-    size = [artifact.height, artifact.width]
+def _check_graph(session: Any, artifact: Artifact, path: Path) -> bool:
+    """Compare the graph's inputs and outputs with what its metadata promise.
+
+    Returns:
+        Whether H and W vary; ONNX Runtime shows a size that does as a name or None.
+    """
+    found = {each.name: each for each in (*session.get_inputs(), *session.get_outputs())}
+    varies = contract.INPUT in found and _sizes_vary(found[contract.INPUT].shape[1:3])
+    size: list[int | str] = ["H", "W"] if varies else [artifact.height, artifact.width]
     expected = {
         contract.INPUT: (("tensor(uint8)",), [*size, 3]),
         contract.OFFSET: (("tensor(float)", "tensor(float16)"), [2, *size]),
@@ -198,17 +219,30 @@ def _check_graph(session: Any, artifact: Artifact, path: Path) -> None:
         contract.SEED: (("tensor(float)", "tensor(float16)"), size),
         contract.CLASS_INDEX: (("tensor(uint8)",), size),
     }
-    found = {each.name: each for each in (*session.get_inputs(), *session.get_outputs())}
     faults = []
     for name, (types, shape) in expected.items():
         if name not in found:
             faults.append(f"{path}: no input or output '{name}', found {sorted(found)}")
             continue
         seen = found[name]
-        if seen.type not in types or seen.shape[1:] != shape or isinstance(seen.shape[0], int):
+        if seen.type not in types or not _fits(seen.shape, ["N", *shape]):
+            dynamic = "N, H and W" if varies else "N"
             faults.append(
                 f"{path}: '{name}' is {seen.type} {seen.shape}, expected {types[0]} "
-                f"{['N', *shape]} with N dynamic"
+                f"{['N', *shape]} with {dynamic} dynamic"
             )
     if faults:
         raise ConfigurationError([*faults, f"{path}: export it again with `seedstream export`"])
+    return varies
+
+
+def _sizes_vary(sizes: Sequence[int | str | None]) -> bool:
+    return bool(sizes) and not any(isinstance(each, int) for each in sizes)
+
+
+def _fits(seen: Sequence[int | str | None], expected: Sequence[int | str]) -> bool:
+    """Whether a shape is the expected one, in which names stand for sizes that vary."""
+    return len(seen) == len(expected) and all(
+        one == other if isinstance(other, int) else not isinstance(one, int)
+        for one, other in zip(seen, expected, strict=True)
+    )

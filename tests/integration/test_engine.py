@@ -14,10 +14,20 @@ import pytest
 onnx = pytest.importorskip("onnx", reason="the workshop's extra `train` is not installed")
 from contract.artifact import Artifact  # noqa: E402  (after the skip)
 from contract.errors import ConfigurationError, DeviceError  # noqa: E402
+from contract.settings import load_settings  # noqa: E402
 from segmentation.engines import onnx as engine_module  # noqa: E402
 from segmentation.engines.onnx import OnnxEngine  # noqa: E402
 from segmentation.segmenter import Segmenter  # noqa: E402
-from tests.tiny_model import CARD, HEIGHT, WIDTH, tiny_model, write_artifact  # noqa: E402
+from tests.tiny_model import (  # noqa: E402
+    CARD,
+    HEIGHT,
+    WIDTH,
+    tiny_model,
+    variable_model,
+    write_artifact,
+)
+from workers.app import build_inference  # noqa: E402
+from workers.settings import WorkerSettings  # noqa: E402
 
 HAS_CUDA = "CUDAExecutionProvider" in onnxruntime.get_available_providers()
 
@@ -63,6 +73,69 @@ def test_batches_beyond_the_largest_and_other_shapes_are_refused(write: Write) -
         engine.run(np.zeros((1, HEIGHT, WIDTH + 8, 3), np.uint8))
     with pytest.raises(ValueError, match="expected uint8"):
         engine.run(np.zeros((1, HEIGHT, WIDTH, 3), np.float32))  # type: ignore[arg-type]
+
+
+def test_a_graph_whose_size_varies_runs_any_multiple_of_8_and_declares_one(write: Write) -> None:
+    engine = OnnxEngine(write(variable_model()), provider="cpu")
+    assert engine.variable_size
+    assert engine.input_size == (HEIGHT, WIDTH)
+    engine.warm_up()
+    for height, width in [(HEIGHT, WIDTH), (8, 200), (304, 16)]:
+        maps = engine.run(np.full((1, height, width, 3), 255, np.uint8))
+        assert maps.offset.shape == (1, 2, height, width)
+        assert maps.seed.shape == (1, height, width)
+        assert maps.seed.min() == pytest.approx(1)
+    for height, width in [(20, 48), (32, 0), (32, 50)]:
+        with pytest.raises(ValueError, match=r"expected uint8 .* with H and W multiples of 8"):
+            engine.run(np.zeros((1, height, width, 3), np.uint8))
+    with pytest.raises(ValueError, match=r"\(1, 32, 48\), expected uint8 \(N, H, W, 3\)"):
+        engine.run(np.zeros((1, HEIGHT, WIDTH), np.uint8))
+
+
+def test_an_older_artifact_keeps_its_one_size(write: Write) -> None:
+    engine = OnnxEngine(write(), provider="cpu")
+    assert not engine.variable_size
+    with pytest.raises(ValueError, match=r"\(N, 32, 48, 3\), the artifact's size which its graph"):
+        engine.run(np.zeros((1, HEIGHT, WIDTH + 8, 3), np.uint8))
+    assert Segmenter(engine, resize="tile").tiles((40, 60)) == 4
+
+
+def test_on_cuda_the_size_stays_fixed(write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A session that says it runs on CUDA is enough to decide so."""
+    real = engine_module._open
+
+    class OnCuda:
+        def __init__(self, session: Any) -> None:
+            self._session = session
+
+        def get_providers(self) -> list[str]:
+            return [engine_module._CUDA, engine_module._CPU]
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(self._session, name)
+
+    monkeypatch.setattr(engine_module, "_open", lambda *given: OnCuda(real(given[0], "cpu", 1)))
+    engine = OnnxEngine(write(variable_model()), provider="cuda")
+    assert not engine.variable_size
+    assert engine.run(np.zeros((1, HEIGHT, WIDTH, 3), np.uint8)).seed.max() == 0
+    with pytest.raises(ValueError, match=r"\(N, 32, 48, 3\), the artifact's size on CUDA"):
+        engine.run(np.zeros((1, HEIGHT, WIDTH + 8, 3), np.uint8))
+    assert Segmenter(engine, resize="tile").tiles((40, 60)) == 4
+
+
+@pytest.mark.parametrize(("model", "runs"), [(variable_model(), 1), (tiny_model(), 35)])
+def test_a_worker_tiles_a_frame_at_once_where_the_artifact_lets_it(
+    write: Write, model: Any, runs: int
+) -> None:
+    settings = load_settings(WorkerSettings, model=write(model), provider="cpu", resize="tile")
+    inference = build_inference(settings)
+    inference.warm_up()
+    frame = np.zeros((160, 208, 3), np.uint8)
+    frame[100:120, 90:110] = 255
+    stages: list[str] = []
+    (found,) = inference.segmenter.segment([frame], lambda stage, seconds: stages.append(stage))
+    assert [each.box for each in found.documents()] == [(90, 100, 20, 20)]
+    assert inference.segmenter.tiles(frame.shape[:2]) == stages.count("infer") == runs
 
 
 def test_on_cuda_a_batch_is_padded_to_a_fixed_size_and_the_padding_is_cut_off(
@@ -137,6 +210,8 @@ def test_a_file_that_is_not_the_one_on_its_card_is_refused(write: Write) -> None
         ({}, {"n_sigma": 2}, ["'bandwidth'", "['N', 2, 32, 48]"]),
         ({"drop": "class_index"}, {}, ["no input or output 'class_index'", "'seed'"]),
         ({"static": True}, {}, ["'images'", "with N dynamic"]),
+        ({"static": True, "height": "H", "width": "W"}, {}, ["'images'", "N, H and W dynamic"]),
+        ({"height": "H"}, {}, ["'images'", "32, 48", "with N dynamic"]),
         ({}, {"schema": 2}, ["schema is 2, expected 1"]),
         ({}, {"classes": ()}, ["classes"]),
     ],

@@ -24,7 +24,11 @@ from model.export.exporter import (  # noqa: E402
     export_checkpoint,
 )
 from model.export.onnx_file import opset_faults, weights_sha256  # noqa: E402
-from model.export.verify import Comparison, matched_ious  # noqa: E402
+from model.export.verify import (  # noqa: E402
+    Comparison,
+    faults_at_another_size,
+    matched_ious,
+)
 from model.net.checkpoint import load_checkpoint  # noqa: E402
 from model.net.erfnet import BranchedERFNet  # noqa: E402
 from segmentation.cluster import Clusters  # noqa: E402
@@ -81,6 +85,34 @@ def test_the_file_gives_what_the_network_gives(
     np.testing.assert_allclose(maps.bandwidth, bandwidth, atol=tolerance)
     np.testing.assert_allclose(maps.seed, seed, atol=tolerance)
     assert maps.class_index.max() < len(classes)
+
+
+@pytest.mark.parametrize("precision", ["float32", "float16"])
+def test_an_exported_file_takes_images_of_any_multiple_of_8(tmp_path: Path, precision: str) -> None:
+    network = random_network(2, 2)
+    done = export(network, card(precision=precision), tmp_path)
+    engine = OnnxEngine(done.folder, provider="cpu")
+    assert engine.variable_size
+    assert engine.input_size == (HEIGHT, WIDTH)
+    for size in [(HEIGHT, WIDTH), (40, 232), (200, 64)]:
+        pictures = make_pictures(*size, 1)
+        maps = engine.run(pictures)
+        with torch.inference_mode():
+            offset, _, seed, _ = DeployedNetwork(network, 2)(torch.from_numpy(pictures))
+        tolerance = 1e-5 if precision == "float32" else 2e-3
+        np.testing.assert_allclose(maps.offset, offset, atol=tolerance)
+        np.testing.assert_allclose(maps.seed, seed, atol=tolerance)
+
+
+def test_a_file_that_differs_at_another_size_is_a_fault(tmp_path: Path) -> None:
+    network = random_network(2, 2)
+    engine = OnnxEngine(export(network, card(precision="float32"), tmp_path).folder, "cpu")
+    pictures = make_pictures(HEIGHT, WIDTH, 1)
+    assert faults_at_another_size(engine, DeployedNetwork(network, 2), pictures) == []
+    other = DeployedNetwork(random_network(2, 2, seed=1), 2)
+    faults = faults_at_another_size(engine, other, pictures)
+    assert len(faults) == 3
+    assert "at another input size, 104x168, expected at most 0.0002" in faults[0]
 
 
 def test_float16_weights_halve_the_file(tmp_path: Path) -> None:
@@ -346,3 +378,4 @@ def test_int8_of_the_street_network_finds_the_same_people_in_real_pictures(tmp_p
     engine = OnnxEngine(done.folder, provider="cpu", batch_sizes=(2,))
     assert engine.artifact.precision == "int8"
     assert engine.run(read_pictures(CLIP, 384, 512, 2)).seed.max() > 0.9
+    assert engine.run(read_pictures(CLIP, 576, 768, 2)).seed.max() > 0.9, "at another size"

@@ -1,4 +1,4 @@
-"""The models that ship, in tiles: as untiled, and as good on a large picture as on its parts."""
+"""The models that ship, in tiles of fixed and variable size: as untiled, as good as on parts."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -20,7 +20,7 @@ from model.evaluation.matching import (  # noqa: E402
     score_picture,
 )
 from model.evaluation.predict import instance_map  # noqa: E402
-from model.export.onnx_file import with_input_size  # noqa: E402
+from model.export.onnx_file import with_input_size, with_variable_size  # noqa: E402
 from model.export.verify import matched_ious  # noqa: E402
 from segmentation.cluster import Clusters, cluster  # noqa: E402
 from segmentation.engines.base import Predictions  # noqa: E402
@@ -33,10 +33,18 @@ NUCLEI, STREET = ROOT / "artifacts" / "nuclei" / "1", ROOT / "artifacts" / "stre
 CLIP = ROOT / "assets" / "vtest_clip.mp4"
 
 
-def untiled(model: Path, size: tuple[int, int], folder: Path) -> OnnxEngine:
-    """The same weights with an input as large as the frame."""
-    onnx.save(with_input_size(onnx.load(model / contract.MODEL_FILE), *size), folder / "large.onnx")
-    return OnnxEngine(folder / "large.onnx", provider="cpu", intra_op_threads=1)
+def fixed(model: Path, size: tuple[int, int], folder: Path) -> OnnxEngine:
+    """The same weights with an input of one size only."""
+    file = folder / f"{size[0]}x{size[1]}.onnx"
+    onnx.save(with_input_size(onnx.load(model / contract.MODEL_FILE), *size), file)
+    return OnnxEngine(file, provider="cpu", intra_op_threads=1, batch_sizes=(4,))
+
+
+def variable(model: Path, folder: Path) -> OnnxEngine:
+    """The same weights with an input of any size."""
+    changed = with_variable_size(onnx.load(model / contract.MODEL_FILE))
+    onnx.save(changed, folder / "variable.onnx")
+    return OnnxEngine(folder / "variable.onnx", provider="cpu", intra_op_threads=1)
 
 
 def clusters_of(engine: OnnxEngine, maps: Predictions) -> Clusters:
@@ -56,22 +64,55 @@ def clusters_of(engine: OnnxEngine, maps: Predictions) -> Clusters:
 def check_that_tiles_equal_the_untiled_maps(
     model: Path, images: Sequence[NDArray[np.uint8]], folder: Path
 ) -> None:
-    small = OnnxEngine(model, provider="cpu", intra_op_threads=1, batch_sizes=(4,))
-    large = untiled(model, images[0].shape[:2], folder)
+    shipped = OnnxEngine(model, provider="cpu")
+    small = fixed(model, shipped.input_size, folder)
+    large = fixed(model, images[0].shape[:2], folder)
+    any_size = variable(model, folder)
     for image in images:
         whole = large.run(image[None])
-        (maps,) = Segmenter(small, resize="tile").maps([image])
-        expected, found = whole.seed > 0.5, maps.predictions.seed > 0.5
-        assert (expected & found).sum() >= 0.99 * (expected | found).sum() > 0
-        instances = clusters_of(large, whole), clusters_of(small, maps.predictions)
-        assert len(instances[0].scores) == len(instances[1].scores) > 0
-        assert min(matched_ious(*instances)) > 0.5, "each has its partner"
+        for engine, one_tile in [(small, False), (any_size, True)]:
+            segmenter = Segmenter(engine, resize="tile")
+            assert (segmenter.tiles(image.shape[:2]) == 1) == one_tile
+            (maps,) = segmenter.maps([image])
+            check_that_they_show_the_same(large, whole, maps.predictions)
+            if one_tile:
+                assert np.abs(maps.predictions.seed - whole.seed).max() < 1e-4
+
+
+def check_that_they_show_the_same(engine: OnnxEngine, a: Predictions, b: Predictions) -> None:
+    assert foreground_iou(a, b) >= 0.99
+    instances = clusters_of(engine, a), clusters_of(engine, b)
+    assert len(instances[0].scores) == len(instances[1].scores) > 0
+    assert min(matched_ious(*instances)) > 0.5, "each has its partner"
 
 
 def test_frames_of_the_clip_in_tiles_equal_the_untiled_ones(tmp_path: Path) -> None:
     with Video(CLIP) as video:
         images = [frame.image for number, frame in enumerate(video) if number % 40 == 0][:2]
     check_that_tiles_equal_the_untiled_maps(STREET, images, tmp_path)
+
+
+def foreground_iou(a: Predictions, b: Predictions) -> float:
+    one, other = a.seed > 0.5, b.seed > 0.5
+    return float((one & other).sum() / (one | other).sum())
+
+
+def test_several_tiles_of_variable_size_are_nearer_to_the_untiled_frame_than_fixed_ones(
+    tmp_path: Path,
+) -> None:
+    with Video(CLIP) as video:
+        image = np.tile(next(iter(video)).image, (2, 2, 1))  # one megapixel is not enough
+    engine = variable(STREET, tmp_path)
+    whole = engine.run(image[None])
+    segmenters = [
+        Segmenter(each, resize="tile") for each in (engine, fixed(STREET, (384, 512), tmp_path))
+    ]
+    assert [each.tiles(image.shape[:2]) for each in segmenters] == [2, 16]
+    found, one_size = (next(each.maps([image])).predictions for each in segmenters)
+    assert foreground_iou(found, whole) >= 0.99
+    assert foreground_iou(found, whole) > foreground_iou(one_size, whole)
+    ious = np.array(matched_ious(clusters_of(engine, whole), clusters_of(engine, found)))
+    assert (ious > 0.5).mean() > 0.95
 
 
 @pytest.mark.timeout(600)  # seconds, of which an idle machine takes 20

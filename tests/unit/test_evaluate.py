@@ -70,6 +70,7 @@ class PaintedEngine:
         min_pixels=8,
     )
     batch_sizes = (1,)
+    variable_size = False
 
     def __init__(self) -> None:
         self.runs = 0

@@ -31,6 +31,7 @@ class SquareEngine:
             seed_threshold=0.5,
         )
         self.batch_sizes = (1, largest)
+        self.variable_size = False
         self.batches: list[int] = []
 
     def run(self, images: NDArray[np.uint8]) -> Predictions:

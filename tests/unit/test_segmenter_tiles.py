@@ -23,7 +23,8 @@ class PaintedEngine:
     Like a network whose maps are the same wherever a tile's border is.
     """
 
-    def __init__(self, object_pixels: float | None = None) -> None:
+    def __init__(self, object_pixels: float | None = None, variable_size: bool = False) -> None:
+        self.variable_size = variable_size
         self.artifact = Artifact(
             name="painted",
             version="1",
@@ -40,14 +41,16 @@ class PaintedEngine:
         self.batch_sizes = (1, 4)
         self.bandwidth = 1.2
         self.batches: list[int] = []
+        self.sizes: list[tuple[int, ...]] = []
 
     def run(self, images: NDArray[np.uint8]) -> Predictions:
-        assert images.shape[1:] == (HEIGHT, WIDTH, 3)
+        assert self.variable_size or images.shape[1:] == (HEIGHT, WIDTH, 3)
         self.batches.append(len(images))
+        self.sizes.append(images.shape[1:3])
         far = images[..., :2].astype(np.float32) - 128
         return Predictions(
             offset=np.stack([far[..., 0] * STEP[0], far[..., 1] * STEP[1]], axis=1),
-            bandwidth=np.full((len(images), 1, HEIGHT, WIDTH), self.bandwidth, np.float32),
+            bandwidth=np.full((len(images), 1, *images.shape[1:3]), self.bandwidth, np.float32),
             seed=(images[..., 2] > 200).astype(np.float32) * images[..., 2] / 255,
             class_index=np.zeros(images.shape[:3], np.uint8),
         )
@@ -66,9 +69,13 @@ def paint(size: tuple[int, int], *boxes: tuple[int, int, int, int]) -> NDArray[n
 
 
 def segmenter(
-    resize: Resize = "tile", *, object_pixels: float | None = None, **options: int
+    resize: Resize = "tile",
+    *,
+    object_pixels: float | None = None,
+    variable_size: bool = False,
+    **options: int,
 ) -> tuple[Segmenter, PaintedEngine]:
-    engine = PaintedEngine(object_pixels)
+    engine = PaintedEngine(object_pixels, variable_size)
     return Segmenter(engine, resize=resize, **options), engine  # type: ignore[arg-type]
 
 
@@ -191,3 +198,44 @@ def test_auto_needs_to_know_how_large_objects_are() -> None:
         Segmenter(engine, resize="auto")
     engine.artifact = msgspec.structs.replace(engine.artifact, object_pixels=100.0)
     Segmenter(engine, resize="auto")
+
+
+def test_where_the_size_may_vary_a_frame_is_one_tile_with_the_same_instances() -> None:
+    image = paint((150, 250), (60, 40, 40, 30), (130, 10, 70, 20), (240, 140, 10, 10))
+    one, engine = segmenter(variable_size=True)
+    (found,) = one.segment([image])
+    (expected,) = segmenter()[0].segment([image])
+    assert found.documents() == expected.documents()
+    assert engine.sizes == [(152, 256)]
+    assert one.tiles((150, 250)) == 1
+
+
+def test_tiles_of_variable_size_run_one_by_one_for_their_memory() -> None:
+    one, engine = segmenter(variable_size=True, max_tiles=700)
+    image = paint((1080, 1920), (600, 500, 80, 40), (1300, 20, 9, 9))
+    (found,) = one.segment([image])
+    assert boxes_of(found) == {(600, 500, 80, 40), (1300, 20, 9, 9)}
+    assert engine.batches == [1, 1, 1]
+    assert engine.sizes == [(1080, 704)] * 3
+    assert one.tiles((1080, 1920)) == 3
+
+
+def test_frames_that_are_letterboxed_keep_the_declared_size_where_it_may_vary() -> None:
+    for resize, size in [("letterbox", (640, 960)), ("tile", (30, 40)), ("stretch", (640, 960))]:
+        one, engine = segmenter(resize, variable_size=True)  # type: ignore[arg-type]
+        one.segment([paint(size)])
+        assert engine.sizes == [(HEIGHT, WIDTH)]
+
+
+def test_the_bound_on_tiles_is_the_same_where_their_size_may_vary() -> None:
+    one, engine = segmenter(max_tiles=11, variable_size=True)
+    with pytest.raises(InvalidMessageError, match="need 12 tiles of 96x64, expected at most 11; "):
+        one.segment([paint((150, 250))])
+    assert engine.batches == []
+
+
+def test_one_tile_is_told_as_one(caplog: pytest.LogCaptureFixture) -> None:
+    one, _ = segmenter(variable_size=True)
+    with caplog.at_level(logging.INFO):
+        one.segment([paint((150, 250))], sources=["gate"])
+    assert caplog.messages == ["gate: images of 250x150 pixels: one tile of 256x152, 1 MB of maps"]

@@ -1,5 +1,7 @@
 """Where tiles lie on a frame, and maps that are the frame's own again."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -8,7 +10,7 @@ from numpy.typing import NDArray
 
 from segmentation.engines.base import Predictions
 from segmentation.letterbox import PADDING
-from segmentation.tiles import OVERLAP, Tiling
+from segmentation.tiles import MAX_TILE_PIXELS, OVERLAP, Tiling, choose_tile_size
 
 SIDES = st.integers(1, 12).map(lambda n: 8 * n)
 FRAMES = st.tuples(st.integers(1, 150), st.integers(1, 150))
@@ -81,6 +83,42 @@ def test_the_cost_of_a_4k_frame_is_as_stated() -> None:
     blank = Tiling.of((100, 70), (64, 64)).blank(n_sigma=2)
     parts = (blank.offset, blank.bandwidth, blank.seed, blank.class_index)
     assert sum(part.nbytes for part in parts) == Tiling.of((100, 70), (64, 64)).map_bytes(2)
+
+
+@given(frame=st.tuples(st.integers(1, 9000), st.integers(1, 9000)))
+@settings(max_examples=200, deadline=None)
+def test_tiles_of_variable_size_are_bounded_and_never_more_work_than_fixed_ones(
+    frame: tuple[int, int],
+) -> None:
+    height, width = choose_tile_size(frame, (384, 512))
+    assert height % 8 == width % 8 == 0
+    assert height * width <= MAX_TILE_PIXELS
+    tiling, fixed = Tiling.of(frame, (height, width)), Tiling.of(frame, (384, 512))
+    assert len(tiling) <= len(fixed)
+    # Up to 7 pixels on each side make the multiple of 8.
+    assert len(tiling) * (height - 7) * (width - 7) <= len(fixed) * 384 * 512
+    for spans, side in ((tiling.rows, height), (tiling.columns, width)):
+        assert all(a.first + side - b.first >= OVERLAP - 8 for a, b in pairwise(spans))
+
+
+@pytest.mark.parametrize(
+    ("frame", "expected", "tiles"),
+    [
+        ((520, 696), (520, 696), 1),
+        ((603, 1271), (608, 1272), 1),
+        ((1080, 1920), (1080, 704), 3),
+        ((1, 30000), (8, 30000), 1),
+    ],
+)
+def test_a_frame_is_one_tile_up_to_a_megapixel_and_else_as_few_pixels_as_do(
+    frame: tuple[int, int], expected: tuple[int, int], tiles: int
+) -> None:
+    assert choose_tile_size(frame, (384, 512)) == expected
+    assert len(Tiling.of(frame, expected)) == tiles
+
+
+def test_tiles_may_be_as_large_as_the_input_that_a_model_declares() -> None:
+    assert choose_tile_size((1024, 2048), (1024, 2048)) == (1024, 2048)
 
 
 def test_a_side_that_is_shorter_than_a_tile_is_padded_and_not_enlarged() -> None:
