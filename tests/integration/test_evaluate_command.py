@@ -123,6 +123,7 @@ class CountingEngine:
     def __init__(self, engine: Any) -> None:
         self._engine, self.runs = engine, 0
         self.artifact, self.batch_sizes = engine.artifact, engine.batch_sizes
+        self.variable_size = engine.variable_size
 
     def run(self, images: np.ndarray) -> Any:
         self.runs += 1
