@@ -10,7 +10,7 @@ import socket
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from typing import Any
 
 from kafka import KafkaConsumer, OffsetAndMetadata, TopicPartition
@@ -55,6 +55,7 @@ class RebalanceListener(AsyncConsumerRebalanceListener):  # type: ignore[misc]  
         note: Takes every change, in order.
         hand_over: See ``HandOver``.
         commit: Sends a commit and returns its future, from any thread.
+        on_loop: Has the event loop run a coroutine, and wakes the loop for it, from any thread.
     """
 
     def __init__(
@@ -62,10 +63,12 @@ class RebalanceListener(AsyncConsumerRebalanceListener):  # type: ignore[misc]  
         note: Callable[[Event], None],
         hand_over: HandOver,
         commit: Callable[[Mapping[int, int]], Future],
+        on_loop: Callable[[Callable[[], Awaitable[None]]], object],
     ) -> None:
         self._note = note
         self._hand_over = hand_over
         self._commit = commit
+        self._on_loop = on_loop
 
     async def on_partitions_assigned(self, assigned: Collection[Any]) -> None:
         """Note new partitions."""
@@ -85,15 +88,23 @@ class RebalanceListener(AsyncConsumerRebalanceListener):  # type: ignore[misc]  
         self._note(Event(Change.LOST, _numbers(lost)))
 
     def _finish(self, partitions: frozenset[int], done: Future) -> None:
+        async def settle() -> None:
+            done.success(None)
+
+        def end(_: object = None) -> None:
+            # kafka-python's futures wake no loop: one that is idle would sleep on, and `close`,
+            # which waits for the listener without a bound, with it.
+            self._on_loop(settle)
+
         commit: Future | None = None
         try:
             # Goes out before the join, on the same connection.
             commit = self._commit(self._hand_over(partitions))
         finally:
             if commit is None:
-                done.success(None)  # or the polling thread would wait for ever
-        # Its answer, good or bad, comes on the event loop, which so runs when the listener goes on.
-        commit.add_both(lambda _: done.success(None))
+                end()
+        # Answered by now, or on the event loop later: for good or ill, the listener goes on.
+        commit.add_both(end)
 
 
 def _numbers(partitions: Collection[Any]) -> frozenset[int]:
@@ -168,6 +179,7 @@ class KafkaSource:
             self._events.append,
             hand_over,
             lambda positions: self._consumer.commit_async(self._offsets(positions)),
+            self._consumer._net.call_soon_threadsafe,
         )
         self._consumer.subscribe([self._topic], listener=listener)
 
