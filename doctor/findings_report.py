@@ -39,9 +39,7 @@ def without_secrets(findings: Iterable[Finding], secrets: Iterable[str]) -> list
         return "".join(each if each.isprintable() else " " for each in text)
 
     return [
-        replace(
-            each, seen=clean(each.seen), advice=clean(each.advice), check=clean(each.check)
-        )
+        replace(each, seen=clean(each.seen), advice=clean(each.advice), check=clean(each.check))
         for each in findings
     ]
 

@@ -14,7 +14,7 @@ from kafka.admin import ConfigResource, ConfigResourceType
 
 from contract.errors import SeedstreamError
 from doctor.findings import Finding, Part
-from doctor.topic_checks import TopicUse, check_topic
+from doctor.topic_checks import TopicUse, check_dead_topic, check_topic
 from servers.kafka import KafkaConnection, KafkaError, Meaning, failed, meaning, open_client
 
 T = TypeVar("T")
@@ -41,7 +41,7 @@ class KafkaUse:
 
     Attributes:
         connection: How it connects.
-        topics: Its topics.
+        topics: Its topics; the frames' first, the dead letters' second.
         group: Its consumer group, None without one.
         cameras: How many cameras it publishes, None where unknown.
     """
@@ -79,8 +79,15 @@ def check_kafka(use: KafkaUse, part: Part) -> Iterator[Finding]:
             f"broker{'s' * (len(brokers) != 1)}",
         )
         yield _version(client._manager.broker_version, part)  # no public way
+        sizes: list[int | None] = []
         for topic in use.topics:
-            yield from _topic(topic, ask, len(brokers), use.cameras, part)
+            configs = _configs(topic.name, ask)
+            (description,) = ask("asking for a topic", client.describe_topics, [topic.name])
+            yield from check_topic(topic, description, configs, len(brokers), use.cameras, part)
+            sizes.append(int(configs["max.message.bytes"]) if configs else None)
+        if len(sizes) > 1:
+            dead = check_dead_topic(sizes[0], sizes[1], use.topics[1].name, part)
+            yield from () if dead is None else (dead,)
         if use.group is not None:
             frames = use.topics[0].name
             yield from _group(use.group, frames, ask, part)
@@ -115,21 +122,16 @@ def _version(version: Sequence[int], part: Part) -> Finding:
     return part.ok("version", f"speaks as Kafka {text}")
 
 
-def _topic(
-    use: TopicUse, ask: _Asking, brokers: int, cameras: int | None, part: Part
-) -> Iterator[Finding]:
-    (description,) = ask("asking for a topic", ask.client.describe_topics, [use.name])
-    resource = ConfigResource(ConfigResourceType.TOPIC, use.name)
+def _configs(topic: str, ask: _Asking) -> dict[str, str]:
+    """Return a topic's settings; nothing where this user may not see them."""
     told = ask(
         "asking for a topic's settings",
         ask.client.describe_configs,
-        [resource],
+        [ConfigResource(ConfigResourceType.TOPIC, topic)],
         config_filter="all",
     )
-    configs = {
-        name: str(entry["value"]) for name, entry in told.get("topic", {}).get(use.name, {}).items()
-    }
-    yield from check_topic(use, description, configs, brokers, cameras, part)
+    found = told.get("topic", {}).get(topic, {})
+    return {name: str(entry["value"]) for name, entry in found.items()}
 
 
 def _group(group: str, topic: str, ask: _Asking, part: Part) -> Iterator[Finding]:

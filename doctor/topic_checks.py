@@ -31,7 +31,6 @@ class TopicUse:
         right: What this user needs on it: READ or WRITE.
         record_bytes: Largest record that is written, in bytes; None if it only reads.
         record_setting: Variable that sets that.
-        in_order: Whether its key says which camera a record is of, so that compaction loses frames.
     """
 
     name: str
@@ -39,7 +38,6 @@ class TopicUse:
     right: str
     record_bytes: int | None = None
     record_setting: str = ""
-    in_order: bool = True
 
 
 def check_topic(
@@ -207,7 +205,7 @@ def _codec(check: str, name: str, part: Part) -> Finding:
     check = f"{check} codec"
     installed = _CODECS.get(name)
     if installed is not None and not installed():
-        package = {"snappy": "cramjam or python-snappy", "zstd": "zstandard"}.get(name, name)
+        package = {"snappy": "python-snappy", "zstd": "zstandard"}.get(name, name)
         return part.fault(
             check,
             f"compression.type is {name}, which this installation cannot read",
@@ -218,7 +216,7 @@ def _codec(check: str, name: str, part: Part) -> Finding:
 
 def _cleanup(check: str, use: TopicUse, policy: str, part: Part) -> Finding:
     check = f"{check} cleanup"
-    if use.in_order and "compact" in policy:
+    if "compact" in policy:
         return part.fault(
             check,
             f"cleanup.policy is {policy}: only the newest frame of each camera is kept",
@@ -244,6 +242,27 @@ def _retention(check: str, age_ms: int, size: int, part: Part) -> Finding:
     age = "any age" if age_ms == _UNLIMITED else f"{age_ms / 3_600_000:.3g} h"
     kept = "any size" if size == _UNLIMITED else f"{size / 2**20:.0f} MiB a partition"
     return part.ok(check, f"{age}, {kept}")
+
+
+def check_dead_topic(
+    frames: int | None, dead: int | None, topic: str, part: Part
+) -> Finding | None:
+    """Compare the size limits of the two topics: each frame must fit among the dead letters.
+
+    Args:
+        frames: ``max.message.bytes`` of the frames' topic; None where unknown.
+        dead: The same of the dead letters'.
+        topic: Name of the dead letters' topic.
+        part: What the finding belongs to.
+    """
+    if frames is None or dead is None or dead >= frames:
+        return None
+    return part.fault(
+        f"topic {topic} size",
+        f"max.message.bytes is {dead}, but the frames' topic accepts {frames}: such a frame could "
+        "not become a dead letter",
+        f"kafka-configs.sh --alter --topic {topic} --add-config max.message.bytes={frames}",
+    )
 
 
 def _listed(numbers: list[int]) -> str:
