@@ -64,8 +64,8 @@ def print_table(findings: Sequence[Finding], console: Console) -> None:
         console.print(Text(" ".join(filter(None, (process, part))), style="bold"))
         table = Table.grid(padding=(0, 2, 0, 0))
         table.add_column(min_width=7)
-        table.add_column(ratio=2, max_width=30)
-        table.add_column(ratio=5)
+        table.add_column(ratio=2, max_width=30, overflow="fold")
+        table.add_column(ratio=5, overflow="fold")
         for each in group:
             text = Text(each.seen)
             if each.advice:

@@ -17,7 +17,7 @@ from kafka import KafkaAdminClient, TopicPartition
 
 from contract.errors import SeedstreamError
 from doctor.findings import Clock, Finding, Part
-from doctor.redis_checks import brief, send
+from doctor.redis_checks import NO_RIGHT, brief, send
 from servers.kafka import KafkaConnection, KafkaError, open_client
 from servers.redis import Redis, RedisConnection
 
@@ -77,9 +77,9 @@ def check_redis_clock(
                 "ask the time of", lambda client: send(client, "TIME")
             )
         except SeedstreamError as error:
-            text = str(error)
-            why = "this user may not ask" if "permission" in text else "it does not answer"
-            yield part.skipped("Redis' clock", why, "allow +time" if "permission" in text else "")
+            refused = NO_RIGHT in str(error)
+            why = "this user may not ask" if refused else "it does not answer"
+            yield part.skipped("Redis' clock", why, "allow +time" if refused else "")
             return
         after = clocks.wall()
     skew = (before + after) / 2 - (int(seconds) + int(microseconds) / 1e6)

@@ -14,6 +14,9 @@ from doctor.findings import Finding, Part
 from doctor.redis_rights import harmless, probe_camera, rule
 from servers.redis import ERRORS, Redis, RedisConnection, failed
 
+NO_RIGHT = "no permissions"
+"""Redis' words for a command or key that the user's ACL lacks, unlike a wrong password."""
+
 _ANSWER_SECONDS = 5.0
 
 _MOST_CAMERAS = 100
@@ -53,7 +56,7 @@ def check_redis(use: RedisUse, part: Part) -> Iterator[Finding]:
             server.attempt("reach", lambda client: client.ping())
         except SeedstreamError as error:
             yield _unreached(connection, error, part)
-            if "NOPERM" not in str(error) and "permission" not in str(error):
+            if NO_RIGHT not in str(error):
                 return
         else:
             yield part.ok("connection", connection.redis_where)
@@ -158,7 +161,7 @@ def _refused(use: RedisUse, command: str, error: BaseException, check: str, part
             "another application writes there: give Seedstream a database of its own, or delete "
             "the key",
         )
-    if "permission" in text.lower():
+    if NO_RIGHT in text.lower():
         return part.fault(
             check,
             f"{command} is refused: {text}",
