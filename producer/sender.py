@@ -21,6 +21,7 @@ from servers.kafka import (
     failed,
     meaning,
     open_client,
+    refusal_within,
 )
 
 Failure = Literal["too_large", "timeout", "fatal", "refused"]
@@ -156,7 +157,7 @@ def classify(error: Exception) -> Failure:
     """Return what a failed send means for the publisher."""
     if isinstance(error, TOO_LARGE):
         return "too_large"
-    if isinstance(error, DENIED):
+    if isinstance(error, DENIED) or isinstance(refusal_within(error), DENIED):
         return "refused"
     # A connection that broke is tried again by the client itself until the delivery timeout; what
     # else fails within the client is cured by another one, or ends the process after some.

@@ -17,7 +17,15 @@ from contract.errors import (
     UnavailableError,
 )
 from servers.kafka_connection import KafkaConnection
-from servers.kafka_meaning import DENIED, REBALANCING, REFUSED, TOO_LARGE, Meaning, meaning
+from servers.kafka_meaning import (
+    DENIED,
+    REBALANCING,
+    REFUSED,
+    TOO_LARGE,
+    Meaning,
+    meaning,
+    refusal_within,
+)
 from servers.kafka_network import network_client
 from servers.kafka_visit import STEP_SECONDS, Visit, read_refusal, visit
 from servers.refusals import About, Refusal
@@ -40,6 +48,7 @@ __all__ = [
     "meaning",
     "open_client",
     "reach",
+    "refusal_within",
     "refused",
     "wait_for_topics",
 ]

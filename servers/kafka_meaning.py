@@ -90,7 +90,7 @@ def meaning(error: BaseException) -> Meaning:
     return Meaning.AWAY if retriable else Meaning.BROKEN
 
 
-def refusal_within(error: errors.KafkaError) -> errors.KafkaError | None:
+def refusal_within(error: BaseException) -> errors.KafkaError | None:
     """Return the refusal that kafka-python has wrapped into an error of another kind, if any.
 
     Its producer, once it is not allowed something, answers every call with a plain ``KafkaError``

@@ -84,8 +84,7 @@ def read_refusal(error: BaseException, connection: KafkaConnection) -> Refusal |
     if (found := tls_refusal(error)) is not None:
         return found
     seen = _seen(error)
-    if isinstance(error, errors.KafkaError):
-        error = refusal_within(error) or error
+    error = refusal_within(error) or error
     if isinstance(error, errors.UnsupportedSaslMechanismError):
         return Refusal(About.MECHANISM, f"it does not take {connection.sasl_mechanism}: {seen}")
     if isinstance(error, errors.SaslAuthenticationFailedError):
