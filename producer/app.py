@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from logging import getLogger
 
 from contract.errors import UnavailableError
+from contract.probe_server import ProbeServer
 from contract.process import (
     EXIT_FAILED,
     EXIT_OK,
-    ProbeServer,
     Shutdown,
     configure_logging,
     log_dead_thread,

@@ -250,11 +250,11 @@ def test_refused_rights_end_the_process_at_once() -> None:
 
 
 def test_kafka_that_acknowledges_nothing_is_asked_whether_it_lets_us_in() -> None:
-    clock = FakeClock()
-    bench = Bench(FakeSender(), clock=clock)
+    clock, sender = FakeClock(), FakeSender()
+    bench = Bench(sender, clock=clock)
     bench.publisher._find_refusal = lambda: ConfigurationError("wrong password")
     bench.put(0)
-    until(lambda: bench.value("frames_in_flight") == 1)
+    until(lambda: len(sender.taken) == 1)
     clock.now += 6.0
     until(lambda: isinstance(bench.publisher.error, ConfigurationError))
     bench.publisher.stop(0.0)
