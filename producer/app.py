@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from logging import getLogger
 
 from contract.errors import UnavailableError
+from contract.probe_server import ProbeServer
 from contract.process import (
     EXIT_FAILED,
     EXIT_OK,
-    ProbeServer,
     Shutdown,
     configure_logging,
     log_dead_thread,
@@ -26,6 +26,7 @@ from producer.runner import CameraRunner
 from producer.sender import Sender, connect
 from producer.settings import ProducerSettings
 from producer.watchdog import Watchdog
+from servers.kafka import find_refusal
 
 log = getLogger("seedstream.producer")
 
@@ -79,7 +80,14 @@ class _Process:
         metrics.shards.set(settings.shard.count)
         clock = time.monotonic
         self._outbox = Outbox(lambda frame, reason: metrics.drop(frame.camera, reason))
-        self._publisher = Publisher(settings, self._outbox, self._reconnect, metrics, clock)
+        self._publisher = Publisher(
+            settings,
+            self._outbox,
+            self._reconnect,
+            metrics,
+            clock,
+            find_refusal=lambda: find_refusal(settings),
+        )
         stop = threading.Event()
         runners = [
             CameraRunner(

@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from prometheus_client import CollectorRegistry
 
 from contract.errors import InvalidMessageError, UnavailableError
+from contract.probe_server import ProbeServer
 from contract.process import (
     EXIT_FAILED,
     EXIT_OK,
     ExitDeadline,
-    ProbeServer,
     Shutdown,
     configure_logging,
     process_registry,

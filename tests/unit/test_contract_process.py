@@ -13,7 +13,8 @@ from prometheus_client import CollectorRegistry, Counter, Histogram, enable_crea
 from prometheus_client.exposition import choose_encoder
 
 from contract.errors import ConfigurationError
-from contract.process import ProbeServer, Shutdown, configure_logging, process_registry
+from contract.probe_server import ProbeServer
+from contract.process import Shutdown, configure_logging, process_registry
 
 
 def get(port: int, path: str) -> tuple[int, str]:
