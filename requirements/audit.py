@@ -3,8 +3,8 @@
     .venv/supply/bin/python requirements/audit.py
 
 pip-audit exits with 0 for a package that it could not look up. Here only what was looked up counts:
-exit codes 0 all of it, nothing known; 1 vulnerabilities; 3 NOT AUDITED. A package with faults that are
-known for years is asked for first: a service that does not find those cannot be believed.
+exit codes 0 all of it, nothing known; 1 vulnerabilities; 3 NOT AUDITED. A package with known faults
+is asked for first: a service that does not find those cannot be believed.
 """
 
 import json
