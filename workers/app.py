@@ -146,9 +146,9 @@ class Worker:
         with self._closing:
             self._serve_probes()
             self._inference.warm_up()
-            redis_sink = self._open_redis()
-            kafka = self._open_kafka()
-            if kafka is not None:
+            redis_sink = self._shutdown.unless_requested(self._open_redis)
+            kafka = self._shutdown.unless_requested(self._open_kafka)
+            if redis_sink is not None and kafka is not None:
                 self._assemble(redis_sink, *kafka).run(lambda: self._shutdown.requested)
 
     def alive(self) -> str | None:
