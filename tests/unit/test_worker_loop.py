@@ -51,6 +51,7 @@ class Bench:
         self.registry = CollectorRegistry()
         rules = Rules(
             max_age_seconds=max_age_seconds,
+            max_ahead_seconds=86_400,
             max_frame_bytes=100_000,
             max_poll_records=64,
             drain_seconds=5,
