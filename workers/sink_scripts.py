@@ -22,6 +22,12 @@ local function denied(commands)
     return redis.error_reply('NOPERM the user may not run ' .. table.concat(missing, ', '))
   end
 end
+
+local function failed(answer, key)
+  if type(answer) == 'table' and answer.err then
+    return redis.error_reply(answer.err .. ', the key is ' .. key)
+  end
+end
 """
 
 _STORE_COMMANDS = """
@@ -76,21 +82,15 @@ local function read(raw)
 end
 
 local head = redis.pcall('XREVRANGE', stream, '+', '-', 'COUNT', 1)
-if head.err then return redis.error_reply(head.err .. ', the key is ' .. stream) end
+local text = redis.pcall('GET', sessions)
+local unreadable = failed(head, stream) or failed(text, sessions)
+if unreadable then return unreadable end
 local last = head[1] and read(head[1])
 
 -- What came before the newest session, newest first: runs of frames of one session.
-local closed
-local function load_closed()
-  if closed then return nil end
-  local text = redis.pcall('GET', sessions)
-  if type(text) == 'table' then
-    return redis.error_reply(text.err .. ', the key is ' .. sessions)
-  end
-  closed = {}
-  for session, ms, sequence in string.gmatch(text or '', '(%S+) (%d+) (%d+);') do
-    closed[#closed + 1] = {session = session, ms = ms, sequence = sequence}
-  end
+local closed = {}
+for session, ms, sequence in string.gmatch(text or '', '(%S+) (%d+) (%d+);') do
+  closed[#closed + 1] = {session = session, ms = ms, sequence = sequence}
 end
 
 local function close(run)
@@ -121,7 +121,7 @@ end
 local function is_duplicate(frame)
   if is_stored(frame, frame.start) then return true end
   if last.session == frame.session and is_stored(frame, last.ms) then return true end
-  for _, run in ipairs(closed or {}) do
+  for _, run in ipairs(closed) do
     if run.session == frame.session and is_stored(frame, run.ms) then return true end
   end
   return false
@@ -155,10 +155,6 @@ local function place(frame)
 end
 
 local function store(frame)
-  if last and last.session ~= frame.session then
-    local failure = load_closed()
-    if failure then return failure end
-  end
   local ms, outcome = place(frame)
   if ms then
     if last and last.session ~= frame.session then close(last) end
@@ -216,7 +212,8 @@ for i = 2, #ARGV do
   members[#members + 1] = now
   members[#members + 1] = ARGV[i]
 end
-redis.call('ZADD', KEYS[1], unpack(members))
+local failure = failed(redis.pcall('ZADD', KEYS[1], unpack(members)), KEYS[1])
+if failure then return failure end
 redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', '(' .. (now - ttl))
 redis.call('EXPIRE', KEYS[1], ttl)
 return redis.status_reply('OK')
