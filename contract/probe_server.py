@@ -3,21 +3,78 @@
 Library: prometheus-client.
 """
 
+import contextlib
 import http.server
 import logging
+import socket
 import threading
+import time
 from collections.abc import Callable
+from typing import Any
 
 from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import choose_encoder
 
 from contract.errors import ConfigurationError
 
+log = logging.getLogger("seedstream.probes")
+
 _STOP_SECONDS = 0.05
 """How soon the probe server notices that it is to stop, in seconds."""
 
+_BACKLOG = 128
+"""Connections that may wait to be accepted: with the default of 5, a few slow clients that connect
+at once keep the kubelet's probes out."""
+
+_REQUEST_SECONDS = 10.0
+"""How long one connection may last, in seconds, whatever its client does."""
+
+_MOST_CONNECTIONS = 64
+"""Connections that are served side by side; the oldest one gives way to a new one."""
+
 Check = Callable[[], str | None]
 """Returns None when all is well, else what is wrong in one line."""
+
+
+class _Server(http.server.ThreadingHTTPServer):
+    """A thread for each connection, and a bound on how long and how many."""
+
+    request_queue_size = _BACKLOG
+    daemon_threads = True
+
+    def __init__(
+        self, address: tuple[str, int], handler: type[http.server.BaseHTTPRequestHandler]
+    ) -> None:
+        self._open: dict[socket.socket, float] = {}  # since when, the oldest first
+        self._lock = threading.Lock()
+        super().__init__(address, handler)
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        with self._lock:
+            self._open[request] = time.monotonic()
+        self._end_old_ones()
+        super().process_request(request, client_address)
+
+    def service_actions(self) -> None:
+        self._end_old_ones()
+
+    def shutdown_request(self, request: Any) -> None:
+        with self._lock:
+            self._open.pop(request, None)
+        super().shutdown_request(request)
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        log.debug("a client of the probes has gone", exc_info=True)
+
+    def _end_old_ones(self) -> None:
+        """Let the threads of connections that are too old, or too many, read an end."""
+        with self._lock:
+            opened = list(self._open.items())
+        now, too_many = time.monotonic(), len(opened) - _MOST_CONNECTIONS
+        for number, (request, since) in enumerate(opened):
+            if number < too_many or now - since > _REQUEST_SECONDS:
+                with contextlib.suppress(OSError):  # it has ended by itself
+                    request.shutdown(socket.SHUT_RDWR)
 
 
 class ProbeServer:
@@ -40,13 +97,12 @@ class ProbeServer:
         self._registry = registry
         self._checks = {"/healthz": alive, "/readyz": ready}
         try:
-            self._server = http.server.ThreadingHTTPServer((host, port), self._handler())
+            self._server = _Server((host, port), self._handler())
         except OSError as error:
             raise ConfigurationError(
                 f"cannot listen on {host}:{port} for /metrics and probes: {error.strerror}; "
                 "choose another port with HTTP_PORT (--http-port)"
             ) from error
-        self._server.daemon_threads = True
         self._thread = threading.Thread(
             target=self._server.serve_forever, args=(_STOP_SECONDS,), name="probes", daemon=True
         )
@@ -83,7 +139,7 @@ class ProbeServer:
         answer = self._answer
 
         class Handler(http.server.BaseHTTPRequestHandler):
-            timeout = 10  # seconds: a silent client must not hold a thread for ever
+            timeout = _REQUEST_SECONDS  # of each read and write
 
             def do_GET(self) -> None:
                 status, content_type, body = answer(self.path, self.headers.get("Accept", ""))
@@ -94,6 +150,6 @@ class ProbeServer:
                 self.wfile.write(body)
 
             def log_message(self, format: str, *args: object) -> None:
-                logging.getLogger("seedstream.probes").debug(format, *args)
+                log.debug(format, *args)
 
         return Handler

@@ -13,7 +13,7 @@ import threading
 import traceback
 from collections.abc import Callable
 from types import FrameType, TracebackType
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 from prometheus_client import (
     CollectorRegistry,
@@ -36,6 +36,12 @@ EXIT_FAILED = 1
 
 EXIT_CONFIGURATION = 2
 """Invalid settings or options, all of them named on standard error; nothing was started."""
+
+
+T = TypeVar("T")
+
+_LISTEN_SECONDS = 0.1
+"""How soon a signal is heard while a call is stuck."""
 
 
 class Shutdown:
@@ -78,6 +84,33 @@ class Shutdown:
             self._wake.get(timeout=max(0.0, timeout_seconds))
             self._wake.put(None)  # for the next call, and for other threads that wait
         return self._requested
+
+    def unless_requested(self, call: Callable[[], T]) -> T | None:
+        """Run what may be stuck in the network; None if the end is requested before it returns.
+
+        It runs in a thread of its own, which is then left to itself: neither a name server nor a
+        server that accepts connections and says nothing can keep the process from hearing SIGTERM.
+        """
+        if self._requested:
+            return None
+        results: list[T] = []
+        errors: list[BaseException] = []
+
+        def run() -> None:
+            try:
+                results.append(call())
+            except BaseException as error:  # noqa: BLE001 - it is raised where the call was made
+                errors.append(error)
+
+        thread = threading.Thread(target=run, name="opening", daemon=True)
+        thread.start()
+        while thread.is_alive() and not self._requested:
+            thread.join(_LISTEN_SECONDS)
+        if self._requested:
+            return None
+        if errors:
+            raise errors[0]
+        return results[0]
 
 
 class ExitDeadline:

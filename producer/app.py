@@ -113,7 +113,9 @@ class _Process:
         log.info("probes and /metrics on port %d", self._probes.port)
         log.info("shard %s handles %d cameras", self._settings.shard, self._watchdog.count)
         try:
-            sender = connect(self._settings, lambda: self._shutdown.requested)
+            sender = self._shutdown.unless_requested(
+                lambda: connect(self._settings, lambda: self._shutdown.requested)
+            )
             if sender is None:
                 return EXIT_OK
             self._connected = True

@@ -200,7 +200,8 @@ class Publisher:
         if self._refused is not None:
             settings = self._settings
             user = settings.sasl_username or "ANONYMOUS, or that of the client certificate"
-            raise ConfigurationError(
+            # A login that is refused ends a client as a right that is missing does.
+            raise self._find_refusal() or ConfigurationError(
                 f"Kafka at {settings.bootstrap_servers} does not accept our frames: rights: "
                 f"{self._refused}; grant WRITE on the topic {settings.topic!r} to user {user}"
             )
