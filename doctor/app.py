@@ -234,7 +234,7 @@ def kafka_use(settings: BaseSettings, cameras: int | None) -> KafkaUse:
     if isinstance(settings, ExaminedWorker):
         topics = (
             TopicUse(settings.topic, "WORKER_TOPIC", "READ"),
-            TopicUse(settings.dead_topic, "WORKER_DEAD_TOPIC", "WRITE"),
+            TopicUse(settings.dead_topic, "WORKER_DEAD_TOPIC", "WRITE", shared=False),
         )
         return KafkaUse(settings, topics, settings.group, cameras)
     assert isinstance(settings, ViewerSettings)

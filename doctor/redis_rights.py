@@ -7,14 +7,15 @@ to) and that finds nothing to do: on keys of a camera that no producer can have,
 from collections.abc import Sequence
 from typing import Any
 
-from contract.result import CAMERAS_KEY, latest_key, results_key
+from contract.result import CAMERAS_KEY, latest_key, results_key, sessions_key
 
 Command = tuple[str | int, ...]
 
 SINK_COMMANDS = (
-    "PING", "EVAL", "XADD", "XRANGE", "SET", "EXPIRE", "ZADD", "ZREMRANGEBYSCORE",
+    "PING", "EVAL", "XADD", "XRANGE", "XREVRANGE", "GET", "SET", "EXPIRE", "TIME", "ZADD",
+    "ZREMRANGEBYSCORE",
 )  # fmt: skip
-"""What `workers.sink` sends, itself and in its script; a test compares."""
+"""What `workers.sink` sends, itself and in its scripts; a test compares."""
 
 VIEWER_COMMANDS = ("ZRANGE", "XREVRANGE", "XRANGE")
 """What `viewer` sends."""
@@ -34,15 +35,13 @@ def harmless(command: str, camera: str) -> Command:
         "XADD": ("XADD", results, "NOMKSTREAM", "MAXLEN", "~", 1, "1-1", "doctor", ""),
         "XRANGE": ("XRANGE", results, "0-1", "0-1"),
         "XREVRANGE": ("XREVRANGE", results, "0-1", "0-1"),
-        "XDEL": ("XDEL", results, "0-1"),
         "SET": ("SET", latest, "", "XX", "EX", 1),
         "GET": ("GET", latest),
-        "DEL": ("DEL", latest),
         "EXPIRE": ("EXPIRE", results, 1),
         "ZADD": ("ZADD", CAMERAS_KEY, "XX", 0, camera),
         "ZREMRANGEBYSCORE": ("ZREMRANGEBYSCORE", CAMERAS_KEY, 1, 0),
         "ZRANGE": ("ZRANGE", CAMERAS_KEY, 0, 0),
-        "EVAL": ("EVAL", "return 1", 2, results, latest),
+        "EVAL": ("EVAL", "return 1", 3, results, latest, sessions_key(camera)),
         "TIME": ("TIME",),
     }
     return calls[command]

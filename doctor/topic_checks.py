@@ -31,6 +31,7 @@ class TopicUse:
         right: What this user needs on it: READ or WRITE.
         record_bytes: Largest record that is written, in bytes; None if it only reads.
         record_setting: Variable that sets that.
+        shared: Whether workers share its partitions.
     """
 
     name: str
@@ -38,6 +39,7 @@ class TopicUse:
     right: str
     record_bytes: int | None = None
     record_setting: str = ""
+    shared: bool = True
 
 
 def check_topic(
@@ -71,7 +73,7 @@ def check_topic(
             f"{use.setting}",
         )
         return
-    yield from _partitions(check, partitions, cameras, part)
+    yield from _partitions(check, partitions, cameras, use.shared, part)
     yield from _replicas(check, partitions, configs, brokers, part)
     yield _rights(check, use, description.get("authorized_operations"), part)
     if configs:
@@ -104,7 +106,11 @@ def _rights(check: str, use: TopicUse, allowed: list[str] | None, part: Part) ->
 
 
 def _partitions(
-    check: str, partitions: list[Mapping[str, Any]], cameras: int | None, part: Part
+    check: str,
+    partitions: list[Mapping[str, Any]],
+    cameras: int | None,
+    shared: bool,
+    part: Part,
 ) -> Iterator[Finding]:
     count = len(partitions)
     headless = [each["partition_index"] for each in partitions if each["leader_id"] < 0]
@@ -114,14 +120,14 @@ def _partitions(
             f"{len(headless)} of {count} partitions have no leader ({_listed(headless)})",
             "start the brokers that hold them",
         )
-    elif count == 1 and cameras != 1:
+    elif count == 1 and cameras != 1 and shared:
         yield part.warning(
             check,
             "one partition: only one worker of a group can read it",
             "give it as many partitions as there will be workers, before frames are published: "
             "later a camera's frames move to another partition",
         )
-    elif cameras is not None and cameras < count // 2:
+    elif shared and cameras is not None and cameras < count // 2:
         yield part.ok(check, f"{count} partitions for {cameras} cameras: some stay empty")
     else:
         yield part.ok(check, f"{count} partition{'s' * (count != 1)}")

@@ -72,8 +72,8 @@ def worker(
 ) -> dict[str, str]:
     """Settings of a worker with which everything is well."""
     frames = unique_name("frames")
-    for name in (frames, f"{frames}.dead"):
-        kafka.create_topic(name, 2)
+    kafka.create_topic(frames, 2)
+    kafka.create_topic(f"{frames}.dead", 1)
     return {
         "WORKER_BOOTSTRAP_SERVERS": kafka.bootstrap_servers,
         "WORKER_REDIS_URL": redis_server.url,

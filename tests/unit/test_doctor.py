@@ -11,7 +11,7 @@ from kafka import codec
 from rich.console import Console
 
 from contract.errors import ConfigurationError, UnavailableError
-from contract.result import CAMERAS_KEY, latest_key, results_key
+from contract.result import CAMERAS_KEY, latest_key, results_key, sessions_key
 from doctor import topic_checks
 from doctor.app import PARTS, chosen_parts, chosen_processes, exit_code
 from doctor.artifact_checks import check_provider, check_runtime
@@ -151,7 +151,8 @@ def test_a_frame_that_fits_must_fit_among_the_dead_letters() -> None:
 
 
 def test_every_command_of_the_sink_and_the_viewer_is_tried() -> None:
-    sink = (REPOSITORY / "workers" / "sink.py").read_text()
+    files = [REPOSITORY / "workers" / name for name in ("sink.py", "sink_scripts.py")]
+    sink = "".join(file.read_text() for file in files)
     in_script = set(re.findall(r"redis\.p?call\('(\w+)'", sink))
     calls = set(re.findall(r"(?:client|pipeline)\.(ping|z\w+|x\w+|expire|set|get|delete)\(", sink))
     assert in_script >= {"XADD", "SET", "EXPIRE"}
@@ -163,7 +164,10 @@ def test_every_command_of_the_sink_and_the_viewer_is_tried() -> None:
 
 
 def test_a_tried_command_names_only_keys_that_the_rule_grants() -> None:
-    ours = {CAMERAS_KEY, results_key(".doctor"), latest_key(".doctor")}
+    ours = {
+        CAMERAS_KEY,
+        *(key(".doctor") for key in (results_key, latest_key, sessions_key)),
+    }
     for command in (*SINK_COMMANDS, *VIEWER_COMMANDS):
         keys = {word for word in harmless(command, ".doctor") if str(word).startswith("seedstream")}
         assert keys <= ours
