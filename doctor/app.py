@@ -13,6 +13,7 @@ from pydantic_settings import BaseSettings
 from contract.errors import ConfigurationError
 from contract.process import EXIT_FAILED, EXIT_OK
 from contract.settings import load_settings, unknown_variables
+from doctor.agreement_checks import check_agreement
 from doctor.artifact_checks import check_artifact
 from doctor.camera_checks import check_cameras, check_list
 from doctor.findings import Finding, Part, Task, examine
@@ -167,12 +168,17 @@ def _tasks(
 ) -> Iterator[tuple[str, Task]]:
     for process, of in settings.items():
         yield from _own_tasks(choice, process, of, cameras)
+    producer, worker = settings.get("producer"), settings.get("worker")
+    if isinstance(producer, ProducerSettings) and isinstance(worker, ExaminedWorker):
+        both = Part("settings", "producer")
+        look = partial(check_agreement, producer, worker, both)
+        yield from _if_chosen(choice, "agreement", both, look)
     limit = _skew_limit(settings)
     for process, of in settings.items():
         part = Part("clocks", process)
         if isinstance(of, ExaminedWorker | ViewerSettings):
-            look = partial(check_redis_clock, of, limit, choice.clocks, part)
-            yield from _if_chosen(choice, f"{process}'s Redis' clock", part, look)
+            clock = partial(check_redis_clock, of, limit, choice.clocks, part)
+            yield from _if_chosen(choice, f"{process}'s Redis' clock", part, clock)
         topic = str(getattr(of, "topic", ""))
         if isinstance(of, ExaminedWorker | ProducerSettings):
             record = partial(check_newest_record, of, topic, limit, choice.clocks, part)

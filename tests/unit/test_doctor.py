@@ -13,6 +13,7 @@ from rich.console import Console
 from contract.errors import ConfigurationError, UnavailableError
 from contract.result import CAMERAS_KEY, latest_key, results_key, sessions_key
 from doctor import topic_checks
+from doctor.agreement_checks import check_agreement
 from doctor.app import PARTS, chosen_parts, chosen_processes, exit_code
 from doctor.artifact_checks import check_provider, check_runtime
 from doctor.findings import Finding, Part, Task, examine
@@ -28,7 +29,9 @@ from doctor.machine_checks import (
 )
 from doctor.redis_checks import hello
 from doctor.redis_rights import SINK_COMMANDS, VIEWER_COMMANDS, harmless
+from doctor.settings import ExaminedWorker
 from doctor.topic_checks import TopicUse, check_dead_topic, check_topic
+from producer.settings import ProducerSettings
 from tests.conftest import REPOSITORY
 
 PART = Part("kafka", "worker")
@@ -323,6 +326,29 @@ def test_json_has_every_finding_and_the_counts() -> None:
     }
     assert exit_code(findings) == 0
     assert exit_code([*findings, PART.fault("f", "g", "h")]) == 1
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs", "check", "status"),
+    [
+        ({}, {}, "PRODUCER_TOPIC", "ok"),
+        ({"topic": "other"}, {}, "PRODUCER_TOPIC", "warning"),
+        (
+            {"max_frame_pixels": 8192},
+            {"max_frame_pixels": 4096},
+            "PRODUCER_MAX_FRAME_PIXELS",
+            "fault",
+        ),
+        ({}, {"max_frame_bytes": 1024}, "PRODUCER_MAX_RECORD_BYTES", "fault"),
+    ],
+)
+def test_a_producer_that_sends_what_a_worker_refuses_is_told(
+    ours: dict[str, Any], theirs: dict[str, Any], check: str, status: str
+) -> None:
+    told = check_agreement(ProducerSettings(**ours), ExaminedWorker(**theirs), PART)
+    found = {each.check: each.status for each in told}
+    assert found.pop(check) == status
+    assert set(found.values()) == {"ok"}
 
 
 def test_whose_settings_are_read_follows_from_the_environment_unless_chosen() -> None:
