@@ -97,12 +97,18 @@ def examine(
             except queue.Empty:
                 return
             part, run = tasks[name]
+            last: Finding | None = part.fault(
+                name, "ended by an internal error, which the log tells", "report it"
+            )
             try:
                 for finding in run():
                     results.put((name, finding))
+                last = None
             except SeedstreamError as error:
-                results.put((name, part.failed(name, error)))
+                last = part.failed(name, error)
             finally:
+                if last is not None:
+                    results.put((name, last))
                 results.put((name, None))
 
     for number in range(min(threads, len(tasks))):

@@ -1,6 +1,6 @@
 """One topic against what a process does with it: pure, from what Kafka tells."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -185,13 +185,23 @@ def _replicas(
 def _configs(
     check: str, use: TopicUse, configs: Mapping[str, str], part: Part
 ) -> Iterator[Finding]:
-    yield _size(check, use, int(configs["max.message.bytes"]), part)
-    yield _codec(check, configs["compression.type"], part)
-    yield _cleanup(check, use, configs["cleanup.policy"], part)
-    yield _retention(check, int(configs["retention.ms"]), int(configs["retention.bytes"]), part)
-    kind = configs["message.timestamp.type"]
+    looks: dict[str, Callable[[str], Finding]] = {
+        "max.message.bytes": lambda value: _size(check, use, int(value), part),
+        "compression.type": lambda value: _codec(check, value, part),
+        "cleanup.policy": lambda value: _cleanup(check, use, value, part),
+        "message.timestamp.type": lambda value: _time_stamps(check, value, part),
+    }
+    for name, look in looks.items():
+        if name in configs:  # the embedded broker tells only what differs from its defaults
+            yield look(configs[name])
+    age, size = configs.get("retention.ms"), configs.get("retention.bytes")
+    if age is not None and size is not None:
+        yield _retention(check, int(age), int(size), part)
+
+
+def _time_stamps(check: str, kind: str, part: Part) -> Finding:
     whose = "the producer's clock" if kind == "CreateTime" else "the broker's clock"
-    yield part.ok(f"{check} time stamps", f"{kind}: {whose}")
+    return part.ok(f"{check} time stamps", f"{kind}: {whose}")
 
 
 def _size(check: str, use: TopicUse, accepted: int, part: Part) -> Finding:

@@ -21,6 +21,7 @@ from doctor.machine_checks import Clocks
 from doctor.redis_rights import SINK_COMMANDS
 from servers.kafka import KafkaConnection
 from stack.broker import Broker, admin_client
+from stack.broker_choice import start_embedded
 from stack.launch import free_ports
 from stack.redis_server import RedisServer, start_redis
 from tests.conftest import REPOSITORY
@@ -235,6 +236,18 @@ def test_the_group_s_lag_and_what_retention_took_are_told(
         admin.delete_records({TopicPartition(topic, 0): 3})
     lag = doctor("worker", "kafka", settings)[f"kafka group {group} lag"]
     assert lag.status == "warning"
+
+
+def test_the_embedded_broker_which_tells_little_has_no_fault_for_that(
+    doctor: Doctor, worker: dict[str, str]
+) -> None:
+    with start_embedded() as broker:
+        broker.create_topic(worker["WORKER_TOPIC"], 2)
+        broker.create_topic(worker["WORKER_DEAD_TOPIC"], 1)
+        settings = {**worker, "WORKER_BOOTSTRAP_SERVERS": broker.bootstrap_servers}
+        found = doctor("worker", "kafka", settings)
+    assert [check for check, each in found.items() if each.status == "fault"] == []
+    assert found[f"kafka group {worker['WORKER_GROUP']}"].status == "skipped"
 
 
 def test_rights_that_a_kafka_user_lacks_are_named_and_those_that_suffice_are_enough(

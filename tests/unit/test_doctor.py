@@ -270,6 +270,23 @@ def test_a_task_that_hangs_is_a_fault_and_takes_nobody_s_findings_along() -> Non
     assert (found[2].seen, found[2].advice) == ("it is away", "start it")
 
 
+def test_a_task_that_breaks_is_a_fault_and_not_silence(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(threading, "excepthook", lambda _: None)
+
+    def breaks() -> Iterator[Finding]:
+        yield PART.ok("before", "seen")
+        raise KeyError("ours")
+
+    found = list(examine({"breaks": (PART, breaks)}, threads=1, seconds=30))
+    assert [(each.check, each.status) for each in found] == [("before", "ok"), ("breaks", "fault")]
+
+
+def test_a_broker_that_tells_few_settings_is_examined_by_those() -> None:
+    found = checked(topic(), {"max.message.bytes": "10"}, record_bytes=11, record_setting="X")
+    assert set(found) == {"", "replicas", "rights", "size"}
+    assert found["size"].status == "fault"
+
+
 def test_no_more_tasks_run_at_a_time_than_allowed_and_all_of_them_run() -> None:
     lock, now, most = threading.Lock(), 0, 0
 
