@@ -25,6 +25,7 @@ from doctor.machine_checks import (
     check_newest_record,
     check_redis_clock,
     check_wall_clock,
+    read_clocks,
 )
 from doctor.redis_checks import RedisUse, check_redis
 from doctor.redis_rights import SINK_COMMANDS, VIEWER_COMMANDS
@@ -121,7 +122,7 @@ def examination(choice: Choice) -> list[Finding]:
     """
     settings = _load(choice.processes)
     clocks = choice.clocks
-    wall, monotonic = clocks.wall(), clocks.monotonic()
+    first = read_clocks(clocks)
     began = time.monotonic()
     cameras: list[Camera] | None = None
     findings: list[Finding] = []
@@ -134,7 +135,7 @@ def examination(choice: Choice) -> list[Finding]:
     found = examine(tasks, threads=max(1, len(tasks)), seconds=left)
     findings += found
     if "clocks" in choice.parts:
-        findings.append(check_wall_clock(clocks, wall, monotonic, Part("clocks")))
+        findings.append(check_wall_clock(first, read_clocks(clocks), Part("clocks")))
     findings.sort(key=_place)
     return without_secrets(findings, _secrets(settings.values(), cameras or ()))
 

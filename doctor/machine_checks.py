@@ -154,18 +154,32 @@ def newest_finding(check: str, age: float, limit_seconds: float, part: Part) -> 
     return part.ok(check, f"{age:.1f} s old")
 
 
-def check_wall_clock(clocks: Clocks, wall: float, monotonic: float, part: Part) -> Finding:
-    """Return whether the wall clock has stepped since both were read.
+@dataclass(frozen=True)
+class Reading:
+    """Both clocks at one moment.
 
-    Args:
-        clocks: This machine's.
-        wall: Wall clock at the beginning, in seconds.
-        monotonic: Monotonic clock at the beginning, in seconds.
-        part: What the finding belongs to.
+    Attributes:
+        wall: Wall clock, in seconds.
+        monotonic: Monotonic clock, in seconds.
+        error: How far apart the two may have been read, in seconds.
     """
-    passed = clocks.monotonic() - monotonic
-    step = (clocks.wall() - wall) - passed
-    if abs(step) > _STEP_SECONDS:
+
+    wall: float
+    monotonic: float
+    error: float
+
+
+def read_clocks(clocks: Clocks) -> Reading:
+    """Read both clocks, as near to each other as a busy machine lets us."""
+    before, wall, after = clocks.monotonic(), clocks.wall(), clocks.monotonic()
+    return Reading(wall, (before + after) / 2, (after - before) / 2)
+
+
+def check_wall_clock(first: Reading, last: Reading, part: Part) -> Finding:
+    """Return whether the wall clock has stepped between two readings."""
+    passed = last.monotonic - first.monotonic
+    step = (last.wall - first.wall) - passed
+    if abs(step) > _STEP_SECONDS + first.error + last.error:
         return part.warning(
             "wall clock",
             f"it stepped by {step:+.3f} s within {passed:.1f} s",

@@ -20,11 +20,13 @@ from doctor.findings import Finding, Part, Task, examine
 from doctor.findings_report import as_json, print_table, without_secrets
 from doctor.machine_checks import (
     Clocks,
+    Reading,
     check_folder,
     check_open_files,
     check_packages,
     check_wall_clock,
     newest_finding,
+    read_clocks,
     skew_finding,
 )
 from doctor.redis_checks import hello
@@ -202,8 +204,15 @@ def test_a_record_of_the_future_is_told(age: float, status: str) -> None:
 
 @pytest.mark.parametrize(("step", "status"), [(0.0, "ok"), (-1.0, "warning"), (1.0, "warning")])
 def test_a_wall_clock_that_steps_during_the_examination_is_told(step: float, status: str) -> None:
-    clocks = Clocks(wall=lambda: 1005.0 + step, monotonic=lambda: 5.0)
-    assert check_wall_clock(clocks, 1000.0, 0.0, PART).status == status
+    first = Reading(1000.0, 0.0, 0.01)
+    assert check_wall_clock(first, Reading(1005.0 + step, 5.0, 0.01), PART).status == status
+    busy = Reading(1005.0 + step, 5.0, 2.0)
+    assert check_wall_clock(first, busy, PART).status == "ok"
+
+
+def test_the_clocks_are_read_with_the_time_that_it_took() -> None:
+    times = iter([1.0, 1.5])
+    assert read_clocks(Clocks(lambda: 7.0, lambda: next(times))) == Reading(7.0, 1.25, 0.25)
 
 
 def test_exactly_one_onnx_runtime_is_expected() -> None:
