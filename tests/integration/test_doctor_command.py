@@ -292,15 +292,20 @@ def test_rights_that_a_kafka_user_lacks_are_named_and_those_that_suffice_are_eno
     assert "hunter2" not in str(found)
 
 
-def test_a_wrong_password_of_kafka_is_told_as_one(
-    doctor: Doctor, secured_kafka: SecuredKafka
-) -> None:
+def test_why_kafka_s_door_stays_shut_is_told(doctor: Doctor, secured_kafka: SecuredKafka) -> None:
     secured_kafka.add_user("mistyped", PASSWORD)
     settings = secured_kafka.environment("PRODUCER_", "mistyped")
-    wrong = {**settings, "PRODUCER_SASL_PASSWORD": "not-it-hunter2"}
-    found = doctor("producer", "kafka", wrong)
-    assert [each.status for each in found.values()] == ["fault"]
-    assert "hunter2" not in str(found)
+    stranger = str(secured_kafka.certificates.other_ca.crt)
+    for changes, reason in (
+        ({"PRODUCER_SASL_PASSWORD": "not-it-hunter2"}, "PRODUCER_SASL_PASSWORD"),
+        ({"PRODUCER_SSL_CAFILE": stranger}, "PRODUCER_SSL_CAFILE"),
+        ({"PRODUCER_BOOTSTRAP_SERVERS": secured_kafka.at["other_host"]}, "host name"),
+        ({"PRODUCER_BOOTSTRAP_SERVERS": secured_kafka.at["expired"]}, "expired"),
+    ):
+        found = doctor("producer", "kafka", {**settings, **changes})
+        assert [each.status for each in found.values()] == ["fault"]
+        assert reason in str(found)
+        assert "hunter2" not in str(found)
 
 
 @pytest.mark.parametrize("missing", [name for name in SINK_COMMANDS if name != "PING"])
