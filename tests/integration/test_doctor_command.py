@@ -28,10 +28,9 @@ from stack.redis_server import RedisServer, start_redis
 from tests.conftest import REPOSITORY
 from tests.redis_cluster import RedisCluster
 from tests.secured_kafka import SecuredKafka
-from tests.secured_redis import SecuredRedis
+from tests.secured_redis import VIEWER_RULES, WORKER_RULES, SecuredRedis
 
 MODEL = REPOSITORY / "artifacts" / "street" / "1"
-MINIMAL = ("~seedstream:*", *(f"+{name.lower()}" for name in SINK_COMMANDS))
 PASSWORD = "p/ss:w@rd-hunter2"
 
 Doctor = Callable[..., dict[str, Finding]]
@@ -312,7 +311,7 @@ def test_why_kafka_s_door_stays_shut_is_told(doctor: Doctor, secured_kafka: Secu
 def test_a_right_that_a_redis_user_lacks_is_named(
     doctor: Doctor, secured_redis: SecuredRedis, missing: str
 ) -> None:
-    secured_redis.allow("examined", PASSWORD, *MINIMAL, f"-{missing.lower()}")
+    secured_redis.allow("examined", PASSWORD, *WORKER_RULES, f"-{missing.lower()}")
     settings = {**secured_redis.environment("examined", PASSWORD), "WORKER_MODEL": str(MODEL)}
     found = doctor("worker", "redis", settings)
     rights = found["redis rights"]
@@ -326,17 +325,32 @@ def test_the_minimal_redis_user_is_enough_and_a_user_of_other_keys_is_not(
     doctor: Doctor, secured_redis: SecuredRedis
 ) -> None:
     settings = {**secured_redis.environment("examined", PASSWORD), "WORKER_MODEL": str(MODEL)}
-    secured_redis.allow("examined", PASSWORD, *MINIMAL)
+    secured_redis.allow("examined", PASSWORD, *WORKER_RULES)
     found = doctor("worker", "redis", settings)
     assert found["redis rights"].status == "ok"
     assert found["redis memory"].status == "skipped"
     assert [check for check, each in found.items() if each.status == "fault"] == []
-    secured_redis.allow("examined", PASSWORD, *MINIMAL, "resetkeys", "~others:*")
+    secured_redis.allow("examined", PASSWORD, *WORKER_RULES, "resetkeys", "~others:*")
     assert doctor("worker", "redis", settings)["redis rights"].status == "fault"
     wrong = {**settings, "WORKER_REDIS_PASSWORD": "not-it-hunter2"}
     found = doctor("worker", "redis", wrong)
     assert [each.status for each in found.values()] == ["fault"]
     assert "hunter2" not in str(found)
+
+
+def test_the_least_rights_of_a_viewer_are_enough(
+    doctor: Doctor, secured_redis: SecuredRedis
+) -> None:
+    secured_redis.allow("looking", PASSWORD, *VIEWER_RULES)
+    settings = secured_redis.environment("looking", PASSWORD)
+    viewer = {name.replace("WORKER_", "VIEWER_"): value for name, value in settings.items()}
+    found = doctor("viewer", "redis clocks", viewer)
+    assert [check for check, each in found.items() if each.status == "fault"] == []
+    assert found["redis rights"].status == "ok"
+    assert found["clocks Redis' clock"].status == "skipped"
+    secured_redis.allow("looking", PASSWORD, *VIEWER_RULES, "-xrange")
+    rights = doctor("viewer", "redis", viewer)["redis rights"]
+    assert (rights.status, rights.seen.startswith("XRANGE is refused")) == ("fault", True)
 
 
 @pytest.fixture(scope="module")

@@ -30,11 +30,12 @@ from doctor.machine_checks import (
     skew_finding,
 )
 from doctor.redis_checks import hello
-from doctor.redis_rights import SINK_COMMANDS, VIEWER_COMMANDS, harmless
+from doctor.redis_rights import SINK_COMMANDS, VIEWER_COMMANDS, harmless, rule
 from doctor.settings import ExaminedWorker
 from doctor.topic_checks import TopicUse, check_dead_topic, check_topic
 from producer.settings import ProducerSettings
 from tests.conftest import REPOSITORY
+from tests.secured_redis import WORKER_RULES
 
 PART = Part("kafka", "worker")
 GOOD = {
@@ -166,6 +167,10 @@ def test_every_command_of_the_sink_and_the_viewer_is_tried() -> None:
     assert {name.upper() for name in re.findall(r"client\.(z\w+|x\w+|get)\(", viewer)} == set(
         VIEWER_COMMANDS
     )
+
+
+def test_the_rule_that_is_advised_is_the_least_that_the_sink_needs() -> None:
+    assert set(rule(SINK_COMMANDS).split()) == set(WORKER_RULES)
 
 
 def test_a_tried_command_names_only_keys_that_the_rule_grants() -> None:
