@@ -37,6 +37,10 @@ _JOIN_MS = 1_000
 kafka-python throws it away and joins again, which delays the whole group; and until the rebalance
 is complete it delivers no records anyway."""
 
+_HUNG_MS = 60_000
+"""After this long without a poll, and the time to hand partitions over, a member counts as hung and
+the group goes on without it; until then all the others wait for it in a rebalance."""
+
 _SILENCE_SECONDS = 10.0
 """After this long without a word from Kafka, it is asked whether it is there."""
 
@@ -132,6 +136,7 @@ def open_consumer(settings: WorkerSettings, timeout_seconds: float | None = None
         isolation_level="read_committed",
         partition_assignment_strategy=[CooperativeStickyAssignor],
         session_timeout_ms=session_ms,
+        max_poll_interval_ms=max(session_ms, math.ceil(settings.drain_seconds * 1000) + _HUNG_MS),
         heartbeat_interval_ms=min(3000, session_ms // 3),
         max_poll_records=settings.max_poll_records,
         max_partition_fetch_bytes=settings.max_partition_fetch_bytes,
@@ -244,6 +249,8 @@ class KafkaSource:
             ConfigurationError: Kafka refuses access.
             UnavailableError: Kafka stays away.
         """
+        if self._rebalancing:
+            return False  # not answered before the join that waits on the same connection
         try:
             self._consumer.commit(self._offsets(positions), timeout_ms=_CALL_MS)
         except KafkaError as error:
@@ -276,12 +283,16 @@ class KafkaSource:
             for partition, number in positions.items()
         }
 
+    @property
+    def _rebalancing(self) -> bool:
+        return bool(self._consumer.group_metadata().state != MemberState.STABLE)
+
     def _patience_ms(self, max_records: int) -> int:
         # kafka-python 3.0.12 completes a rebalance only while a poll waits for it. When the answer
         # comes between two polls, and the rebalance was begun for changed metadata, nobody looks
         # at it any more: the member stays "rebalancing", without heartbeats, for ever.
         coordinator = self._consumer._coordinator
-        rebalancing = self._consumer.group_metadata().state != MemberState.STABLE
+        rebalancing = self._rebalancing
         if rebalancing and not coordinator.need_rejoin():
             coordinator.request_rejoin()  # awaits the attempt under way, or begins another
         if rebalancing or coordinator.need_rejoin():
@@ -314,7 +325,12 @@ class KafkaSource:
         # Any partition will do, so a worker that owns none asks too.
         asked = next(iter(self._consumer.assignment()), TopicPartition(self._topic, 0))
         try:
-            self._consumer.committed(asked, timeout_ms=_CALL_MS)
+            if self._rebalancing:
+                # The coordinator's connection is silent until the last member has joined, for as
+                # long as that one may hang; the other brokers' connections are not.
+                self._consumer.end_offsets([asked], timeout_ms=_CALL_MS)
+            else:
+                self._consumer.committed(asked, timeout_ms=_CALL_MS)
         except KafkaError as error:
             self._bear(error, "asking whether it is there")
         else:
