@@ -89,6 +89,7 @@ class FakeSegmenter:
         gate: Each batch waits for it.
         failure: Raised by every batch.
         tiles: Tells how many tiles a frame of (H, W) pixels has.
+        before: Called before each batch.
     """
 
     def __init__(
@@ -97,8 +98,10 @@ class FakeSegmenter:
         gate: threading.Event | None = None,
         failure: DeviceError | None = None,
         tiles: Callable[[tuple[int, ...]], int] = lambda size: 1,
+        before: Callable[[], None] = lambda: None,
     ) -> None:
         self._tiles = tiles
+        self._before = before
         self._seconds = seconds
         self._gate = gate
         self._failure = failure
@@ -123,6 +126,7 @@ class FakeSegmenter:
             raise self._failure
         if self._gate is not None and not self._gate.wait(10):
             raise AssertionError("the test never opened the gate")
+        self._before()
         if self._seconds:
             time.sleep(self._seconds)
         observe("infer", self._seconds)
@@ -146,9 +150,11 @@ def _instances(image: Image) -> Instances:
     )
 
 
-def build_fake(settings: WorkerSettings, seconds: float = 0.0) -> Inference:
-    """Take the place of ``workers.app.build_inference``."""
-    segmenter = FakeSegmenter(seconds)
+def build_fake(
+    settings: WorkerSettings, seconds: float = 0.0, before: Callable[[], None] = lambda: None
+) -> Inference:
+    """Take the place of ``workers.app.build_inference``; ``before`` is called before each batch."""
+    segmenter = FakeSegmenter(seconds, before=before)
     return Inference(segmenter, "cpu", settings.max_batch_size or 4, lambda: None)
 
 
