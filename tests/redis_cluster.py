@@ -105,6 +105,7 @@ def _start(home: Path, host: str, port: int, bus: int, node_timeout_ms: int) -> 
 
     home.mkdir(parents=True, exist_ok=True)
     command = [str(get_binary_path()), "--port", str(port), "--cluster-port", str(bus)]
+    command += ["--protected-mode", "no"]  # in a namespace of its own its host is no loopback
     command += ["--bind", host, "--dir", str(home), "--save", "", "--cluster-enabled", "yes"]
     command += [
         "--cluster-require-full-coverage",

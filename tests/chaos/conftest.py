@@ -67,9 +67,7 @@ def network() -> Iterator[Network]:
 
 
 @pytest.fixture(scope="session")
-def brokers(
-    tmp_path_factory: pytest.TempPathFactory, network: Network
-) -> Iterator[KafkaCluster]:
+def brokers(tmp_path_factory: pytest.TempPathFactory, network: Network) -> Iterator[KafkaCluster]:
     """A Kafka of three brokers; a test leaves them running and in sync."""
     missing = missing_programs()
     if missing:
@@ -83,9 +81,7 @@ def brokers(
 
 
 @pytest.fixture(scope="session")
-def six_nodes(
-    tmp_path_factory: pytest.TempPathFactory, network: Network
-) -> Iterator[RedisCluster]:
+def six_nodes(tmp_path_factory: pytest.TempPathFactory, network: Network) -> Iterator[RedisCluster]:
     """A Redis Cluster of three masters, each with a replica."""
     folder = tmp_path_factory.mktemp("redis")
     with running_cluster(folder, host=network.host, replicas=3, node_timeout_ms=2000) as cluster:

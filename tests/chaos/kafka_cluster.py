@@ -84,6 +84,16 @@ class KafkaCluster:
         leaders = self.leaders(topic)
         return bool(leaders) and not {others_than, -1} & set(leaders)
 
+    def joined(self, number: int) -> bool:
+        """Return whether the cluster counts a broker among its own."""
+        with (
+            contextlib.suppress(UnavailableError),
+            admin_client(self.bootstrap_servers, _ADMIN_SECONDS) as client,
+        ):
+            brokers = client.describe_cluster()["brokers"]
+            return number + 1 in [each["broker_id"] for each in brokers]
+        return False
+
     def in_sync(self, topic: str) -> bool:
         """Return whether every replica of a topic is in sync."""
         found = self._described(topic)

@@ -189,8 +189,7 @@ class Rig:
                 [sys.executable, "-m", "seedstream", "produce"],
                 log_path=self.folder / f"{name}-{before}.log",
                 cwd=REPOSITORY,
-                env=environment("PRODUCER_", given | dict(self.producer), values)
-                | dict(env or {}),
+                env=environment("PRODUCER_", given | dict(self.producer), values) | dict(env or {}),
             )
 
         return self._add(name, start, False)
