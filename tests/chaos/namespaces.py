@@ -8,7 +8,7 @@ import contextlib
 import ctypes
 import os
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -43,6 +43,15 @@ class Network:
         """Put it back."""
         _run(f"ip -n {self.far} link set far up")
 
+    def drop(self, ports: Iterable[int]) -> None:
+        """Drop what goes to these ports of the servers and what comes from them."""
+        listed = ",".join(map(str, ports))
+        for chain, side in (("OUTPUT", "dports"), ("INPUT", "sports")):
+            _run(
+                f"ip netns exec {self.far} iptables -A {chain} -p tcp -m multiport --{side} "
+                f"{listed} -j DROP"
+            )
+
     def lose(self, share: float) -> None:
         """Lose this share of the packets, in both directions."""
         for chain in ("INPUT", "OUTPUT"):
@@ -51,8 +60,8 @@ class Network:
                 f"--probability {share} -j DROP"
             )
 
-    def lose_nothing(self) -> None:
-        """Lose no more packets."""
+    def clear(self) -> None:
+        """Drop and lose no more packets."""
         _run(f"ip netns exec {self.far} iptables -F")
 
 

@@ -1,0 +1,61 @@
+"""Records that are no frames, in bursts among those that are."""
+
+import random
+import time
+from contextlib import closing
+
+from kafka import KafkaProducer
+
+from contract.frame import encode_frame
+from tests.chaos.account import Row
+from tests.chaos.rig import Rig, clean
+from tests.fakes import jpeg, make_frame
+
+BOUND_SECONDS = 15.0
+BURSTS, BURST = 4, 50
+
+
+def test_poison_comes_in_bursts(rig: Rig, rows: list[Row], dice: random.Random) -> None:
+    for number in range(2):
+        rig.add_worker(f"worker-{number}")
+    rig.add_producer()
+    rig.steady()
+    sent = 0
+    with closing(KafkaProducer(bootstrap_servers=rig.bootstrap_servers)) as producer:
+        for _ in range(BURSTS):
+            for _ in range(BURST):
+                producer.send(rig.topic, **poison(dice, sent))
+                sent += 1
+            producer.flush(20)
+            rig.run_for(dice.uniform(1, 2))
+    took = rig.recovery(time.time(), BOUND_SECONDS)
+    name = f"poison: {BURSTS} bursts of {BURST} records among good ones"
+    rows.append(rig.finish(name, took, BOUND_SECONDS))
+    assert sum(clean(rows[-1]).dead.values()) == sent
+
+
+def poison(dice: random.Random, number: int) -> dict[str, object]:
+    """Return a record that no worker can use, on a random partition."""
+    camera = f"poison-{number % 7}"
+    whole = jpeg()
+    pictures = {
+        "cut": whole[: dice.randrange(20, len(whole) - 20)],
+        "noise": dice.randbytes(500),
+        "empty": b"",
+    }
+    kind = dice.choice(["bare", "null", "header", *pictures])
+    if kind == "bare":
+        record: dict[str, object] = {"key": b"x", "value": dice.randbytes(dice.randrange(1, 2000))}
+    elif kind == "null":
+        record = {"key": None, "value": None, "headers": [("ce_type", b"\xff\xfe")]}
+    else:
+        frame = make_frame(camera, number, data=pictures.get(kind, whole))
+        key, value, headers = encode_frame(frame)
+        if kind == "header":
+            headers = [
+                (n, b"x" if n == dice.choice(["ce_width", "ce_time"]) else v) for n, v in headers
+            ]
+            headers.append(("ce_sequence", b"-1"))
+            headers = [(n, v) for n, v in headers if n != "ce_session"]
+        record = {"key": key, "value": value, "headers": headers}
+    return record | {"partition": dice.randrange(6)}
