@@ -129,6 +129,8 @@ class Row:
             captured after it.
         bound_seconds: What that may be.
         note: What else was seen, such as processes that ended and were started again.
+        unaccounted: Captured frames that were neither published nor dropped, by the counters of a
+            producer that was never killed.
     """
 
     fault: str
@@ -136,6 +138,7 @@ class Row:
     recovery_seconds: float
     bound_seconds: float
     note: str = ""
+    unaccounted: int = 0
 
 
 HEAD = (

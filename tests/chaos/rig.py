@@ -299,19 +299,34 @@ class Rig:
             account = take_account(
                 consumer, self.client, self.topic, self.dead_topic, self.skipped()
             )
+        sent, dropped = self._captured()
+        if dropped:
+            self.notes.append(f"producer dropped {dropped}")
         exits = [
             f"{slot.name} exited {', '.join(map(str, slot.exits))}, started again"
             for slot in self.slots.values()
             if slot.exits
         ]
         seen = "; ".join([*([note] if note else []), *self.notes, *exits])
+        once = all(slot.starts == 1 for slot in self.slots.values() if slot.name == "producer")
         return Row(
             fault=fault,
             account=account,
+            unaccounted=sent if once else 0,
             recovery_seconds=recovery_seconds,
             bound_seconds=bound_seconds,
             note=seen,
         )
+
+    def _captured(self) -> tuple[int, int]:
+        """Return captured frames neither published nor dropped, and those dropped."""
+        captured = published = dropped = 0.0
+        for folder in self._values("producer"):
+            found = last_values(folder)
+            captured += found.total("seedstream_frames_captured_total")
+            published += found.total("seedstream_frames_published_total")
+            dropped += found.total("seedstream_frames_dropped_total")
+        return int(captured - published - dropped), int(dropped)
 
     def _settled(self, consumer: KafkaConsumer) -> bool:
         try:
@@ -332,5 +347,6 @@ def clean(row: Row) -> Account:
     print(row)
     assert row.account.published > 0
     assert row.account.clean, row
+    assert row.unaccounted == 0, row
     assert row.recovery_seconds <= row.bound_seconds
     return row.account

@@ -52,10 +52,7 @@ def poison(dice: random.Random, number: int) -> dict[str, object]:
         frame = make_frame(camera, number, data=pictures.get(kind, whole))
         key, value, headers = encode_frame(frame)
         if kind == "header":
-            headers = [
-                (n, b"x" if n == dice.choice(["ce_width", "ce_time"]) else v) for n, v in headers
-            ]
-            headers.append(("ce_sequence", b"-1"))
-            headers = [(n, v) for n, v in headers if n != "ce_session"]
+            spoilt = dice.choice(["ce_width", "ce_time", "ce_session", "ce_sequence"])
+            headers = [(name, b"x" if name == spoilt else text) for name, text in headers]
         record = {"key": key, "value": value, "headers": headers}
     return record | {"partition": dice.randrange(6)}
