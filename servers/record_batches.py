@@ -187,8 +187,11 @@ def read_batch(batch: Batch, begin: int, end: int, damage: str = "") -> Iterator
         yield from unreadable(batch.raw, damage, last + 1, end)
 
 
-def unreadable(raw: bytes | memoryview, why: str, begin: int, end: int) -> Iterator[FetchedRecord]:
+def unreadable(
+    raw: bytes | memoryview, why: str, begin: int, end: int, *, reason: str = BATCH
+) -> Iterator[FetchedRecord]:
     """Yield a record for each position that cannot be read; the first one carries the bytes."""
+    what = b"record" if reason == RECORD else b"batch"
     for offset in range(begin, end):
         first = offset == begin
         yield FetchedRecord(
@@ -196,8 +199,8 @@ def unreadable(raw: bytes | memoryview, why: str, begin: int, end: int) -> Itera
             timestamp=-1,
             key=None,
             value=bytes(raw[:MAX_RECORD_BYTES]) if first else None,
-            headers=((DEAD_RAW_HEADER, b"batch" if first else b"batch at %d" % begin),),
-            fault=InvalidMessageError(BATCH, f"the batch cannot be read: {why}"),
+            headers=((DEAD_RAW_HEADER, what if first else b"%s at %d" % (what, begin)),),
+            fault=InvalidMessageError(reason, f"the {what.decode()} cannot be read: {why}"),
         )
 
 
@@ -251,36 +254,32 @@ def _records(batch: Batch, body: memoryview, end: int) -> Iterator[FetchedRecord
     position, expected = 0, batch.base
     for _ in range(batch.record_count):
         if expected >= end:
-            return  # more records than positions
+            return
         try:
             length, start = _varint(body, position)
             if not 0 <= length <= len(body) - start:
                 raise _BrokenError(f"a record of {length} bytes, {len(body) - start} are left")
         except _BrokenError as error:
-            why = InvalidMessageError(RECORD, f"the record's length: {error}")
-            raw = bytes(body[position : position + MAX_RECORD_BYTES])
-            for offset in range(expected, end):
-                first = offset == expected
-                name = b"record" if first else b"record at %d" % expected
-                yield FetchedRecord(
-                    offset, -1, None, raw if first else None, ((DEAD_RAW_HEADER, name),), why
-                )
+            yield from unreadable(body[position:], str(error), expected, end, reason=RECORD)
             return
         position = start + length
-        record = _record(batch, body[start:position], expected, end)
+        # Brokers do not check the positions that a producer wrote into its records. Only compaction
+        # leaves positions out, and then the batch counts fewer records than positions.
+        last = expected if batch.consistent else end - 1
+        record = _record(batch, body[start:position], expected, last)
         expected = record.offset + 1
         yield record
 
 
-def _record(batch: Batch, raw: memoryview, expected: int, end: int) -> FetchedRecord:
-    """Return one record, at ``expected`` unless it names a later position before ``end``."""
+def _record(batch: Batch, raw: memoryview, expected: int, last: int) -> FetchedRecord:
+    """Return one record, at ``expected`` unless it names a later position up to ``last``."""
     offset, timestamp, key = expected, -1, None
     try:
         time_delta, at = _varint(raw, 1)  # after the attributes, which have no meaning yet
         delta, at = _varint(raw, at)
-        if not expected <= batch.base + delta < end:
-            raise _BrokenError(f"position {batch.base + delta}, expected {expected} to {end - 1}")
-        offset = batch.base + delta
+        named = batch.base + delta
+        if expected <= named <= last:
+            offset = named
         timestamp = batch.first_timestamp + time_delta
         if batch.attributes & _LOG_APPEND_TIME:
             timestamp = batch.max_timestamp
@@ -292,13 +291,14 @@ def _record(batch: Batch, raw: memoryview, expected: int, end: int) -> FetchedRe
             offset, timestamp, key, bytes(raw), ((DEAD_RAW_HEADER, b"record"),),
             InvalidMessageError(RECORD, f"the record cannot be read: {error}"),
         )  # fmt: skip
-    if not why:
-        return FetchedRecord(offset, timestamp, key, value, headers)
-    kept = bytes(raw[headers_at : headers_at + _MAX_RAW_HEADER_BYTES])
-    return FetchedRecord(
-        offset, timestamp, key, value, (*headers, (DEAD_RAW_HEADERS_HEADER, kept)),
-        InvalidMessageError(HEADER, why),
-    )  # fmt: skip
+    fault = None
+    if why:
+        fault = InvalidMessageError(HEADER, why)
+        kept = bytes(raw[headers_at : headers_at + _MAX_RAW_HEADER_BYTES])
+        headers.append((DEAD_RAW_HEADERS_HEADER, kept))
+    elif named != offset:
+        fault = InvalidMessageError(RECORD, f"it says position {named}, but lies at {offset}")
+    return FetchedRecord(offset, timestamp, key, value, headers, fault)
 
 
 def _headers(raw: memoryview, at: int) -> tuple[list[Header], str]:
