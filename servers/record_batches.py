@@ -5,6 +5,7 @@ one gives exactly one record for every position of a batch, and bounds what a ba
 Format: https://kafka.apache.org/documentation/#messageformat (magic 2).
 """
 
+import mmap
 import struct
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -217,9 +218,9 @@ def _body(batch: Batch) -> memoryview:
         return packed
     if codec not in _CODECS:
         raise _BrokenError(f"unknown codec {codec}, expected one of {sorted(_CODECS.values())}")
-    # Beyond the buffer nothing is written, so a bomb costs no more than that. It is handed out by
-    # the kernel page by page: what is not written to takes no memory.
-    room = bytearray(MAX_BATCH_BYTES)
+    # Nothing is written beyond the buffer, so a bomb costs no more than that; and the kernel hands
+    # it out page by page, so what is not written to costs nothing.
+    room = memoryview(mmap.mmap(-1, MAX_BATCH_BYTES))
     try:
         if codec == 2:
             size = _unpack_snappy(packed, room)
@@ -229,22 +230,21 @@ def _body(batch: Batch) -> memoryview:
         raise _BrokenError(
             f"{_CODECS[codec]}: {error}; at most {MAX_BATCH_BYTES} bytes decompressed"
         ) from error
-    return memoryview(room)[:size]
+    return room[:size]
 
 
-def _unpack_snappy(packed: memoryview, room: bytearray) -> int:
+def _unpack_snappy(packed: memoryview, room: memoryview) -> int:
     """Decompress Java's framing of snappy, or plain snappy; return the size."""
     unpack = cramjam.snappy.decompress_raw_into
     if packed[: len(_XERIAL)] != _XERIAL:
         return int(unpack(packed, room))
     size, position = 0, _XERIAL_HEADER_BYTES
-    rest = memoryview(room)
     while position < len(packed):
         length = int.from_bytes(packed[position : position + 4], "big")
         position += 4
         if length > len(packed) - position:
             raise _BrokenError(f"snappy: a block of {length} bytes")
-        size += int(unpack(packed[position : position + length], rest[size:]))
+        size += int(unpack(packed[position : position + length], room[size:]))
         position += length
     return size
 

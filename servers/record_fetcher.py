@@ -7,10 +7,11 @@ import itertools
 import time
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
+from types import SimpleNamespace
 from typing import Any
 
 from kafka import KafkaConsumer, TopicPartition, errors
-from kafka.consumer.fetcher import Fetcher
+from kafka.consumer.fetcher import CompletedFetch, Fetcher
 from kafka.protocol.consumer import IsolationLevel
 from kafka.record import MemoryRecords
 
@@ -44,53 +45,95 @@ class RecordFetcher(Fetcher):  # type: ignore[misc]  # no types there
         self, *arguments: Any, clock: Callable[[], float] = time.monotonic, **options: Any
     ) -> None:
         super().__init__(*arguments, **options)
-        self._clock = clock
-        self._suspects: dict[TopicPartition, tuple[int, float]] = {}
+        self._damaged = _Suspects(clock)
+        self._starved = _Suspects(clock)  # on the network's thread
+        self._stable: dict[TopicPartition, int] = {}
 
-    def condemn(self, partition: TopicPartition, position: int, seconds: float = 0.0) -> bool:
-        """Note that a position looks damaged; return whether it did before, so long ago."""
-        now = self._clock()
-        suspect, since = self._suspects.get(partition, (-1, now))
-        if suspect != position:
-            self._suspects[partition] = (position, now)
-        return suspect == position and now - since >= seconds
+    def _handle_fetch_response(
+        self, node_id: int, positions: dict[TopicPartition, int], send_time: float, response: Any
+    ) -> None:
+        super()._handle_fetch_response(node_id, positions, send_time, response)
+        answers = {
+            TopicPartition(topic.topic, answer.partition_index): answer
+            for topic in response.responses
+            for answer in topic.partitions
+        }
+        for partition, position in positions.items():
+            answer = answers.get(partition)  # within a session only what has changed is answered
+            if answer is not None and answer.error_code == errors.NoError.errno:
+                self._stable[partition] = min(answer.high_watermark, answer.last_stable_offset)
+            nothing = answer is None or (not answer.records and not answer.error_code)
+            if nothing and position < self._stable.get(partition, -1):
+                if self._starved.again(partition, position, STARVED_SECONDS):
+                    self._completed_fetches.append(_unreadable_answer(partition, position))
+            else:
+                self._starved.clear(partition)
 
     def _parse_fetched_data(self, completed_fetch: Any) -> Any:
         fetched = completed_fetch.partition_data
-        self.PartitionRecords = partial(
-            _PartitionRecords, condemn=self.condemn, highwater=fetched.high_watermark
-        )
         partition, position = completed_fetch.topic_partition, completed_fetch.fetched_offset
-        if not self._subscriptions.is_fetchable(partition):
-            return super()._parse_fetched_data(completed_fetch)
-        patience = 0.0
+        self.PartitionRecords = partial(
+            _PartitionRecords, damaged=self._damaged, highwater=fetched.high_watermark
+        )
         try:
-            parsed = super()._parse_fetched_data(completed_fetch)
-            if fetched.error_code != errors.NoError.errno or not _starved(fetched, position):
-                return parsed
-            why, patience = "the broker gives nothing there", STARVED_SECONDS
-        except errors.CorruptRecordError as error:
-            why = f"the broker cannot read its log: {error}"
+            return super()._parse_fetched_data(completed_fetch)
+        except errors.CorruptRecordError:
+            why = "the broker cannot read its log there"
         except errors.KafkaError as error:
             if fetched.error_code != errors.NoError.errno:
                 raise
             why = f"no whole batch came: {error}"  # which brokers never do since KIP-74
-        if not self.condemn(partition, position, patience):
+        if not self._subscriptions.is_fetchable(partition):
             return None
+        lost: list[FetchedRecord] = []
+        if self._damaged.again(partition, position):
+            lost = list(unreadable(fetched.records or b"", why, position, position + 1))
         return self.PartitionRecords(
             position,
             partition,
             MemoryRecords(b""),
-            lost=list(unreadable(fetched.records or b"", why, position, position + 1)),
+            lost=lost,
             on_drain=self._on_partition_records_drain,
         )
+
+
+class _Suspects:
+    """Where something was wrong last, for each partition.
+
+    Args:
+        clock: Monotonic clock, in seconds.
+    """
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._clock = clock
+        self._seen: dict[TopicPartition, tuple[int, float]] = {}
+
+    def again(self, partition: TopicPartition, position: int, seconds: float = 0.0) -> bool:
+        """Note a position; return whether it is the last one noted, and was so long ago."""
+        now = self._clock()
+        before, since = self._seen.get(partition, (-1, now))
+        if before != position:
+            self._seen[partition] = (position, now)
+        return before == position and now - since >= seconds
+
+    def clear(self, partition: TopicPartition) -> None:
+        """Forget what was noted."""
+        self._seen.pop(partition, None)
+
+
+def _unreadable_answer(partition: TopicPartition, position: int) -> CompletedFetch:
+    """Return what a broker answers that knows that it cannot read its log."""
+    answer = SimpleNamespace(
+        error_code=errors.CorruptRecordError.errno, high_watermark=-1, records=b""
+    )
+    return CompletedFetch(partition, position, 0, answer, None)
 
 
 class _PartitionRecords(Fetcher.PartitionRecords):  # type: ignore[misc]  # no types there
     """Records of one partition of one response.
 
     Args:
-        condemn: See ``RecordFetcher.condemn``.
+        damaged: Where damage was seen before.
         highwater: Position after the last record that the broker gives to consumers.
         lost: What to give instead of what cannot be read.
     """
@@ -104,13 +147,13 @@ class _PartitionRecords(Fetcher.PartitionRecords):  # type: ignore[misc]  # no t
         partition: TopicPartition,
         records: MemoryRecords,
         *,
-        condemn: Callable[[TopicPartition, int], bool],
+        damaged: _Suspects,
         highwater: int,
         lost: Sequence[FetchedRecord] = (),
         **options: Any,
     ) -> None:
         super().__init__(position, partition, records, **options)
-        self._condemn = condemn
+        self._damaged = damaged
         self._highwater = highwater
         self._lost = lost
 
@@ -126,7 +169,7 @@ class _PartitionRecords(Fetcher.PartitionRecords):  # type: ignore[misc]  # no t
             damage = misplaced or batch.damage
             if not misplaced:
                 position = max(position, batch.base)
-            if damage and not self._condemn(partition, position):
+            if damage and not self._damaged.again(partition, position):
                 break
             end = _end_of_damaged(batch, following, position) if damage else batch.end
             if damage or not self._invisible(batch):
@@ -134,7 +177,11 @@ class _PartitionRecords(Fetcher.PartitionRecords):  # type: ignore[misc]  # no t
             self.next_fetch_offset = max(self.next_fetch_offset, end)
         else:
             position = self.fetch_offset
-            if data and self.next_fetch_offset == position and self._condemn(partition, position):
+            if (
+                data
+                and self.next_fetch_offset == position
+                and self._damaged.again(partition, position)
+            ):
                 why = "its length leads nowhere"
                 yield from map(self._counted, unreadable(data, why, position, position + 1))
         self.drain()
@@ -163,12 +210,6 @@ class _PartitionRecords(Fetcher.PartitionRecords):  # type: ignore[misc]  # no t
             elif self._is_batch_aborted(batch):
                 return True
         return batch.is_control
-
-
-def _starved(fetched: Any, position: int) -> bool:
-    """Return whether nothing came although the broker knows of something at a position."""
-    ends = [end for end in (fetched.high_watermark, fetched.last_stable_offset) if end >= 0]
-    return not fetched.records and bool(ends) and position < min(ends)
 
 
 def _end_of_damaged(batch: Batch, following: Batch | None, position: int) -> int:
