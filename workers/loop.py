@@ -183,6 +183,9 @@ class Loop:
         position = self._positions.begin(record.partition, record.number, record.timestamp_seconds)
         if position is None:
             return  # of a partition that is no longer owned
+        if record.fault is not None:
+            self._dead_letters.put(record, position, record.fault)
+            return
         now = self._wall_clock()
         age = self._age(record.timestamp_seconds)
         if age is not None:

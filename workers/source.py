@@ -21,6 +21,7 @@ from kafka.structs import MemberState
 
 from contract.errors import UnavailableError
 from servers.kafka import KafkaError, Meaning, failed, meaning, open_client
+from servers.record_fetcher import reading_past_faults
 from workers.records import Change, Event, Record
 from workers.settings import WorkerSettings
 
@@ -124,7 +125,7 @@ def open_consumer(settings: WorkerSettings, timeout_seconds: float | None = None
     """
     session_ms = math.ceil(settings.session_timeout_seconds * 1000)
     consumer = open_client(
-        KafkaConsumer,
+        reading_past_faults,
         settings,
         timeout_seconds=timeout_seconds,
         client_id=f"seedstream-worker-{socket.gethostname()}",
@@ -227,6 +228,7 @@ class KafkaSource:
                 value=record.value,
                 headers=record.headers,
                 timestamp_seconds=record.timestamp / 1000 if record.timestamp > 0 else None,
+                fault=record.fault,
             )
             for partition, records in polled.items()
             for record in records
