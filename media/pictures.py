@@ -279,8 +279,11 @@ def check_file(path: Path) -> None:
     Raises:
         UnreadableInputError: It is missing, a folder, a pipe, a device.
     """
-    if path.is_file():
-        return
+    try:
+        if path.is_file():
+            return
+    except OSError as error:  # a name that is too long, a folder that may not be looked into
+        raise UnreadableInputError(path, f"cannot be read: {error.strerror}") from error
     if path.is_dir():
         raise UnreadableInputError(path, "is a folder, expected a file; name the files in it")
     if path.exists():
