@@ -11,6 +11,7 @@ from msgspec import Meta
 
 from contract.errors import InvalidMessageError
 from contract.frame import Frame, session_start_ms
+from contract.json_text import JSON_ERRORS
 from contract.mask import RunLengths
 
 SCHEMA = 1
@@ -98,7 +99,7 @@ def decode_result(document: bytes | str) -> Result:
     """
     try:
         result = _decoder.decode(document)
-    except msgspec.MsgspecError as error:
+    except JSON_ERRORS as error:
         raise InvalidMessageError("malformed_result", f"not a result document: {error}") from error
     if result.schema != SCHEMA:
         raise InvalidMessageError(

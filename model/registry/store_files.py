@@ -9,6 +9,7 @@ from pathlib import Path
 import msgspec
 
 from contract.errors import ConfigurationError
+from contract.json_text import JSON_ERRORS
 
 HISTORY_FILE = "release.json"
 
@@ -36,7 +37,7 @@ def read_history(home: Path) -> History:
         return msgspec.json.decode(path.read_bytes(), type=History)
     except FileNotFoundError:
         return History()
-    except msgspec.MsgspecError as error:
+    except JSON_ERRORS as error:
         raise ConfigurationError(
             f"{path}: not a history of releases: {error}; remove it to start a new one"
         ) from error
