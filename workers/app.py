@@ -285,6 +285,7 @@ class Worker:
         settings = self._settings
         return Rules(
             max_age_seconds=settings.max_age_seconds if settings.mode == "live" else None,
+            max_ahead_seconds=settings.max_ahead_seconds,
             max_frame_bytes=settings.max_frame_bytes,
             max_poll_records=settings.max_poll_records,
             drain_seconds=settings.drain_seconds,

@@ -20,6 +20,7 @@ from kafka.future import Future
 from kafka.structs import MemberState
 
 from contract.errors import UnavailableError
+from contract.frame import EARLIEST
 from servers.kafka import KafkaError, Meaning, failed, meaning, open_client
 from servers.record_fetcher import reading_past_faults
 from workers.records import Change, Event, Record
@@ -112,6 +113,12 @@ class RebalanceListener(AsyncConsumerRebalanceListener):  # type: ignore[misc]  
         commit.add_both(end)
 
 
+def _seconds(timestamp_ms: int) -> float | None:
+    """Return a record's time stamp in seconds; None where it has none, or one of no set clock."""
+    seconds = timestamp_ms / 1000
+    return seconds if seconds >= EARLIEST.timestamp() else None
+
+
 def _numbers(partitions: Collection[Any]) -> frozenset[int]:
     return frozenset(each.partition for each in partitions)
 
@@ -171,6 +178,7 @@ class KafkaSource:
         self._topic = settings.topic
         self._clock = clock
         self._events: deque[Event] = deque()
+        self._topic_id: object = None
         self._paused = False
         self._silent_since = clock()
         self._asked_at = clock()
@@ -227,8 +235,9 @@ class KafkaSource:
                 key=record.key,
                 value=record.value,
                 headers=record.headers,
-                timestamp_seconds=record.timestamp / 1000 if record.timestamp > 0 else None,
+                timestamp_seconds=_seconds(record.timestamp),
                 fault=record.fault,
+                log=self._log(partition.partition),
             )
             for partition, records in polled.items()
             for record in records
@@ -278,6 +287,12 @@ class KafkaSource:
             self._consumer.close(autocommit=False, timeout_ms=timeout_seconds * 1000)
         except KafkaError as error:
             log.warning("could not leave the group: %r; it will time out", error)
+
+    def _log(self, partition: int) -> str:
+        # A topic that is made anew has another id: its positions begin at 0 again.
+        topic_id = self._consumer._cluster.topic_id(self._topic) or self._topic_id
+        self._topic_id = topic_id
+        return f"{topic_id}/{partition}" if topic_id else ""
 
     def _offsets(self, positions: Mapping[int, int]) -> dict[Any, Any]:
         return {
