@@ -2,7 +2,8 @@
 
 Listeners (``SecuredKafka.at[NAME]``, each ``localhost:PORT``):
 ``secure`` (SASL_SSL, SCRAM-SHA-512), ``mutual`` (SSL, a client certificate is demanded),
-``expired`` and ``other_host`` (SASL_SSL with such a certificate). The plaintext listener
+``expired`` and ``other_host`` (SASL_SSL with such a certificate), ``short`` (as ``secure``, but a
+login counts for 3 s, so that a changed password is noticed). The plaintext listener
 ``broker.bootstrap_servers`` is for tests alone: whoever comes that way may do everything.
 Nobody else may do anything that ``allow`` has not granted.
 """
@@ -31,6 +32,7 @@ from tests.certificates import Certificates
 
 MECHANISM = "SCRAM-SHA-512"
 _ADMIN_SECONDS = 20.0
+_SHORT_MS = 3_000
 
 
 @dataclass
@@ -76,22 +78,26 @@ class SecuredKafka:
         with admin_client(self.broker.address, _ADMIN_SECONDS) as client:
             client.delete_acls(filters)
 
-    def environment(self, prefix: str, user: str, listener: str = "secure") -> dict[str, str]:
-        """Return the settings with which a process opens it as a user.
+    def settings(self, user: str, listener: str = "secure") -> dict[str, str]:
+        """Return the settings, without their prefix, with which a process opens it as a user.
 
         Args:
-            prefix: Prefix of the process's variables, such as ``WORKER_``.
             user: A user made before.
             listener: Where it connects.
         """
         return {
-            f"{prefix}BOOTSTRAP_SERVERS": self.at[listener],
-            f"{prefix}SECURITY_PROTOCOL": "SASL_SSL",
-            f"{prefix}SASL_MECHANISM": MECHANISM,
-            f"{prefix}SASL_USERNAME": user,
-            f"{prefix}SASL_PASSWORD": self.passwords[user],
-            f"{prefix}SSL_CAFILE": str(self.certificates.ca.crt),
+            "bootstrap_servers": self.at[listener],
+            "security_protocol": "SASL_SSL",
+            "sasl_mechanism": MECHANISM,
+            "sasl_username": user,
+            "sasl_password": self.passwords[user],
+            "ssl_cafile": str(self.certificates.ca.crt),
         }
+
+    def environment(self, prefix: str, user: str, listener: str = "secure") -> dict[str, str]:
+        """Return the same as variables with a prefix, such as ``WORKER_``."""
+        made = self.settings(user, listener)
+        return {f"{prefix}{name.upper()}": value for name, value in made.items()}
 
 
 @contextmanager
@@ -106,6 +112,7 @@ def running_secured_kafka(
     """
     shown = {
         "secure": certificates.server,
+        "short": certificates.server,
         "mutual": certificates.server,
         "expired": certificates.expired,
         "other_host": certificates.other_host,
@@ -124,6 +131,9 @@ def running_secured_kafka(
                 "ssl.truststore.location": str(certificates.ca.crt),
                 "ssl.client.auth": "required" if name == "mutual" else "none",
                 "sasl.enabled.mechanisms": MECHANISM,
+                f"{MECHANISM.lower()}.connections.max.reauth.ms": str(
+                    _SHORT_MS * (name == "short")
+                ),
                 f"{MECHANISM.lower()}.sasl.jaas.config": (
                     "org.apache.kafka.common.security.scram.ScramLoginModule required;"
                 ),

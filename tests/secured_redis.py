@@ -51,13 +51,14 @@ class SecuredRedis:
         with closing(self.admin()) as client:
             client.execute_command("ACL", "SETUSER", user, "reset", "on", f">{password}", *rules)
 
+    def settings(self, user: str, password: str) -> dict[str, str]:
+        """Return the settings, without their prefix, with which a process opens it as a user."""
+        return {"redis_url": self.url, "redis_username": user, "redis_password": password}
+
     def environment(self, user: str, password: str) -> dict[str, str]:
-        """Return the worker's settings with which it opens this server as a user."""
-        return {
-            "WORKER_REDIS_URL": self.url,
-            "WORKER_REDIS_USERNAME": user,
-            "WORKER_REDIS_PASSWORD": password,
-        }
+        """Return the same as the worker's variables."""
+        made = self.settings(user, password)
+        return {f"WORKER_{name.upper()}": value for name, value in made.items()}
 
 
 @contextmanager

@@ -32,6 +32,7 @@ from servers.kafka import (
     KafkaError,
     Meaning,
     failed,
+    find_refusal,
     meaning,
     open_client,
 )
@@ -257,5 +258,7 @@ class DeadLetters:
         )
         if meaning(error) is Meaning.REFUSED:
             raise failed(error, self._settings, doing) from error
+        if (refusal := find_refusal(self._settings)) is not None:
+            raise refusal from error
         where = self._settings.bootstrap_servers
         raise UnavailableError(f"Kafka at {where} failed, {doing}: {error!r}") from error
