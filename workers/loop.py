@@ -10,9 +10,11 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from contract.errors import InvalidMessageError
+from contract.errors import ConfigurationError, InvalidMessageError
 from contract.frame import Frame, decode_frame
+from contract.log_limit import LogLimit
 from workers.dead_letters import DeadLetters
+from workers.dead_share import DeadShare
 from workers.metrics import WorkerMetrics
 from workers.pipeline import Pipeline
 from workers.records import Change, Event, Job, OffsetTracker, Record
@@ -28,8 +30,9 @@ _CAMERA_SERIES_SECONDS = 300.0
 
 _BUSY_SECONDS = 0.02
 _HOUSEKEEPING_SECONDS = 1.0
-_WARN_SECONDS = 60.0
-_MAX_WARNED = 1000
+
+_DEAD_COMMIT_SECONDS = 0.05
+"""How soon after a dead letter what is done is committed, lest the next owner write it again."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,6 +65,7 @@ class Loop:
         positions: What is done, shared with ``pipeline`` and ``dead_letters``.
         metrics: Counts.
         rules: Settings.
+        dead_share: Tells when too much becomes dead letters.
         clock: Monotonic clock, in seconds.
         wall_clock: Seconds since 1970.
     """
@@ -74,6 +78,7 @@ class Loop:
         positions: OffsetTracker,
         metrics: WorkerMetrics,
         rules: Rules,
+        dead_share: DeadShare,
         *,
         clock: Callable[[], float] = time.monotonic,
         wall_clock: Callable[[], float] = time.time,
@@ -84,10 +89,12 @@ class Loop:
         self._positions = positions
         self._metrics = metrics
         self._rules = rules
+        self._dead_share = dead_share
+        self._dead_committed = 0
         self._clock = clock
         self._wall_clock = wall_clock
         self._committed_at = self._swept_at = self.turned_at = clock()
-        self._warned: dict[str, float] = {}
+        self._old_warnings = LogLimit(clock=clock)
         self.joined = False
         self._end_requested: Callable[[], bool] = lambda: False
         self._end_by = math.inf
@@ -97,13 +104,15 @@ class Loop:
 
         Raises:
             UnavailableError: Kafka or Redis stays away; nothing unfinished was committed.
-            ConfigurationError: Kafka or Redis refuses access.
+            ConfigurationError: Kafka or Redis refuses access, or too much became dead letters; what
+                was done is committed then.
         """
         self._end_requested = end_requested
         try:
-            while not end_requested():
+            while not end_requested() and self._dead_share.exceeded is None:
                 self.turn()
             self.drain()
+            self._check_share()
         finally:
             self._end_by = -math.inf  # leaving the group hands partitions over: no second wait
 
@@ -116,7 +125,7 @@ class Loop:
             self._follow(event)
         for record in records:
             self._admit(record)
-        if self._clock() - self._committed_at >= self._rules.commit_interval_seconds:
+        if self._clock() - self._committed_at >= self._commit_interval():
             self._commit()
         self._sweep()
         if not room:
@@ -163,6 +172,16 @@ class Loop:
         ready = self._positions.committable()
         return {partition: ready[partition] for partition in partitions & ready.keys()}
 
+    def _check_share(self) -> None:
+        seen = self._dead_share.exceeded
+        if seen is not None:
+            raise ConfigurationError(
+                f"stopped lest the whole topic become dead letters: {seen}; expected at most "
+                "WORKER_MAX_DEAD_SHARE; look at them with `seedstream dead list`, mend their cause "
+                "(the producers, or this worker's limits), send them again with `seedstream dead "
+                "replay`; WORKER_MAX_DEAD_SHARE=1 goes on regardless"
+            )
+
     def _begin_to_end(self) -> None:
         if self._end_by == math.inf:
             self._end_by = self._clock() + self._rules.drain_seconds
@@ -183,6 +202,7 @@ class Loop:
         position = self._positions.begin(record.partition, record.number, record.timestamp_seconds)
         if position is None:
             return  # of a partition that is no longer owned
+        self._dead_share.read(position, record.key)
         if record.fault is not None:
             self._dead_letters.put(record, position, record.fault)
             return
@@ -217,7 +237,13 @@ class Loop:
         self._positions.drop(event.partitions)
         self._metrics.forget_partitions(event.partitions)
 
+    def _commit_interval(self) -> float:
+        usual = self._rules.commit_interval_seconds
+        dead = self._dead_share.written != self._dead_committed
+        return min(usual, _DEAD_COMMIT_SECONDS) if dead else usual
+
     def _commit(self) -> None:
+        self._dead_committed = self._dead_share.written
         positions = self._positions.committable()
         if positions and self._source.commit(positions):
             self._positions.mark_committed(positions)
@@ -232,7 +258,7 @@ class Loop:
         for partition in self._positions.owned:
             self._show_lag(partition)
         for camera in self._metrics.forget_cameras(_CAMERA_SERIES_SECONDS):
-            self._warned.pop(camera, None)
+            self._old_warnings.forget(camera)
 
     def _show_lag(self, partition: int) -> None:
         front, end = self._positions.front(partition), self._source.end(partition)
@@ -248,16 +274,12 @@ class Loop:
         )
 
     def _warn_old(self, camera: str, age_seconds: float) -> None:
-        now = self._clock()
-        if now - self._warned.get(camera, -_WARN_SECONDS) < _WARN_SECONDS:
-            return
-        if len(self._warned) >= _MAX_WARNED:
-            self._warned.clear()
-        self._warned[camera] = now
-        log.warning(
-            "camera %s: frames arrive %.1f s after capture and are skipped: a backlog, or the "
-            "producer's clock is behind", camera, age_seconds,
-        )  # fmt: skip
+        more = self._old_warnings.due(camera)
+        if more is not None:
+            log.warning(
+                "camera %s: frames arrive %.1f s after capture and are skipped: a backlog, or the "
+                "producer's clock is behind%s", camera, age_seconds, more,
+            )  # fmt: skip
 
 
 def reference_seconds(frame: Frame, record: Record) -> float:
