@@ -75,10 +75,14 @@ class RecordFetcher(Fetcher):  # type: ignore[misc]  # no types there
         self.PartitionRecords = partial(
             _PartitionRecords, damaged=self._damaged, highwater=fetched.high_watermark
         )
+        patience = 0.0
         try:
             return super()._parse_fetched_data(completed_fetch)
-        except errors.CorruptRecordError:
-            why = "the broker cannot read its log there"
+        except (errors.CorruptRecordError, errors.InvalidRecordError) as error:
+            why = f"the broker cannot read its log there: {error.message}"
+        except errors.UnknownError as error:
+            # Whatever went wrong within the broker, perhaps for a moment.
+            why, patience = f"the broker fails there: {error.message}", STARVED_SECONDS
         except errors.KafkaError as error:
             if fetched.error_code != errors.NoError.errno:
                 raise
@@ -86,7 +90,7 @@ class RecordFetcher(Fetcher):  # type: ignore[misc]  # no types there
         if not self._subscriptions.is_fetchable(partition):
             return None
         lost: list[FetchedRecord] = []
-        if self._damaged.again(partition, position):
+        if self._damaged.again(partition, position, patience):
             lost = list(unreadable(fetched.records or b"", why, position, position + 1))
         return self.PartitionRecords(
             position,

@@ -68,13 +68,14 @@ def batch(
     positions: int | None = None,
     crc: int | None = None,
     magic: int = 2,
+    timestamp_ms: int = TIMESTAMP_MS,
 ) -> bytes:
     """Return a batch; what is given replaces what would be right."""
     body = pack(codec, b"".join(records)) if packed is None else packed
     number = len(records) if count is None else count
     last = (number if positions is None else positions) - 1
     tail = struct.pack(
-        ">hiqqqhii", codec | attributes, last, TIMESTAMP_MS, TIMESTAMP_MS, -1, -1, -1, number
+        ">hiqqqhii", codec | attributes, last, timestamp_ms, timestamp_ms, -1, -1, -1, number
     )
     tail += body
     checksum = crc32c(tail) if crc is None else crc

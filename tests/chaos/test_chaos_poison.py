@@ -47,7 +47,7 @@ def poison(dice: random.Random, number: int) -> dict[str, object]:
     if kind == "bare":
         record: dict[str, object] = {"key": b"x", "value": dice.randbytes(dice.randrange(1, 2000))}
     elif kind == "null":
-        record = {"key": None, "value": None, "headers": [("ce_type", b"\xff\xfe")]}
+        record = {"key": b"x", "value": None, "headers": [("ce_type", b"\xff\xfe")]}
     else:
         frame = make_frame(camera, number, data=pictures.get(kind, whole))
         key, value, headers = encode_frame(frame)
