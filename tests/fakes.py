@@ -146,9 +146,11 @@ def _instances(image: Image) -> Instances:
     )
 
 
-def build_fake(settings: WorkerSettings, seconds: float = 0.0) -> Inference:
+def build_fake(
+    settings: WorkerSettings, seconds: float = 0.0, failure: DeviceError | None = None
+) -> Inference:
     """Take the place of ``workers.app.build_inference``."""
-    segmenter = FakeSegmenter(seconds)
+    segmenter = FakeSegmenter(seconds, failure=failure)
     return Inference(segmenter, "cpu", settings.max_batch_size or 4, lambda: None)
 
 
