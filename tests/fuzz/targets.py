@@ -20,7 +20,7 @@ from contract.artifact import METADATA_KEY, from_metadata, read_card
 from contract.errors import ConfigurationError, InvalidMessageError, SeedstreamError
 from contract.frame import I420, JPEG, decode_frame, encode_frame
 from contract.mask import RunLengths, decode_mask, encode_mask
-from contract.result import decode_result, encode_result
+from contract.result import decode_result, encode_result, stream_id
 from media.jpeg_limits import jpeg_fault
 from media.pictures import UnreadableInputError, read_image
 from model.data.cityscapes import Cityscapes
@@ -212,6 +212,7 @@ def _results(_: Path) -> Callable[[bytes], object]:
     def run(data: bytes) -> object:
         result = decode_result(data)
         found = Instances.from_result(result)
+        stream_id(result), result.captured_at.timestamp()
         return [mask.array for mask in found.masks], encode_result(result)
 
     return run
