@@ -1,6 +1,8 @@
 """The engine over real files in the real ONNX Runtime, and all that it must refuse."""
 
+import contextlib
 import logging
+import random
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -270,3 +272,26 @@ def test_a_copy_elsewhere_is_the_same_model(write: Write, tmp_path: Path) -> Non
     folder = write()
     copy = Path(shutil.copytree(folder, tmp_path / "elsewhere"))
     assert OnnxEngine(copy, provider="cpu").artifact == OnnxEngine(folder, "cpu").artifact
+
+
+@pytest.mark.parametrize("place", [b"seedstream.artifact", b"class_index", b'"person"'])
+def test_a_file_whose_names_or_metadata_are_not_utf8_is_refused(write: Write, place: bytes) -> None:
+    folder = write()
+    path = folder / "model.onnx"
+    path.write_bytes(path.read_bytes().replace(place, b"\xff" * len(place)))
+    (folder / "model.json").unlink(missing_ok=True)
+    with pytest.raises(ConfigurationError):
+        OnnxEngine(path, provider="cpu")
+
+
+def test_a_file_with_any_bytes_changed_is_loaded_or_refused(write: Write) -> None:
+    path = write() / "model.onnx"
+    path.with_name("model.json").unlink(missing_ok=True)
+    good, source = path.read_bytes(), random.Random(1)
+    for _ in range(100):
+        data = bytearray(good)
+        for _ in range(source.randint(1, 4)):
+            data[source.randrange(len(data))] = source.randrange(256)
+        path.write_bytes(data)
+        with contextlib.suppress(ConfigurationError):
+            OnnxEngine(path, provider="cpu")
