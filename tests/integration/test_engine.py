@@ -4,6 +4,7 @@ import contextlib
 import logging
 import random
 import shutil
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,11 @@ import pytest
 
 onnx = pytest.importorskip("onnx", reason="the workshop's extra `train` is not installed")
 from contract.artifact import Artifact  # noqa: E402  (after the skip)
-from contract.errors import ConfigurationError, DeviceError  # noqa: E402
+from contract.errors import (  # noqa: E402
+    ConfigurationError,
+    DeviceError,
+    InvalidMessageError,
+)
 from contract.settings import load_settings  # noqa: E402
 from segmentation.engines import onnx as engine_module  # noqa: E402
 from segmentation.engines.onnx import OnnxEngine  # noqa: E402
@@ -295,3 +300,19 @@ def test_a_file_with_any_bytes_changed_is_loaded_or_refused(write: Write) -> Non
         path.write_bytes(data)
         with contextlib.suppress(ConfigurationError):
             OnnxEngine(path, provider="cpu")
+
+
+@pytest.mark.parametrize("resize", ["letterbox", "stretch", "tile"])
+@pytest.mark.parametrize("size", [(1, 1), (1, 16_384), (16_384, 2), (576, 16_384), (7, 5)])
+def test_frames_of_any_shape_that_a_record_may_have_are_segmented_or_refused(
+    write: Write, resize: Any, size: tuple[int, int]
+) -> None:
+    segmenter = Segmenter(OnnxEngine(write(), provider="cpu"), resize=resize)
+    if resize == "tile" and max(size) > 10_000:
+        with pytest.raises(InvalidMessageError, match="tiles"):
+            segmenter.tiles(size)
+        return
+    began = time.process_time()
+    (found,) = segmenter.segment([np.full((*size, 3), 255, np.uint8)])
+    assert found.size == size
+    assert time.process_time() - began < 2
