@@ -77,8 +77,8 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
     camera: str
     session: str
     sequence: int
-    captured_at: datetime
-    processed_at: datetime
+    captured_at: Annotated[datetime, Meta(tz=True)]
+    processed_at: Annotated[datetime, Meta(tz=True)]
     width: int
     height: int
     model: ModelReference
@@ -109,6 +109,12 @@ def decode_result(document: bytes | str) -> Result:
         raise InvalidMessageError(
             "unknown_version", f"result schema is {result.schema}, expected {SCHEMA}"
         )
+    try:
+        session_start_ms(result.session)
+    except ValueError as error:
+        raise InvalidMessageError(
+            "malformed_result", f"the session is {result.session[:80]!r}, expected a UUIDv7"
+        ) from error
     return result
 
 

@@ -151,10 +151,13 @@ def _instances(image: Image) -> Instances:
 
 
 def build_fake(
-    settings: WorkerSettings, seconds: float = 0.0, before: Callable[[], None] = lambda: None
+    settings: WorkerSettings,
+    seconds: float = 0.0,
+    failure: DeviceError | None = None,
+    before: Callable[[], None] = lambda: None,
 ) -> Inference:
     """Take the place of ``workers.app.build_inference``; ``before`` is called before each batch."""
-    segmenter = FakeSegmenter(seconds, before=before)
+    segmenter = FakeSegmenter(seconds, failure=failure, before=before)
     return Inference(segmenter, "cpu", settings.max_batch_size or 4, lambda: None)
 
 

@@ -58,6 +58,21 @@ def scan(
     return segment(0xDA, head) + data
 
 
+def end_of_bands(blocks: int) -> bytes:
+    """Return entropy-coded data of a scan in which so many blocks have no coefficient.
+
+    Codes of `tables`: 0 ends one band, 10 with 14 bits more a run of 16,384 to 32,767.
+    """
+    bits = ""
+    while blocks >= 1 << 14:
+        run = min(blocks, (1 << 15) - 1)
+        bits += f"10{run - (1 << 14):014b}"
+        blocks -= run
+    bits += "0" * blocks
+    bits += "1" * (-len(bits) % 8)
+    return int(bits, 2).to_bytes(len(bits) // 8, "big").replace(b"\xff", b"\xff\0")
+
+
 def scan_bomb(width: int = 3072, height: int = 3072, scans: int = 30_000) -> bytes:
     """Return a progressive JPEG whose scans are all empty: each visits every block once."""
     first = scan((1, 2, 3))

@@ -8,7 +8,7 @@ import resource
 import signal
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
@@ -123,12 +123,12 @@ def run_session(
     return seen
 
 
-def _feed(parse: object, data: bytes, target: Target, seen: Outcome) -> str:
+def _feed(parse: Callable[[bytes], object], data: bytes, target: Target, seen: Outcome) -> str:
     before, clock = _peak_mebibytes(), time.process_time()
     outcome, finding = "ok", ""
     try:
         with _bounded():
-            parse(data)  # type: ignore[operator]
+            parse(data)
     except target.errors as error:
         seen.refused += 1
         outcome = f"{type(error).__name__}: {_shape(str(error))}"
@@ -175,7 +175,7 @@ def on_alarm(_number: int, _frame: FrameType | None) -> None:
 
 
 @contextlib.contextmanager
-def _noted(path: Path | None, target: Target) -> Iterator[object]:
+def _noted(path: Path | None, target: Target) -> Iterator[Callable[[bytes], None]]:
     if path is None:
         yield lambda data: None
         return

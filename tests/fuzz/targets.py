@@ -20,7 +20,7 @@ from contract.artifact import METADATA_KEY, from_metadata, read_card
 from contract.errors import ConfigurationError, InvalidMessageError, SeedstreamError
 from contract.frame import I420, JPEG, decode_frame, encode_frame
 from contract.mask import RunLengths, decode_mask, encode_mask
-from contract.result import decode_result, encode_result
+from contract.result import decode_result, encode_result, stream_id
 from media.jpeg_limits import jpeg_fault
 from media.pictures import UnreadableInputError, read_image
 from model.data.cityscapes import Cityscapes
@@ -188,12 +188,12 @@ def _masks() -> list[bytes]:
             ([1, 1], "01"),
             ([4, 4], "@"),
         ]
-    ] + [json.dumps(_result()["instances"][0]["mask"]).encode()]
+    ] + [json.dumps(sample_result()["instances"][0]["mask"]).encode()]
 
 
-def _result() -> dict[str, Any]:
+def sample_result() -> dict[str, Any]:
+    """Return a result document with one instance."""
     model = {"name": "m", "version": "1", "sha256": "0" * 64}
-    mask = {"size": [48, 64], "counts": "0h1X?h0"}
     pixels = np.zeros((48, 64), np.bool_)
     pixels[4:20, 8:30] = True
     mask = dict(encode_mask(pixels, (48, 64)))
@@ -212,7 +212,8 @@ def _results(_: Path) -> Callable[[bytes], object]:
     def run(data: bytes) -> object:
         result = decode_result(data)
         found = Instances.from_result(result)
-        return found.masks, encode_result(result)
+        stream_id(result), result.captured_at.timestamp()
+        return [mask.array for mask in found.masks], encode_result(result)
 
     return run
 
@@ -462,7 +463,7 @@ TARGETS: dict[str, Target] = {
         _recipe, _recipes, _SETUP, [b"[a]", b"inf", b"nan", b"1979-05-27", b"[[stages]]"]
     ),
     "result": Target(
-        _results, lambda: [json.dumps(_result()).encode()], _INVALID,
+        _results, lambda: [json.dumps(sample_result()).encode()], _INVALID,
         [b'"size":', b'"counts":', b'"box":', b"2026-01-01T00:00:00+23:59", b'"class":'],
         most_mebibytes=600,
     ),
