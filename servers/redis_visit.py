@@ -28,8 +28,9 @@ def read_refusal(error: BaseException) -> Refusal | None:
     """Return what a person must mend, None if an error of redis-py asks for nothing of it."""
     if (found := tls_refusal(error)) is not None:
         return found
-    # A cluster's error is made of what the last node that was asked has answered.
-    for each in causes(error):
+    # A cluster's error is made of what the last node that was asked has answered, and says "Cluster
+    # mode is not enabled" also where the user may not ask for the nodes: so the innermost first.
+    for each in reversed(list(causes(error))):
         if isinstance(each, exceptions.NoPermissionError):
             return Refusal(About.RIGHTS, str(each))
         if isinstance(each, _CREDENTIALS):

@@ -18,6 +18,7 @@ from kafka.admin import (
     ACLFilter,
     ACLOperation,
     ACLPermissionType,
+    ACLResourcePatternType,
     ResourcePattern,
     ResourcePatternFilter,
     ResourceType,
@@ -31,6 +32,12 @@ from stack.launch import free_ports
 from tests.certificates import Certificates
 
 MECHANISM = "SCRAM-SHA-512"
+PRODUCER_RIGHTS = ("WRITE TOPIC {topic}",)
+"""The least that a producer needs; so for the other two."""
+
+WORKER_RIGHTS = ("READ TOPIC {topic}", "READ GROUP {group}", "WRITE TOPIC {dead}")
+VIEWER_RIGHTS = ("READ TOPIC {topic}",)
+
 _ADMIN_SECONDS = 20.0
 _SHORT_MS = 3_000
 
@@ -171,5 +178,5 @@ def _filter(user: str, right: str) -> ACLFilter:
         "*",
         ACLOperation[operation],
         ACLPermissionType.ALLOW,
-        ResourcePatternFilter(ResourceType[kind], name),
+        ResourcePatternFilter(ResourceType[kind], name, ACLResourcePatternType.LITERAL),
     )

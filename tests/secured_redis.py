@@ -17,6 +17,18 @@ from stack.launch import LOCALHOST, free_ports
 from tests.certificates import Certificate, Certificates
 from tests.fakes import wait_until
 
+WORKER_RULES = (
+    "~seedstream:*", "+ping", "+eval", "+time", "+get", "+set", "+expire", "+xadd", "+xrange",
+    "+xrevrange", "+zadd", "+zremrangebyscore",
+)  # fmt: skip
+"""The least that a worker needs."""
+
+VIEWER_RULES = tuple(["%R~seedstream:*", "+zrange", "+xrange", "+xrevrange"])
+"""The least that a viewer needs."""
+
+CLUSTER_RULES = ("+cluster|slots", "+command")
+"""What each needs besides where the Redis is a cluster."""
+
 ADMIN = ("admin", "redis-admin-Pw3")
 
 
