@@ -171,6 +171,7 @@ def format_data(
 
 
 def java_command(jars: Path, main: str) -> list[str]:
+    """Return the command that runs a main class of Kafka's."""
     logging = Path(__file__).with_name("log4j2.properties")
     options = [*_JAVA_OPTIONS, f"-Dlog4j2.configurationFile={logging}"]
     return ["java", *options, "-cp", f"{jars}/*", main]

@@ -256,12 +256,13 @@ class Rig:
 
         Args:
             fault_ended_at: Seconds since 1970.
-            bound_seconds: How long it may take; more fails.
+            bound_seconds: How long it may take; ``clean`` fails if it took longer, after the row
+                has been noted; this waits for three times as long.
 
         Returns:
             Seconds since the end of the fault.
         """
-        left = bound_seconds - (time.time() - fault_ended_at)
+        left = 3 * bound_seconds - (time.time() - fault_ended_at)
         self.until(lambda: self.flowing(fault_ended_at), left, "results after the fault")
         return time.time() - fault_ended_at
 
@@ -348,5 +349,5 @@ def clean(row: Row) -> Account:
     assert row.account.published > 0
     assert row.account.clean, row
     assert row.unaccounted == 0, row
-    assert row.recovery_seconds <= row.bound_seconds
+    assert row.recovery_seconds <= row.bound_seconds, row
     return row.account
