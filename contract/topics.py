@@ -19,3 +19,6 @@ DEAD_RAW_HEADER = "seedstream_dead_raw"
 
 DEAD_RAW_HEADERS_HEADER = "seedstream_dead_raw_headers"
 """Header with the raw bytes of headers that cannot be read."""
+
+REPLAY_HEADER = "seedstream_replay_of"
+"""Header of a record that was sent again: TOPIC/PARTITION:POSITION of its dead letter."""
