@@ -153,13 +153,15 @@ def open_client(
     )
     while True:
         visits = knock(connection)
-        step_ms = math.ceil(min(max(give_up_at - clock(), 0.1), STEP_SECONDS) * 1000)
+        left = max(give_up_at - clock(), 0.1)
+        if visits[-1].outcome != "admitted":
+            left = min(left, STEP_SECONDS)  # then they are visited again
         try:
             # The client would wait for ever for one that lets it connect and then says nothing.
             if all(each.outcome == "silent" for each in visits):
                 raise KafkaTimeoutError(_told(visits))
             shared = {
-                "bootstrap_timeout_ms": step_ms,
+                "bootstrap_timeout_ms": math.ceil(left * 1000),
                 "reconnect_backoff_max_ms": _RECONNECT_MAX_MS,
                 "kafka_client": network_client,
             }
