@@ -1,7 +1,7 @@
 """What became of every record of a topic, by name, and one row of the table of faults."""
 
 import itertools
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from kafka import KafkaConsumer
@@ -31,7 +31,8 @@ class Account:
         skipped: Frames that the workers left out on purpose, by reason.
         dead: Records that were dead-lettered, by reason, each counted once.
         lost: Frames with neither a result nor a dead letter, beyond those skipped.
-        doubled: Frames on the topic, results and dead letters beyond the first of each.
+        doubled: Frames on the topic, results and dead letters beyond the first of each, and frames with
+            both a result and a dead letter.
         out_of_order: Cameras whose frames or results are not in their order.
         named: Some of the lost, for people.
     """
@@ -88,23 +89,54 @@ def take_account(
             reason = headers[DEAD_REASON_HEADER].decode()
             reasons[reason] = reasons.get(reason, 0) + 1
         dead.add(place)
+    stored = {
+        camera: [frame_id(each) for each in read_results(client, camera)] for camera in frames
+    }
+    return close_account(
+        published, frames, dead, stored, skipped, reasons=reasons, repeated=letters - len(dead)
+    )
+
+
+def close_account(
+    published: int,
+    frames: Mapping[str, Mapping[Place, FrameId]],
+    dead: Collection[Place],
+    stored: Mapping[str, Sequence[FrameId]],
+    skipped: Mapping[str, int],
+    *,
+    reasons: Mapping[str, int],
+    repeated: int = 0,
+) -> Account:
+    """Compare what is on the topic with what became of it.
+
+    Args:
+        published: Records on the topic.
+        frames: Those that are frames, by camera and place, in the topic's order.
+        dead: Places of the dead-lettered records.
+        stored: Frames of the results, in the order of the stream.
+        skipped: What the workers have counted as skipped, by reason.
+        reasons: Dead-lettered records by reason.
+        repeated: Dead letters beyond the first of each record.
+    """
     good = {
         camera: [name for place, name in found.items() if place not in dead]
         for camera, found in frames.items()
     }
-    ledger = FrameLedger.from_frames(
-        good,
-        {camera: [frame_id(each) for each in read_results(client, camera)] for camera in good},
-    )
+    ledger = FrameLedger.from_frames(good, stored)
     missing = sum(len(camera.missing) for camera in ledger.cameras)
     twice = sum(camera.published_twice + camera.stored_twice for camera in ledger.cameras)
+    both = sum(
+        place in dead and name in stored.get(camera, ())
+        for camera, found in frames.items()
+        for place, name in found.items()
+    )
     return Account(
         published=published,
         stored=sum(camera.stored for camera in ledger.cameras),
         skipped=dict(skipped),
-        dead=reasons,
+        dead=dict(reasons),
         lost=max(0, missing - sum(skipped.values())),
-        doubled=twice + letters - len(dead),
+        doubled=twice + repeated + both,
         out_of_order=sum(
             not (camera.in_order and ascending(good[camera.camera])) for camera in ledger.cameras
         ),
