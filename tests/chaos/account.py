@@ -31,8 +31,8 @@ class Account:
         skipped: Frames that the workers left out on purpose, by reason.
         dead: Records that were dead-lettered, by reason, each counted once.
         lost: Frames with neither a result nor a dead letter, beyond those skipped.
-        doubled: Frames on the topic, results and dead letters beyond the first of each, and frames with
-            both a result and a dead letter.
+        doubled: Frames on the topic, results and dead letters beyond the first of each, and frames
+            with both a result and a dead letter.
         out_of_order: Cameras whose frames or results are not in their order.
         named: Some of the lost, for people.
     """

@@ -302,7 +302,8 @@ class Rig:
             )
         sent, dropped = self._captured()
         if dropped:
-            self.notes.append(f"producer dropped {dropped}")
+            told = ", ".join(f"{count} {reason}" for reason, count in sorted(dropped.items()))
+            self.notes.append(f"producer dropped {told}")
         exits = [
             f"{slot.name} exited {', '.join(map(str, slot.exits))}, started again"
             for slot in self.slots.values()
@@ -319,15 +320,17 @@ class Rig:
             note=seen,
         )
 
-    def _captured(self) -> tuple[int, int]:
-        """Return captured frames neither published nor dropped, and those dropped."""
-        captured = published = dropped = 0.0
+    def _captured(self) -> tuple[int, dict[str, int]]:
+        """Return captured frames neither published nor dropped, and those dropped by reason."""
+        left, dropped = 0.0, dict[str, int]()
         for folder in self._values("producer"):
             found = last_values(folder)
-            captured += found.total("seedstream_frames_captured_total")
-            published += found.total("seedstream_frames_published_total")
-            dropped += found.total("seedstream_frames_dropped_total")
-        return int(captured - published - dropped), int(dropped)
+            left += found.total("seedstream_frames_captured_total")
+            left -= found.total("seedstream_frames_published_total")
+            left -= found.total("seedstream_frames_dropped_total")
+            for reason, count in found.counts("reason", "seedstream_frames_dropped_total").items():
+                dropped[reason] = dropped.get(reason, 0) + count
+        return int(left), dropped
 
     def _settled(self, consumer: KafkaConsumer) -> bool:
         try:
