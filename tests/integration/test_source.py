@@ -271,7 +271,7 @@ def test_a_rebalance_that_waits_for_a_hung_member_is_waited_out(group: Group) ->
         began = time.monotonic()
         assert member.poll() == []
         assert not member.source.commit({0: 1})
-        assert time.monotonic() - began < 4  # the poll's own patience is a second
+        assert time.monotonic() - began < 5  # not one call that waited for its answer in vain
     hung.source.close(5)
     wait_until(lambda: member.poll() == [] and member.owned == {0, 1}, 20, "the rest")
 
