@@ -90,6 +90,7 @@ class FakeSegmenter:
         failure: Raised by every batch.
         tiles: Tells how many tiles a frame of (H, W) pixels has.
         before: Called before each batch.
+        remembers: Whether ``batches`` and ``sources`` are kept: they grow with every frame.
     """
 
     def __init__(
@@ -99,8 +100,10 @@ class FakeSegmenter:
         failure: DeviceError | None = None,
         tiles: Callable[[tuple[int, ...]], int] = lambda size: 1,
         before: Callable[[], None] = lambda: None,
+        remembers: bool = True,
     ) -> None:
         self._tiles = tiles
+        self._remembers = remembers
         self._before = before
         self._seconds = seconds
         self._gate = gate
@@ -119,8 +122,9 @@ class FakeSegmenter:
     def segment(
         self, images: Sequence[Image], observe: Observe, sources: Sequence[str]
     ) -> list[Instances]:
-        self.batches.append(len(images))
-        self.sources += sources
+        if self._remembers:
+            self.batches.append(len(images))
+            self.sources += sources
         self.entered.set()
         if self._failure is not None:
             raise self._failure
@@ -157,7 +161,7 @@ def build_fake(
     before: Callable[[], None] = lambda: None,
 ) -> Inference:
     """Take the place of ``workers.app.build_inference``; ``before`` is called before each batch."""
-    segmenter = FakeSegmenter(seconds, failure=failure, before=before)
+    segmenter = FakeSegmenter(seconds, failure=failure, before=before, remembers=False)
     return Inference(segmenter, "cpu", settings.max_batch_size or 4, lambda: None)
 
 
