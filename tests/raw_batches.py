@@ -96,7 +96,11 @@ class RawProducer:
 
     def __init__(self, bootstrap_servers: str, patch: pytest.MonkeyPatch) -> None:
         self.client = KafkaProducer(
-            bootstrap_servers=bootstrap_servers, linger_ms=0, retries=0, enable_idempotence=False
+            bootstrap_servers=bootstrap_servers,
+            linger_ms=0,
+            retries=0,
+            enable_idempotence=False,
+            max_request_size=1 << 25,
         )
         self._raw: bytes | None = None
         build = DefaultRecordBatchBuilder.build

@@ -13,6 +13,7 @@ from kafka import KafkaProducer
 from contract.frame import Header
 from contract.topics import DEAD_RAW_HEADERS_HEADER, MAX_RECORD_BYTES, REPLAY_HEADER
 from servers.kafka import KafkaConnection, KafkaError, Meaning, failed, meaning, open_client
+from servers.partitioning import FrontOfKey
 from viewer.dead_topic import DeadLetter
 
 _ENVELOPE_BYTES = 64 * 1024
@@ -60,6 +61,7 @@ def replay(
         acks="all",
         enable_idempotence=False,  # see workers.dead_letters
         max_in_flight_requests_per_connection=1,
+        partitioner=FrontOfKey(),
         max_request_size=MAX_RECORD_BYTES + _ENVELOPE_BYTES,
         max_block_ms=timeout_ms,
         request_timeout_ms=timeout_ms,

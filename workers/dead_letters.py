@@ -37,6 +37,7 @@ from servers.kafka import (
     meaning,
     open_client,
 )
+from servers.partitioning import FrontOfKey
 from workers.records import Position, Record
 from workers.settings import WorkerSettings
 
@@ -110,6 +111,7 @@ def open_producer(settings: WorkerSettings, timeout_seconds: float | None = None
         enable_idempotence=False,
         max_in_flight_requests_per_connection=1,
         linger_ms=5,
+        partitioner=FrontOfKey(),
         max_request_size=max(settings.max_frame_bytes, MAX_RECORD_BYTES) + _ENVELOPE_BYTES,
         max_block_ms=math.ceil(STEP_SECONDS * 1000),
         request_timeout_ms=timeout_ms,

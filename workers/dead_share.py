@@ -12,6 +12,9 @@ WINDOW_RECORDS = 1_000
 MIN_RECORDS = 200
 """Fewer say nothing yet."""
 
+_KEY_BYTES = 200
+"""More than a camera id has."""
+
 _NO_CAMERA = ""
 """Stands for all records whose key is no camera id, so that random keys do not count as many."""
 
@@ -48,7 +51,7 @@ class DeadShare:
 
     def read(self, position: Position, key: bytes | None) -> None:
         """Count a record that was read."""
-        camera = (key or b"").decode("ascii", "replace")
+        camera = (key or b"")[:_KEY_BYTES].decode("ascii", "replace")
         if not CAMERA_ID.fullmatch(camera):
             camera = _NO_CAMERA
         with self._lock:

@@ -89,6 +89,7 @@ def test_a_worker_goes_past_every_kind_and_its_neighbours_lose_less_than_a_secon
         recent(record(headers=varint(500_000) + b"\0" * 1_000_000)),
         recent(packed=bytes(cramjam.zstd.compress(record(value=bytes(100 << 20)))), codec=ZSTD,
                count=1),
+        recent(record(key=b"k" * (10 << 20))),
     ]  # fmt: skip
     expected = [[0], [0]]
     costs = []
@@ -102,7 +103,7 @@ def test_a_worker_goes_past_every_kind_and_its_neighbours_lose_less_than_a_secon
         wait_for(client, [same, other], expected)
         costs.append(time.monotonic() - began)
     assert max(costs) < 1.0, f"the hostile batches cost their neighbours {costs} s"
-    letters = line.dead(7)
+    letters = line.dead(8)
     found = [
         (int(headers["seedstream_dead_position"]), headers["seedstream_dead_reason"].decode())
         for _, _, headers in letters
@@ -113,6 +114,7 @@ def test_a_worker_goes_past_every_kind_and_its_neighbours_lose_less_than_a_secon
         (7, "unreadable_record"), (8, "unreadable_record"), (9, "unreadable_record"),
         (11, "unreadable_header"),
         (13, "unreadable_batch"),
+        (15, "missing_header"),
     ]  # fmt: skip
     assert all(headers["seedstream_dead_partition"] == b"0" for _, _, headers in letters)
     assert letters[0][:2] == (b"key", b"value")
@@ -122,7 +124,7 @@ def test_a_worker_goes_past_every_kind_and_its_neighbours_lose_less_than_a_secon
     }
     assert counted == {"unreadable_header": 3, "unreadable_record": 3, "unreadable_batch": 1}
     assert worker.stop(30) == 0
-    assert line.committed() == 15 + 6
+    assert line.committed() == 17 + 7
 
 
 @pytest.mark.parametrize("codec", ["zstd", "snappy", "lz4", "gzip"])
