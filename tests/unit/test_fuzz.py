@@ -23,7 +23,7 @@ from tests.fakes import make_frame
 from tests.fuzz.session import run_session
 from tests.fuzz.targets import CORPUS, TARGETS, sample_result
 
-pytestmark = pytest.mark.filterwarnings("ignore::UserWarning:PIL")
+pytestmark = pytest.mark.filterwarnings("ignore:::PIL")
 
 _FEW = settings(max_examples=200, deadline=None, suppress_health_check=list(HealthCheck))
 
