@@ -89,11 +89,15 @@ class SeveralPicturesError(NotAPictureError):
 
 
 @contextmanager
-def opened_picture(path: Path) -> Iterator[Pillow.Image]:
+def opened_picture(path: Path, shape: tuple[int, ...] | None = None) -> Iterator[Pillow.Image]:
     """Open a file of one picture and decode it to its end; any fault becomes one error.
 
+    Args:
+        path: The file.
+        shape: (H, W) that it must have, which is looked at before anything is decoded.
+
     Raises:
-        UnreadableInputError: It is missing, empty, broken, or too large.
+        UnreadableInputError: It is missing, empty, broken, too large, or not of that shape.
         SeveralPicturesError: It holds several.
         NotAPictureError: It is something else.
     """
@@ -101,6 +105,11 @@ def opened_picture(path: Path) -> Iterator[Pillow.Image]:
         count = len(page_numbers(picture))
         if count > 1:
             raise SeveralPicturesError(path, f"holds {count} pictures, expected one")
+        if shape is not None and picture.size != shape[1::-1]:
+            seen, expected = (f"{width}x{height}" for width, height in (picture.size, shape[1::-1]))
+            raise UnreadableInputError(
+                path, f"is {seen} pixels (width x height), its picture {expected}"
+            )
         picture.load()
         yield picture
 

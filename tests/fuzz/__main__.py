@@ -1,7 +1,8 @@
 """``python -m tests.fuzz --inputs 1000000 --seed 1 [--parser frame]``: all parsers, or some.
 
 Each process feeds one parser at a time. An input that raises anything but a named error, or takes
-too long or too much memory, is written into ``--findings``, and the exit code is 1.
+too long or too much memory, is written into ``--findings``, and the exit code is 1. SIGTERM or
+Ctrl-C ends the run early, with what has been seen.
 """
 
 import argparse
@@ -15,11 +16,21 @@ import tempfile
 import time
 import traceback
 from pathlib import Path
+from types import FrameType
 
 from tests.fuzz.session import Finding, Outcome, last_input, on_alarm, run_session
 from tests.fuzz.targets import TARGETS
 
 _SILENCE_SECONDS = 300.0
+
+_ended = False
+
+
+def _end(_number: int, _frame: FrameType | None) -> None:
+    global _ended
+    _ended = True
+    for process in multiprocessing.active_children():
+        process.terminate()  # which each of them takes as this one does
 
 
 def main() -> int:
@@ -30,7 +41,11 @@ def main() -> int:
         "parser | inputs | refused | outcomes | inputs/s | most s | most MiB | findings", flush=True
     )
     failed = False
+    signal.signal(signal.SIGTERM, _end)
+    signal.signal(signal.SIGINT, _end)
     for name in options.parser or TARGETS:
+        if _ended:
+            break
         seen = _run(name, options)
         _tell(name, seen, options.findings)
         failed = failed or bool(seen.findings)
@@ -79,13 +94,18 @@ def _run(name: str, options: argparse.Namespace) -> Outcome:
 
 def _work(name: str, inputs: int, seed: int, end_at: float, note: Path, send: object) -> None:
     signal.signal(signal.SIGALRM, on_alarm)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent passes it on
     logging.disable(logging.CRITICAL)
     _mute()
     try:
-        send.send(run_session(name, inputs, seed, end_at, note))  # type: ignore[attr-defined]
+        send.send(run_session(name, inputs, seed, lambda: _over(end_at), note))  # type: ignore[attr-defined]
     except Exception:  # of the fuzzer itself
         traceback.print_exc(file=sys.stdout)
         raise
+
+
+def _over(end_at: float) -> bool:
+    return _ended or time.monotonic() > end_at
 
 
 def _mute() -> None:

@@ -80,7 +80,7 @@ def last_input(path: Path) -> bytes:
 
 
 def run_session(
-    name: str, inputs: int, seed: int, end_at: float, note: Path | None = None
+    name: str, inputs: int, seed: int, ended: Callable[[], bool], note: Path | None = None
 ) -> Outcome:
     """Feed a parser.
 
@@ -88,7 +88,7 @@ def run_session(
         name: The parser.
         inputs: How many inputs, the seeds and the corpus among them.
         seed: Of everything random.
-        end_at: When to end at the latest, by the monotonic clock.
+        ended: Whether to end before all inputs are tried; the first ones are in any case.
         note: File that holds the present input, should the process die of it.
     """
     target, seen = TARGETS[name], Outcome()
@@ -105,7 +105,7 @@ def run_session(
         for number in range(inputs):
             if number < len(first):
                 data = first[number]
-            elif time.monotonic() > end_at:
+            elif ended():
                 break
             else:
                 # What was refused for a new reason leads on; what is good leads deep.

@@ -23,7 +23,7 @@ from tests.fakes import make_frame
 from tests.fuzz.session import run_session
 from tests.fuzz.targets import CORPUS, TARGETS, sample_result
 
-pytestmark = pytest.mark.filterwarnings("ignore::UserWarning:PIL")
+pytestmark = pytest.mark.filterwarnings("ignore:::PIL")
 
 _FEW = settings(max_examples=200, deadline=None, suppress_health_check=list(HealthCheck))
 
@@ -32,9 +32,10 @@ _FEW = settings(max_examples=200, deadline=None, suppress_health_check=list(Heal
 def test_a_parser_raises_its_named_errors_alone(name: str) -> None:
     """The corpus first; of that, each input broke the parser once."""
     committed = len(list((CORPUS / name).glob("*")))
-    seen = run_session(name, committed + 300, seed=7, end_at=time.monotonic() + 20)
+    end_at = time.monotonic() + 5
+    seen = run_session(name, committed + 300, 7, lambda: time.monotonic() > end_at)
     assert not seen.findings
-    assert seen.inputs >= committed, "the machine is too busy even for the corpus"
+    assert seen.inputs >= committed
 
 
 def test_every_folder_of_the_corpus_belongs_to_a_parser() -> None:

@@ -76,14 +76,14 @@ def reason(data: bytes) -> str | None:
 def test_a_jpeg_that_may_cost_more_than_it_tells_is_refused_before_it_is_decoded(
     data: bytes, expected: str
 ) -> None:
-    began = time.perf_counter()
+    began = time.process_time()
     width, height = (
         (3072, 3072) if len(data) > 250_000 and expected == "too_many_scans" else (64, 64)
     )
     with pytest.raises(InvalidMessageError) as caught:
         decode_image(make_frame(data=data, width=width, height=height), max_pixels=10_000_000)
     assert caught.value.reason == expected
-    assert time.perf_counter() - began < 1
+    assert time.process_time() - began < 1
 
 
 @pytest.mark.parametrize(
@@ -149,9 +149,9 @@ def test_the_second_field_of_an_interlaced_frame_is_looked_at_too() -> None:
 
 def test_a_camera_that_sends_a_bomb_loses_that_picture_alone() -> None:
     decoder = PictureDecoder("mjpeg")
-    began = time.perf_counter()
+    began = time.process_time()
     assert decoder.decode(scan_bomb()) is None
-    assert time.perf_counter() - began < 1
+    assert time.process_time() - began < 1
     assert decoder.decode(jpeg()) is not None
 
 
@@ -174,7 +174,7 @@ def test_a_bomb_in_a_stream_of_jpegs_is_a_packet_that_does_not_decode(tmp_path: 
 def test_a_bomb_in_a_folder_is_a_fault_of_its_file(tmp_path: Path) -> None:
     path = tmp_path / "a.jpg"
     path.write_bytes(scan_bomb())
-    began = time.perf_counter()
+    began = time.process_time()
     with pytest.raises(UnreadableInputError, match="more than 32 scans"):
         read_image(path)
-    assert time.perf_counter() - began < 1
+    assert time.process_time() - began < 1
