@@ -5,6 +5,9 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 SHARED ?= ../shared
 CONSTRAINTS := requirements/constraints.txt
+# The tests wait for servers most of the time: more processes than cores, a file of tests in one of them, the long ones first.
+TEST_PROCESSES ?= 3
+SIDE_BY_SIDE := -n $(TEST_PROCESSES) --dist loadfile --no-loadscope-reorder
 # Into one of the environments, by its Python; with uv, or with pip where there is no uv.
 INSTALL := $(BIN)/python requirements/install.py
 .DEFAULT_GOAL := help
@@ -47,10 +50,10 @@ demo: setup-online  ## Run the whole path on real video for 60 s: Kafka, Redis, 
 
 test: setup  ## Run the whole test suite; as root, first install what it needs of Debian
 	@if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then bash .ci/system-packages; fi
-	$(BIN)/python -m pytest --ignore=tests/cluster $(PYTEST)
+	$(BIN)/python -m pytest $(SIDE_BY_SIDE) --ignore=tests/cluster $(PYTEST)
 
 test-unit: setup  ## Run the unit tests (seconds)
-	$(BIN)/python -m pytest tests/unit
+	$(BIN)/python -m pytest $(SIDE_BY_SIDE) tests/unit $(PYTEST)
 
 manifests: setup  ## Check manifests, rules and dashboards: schemas, policy, drift (no cluster needed)
 	$(BIN)/python -m pytest tests/deploy

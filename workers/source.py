@@ -193,8 +193,13 @@ class KafkaSource:
 
     @property
     def joined(self) -> bool:
-        """Whether the worker is a member of the group, with or without partitions."""
-        return bool(self._consumer.group_metadata().generation_id >= 0)
+        """Whether the worker is a member of the group, with or without partitions.
+
+        It is one when it knows its partitions: after the answer to its joining it may wait long
+        for the group's leader to share them out.
+        """
+        group = self._consumer.group_metadata()
+        return bool(group.generation_id >= 0 and group.state == MemberState.STABLE)
 
     def poll(self, max_records: int) -> list[Record]:
         """Return records that have arrived, at most ``max_records``.
