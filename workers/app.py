@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from prometheus_client import CollectorRegistry
 
 from contract.errors import InvalidMessageError, UnavailableError
+from contract.probe_server import ProbeServer
 from contract.process import (
     EXIT_FAILED,
     EXIT_OK,
     ExitDeadline,
-    ProbeServer,
     Shutdown,
     configure_logging,
     process_registry,
@@ -146,9 +146,9 @@ class Worker:
         with self._closing:
             self._serve_probes()
             self._inference.warm_up()
-            redis_sink = self._open_redis()
-            kafka = self._open_kafka()
-            if kafka is not None:
+            redis_sink = self._shutdown.unless_requested(self._open_redis)
+            kafka = self._shutdown.unless_requested(self._open_kafka)
+            if redis_sink is not None and kafka is not None:
                 self._assemble(redis_sink, *kafka).run(lambda: self._shutdown.requested)
 
     def alive(self) -> str | None:

@@ -21,7 +21,7 @@ from kafka.structs import MemberState
 
 from contract.errors import UnavailableError
 from contract.frame import EARLIEST
-from servers.kafka import KafkaError, Meaning, failed, meaning, open_client
+from servers.kafka import KafkaError, Meaning, failed, find_refusal, meaning, open_client
 from workers.records import Change, Event, Record
 from workers.settings import WorkerSettings
 
@@ -355,6 +355,8 @@ class KafkaSource:
             what = f"{doing}, which needs READ on the topic {self._topic!r} and on the group"
             raise failed(error, self._settings, what) from error
         silent_seconds = self._clock() - self._silent_since
+        if silent_seconds >= _SILENCE_SECONDS and (refusal := find_refusal(self._settings)):
+            raise refusal from error  # it is there, and has let us in before
         if silent_seconds > max(self._settings.kafka_timeout_seconds, _SILENCE_SECONDS):
             raise UnavailableError(
                 f"Kafka at {self._settings.bootstrap_servers} has not answered for "
