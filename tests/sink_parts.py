@@ -1,5 +1,7 @@
 """A sink on a real server, results for it, and what it has stored."""
 
+import itertools
+import uuid
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 
@@ -19,10 +21,18 @@ from tests.fakes import SESSION
 from workers.sink import Entry, RedisSink
 
 TTL_SECONDS = 100
+_numbers = itertools.count(1)
 
 
 class ToRedis(RedisConnection, BaseSettings):
     model_config = SettingsConfigDict(env_prefix="WORKER_")
+
+
+def make_session(start_seconds: float) -> str:
+    """Return a session that began at a time, in seconds since 1970."""
+    start_ms = int(start_seconds * 1000)
+    value = start_ms << 80 | 0x7 << 76 | 0b10 << 62 | next(_numbers)
+    return str(uuid.UUID(int=value))
 
 
 def make_entry(
@@ -59,8 +69,7 @@ def make_sink(
 def frames(client: Client, camera: str) -> list[tuple[str, int]]:
     """Return session and sequence of a camera's results, in the order of the stream."""
     entries = client.xrange(results_key(camera))
-    found = [decode_result(fields[DOCUMENT_FIELD.encode()]) for _, fields in entries]
-    return [(result.session, result.sequence) for result in found]
+    return [entry_frame(fields) for _, fields in entries]
 
 
 def sequences(client: Client, camera: str) -> list[int]:
@@ -71,3 +80,9 @@ def sequences(client: Client, camera: str) -> list[int]:
 def latest(client: "redis.Redis", camera: str) -> int:
     """Return the sequence of a camera's latest result."""
     return decode_result(client.get(latest_key(camera))).sequence
+
+
+def entry_frame(fields: dict[bytes, bytes]) -> tuple[str, int]:
+    """Return session and sequence of the result in a stream entry's fields."""
+    result = decode_result(fields[DOCUMENT_FIELD.encode()])
+    return result.session, result.sequence

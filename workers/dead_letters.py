@@ -114,7 +114,6 @@ def open_producer(settings: WorkerSettings, timeout_seconds: float | None = None
         partitioner=FrontOfKey(),
         max_request_size=max(settings.max_frame_bytes, MAX_RECORD_BYTES) + _ENVELOPE_BYTES,
         max_block_ms=math.ceil(STEP_SECONDS * 1000),
-        request_timeout_ms=timeout_ms,
         delivery_timeout_ms=timeout_ms + 1000,
     )
 

@@ -79,11 +79,13 @@ class RedisSink:
 
         def ask(client: Client) -> None:
             client.ping()
+            pipeline = client.pipeline(transaction=False)
             for script, keys in (
                 (STORE_COMMANDS, _keys(_NO_CAMERA)),
                 (SEEN_COMMANDS, (CAMERAS_KEY,)),
             ):
-                client.execute_command("EVAL", script, len(keys), *keys)
+                pipeline.execute_command("EVAL", script, len(keys), *keys)
+            pipeline.execute()
 
         self._server.attempt("reach", ask)
 

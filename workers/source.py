@@ -295,9 +295,10 @@ class KafkaSource:
 
     def _log(self, partition: int) -> str:
         # A topic that is made anew has another id: its positions begin at 0 again.
-        topic_id = self._consumer._cluster.topic_id(self._topic) or self._topic_id
-        self._topic_id = topic_id
-        return f"{topic_id}/{partition}" if topic_id else ""
+        topic_id = self._consumer._cluster.topic_id(self._topic)
+        if topic_id is not None and topic_id.int != 0:
+            self._topic_id = topic_id
+        return f"{self._topic_id}/{partition}" if self._topic_id is not None else ""
 
     def _offsets(self, positions: Mapping[int, int]) -> dict[Any, Any]:
         return {

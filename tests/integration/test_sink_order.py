@@ -1,6 +1,5 @@
 """In which order results stand: Kafka's within a partition, whatever the clocks say."""
 
-import random
 from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 
@@ -17,20 +16,16 @@ from contract.result import (
     stream_id,
 )
 from stack.redis_server import RedisServer
-from tests.sink_parts import TTL_SECONDS, frames, latest, make_entry, make_sink
+from tests.sink_parts import TTL_SECONDS, frames, latest, make_entry, make_session, make_sink
 from workers.sink import Entry, Outcome, RedisSink
 
-YEAR_MS = 365 * 24 * 3600 * 1000
 STORED, DUPLICATE, OUT_OF_ORDER = Outcome.STORED, Outcome.DUPLICATE, Outcome.OUT_OF_ORDER
 SET_BACK, RESUMED = Outcome.SET_BACK, Outcome.RESUMED
 
 
 def session(minutes: float = 0.0) -> str:
     """Return a session that began so long after now."""
-    moment = datetime.now(UTC) + timedelta(minutes=minutes)
-    value = int(moment.timestamp() * 1000) << 80 | 0x7 << 76 | 0b10 << 62 | random.getrandbits(61)
-    text = f"{value:032x}"
-    return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
+    return make_session(datetime.now(UTC).timestamp() + 60 * minutes)
 
 
 @pytest.fixture
@@ -138,6 +133,15 @@ def test_what_a_producer_sent_again_after_it_was_taken_is_a_duplicate(
     sink.store(topic(camera, *order))
     again = topic(camera, (old, 0), (old, 1), (new, 0), (old, 1), start=3)
     assert sink.store(again) == [DUPLICATE] * 4
+    assert frames(client, camera) == order
+
+
+def test_a_frame_of_a_session_that_was_moved_is_found_when_it_was_sent_again(
+    sink: RedisSink, client: "redis.Redis", camera: str
+) -> None:
+    order = [(session(minutes), 0) for minutes in (0, -60, -59)]
+    sink.store(topic(camera, *order))
+    assert sink.store(topic(camera, *order, start=3)) == [DUPLICATE] * 3
     assert frames(client, camera) == order
 
 
