@@ -27,7 +27,7 @@ from servers.kafka_meaning import (
     refusal_within,
 )
 from servers.kafka_network import network_client
-from servers.kafka_visit import STEP_SECONDS, Visit, read_refusal, visit
+from servers.kafka_visit import STEP_SECONDS, Visit, read_refusal, topic_error, visit
 from servers.refusals import About, Refusal
 
 __all__ = [
@@ -46,6 +46,7 @@ __all__ = [
     "find_refusal",
     "knock",
     "meaning",
+    "missing_topic",
     "open_client",
     "reach",
     "refusal_within",
@@ -209,6 +210,21 @@ def knock(connection: KafkaConnection, *, thorough: bool = False) -> list[Visit]
         if each.refusal is not None:
             raise refused(each.server, each.refusal, connection)
     return visits
+
+
+def missing_topic(connection: KafkaConnection, topic: str, expected: str) -> SeedstreamError:
+    """Return our error for a topic that a consumer does not find: it may not be ours to see.
+
+    Args:
+        connection: How Kafka was opened.
+        topic: Its name.
+        expected: What it should be, for people.
+    """
+    error = topic_error(connection, topic)
+    if error is not None and meaning(error) is Meaning.REFUSED:
+        return failed(error, connection, f"asking for the topic {topic!r}, which needs READ")
+    where = connection.bootstrap_servers
+    return UnavailableError(f"Kafka at {where} has no topic {topic!r}: expected {expected}")
 
 
 def find_refusal(connection: KafkaConnection) -> ConfigurationError | None:
