@@ -15,9 +15,9 @@ from redis.cluster import RedisCluster as ClusterClient
 
 from stack.jars import missing_programs
 from tests.chaos.account import Row
+from tests.chaos.faults_page import write
 from tests.chaos.kafka_cluster import KafkaCluster, running_kafka_cluster
 from tests.chaos.namespaces import Network, own_network
-from tests.chaos.report import write
 from tests.chaos.rig import Rig
 from tests.redis_cluster import RedisCluster, running_cluster
 
