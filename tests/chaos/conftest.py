@@ -1,5 +1,6 @@
 """The fault suite: `make chaos` runs all of it, `make test` what is marked ``brief``."""
 
+import itertools
 import os
 import random
 import shutil
@@ -10,6 +11,7 @@ from pathlib import Path
 
 import pytest
 import redis
+from kafka.partitioner.default import murmur2
 from redis.cluster import ClusterNode
 from redis.cluster import RedisCluster as ClusterClient
 
@@ -23,6 +25,9 @@ from tests.redis_cluster import RedisCluster, running_cluster
 
 WHOLE = "SEEDSTREAM_CHAOS"
 """Set to run the whole suite; its value, if a number, is the seed."""
+
+
+PARTITIONS = 6
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -107,9 +112,14 @@ def make_rig(
     client: "redis.Redis | ClusterClient",
     cameras: int = 6,
 ) -> Rig:
-    """Return a rig with fresh topics and camera ids."""
+    """Return a rig with fresh topics and camera ids, one in each partition in turn."""
     name = f"chaos-{uuid.uuid4().hex[:8]}"
-    create_topic(name, 6)
+    create_topic(name, PARTITIONS)
     create_topic(f"{name}.dead", 1)
-    ids = [f"{name}-camera-{number}" for number in range(cameras)]
+    ids = [_camera(name, number % PARTITIONS, number) for number in range(cameras)]
     return Rig(folder, bootstrap_servers, client, name, ids)
+
+
+def _camera(prefix: str, partition: int, number: int) -> str:
+    names = (f"{prefix}-camera-{number}-{attempt}" for attempt in itertools.count())
+    return next(x for x in names if (murmur2(x.encode()) & 0x7FFFFFFF) % PARTITIONS == partition)

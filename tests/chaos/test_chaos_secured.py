@@ -13,12 +13,7 @@ from tests.chaos.conftest import make_rig
 from tests.chaos.namespaces import Network
 from tests.chaos.rig import SESSION_SECONDS, Rig, clean
 from tests.secured_kafka import SecuredKafka
-from tests.secured_redis import ADMIN, SecuredRedis
-
-REDIS_RULES = (
-    "~seedstream:*", "+ping", "+eval", "+xadd", "+set", "+expire", "+zadd", "+zremrangebyscore",
-    "+xrange",
-)  # fmt: skip
+from tests.secured_redis import ADMIN, WORKER_RULES, SecuredRedis
 
 
 @pytest.fixture
@@ -49,7 +44,7 @@ def test_a_worker_with_the_least_rights_is_killed_and_another_takes_over(
         f"READ GROUP {rig.topic}.workers",
         f"WRITE TOPIC {rig.dead_topic}",
     )
-    store.allow("chaos-worker", "worker-Pw2", *REDIS_RULES)
+    store.allow("chaos-worker", "worker-Pw2", *WORKER_RULES)
     worker_env = kafka.environment("WORKER_", "chaos-worker")
     worker_env |= store.environment("chaos-worker", "worker-Pw2")
     for number in range(2):

@@ -12,6 +12,8 @@ from tests.chaos.rig import SESSION_SECONDS, Rig, clean
 
 BOUND_SECONDS = SESSION_SECONDS + 5
 LIVENESS_SECONDS = 60
+LEAVE_SECONDS = 40
+"""From the kubelet's SIGTERM: the drain (10 s), the exit's deadline, the session, the backlog."""
 
 
 @pytest.mark.brief
@@ -103,7 +105,7 @@ def test_a_network_that_hangs_is_seen_by_liveness_and_its_frames_go_to_another_w
     hung = rig.slots["worker-0"]
     rig.until(lambda: hung.starts > 1 or hung.exits, LIVENESS_SECONDS + 30, "the kubelet's kill")
     gate.unlink()
-    bound = LIVENESS_SECONDS + 30
+    bound = LIVENESS_SECONDS + LEAVE_SECONDS
     took = rig.recovery(began, bound)
     rows.append(rig.finish("network of one worker hangs (killed by its liveness)", took, bound))
     clean(rows[-1])
