@@ -53,7 +53,7 @@ test: setup  ## Run the whole test suite; as root, first install what it needs o
 	$(BIN)/python -m pytest $(SIDE_BY_SIDE) --ignore=tests/cluster $(PYTEST)
 
 # Servers and workers in network namespaces of their own, a small disk, a false clock: as root it does all of it.
-chaos: setup  ## Run the whole fault suite and write benchmarks/results/chaos.md (CHAOS=SEED)
+chaos: setup  ## Run the whole fault suite, half an hour, into benchmarks/results/chaos.md (CHAOS=SEED)
 	@if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then bash .ci/system-packages chaos; fi
 	SEEDSTREAM_CHAOS=$(CHAOS) $(BIN)/python -m pytest tests/chaos $(PYTEST)
 
