@@ -11,7 +11,7 @@ SIDE_BY_SIDE := -n $(TEST_PROCESSES) --dist loadfile --no-loadscope-reorder
 # Into one of the environments, by its Python; with uv, or with pip where there is no uv.
 INSTALL := $(BIN)/python requirements/install.py
 .DEFAULT_GOAL := help
-.PHONY: manifests monitoring cluster-test cluster-up cluster-down help setup setup-online setup-system demo test test-unit check format bench demo-weights nuclei-weights street-data constraints docs site sbom audit clean
+.PHONY: chaos manifests monitoring cluster-test cluster-up cluster-down help setup setup-online setup-system demo test test-unit check format bench demo-weights nuclei-weights street-data constraints docs site sbom audit clean
 
 help:  ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 16
@@ -57,6 +57,11 @@ demo: setup-online  ## Run the whole path on real video for 60 s: Kafka, Redis, 
 test: setup  ## Run the whole test suite; as root, first install what it needs of Debian
 	@if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then bash .ci/system-packages; fi
 	$(BIN)/python -m pytest $(SIDE_BY_SIDE) --ignore=tests/cluster $(PYTEST)
+
+# Servers and workers in network namespaces of their own, a small disk, a false clock: as root it does all of it.
+chaos: setup  ## Run the whole fault suite, half an hour, into benchmarks/results/chaos.md (CHAOS=SEED)
+	@if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then bash .ci/system-packages chaos; fi
+	SEEDSTREAM_CHAOS=$(CHAOS) $(BIN)/python -m pytest tests/chaos $(PYTEST)
 
 test-unit: setup  ## Run the unit tests (seconds)
 	$(BIN)/python -m pytest $(SIDE_BY_SIDE) tests/unit $(PYTEST)

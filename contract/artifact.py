@@ -24,6 +24,7 @@ from typing import Literal
 import msgspec
 
 from contract.errors import ConfigurationError
+from contract.json_text import JSON_ERRORS
 from contract.plain_files import check_plain
 
 SCHEMA = 1
@@ -129,7 +130,7 @@ def from_metadata(metadata: Mapping[str, str], where: str) -> Artifact:
         )
     try:
         artifact = msgspec.json.decode(text, type=Artifact, strict=False)
-    except msgspec.MsgspecError as error:
+    except JSON_ERRORS as error:
         raise ConfigurationError(
             f"{where}: the metadata property '{METADATA_KEY}' does not fit schema {SCHEMA}: "
             f"{error}; export the model again with this version of seedstream"
@@ -221,7 +222,7 @@ def read_card(folder: Path) -> Card:
         return msgspec.json.decode(path.read_bytes(), type=Card, strict=False)
     except OSError as error:
         raise ConfigurationError(f"{path}: cannot read the model card: {error.strerror}") from error
-    except msgspec.MsgspecError as error:
+    except JSON_ERRORS as error:
         raise ConfigurationError(f"{path}: not a model card: {error}") from error
 
 

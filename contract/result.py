@@ -11,6 +11,7 @@ from msgspec import Meta
 
 from contract.errors import InvalidMessageError
 from contract.frame import Frame, session_start_ms
+from contract.json_text import JSON_ERRORS
 from contract.mask import RunLengths
 
 SCHEMA = 1
@@ -76,8 +77,8 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
     camera: str
     session: str
     sequence: int
-    captured_at: datetime
-    processed_at: datetime
+    captured_at: Annotated[datetime, Meta(tz=True)]
+    processed_at: Annotated[datetime, Meta(tz=True)]
     width: int
     height: int
     model: ModelReference
@@ -102,12 +103,18 @@ def decode_result(document: bytes | str) -> Result:
     """
     try:
         result = _decoder.decode(document)
-    except msgspec.MsgspecError as error:
+    except JSON_ERRORS as error:
         raise InvalidMessageError("malformed_result", f"not a result document: {error}") from error
     if result.schema != SCHEMA:
         raise InvalidMessageError(
             "unknown_version", f"result schema is {result.schema}, expected {SCHEMA}"
         )
+    try:
+        session_start_ms(result.session)
+    except ValueError as error:
+        raise InvalidMessageError(
+            "malformed_result", f"the session is {result.session[:80]!r}, expected a UUIDv7"
+        ) from error
     return result
 
 

@@ -18,6 +18,7 @@ from PIL import UnidentifiedImageError
 from contract.errors import SeedstreamError
 from media.brightness import Levels, Values
 from media.frames import Upright, followed_by_jpeg
+from media.jpeg_limits import jpeg_fault
 from media.pixels import (
     BROKEN,
     ORIENTATIONS,
@@ -49,6 +50,8 @@ quieten()
 
 _NOT_PICTURES = frozenset({"EPS", "FLI", "MPEG", "BUFR", "GRIB", "HDF5", "PDF", "WMF"})
 """Videos, programs and documents that Pillow knows by name; most of them it cannot decode."""
+
+_JPEG = frozenset({"JPEG", "MPO"})
 
 _SEQUENCES = frozenset({"AVIF", "GIF", "PNG", "TIFF", "WEBP"})
 """Formats that hold several pictures of equal rank. Others hold previews of one (MPO, ICO, ...)."""
@@ -86,11 +89,15 @@ class SeveralPicturesError(NotAPictureError):
 
 
 @contextmanager
-def opened_picture(path: Path) -> Iterator[Pillow.Image]:
+def opened_picture(path: Path, shape: tuple[int, ...] | None = None) -> Iterator[Pillow.Image]:
     """Open a file of one picture and decode it to its end; any fault becomes one error.
 
+    Args:
+        path: The file.
+        shape: (H, W) that it must have, which is looked at before anything is decoded.
+
     Raises:
-        UnreadableInputError: It is missing, empty, broken, or too large.
+        UnreadableInputError: It is missing, empty, broken, too large, or not of that shape.
         SeveralPicturesError: It holds several.
         NotAPictureError: It is something else.
     """
@@ -98,6 +105,11 @@ def opened_picture(path: Path) -> Iterator[Pillow.Image]:
         count = len(page_numbers(picture))
         if count > 1:
             raise SeveralPicturesError(path, f"holds {count} pictures, expected one")
+        if shape is not None and picture.size != shape[1::-1]:
+            seen, expected = (f"{width}x{height}" for width, height in (picture.size, shape[1::-1]))
+            raise UnreadableInputError(
+                path, f"is {seen} pixels (width x height), its picture {expected}"
+            )
         picture.load()
         yield picture
 
@@ -118,6 +130,8 @@ def identified(path: Path) -> Iterator[Pillow.Image]:
             raise UnreadableInputError(path, "is empty (0 bytes), expected a picture")
         with Pillow.open(path, formats=_formats()) as picture:
             check_size(path, *picture.size)
+            if picture.format in _JPEG:
+                _check_jpeg(path)
             yield picture
     except UnidentifiedImageError as error:
         if _brand(path) in _HEIC:
@@ -274,13 +288,24 @@ def check_file(path: Path) -> None:
     Raises:
         UnreadableInputError: It is missing, a folder, a pipe, a device.
     """
-    if path.is_file():
-        return
+    try:
+        if path.is_file():
+            return
+    except OSError as error:  # a name that is too long, a folder that may not be looked into
+        raise UnreadableInputError(path, f"cannot be read: {error.strerror}") from error
     if path.is_dir():
         raise UnreadableInputError(path, "is a folder, expected a file; name the files in it")
     if path.exists():
         raise UnreadableInputError(path, "is a pipe or a device; save it as a file first")
     raise UnreadableInputError(path, "there is no such file")
+
+
+def _check_jpeg(path: Path) -> None:
+    fault = jpeg_fault(path.read_bytes())
+    if fault is not None:
+        raise UnreadableInputError(
+            path, f"is a JPEG that is not read: it {fault.text}; save it anew, as a baseline JPEG"
+        )
 
 
 def _brand(path: Path) -> bytes:

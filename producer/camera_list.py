@@ -14,6 +14,7 @@ from pydantic import ValidationError
 
 from contract.errors import ConfigurationError
 from contract.frame import CAMERA_ID, CAMERA_ID_RULE
+from contract.yaml_text import read_yaml
 from producer.addresses import expand
 from producer.cameras import Camera
 from producer.settings import MAX_CAMERAS, ProducerSettings
@@ -127,7 +128,7 @@ def _fields(fields: Sequence[str], faults: list[str]) -> dict[str, Any]:
 
 def _read(path: Path, faults: list[str]) -> dict[str, Any]:
     try:
-        document = yaml.safe_load(path.read_text())
+        document = read_yaml(path.read_text())
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "not UTF-8 text"
         faults.append(f"{path}: cannot read the camera list: {reason}")

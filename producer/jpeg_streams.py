@@ -10,6 +10,7 @@ from http.client import HTTPException, HTTPResponse
 import av
 import av.error
 
+from media.jpeg_limits import jpeg_fault
 from producer.camera_pictures import DEFAULT_FPS, MAX_PICTURE_BYTES, Pause, Picture, SourceError
 from producer.http_client import HttpClient, connection_reason
 from producer.memory import bound_allocations
@@ -32,9 +33,12 @@ class PictureDecoder:
         bound_allocations()
         self._context = av.CodecContext.create(codec, "r")
         self._context.thread_count = 1
+        self._jpeg = codec == "mjpeg"
 
     def decode(self, data: bytes) -> av.VideoFrame | None:
-        """Return the picture, None if it does not decode."""
+        """Return the picture, None if it does not decode or would take too long."""
+        if self._jpeg and jpeg_fault(data, fields=2):
+            return None
         try:
             frames = self._context.decode(av.Packet(data))
         except av.error.FFmpegError:  # damaged, too large, or of a kind that it does not know

@@ -15,6 +15,7 @@ import av.error
 from av.format import Flags
 
 from media.frames import best_video_stream, cut_jpeg, pixel_aspect
+from media.jpeg_limits import jpeg_fault
 from producer import forbidden_hosts
 from producer.camera_pictures import (
     DEFAULT_FPS,
@@ -133,7 +134,7 @@ class AvSource:
             for packet in self._until_closed():
                 damage = self._look_at(packet)
                 try:
-                    frames = packet.decode()
+                    frames = self._decode(packet)
                 except av.error.InvalidDataError:
                     self._on_bad_packet()
                     bad += 1
@@ -149,6 +150,11 @@ class AvSource:
                     yield Picture(frame, stamp, seen, pixel_aspect(self._stream))
         except av.error.FFmpegError as error:
             raise SourceError(f"lost: {why_lost(error)}") from None
+
+    def _decode(self, packet: Any) -> Any:
+        if self._jpeg and jpeg_fault(bytes(packet), fields=2):
+            raise av.error.InvalidDataError(errno.EINVAL, "a JPEG that takes too long to decode")
+        return packet.decode()
 
     def _until_closed(self) -> Generator[Any, None, None]:
         """Yield the packets; a recording of which the server tells no size ends by hanging up."""

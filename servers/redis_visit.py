@@ -21,6 +21,9 @@ _CREDENTIALS = (
     exceptions.AuthorizationError,
     exceptions.ExternalAuthProviderError,
 )
+_DENIED_IN_A_SCRIPT = ("ACL failure in script", "The user executing the script can't")
+"""What Valkey and Redis say when a command inside a script is denied, without a code of its own."""
+
 _NO_CLUSTER = "Cluster mode is not enabled"
 
 
@@ -31,7 +34,10 @@ def read_refusal(error: BaseException) -> Refusal | None:
     # A cluster's error is made of what the last node that was asked has answered, and says "Cluster
     # mode is not enabled" also where the user may not ask for the nodes: so the innermost first.
     for each in reversed(list(causes(error))):
-        if isinstance(each, exceptions.NoPermissionError):
+        denied = isinstance(each, exceptions.ResponseError) and any(
+            text in str(each) for text in _DENIED_IN_A_SCRIPT
+        )
+        if denied or isinstance(each, exceptions.NoPermissionError):
             return Refusal(About.RIGHTS, str(each))
         if isinstance(each, _CREDENTIALS):
             return Refusal(About.CREDENTIALS, str(each))

@@ -111,10 +111,10 @@ def start_kafka(
 
     def start(client_port: int, home: Path) -> Broker:
         plaintext = Listener("PLAINTEXT", LOCALHOST, client_port, "PLAINTEXT")
-        path = _format(jars, home, [plaintext, *listeners], properties or {})
+        path = format_data(jars, home, [plaintext, *listeners], properties or {})
         return Broker.spawn(
             _NAME,
-            [*_java(jars, "kafka.Kafka"), str(path)],
+            [*java_command(jars, "kafka.Kafka"), str(path)],
             log_path=home / "kafka.log",
             address=f"{LOCALHOST}:{client_port}",
             detached=detached,
@@ -126,7 +126,7 @@ def start_kafka(
     )
 
 
-def _format(
+def format_data(
     jars: Path, home: Path, listeners: Sequence[Listener], properties: Mapping[str, str]
 ) -> Path:
     """Write the broker's configuration and format its data folder; return the configuration."""
@@ -148,7 +148,7 @@ def _format(
     }
     more = "".join(f"{name}={value}\n" for name, value in (own | dict(properties)).items())
     path.write_text(text + more)
-    command = _java(jars, "kafka.tools.StorageTool")
+    command = java_command(jars, "kafka.tools.StorageTool")
     command += ["format", "--ignore-formatted", "-t", _CLUSTER_ID, "-c", str(path)]
     log_path = home / "format.log"
     with log_path.open("wb") as log:
@@ -170,7 +170,8 @@ def _format(
     return path
 
 
-def _java(jars: Path, main: str) -> list[str]:
+def java_command(jars: Path, main: str) -> list[str]:
+    """Return the command that runs a main class of Kafka's."""
     logging = Path(__file__).with_name("log4j2.properties")
     options = [*_JAVA_OPTIONS, f"-Dlog4j2.configurationFile={logging}"]
     return ["java", *options, "-cp", f"{jars}/*", main]

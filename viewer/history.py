@@ -1,7 +1,7 @@
 """What happened at a camera: its frames from Kafka joined with its results from Redis.
 
-Both are in the order of capture, so they are merged as they come: one page of results and one fetch
-of frames are in memory, however long the history is.
+Both are in Kafka's order, so they are merged as they come: one page of results and one fetch of
+frames are in memory, however long the history is.
 """
 
 import contextlib
@@ -15,14 +15,17 @@ from typing import Any
 from kafka import KafkaConsumer, TopicPartition
 
 from contract.errors import InvalidMessageError
-from contract.frame import Frame, decode_frame, session_start_ms
+from contract.frame import Frame, decode_frame
 from contract.result import CAMERAS_KEY, DOCUMENT_FIELD, Result, decode_result, results_key
 from contract.topics import MAX_RECORD_BYTES
 from servers.kafka import KafkaConnection, KafkaError, failed, missing_topic, open_client
+from servers.record_fetcher import reading_past_faults
 from servers.redis import Client, Redis
 
 PAGE_RESULTS = 50
 _POLL_MS = 200
+
+FrameId = tuple[str, int]
 _FETCH_BYTES = 8 * 1024 * 1024
 
 
@@ -70,7 +73,7 @@ class ResultReader:
         return decode_result(entries[0][1][DOCUMENT_FIELD.encode()]) if entries else None
 
     def results(self, camera: str, since: datetime, until: Result) -> Iterator[Result]:
-        """Yield the results of a camera in order of capture.
+        """Yield the results of a camera in the order of the stream.
 
         Args:
             camera: Camera id.
@@ -80,15 +83,15 @@ class ResultReader:
         Raises:
             UnavailableError: Redis does not answer.
         """
-        start, last = "-", frame_order(until)
+        start, last = "-", frame_id(until)
         while True:
             page: Any = self._read(partial(_page, camera=camera, start=start))
             for entry_id, fields in page:
                 result = decode_result(fields[DOCUMENT_FIELD.encode()])
-                if frame_order(result) > last:
-                    return
                 if result.captured_at >= since:
                     yield result
+                if frame_id(result) == last:
+                    return
                 start = f"({entry_id.decode()}"
             if len(page) < PAGE_RESULTS:
                 return
@@ -101,9 +104,9 @@ def _page(client: Client, camera: str, start: str) -> object:
     return client.xrange(results_key(camera), start, "+", count=PAGE_RESULTS)
 
 
-def frame_order(frame: Frame | Result) -> tuple[int, int]:
-    """Return a key that sorts frames of one camera by capture, whatever its wall clock did."""
-    return session_start_ms(frame.session), frame.sequence
+def frame_id(frame: Frame | Result) -> FrameId:
+    """Return what tells a frame from all others of its camera."""
+    return frame.session, frame.sequence
 
 
 def read_frames(
@@ -138,7 +141,7 @@ def read_frames(
     """
     try:
         consumer = open_client(
-            KafkaConsumer,
+            reading_past_faults,
             connection,
             group_id=None,
             enable_auto_commit=False,
@@ -157,7 +160,7 @@ def read_frames(
                     own = record.key == camera.encode()
                     if own or record.timestamp <= called_ms:
                         last_record = clock()
-                    if own:
+                    if own and record.fault is None:
                         with contextlib.suppress(InvalidMessageError):  # the worker dead-letters it
                             yield decode_frame(
                                 record.key, record.value, record.headers, max_bytes=MAX_RECORD_BYTES
@@ -177,40 +180,41 @@ def _seek(consumer: KafkaConsumer, partitions: list[TopicPartition], since: date
 
 
 def join(
-    frames: Iterable[Frame], results: Iterable[Result], counts: JoinCounts
+    frames: Iterable[Frame],
+    results: Iterable[Result],
+    ids: Iterable[FrameId],
+    counts: JoinCounts,
 ) -> Iterator[tuple[Frame, Result]]:
     """Merge frames and results of one camera by session and sequence.
 
     Args:
-        frames: Frames in order of capture; a record that Kafka has twice is taken once.
-        results: Results in order of capture.
+        frames: Frames in Kafka's order; a frame that Kafka has twice is taken once.
+        results: Results in the order of their stream, which is the same.
+        ids: The frames of ``results``: no clock tells of two sessions which one came first.
         counts: Filled in.
 
     Yields:
         Each frame that has a result, with it, until the results are used up.
     """
-    upcoming = iter(results)
-    result = next(upcoming, None)
-    before: tuple[int, int] | None = None
-    for frame in frames if result is not None else ():
-        order = frame_order(frame)
-        if before is not None and order <= before:
+    left, upcoming = dict.fromkeys(ids), iter(results)
+    newest: dict[str, int] = {}
+    for frame in frames if left else ():
+        if frame.sequence <= newest.get(frame.session, -1):
             continue
-        before = order
-        while result is not None and frame_order(result) < order:
-            counts.results_without_frame += 1
-            result = next(upcoming, None)
-        if result is None:
-            return
-        if frame_order(result) > order:
+        newest[frame.session] = frame.sequence
+        if frame_id(frame) not in left:
             counts.frames_without_result += 1
             continue
-        counts.joined += 1
-        yield frame, result
-        result = next(upcoming, None)
-        if result is None:
+        for result in upcoming:
+            left.pop(frame_id(result), None)
+            if frame_id(result) == frame_id(frame):
+                counts.joined += 1
+                yield frame, result
+                break
+            counts.results_without_frame += 1
+        if not left:
             return
-    counts.results_without_frame += sum(1 for _ in upcoming) + (result is not None)
+    counts.results_without_frame += len(left)
 
 
 def window_start(newest: Result, last_seconds: float) -> datetime:

@@ -19,7 +19,7 @@ from segmentation.decode import decode_image
 from segmentation.instances import Instances
 from servers.redis import Redis
 from viewer.colors import ColorMemory
-from viewer.history import JoinCounts, ResultReader, join, read_frames, window_start
+from viewer.history import JoinCounts, ResultReader, frame_id, join, read_frames, window_start
 from viewer.overlay import RgbImage, draw_overlay
 from viewer.settings import ViewerSettings
 from viewer.video import VideoWriter
@@ -99,7 +99,10 @@ def render_camera(settings: ViewerSettings, reader: ResultReader, camera: str) -
         return None
     since = window_start(newest, settings.last_seconds)
     counts = JoinCounts()
-    first = next(iter(reader.results(camera, since, newest)), newest)
+    first, ids = newest, []
+    for number, result in enumerate(reader.results(camera, since, newest)):
+        first = result if number == 0 else first
+        ids.append(frame_id(result))
     pairs = join(
         read_frames(
             settings,
@@ -109,6 +112,7 @@ def render_camera(settings: ViewerSettings, reader: ResultReader, camera: str) -
             settings.idle_timeout_seconds,
         ),
         reader.results(camera, since, newest),
+        ids,
         counts,
     )
     out = _folder(settings.out)

@@ -24,6 +24,8 @@ from segmentation.segmenter import Segmenter
 from servers.kafka import STEP_SECONDS, reach, wait_for_topics
 from servers.redis import Redis
 from workers.dead_letters import DeadLetters, open_producer
+from workers.dead_share import DeadShare
+from workers.decoders import MAX_DECODE_SECONDS, SPARE_THREADS
 from workers.loop import Loop, Rules
 from workers.metrics import WorkerMetrics
 from workers.pipeline import Limits, Pipeline
@@ -42,6 +44,9 @@ _CLUSTER_THREADS = 2
 
 _STANDSTILL_SECONDS = 60.0
 """Longest time that the loop or the network may stand still before ``/healthz`` fails."""
+
+_WARM_UP_SECONDS = 300.0
+"""Longest time that the network's first runs may take before ``/healthz`` fails."""
 
 _LEAVE_SECONDS = 8.0
 """How long the end may take after the drain."""
@@ -132,8 +137,10 @@ class Worker:
         self._registry = process_registry()
         self._metrics = _metrics(self._registry, settings, inference)
         self._positions = OffsetTracker()
+        self._dead_share = DeadShare(settings.max_dead_share)
         self._loop: Loop | None = None
         self._pipeline: Pipeline | None = None
+        self._warming_since: float | None = None
         self._closing = ExitStack()
 
     def run(self) -> None:
@@ -145,7 +152,7 @@ class Worker:
         """
         with self._closing:
             self._serve_probes()
-            self._inference.warm_up()
+            self._warm_up()
             redis_sink = self._shutdown.unless_requested(self._open_redis)
             kafka = self._shutdown.unless_requested(self._open_kafka)
             if redis_sink is not None and kafka is not None:
@@ -157,12 +164,21 @@ class Worker:
         Neither probe asks Kafka or Redis: restarting the worker does not bring them back.
         """
         if self._loop is None or self._pipeline is None:
+            since = self._warming_since
+            warming = 0.0 if since is None else self._clock() - since
+            if warming > _WARM_UP_SECONDS:
+                return f"the network has been at its first run for {warming:.0f} s"
             return None
         still, busy = self._clock() - self._loop.turned_at, self._pipeline.busy_seconds
+        hung = self._pipeline.hung_decoders
         if still > _STANDSTILL_SECONDS:
             return f"the loop has been stuck for {still:.0f} s"
         if busy > _STANDSTILL_SECONDS:
             return f"the network has been at one batch for {busy:.0f} s"
+        if self._pipeline.ended:
+            return "the network has ended: the worker is about to leave"
+        if hung >= SPARE_THREADS:
+            return f"{hung} decoders hang, each for more than {MAX_DECODE_SECONDS:g} s"
         return None
 
     def ready(self) -> str | None:
@@ -170,6 +186,11 @@ class Worker:
         if self._loop is None:
             return "starting: model, Kafka and Redis are not ready yet"
         return None if self._loop.joined else "waiting for the consumer group"
+
+    def _warm_up(self) -> None:
+        self._warming_since = self._clock()
+        self._inference.warm_up()
+        self._warming_since = None
 
     def _serve_probes(self) -> None:
         probes = ProbeServer(
@@ -225,6 +246,7 @@ class Worker:
             self._metrics,
             self._limits(),
         )
+        self._metrics.hung_decoders.set_function(lambda: pipeline.hung_decoders)
         self._closing.callback(self._stop, pipeline)
         self._loop = loop = Loop(
             source,
@@ -233,6 +255,7 @@ class Worker:
             self._positions,
             self._metrics,
             self._rules(),
+            self._dead_share,
         )
         source.subscribe(loop.hand_over)
         dead_letters.start()
@@ -248,6 +271,7 @@ class Worker:
     def _dead_letter_done(self, position: Position, reason: str) -> None:
         self._metrics.dead_letters.labels(reason).inc()
         self._positions.finish(position)
+        self._dead_share.dead(position, reason)
 
     def _limits(self) -> Limits:
         settings = self._settings

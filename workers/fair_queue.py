@@ -67,18 +67,25 @@ class FairQueue(Generic[T]):
         self._queues.setdefault(camera, deque()).append(item)
         self._count(item, 1)
 
-    def take(self, gives_way: Callable[[T], bool] = lambda item: False) -> tuple[T | None, list[T]]:
+    def take(
+        self,
+        gives_way: Callable[[T], bool] = lambda item: False,
+        held_up: Callable[[str], bool] = lambda camera: False,
+    ) -> tuple[T | None, list[T]]:
         """Take the oldest item of the camera whose turn it is.
 
         Args:
             gives_way: Whether an item is left out where a newer one of its camera waits.
+            held_up: Whether the items of a camera have to go on waiting.
 
         Returns:
-            The item, None when nobody waits; and those that gave way to it, oldest first.
+            The item, None when nobody waits who may come; and those that gave way to it, oldest
+            first.
         """
-        if not self._queues:
+        camera = next((each for each in self._queues if not held_up(each)), None)
+        if camera is None:
             return None, []
-        camera, queue = next(iter(self._queues.items()))
+        queue = self._queues[camera]
         gave_way: list[T] = []
         while len(queue) > 1 and gives_way(queue[0]):
             gave_way.append(queue.popleft())

@@ -110,6 +110,12 @@ class WorkerMetrics:
             registry=registry,
             buckets=_STAGES,
         )
+        self.hung_decoders = Gauge(
+            "seedstream_decoders_hung",
+            "Decoding threads that hang in a picture; each keeps a processor busy until the worker "
+            "ends.",
+            registry=registry,
+        )
         self.lag_records = Gauge(
             "seedstream_lag_records",
             "Unfinished records of the partition.",

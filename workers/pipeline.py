@@ -9,7 +9,7 @@ import contextlib
 import math
 import threading
 import time
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
@@ -22,12 +22,12 @@ from segmentation.decode import Image, decode_image
 from segmentation.segmenter import Segmenter
 from workers.camera_log import CameraLog
 from workers.dead_letters import DeadLetters
+from workers.decoders import MAX_DECODE_SECONDS, Decoders, Decoding
 from workers.fair_queue import FairQueue
 from workers.metrics import WorkerMetrics
 from workers.records import Job, OffsetTracker
 from workers.sink import Entry, Outcome, RedisSink
 
-_DECODE_THREADS = 2
 _WARNINGS = {
     Outcome.SET_BACK: "a session follows that began, by its clock, before the one it follows: was "
     "the producer's clock set back? Its frames are stored, in Kafka's order",
@@ -37,7 +37,6 @@ _WARNINGS = {
     "left out when they first came, or came from another partition",
 }
 _IDLE_WAIT_SECONDS = 1.0
-_MAX_DECODE_SECONDS = 60.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,11 +57,6 @@ class Limits:
     max_age_seconds: float | None
     old_after_seconds: float | None
     max_batch_age_seconds: float = 0.02
-
-
-class _Decoding(NamedTuple):
-    job: Job
-    image: Future[Image]
 
 
 class _Ready(NamedTuple):
@@ -113,8 +107,7 @@ class Pipeline:
         self._waiting: FairQueue[Job] = FairQueue(
             limits.max_waiting_frames, limits.max_waiting_bytes, lambda job: len(job.frame.data)
         )
-        self._decoding: deque[_Decoding] = deque()
-        self._decoders = ThreadPoolExecutor(_DECODE_THREADS, thread_name_prefix="decode")
+        self._decoders = Decoders(self._decode, limits.max_batch_size, self._changed, clock)
         self._inference = ThreadPoolExecutor(1, thread_name_prefix="inference")
         self._running: Future[None] | None = None
         self._stopping = False
@@ -162,6 +155,12 @@ class Pipeline:
         since = self._busy_since
         return 0.0 if since is None else self._clock() - since
 
+    @property
+    def hung_decoders(self) -> int:
+        """How many decoders are at a frame for too long; each has cost a thread for good."""
+        with self._changed:
+            return self._decoders.hung
+
     def check(self) -> None:
         """Raise what ended the inference thread.
 
@@ -187,10 +186,10 @@ class Pipeline:
             self._stopping = True
             self._changed.notify_all()
         self._sink.give_up()
-        self._decoders.shutdown(wait=False, cancel_futures=True)
         self._inference.shutdown(wait=False)
         with self._changed:
-            started = {self._running, *(decoding.image for decoding in self._decoding)}
+            self._decoders.stop()
+            started = {self._running, *self._decoders.running}
         busy: set[Future[Any]] = {
             future for future in started if future is not None and not future.done()
         }
@@ -216,32 +215,41 @@ class Pipeline:
                 batch.append(ready)
         return batch
 
-    def _next(self, timeout_seconds: float) -> _Decoding | None:
+    def _next(self, timeout_seconds: float) -> Decoding | None:
         with self._changed:
             self._decode_ahead()
-            if not self._decoding and not self._stopping:
-                self._changed.wait(timeout_seconds)
+            if self._decoders.ready() is None and not self._stopping:
+                self._changed.wait(min(timeout_seconds, self._decoders.due_seconds))
                 self._decode_ahead()
+            decoding = self._decoders.ready()
             # A slow network lets even a decoded frame grow old: a decode lost, a batch time won.
-            while self._decoding and self._outrun(self._decoding[0].job):
-                self._skip(self._decoding.popleft().job, "superseded")
+            while decoding is not None and self._outrun(decoding.job):
+                self._decoders.take(decoding)
+                self._skip(decoding.job, "superseded")
                 self._decode_ahead()
-            if not self._decoding:
-                return None
-            decoding = self._decoding.popleft()
-            self._decode_ahead()  # the next one, while the network works on this one
+                decoding = self._decoders.ready()
+            if decoding is not None:
+                self._decoders.take(decoding)
+                self._decode_ahead()  # the next one, while the network works on this one
             return decoding
 
     def _decode_ahead(self) -> None:
-        """Keep the decoders busy; the caller holds the lock."""
-        while not self._stopping and len(self._decoding) < self._limits.max_batch_size:
-            job, gave_way = self._waiting.take(self._gives_way)
+        """Keep the decoders busy, past those that hang; the caller holds the lock."""
+        for late in self._decoders.give_up():
+            # Not the worker's end: the next one would meet the same record, and end as well.
+            slow = InvalidMessageError(
+                "decode_timeout", f"decoding took longer than {MAX_DECODE_SECONDS:g} s"
+            )
+            self._dead_letters.put(late.job.record, late.job.position, slow)
+        self._decoders.start()
+        while not self._stopping and self._decoders.has_room:
+            job, gave_way = self._waiting.take(self._gives_way, self._decoders.blocks)
             for each in gave_way:
                 self._skip(each, "superseded")
             if job is None:
                 return
             if self._wanted(job):
-                self._decoding.append(_Decoding(job, self._decoders.submit(self._decode, job)))
+                self._decoders.add(job)
 
     def _decode(self, job: Job) -> Image:
         began = self._clock()
@@ -250,22 +258,16 @@ class Pipeline:
         self._metrics.stage_seconds.labels("decode").observe(self._clock() - began)
         return image
 
-    def _finish_decoding(self, decoding: _Decoding) -> _Ready | None:
-        job = decoding.job
+    def _finish_decoding(self, decoding: Decoding) -> _Ready | None:
+        job, image = decoding.job, decoding.image
+        assert image is not None, "it is ready"
         try:
-            image = decoding.image.result(timeout=_MAX_DECODE_SECONDS)
+            pixels = image.result()
         except InvalidMessageError as error:
             self._dead_letters.put(job.record, job.position, error)
             return None
-        except TimeoutError:
-            # Not the worker's end: the next one would meet the same record, and end as well.
-            slow = f"decoding took longer than {_MAX_DECODE_SECONDS:g} s"
-            self._dead_letters.put(
-                job.record, job.position, InvalidMessageError("decode_timeout", slow)
-            )
-            return None
         # Looked at again: the batch before may have taken long, or the partition may be gone.
-        return _Ready(job, image) if self._wanted(job) else None
+        return _Ready(job, pixels) if self._wanted(job) else None
 
     def _outrun(self, job: Job) -> bool:
         return self._gives_way(job) and self._waiting.holds(job.frame.camera)

@@ -22,6 +22,7 @@ from kafka.structs import MemberState
 from contract.errors import UnavailableError
 from contract.frame import EARLIEST
 from servers.kafka import KafkaError, Meaning, failed, find_refusal, meaning, open_client
+from servers.record_fetcher import reading_past_faults
 from workers.records import Change, Event, Record
 from workers.settings import WorkerSettings
 
@@ -37,6 +38,10 @@ _JOIN_MS = 1_000
 """How long a poll waits for a rebalance to complete. When the answer comes between two polls,
 kafka-python throws it away and joins again, which delays the whole group; and until the rebalance
 is complete it delivers no records anyway."""
+
+_HUNG_MS = 60_000
+"""After this long without a poll, and the time to hand partitions over, a member counts as hung and
+the group goes on without it; until then all the others wait for it in a rebalance."""
 
 _SILENCE_SECONDS = 10.0
 """After this long without a word from Kafka, it is asked whether it is there."""
@@ -127,7 +132,7 @@ def open_consumer(settings: WorkerSettings, timeout_seconds: float | None = None
     """
     session_ms = math.ceil(settings.session_timeout_seconds * 1000)
     consumer = open_client(
-        KafkaConsumer,
+        reading_past_faults,
         settings,
         timeout_seconds=timeout_seconds,
         client_id=f"seedstream-worker-{socket.gethostname()}",
@@ -139,6 +144,7 @@ def open_consumer(settings: WorkerSettings, timeout_seconds: float | None = None
         isolation_level="read_committed",
         partition_assignment_strategy=[CooperativeStickyAssignor],
         session_timeout_ms=session_ms,
+        max_poll_interval_ms=max(session_ms, math.ceil(settings.drain_seconds * 1000) + _HUNG_MS),
         heartbeat_interval_ms=min(3000, session_ms // 3),
         max_poll_records=settings.max_poll_records,
         max_partition_fetch_bytes=settings.max_partition_fetch_bytes,
@@ -235,6 +241,7 @@ class KafkaSource:
                 value=record.value,
                 headers=record.headers,
                 timestamp_seconds=_seconds(record.timestamp),
+                fault=record.fault,
                 log=self._log(partition.partition),
             )
             for partition, records in polled.items()
@@ -258,6 +265,8 @@ class KafkaSource:
             ConfigurationError: Kafka refuses access.
             UnavailableError: Kafka stays away.
         """
+        if self._rebalancing:
+            return False  # not answered before the join that waits on the same connection
         try:
             self._consumer.commit(self._offsets(positions), timeout_ms=_CALL_MS)
         except KafkaError as error:
@@ -286,9 +295,10 @@ class KafkaSource:
 
     def _log(self, partition: int) -> str:
         # A topic that is made anew has another id: its positions begin at 0 again.
-        topic_id = self._consumer._cluster.topic_id(self._topic) or self._topic_id
-        self._topic_id = topic_id
-        return f"{topic_id}/{partition}" if topic_id else ""
+        topic_id = self._consumer._cluster.topic_id(self._topic)
+        if topic_id is not None and topic_id.int != 0:
+            self._topic_id = topic_id
+        return f"{self._topic_id}/{partition}" if self._topic_id is not None else ""
 
     def _offsets(self, positions: Mapping[int, int]) -> dict[Any, Any]:
         return {
@@ -296,12 +306,16 @@ class KafkaSource:
             for partition, number in positions.items()
         }
 
+    @property
+    def _rebalancing(self) -> bool:
+        return bool(self._consumer.group_metadata().state != MemberState.STABLE)
+
     def _patience_ms(self, max_records: int) -> int:
         # kafka-python 3.0.12 completes a rebalance only while a poll waits for it. When the answer
         # comes between two polls, and the rebalance was begun for changed metadata, nobody looks
         # at it any more: the member stays "rebalancing", without heartbeats, for ever.
         coordinator = self._consumer._coordinator
-        rebalancing = self._consumer.group_metadata().state != MemberState.STABLE
+        rebalancing = self._rebalancing
         if rebalancing and not coordinator.need_rejoin():
             coordinator.request_rejoin()  # awaits the attempt under way, or begins another
         if rebalancing or coordinator.need_rejoin():
@@ -334,7 +348,12 @@ class KafkaSource:
         # Any partition will do, so a worker that owns none asks too.
         asked = next(iter(self._consumer.assignment()), TopicPartition(self._topic, 0))
         try:
-            self._consumer.committed(asked, timeout_ms=_CALL_MS)
+            if self._rebalancing:
+                # The coordinator's connection is silent until the last member has joined, for as
+                # long as that one may hang; the other brokers' connections are not.
+                self._consumer.end_offsets([asked], timeout_ms=_CALL_MS)
+            else:
+                self._consumer.committed(asked, timeout_ms=_CALL_MS)
         except KafkaError as error:
             self._bear(error, "asking whether it is there")
         else:

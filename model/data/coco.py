@@ -14,14 +14,12 @@ import msgspec
 from pycocotools import mask as coco_mask
 
 from contract.errors import ConfigurationError, InvalidMessageError
+from contract.json_text import JSON_ERRORS
 from contract.mask import decode_mask
 from model.data.data_set import BrokenSampleError, DataSet
 from model.data.labels import IGNORE, Labelled, TrueShape
 from model.data.read import ENDINGS, read_image
 from model.data.shapes import Shape, draw, join_faults, polygons_rle
-
-_UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError)
-"""What msgspec raises on other JSON than expected, on broken JSON, and on text that is no UTF-8."""
 
 
 class _Category(msgspec.Struct):
@@ -134,7 +132,7 @@ class Coco(DataSet):
     def _shape(self, raw: bytes, height: int, width: int) -> tuple[TrueShape | None, list[str]]:
         try:
             annotation = msgspec.json.decode(raw, type=_Annotation)
-        except _UNREADABLE as error:
+        except JSON_ERRORS as error:
             return None, [f"annotation {_id(raw)}: {error}"]
         faults = []
         label = self._labels.get(annotation.category_id)
@@ -160,7 +158,7 @@ class Coco(DataSet):
         for raw in entries:
             try:
                 entry = msgspec.json.decode(raw, type=_Picture)
-            except _UNREADABLE as error:
+            except JSON_ERRORS as error:
                 self._orphan(f"picture {_id(raw)}: {error}")
                 continue
             if entry.id in found or _stem(entry.file_name) in stems:
@@ -178,7 +176,7 @@ class Coco(DataSet):
         for raw in entries:
             try:
                 image_id = decoder.decode(raw).image_id
-            except _UNREADABLE as error:
+            except JSON_ERRORS as error:
                 self._orphan(f"annotation {_id(raw)}: {error}")
                 continue
             if image_id in pictures:
@@ -196,7 +194,7 @@ def _parse(path: Path) -> _File:
         raise ConfigurationError(f"{path}: there is no such annotation file")
     try:
         document = msgspec.json.decode(path.read_bytes(), type=_File)
-    except _UNREADABLE as error:
+    except JSON_ERRORS as error:
         raise ConfigurationError(
             f"{path}: expected COCO annotations (images, annotations, categories): {error}"
         ) from error
@@ -223,11 +221,18 @@ def _find_images(path: Path, pictures: Sequence[_Picture]) -> Path:
         for name in (part, f"images/{part}", "images", ".")
     ]
     for folder in folders:
-        if any((folder / picture.file_name).is_file() for picture in pictures[:100]):
+        if any(_is_file(folder / picture.file_name) for picture in pictures[:100]):
             return folder
     first = pictures[0].file_name if pictures else "any picture (the file lists none)"
     looked = ", ".join(str(folder) for folder in folders)
     raise ConfigurationError(f"{path}: expected {first} in one of {looked}")
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError:  # a name that is too long, a folder that may not be looked into
+        return False
 
 
 def _run_lengths(
@@ -253,7 +258,7 @@ def _id(raw: bytes) -> object:
     """Return the id of an entry that may be unreadable as what it ought to be."""
     try:
         entry = json.loads(bytes(raw).decode(errors="replace"), strict=False)
-    except ValueError:
+    except (ValueError, RecursionError):
         return "without id"
     return entry.get("id", "without id") if isinstance(entry, dict) else entry
 

@@ -11,6 +11,7 @@ to its own range (`media.brightness`). Other keys are left alone.
 """
 
 import json
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -123,7 +124,7 @@ def read_card(root: Path) -> dict[str, Any]:
         return {}
     try:
         card = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ConfigurationError(f"{path}: expected JSON: {error}") from error
     if not isinstance(card, dict):
         raise ConfigurationError(f"{path}: expected a JSON object, got {type(card).__name__}")
@@ -140,7 +141,7 @@ def read_card(root: Path) -> dict[str, Any]:
     faults += [
         f'{path}: expected "{key}" to be a number, got {value!r}'
         for key, value in ends.items()
-        if isinstance(value, bool) or not isinstance(value, int | float)
+        if isinstance(value, bool) or not isinstance(value, int | float) or not _fits(value)
     ]
     if ends and "bits" in card:
         faults.append(f'{path}: expected either "bits" or "black" and "white", got both')
@@ -150,6 +151,11 @@ def read_card(root: Path) -> dict[str, Any]:
     if faults:
         raise ConfigurationError(faults)
     return card
+
+
+def _fits(number: float) -> bool:
+    """Whether a number of JSON, which may have any length, is one of floating point."""
+    return -sys.float_info.max <= number <= sys.float_info.max
 
 
 def _levels(root: Path, card: Mapping[str, Any]) -> Levels:

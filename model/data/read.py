@@ -65,7 +65,7 @@ def read_map(path: Path, shape: tuple[int, ...]) -> NDArray[np.generic]:
         BrokenSampleError: It is missing, does not decode, has several channels, fractions or
             negative numbers, or another size.
     """
-    with _told(path), pictures.opened_picture(path) as picture:
+    with _told(path), pictures.opened_picture(path, shape) as picture:
         if len(picture.getbands()) != 1:
             raise BrokenSampleError(
                 path, f"has channels {picture.getbands()}, expected one channel of numbers"
@@ -75,10 +75,6 @@ def read_map(path: Path, shape: tuple[int, ...]) -> NDArray[np.generic]:
         values = values.astype(np.uint8)
     if values.dtype.kind not in "ui":
         raise BrokenSampleError(path, f"has values of type {values.dtype}, expected integers")
-    if values.shape != tuple(shape[:2]):
-        raise BrokenSampleError(
-            path, f"is {_size(values.shape)} pixels (width x height), its picture {_size(shape)}"
-        )
     if values.size and (values.min() < 0 or values.max() > _LARGEST):
         low, high = int(values.min()), int(values.max())
         raise BrokenSampleError(path, f"has numbers {low}..{high}, expected 0..{_LARGEST}")
@@ -92,7 +88,3 @@ def _told(path: Path) -> Iterator[None]:
         yield
     except UnreadableInputError as error:
         raise BrokenSampleError(path, error.reason) from error
-
-
-def _size(shape: tuple[int, ...]) -> str:
-    return f"{shape[1]}x{shape[0]}"

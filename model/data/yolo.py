@@ -11,6 +11,7 @@ from pathlib import Path
 import yaml
 
 from contract.errors import ConfigurationError
+from contract.yaml_text import read_yaml
 from model.data.coco80 import COCO_80
 from model.data.data_set import BrokenSampleError, DataSet, Split, Subset, split_by_name
 from model.data.labels import IGNORE, Labelled
@@ -136,13 +137,13 @@ class Yolo(DataSet):
 
 def _yaml_names(path: Path) -> tuple[str, ...]:
     try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+        values = read_yaml(path.read_text(encoding="utf-8"))
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise ConfigurationError(f"{path}: expected YAML: {error}") from error
     names = values.get("names") if isinstance(values, dict) else None
     if names is None:
         return ()
-    if isinstance(names, dict) and sorted(names) == list(range(len(names))):
+    if isinstance(names, dict) and names.keys() == set(range(len(names))):
         names = [names[number] for number in range(len(names))]
     if not isinstance(names, list) or not 0 < len(names) < IGNORE:
         raise ConfigurationError(

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from contract.errors import ConfigurationError
+from contract.json_text import JSON_ERRORS
 from media.pictures import UnreadableInputError
 from media.videos import Video
 from model.evaluation.boxes import Boxes, match_boxes, read_boxes
@@ -121,11 +122,11 @@ def read_accuracy(path: Path) -> dict[str, float]:
         content = path.read_bytes()
     except OSError as error:
         raise ConfigurationError(f"{path}: cannot read the accuracy: {error.strerror}") from error
-    with contextlib.suppress(msgspec.MsgspecError):
+    with contextlib.suppress(*JSON_ERRORS):
         return msgspec.json.decode(content, type=_Document).accuracy
     try:
         return msgspec.json.decode(content, type=dict[str, float])
-    except msgspec.MsgspecError as error:
+    except JSON_ERRORS as error:
         raise ConfigurationError(
             f"{path}: expected one JSON object of numbers, as `seedstream evaluate --out` writes "
             f"it: {error}"

@@ -11,6 +11,7 @@ import onnx
 from contract import artifact as contract
 from contract.artifact import Artifact
 from contract.errors import ConfigurationError
+from contract.json_text import JSON_ERRORS
 from contract.plain_files import check_self_contained
 from model.evaluation.evaluator import on_pictures
 from model.evaluation.on_pictures import Options
@@ -182,7 +183,7 @@ def default_name(state: Checkpoint, run: Path) -> str:
     file = run / "run.json"
     try:
         name = msgspec.json.decode(file.read_bytes(), type=_Run).recipe.name
-    except (OSError, msgspec.MsgspecError):
+    except (OSError, *JSON_ERRORS):
         name = ""
     if not name:
         raise ConfigurationError(f"{run}: neither its checkpoint nor {file} names it: give --name")

@@ -1,13 +1,13 @@
 """Options of `seedstream label-from-motion`, read from a TOML file and from flags."""
 
 import re
-import tomllib
 from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
 
 from contract.errors import ConfigurationError
+from contract.toml_text import read_toml
 from model.motion.motion_options import Options
 
 
@@ -58,10 +58,10 @@ def parse_range(text: str) -> tuple[int, int]:
 
 def _read_toml(file: Path) -> dict[str, Any]:
     try:
-        return tomllib.loads(file.read_text(encoding="utf-8"))
+        return read_toml(file.read_text(encoding="utf-8"))
     except OSError as error:
         raise ConfigurationError(f"{file}: cannot be read: {error.strerror}") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except ValueError as error:
         raise ConfigurationError(f"{file}: not a TOML file: {error}") from error
 
 

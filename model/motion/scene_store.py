@@ -193,7 +193,7 @@ def _read_json(path: Path) -> dict[str, Any]:
         values = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise ConfigurationError(f"{path}: missing; is its folder a complete data set?") from None
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+    except (ValueError, RecursionError) as error:
         raise ConfigurationError(f"{path}: not a JSON file: {error}") from error
     if not isinstance(values, dict):
         raise ConfigurationError(f"{path}: holds a {type(values).__name__}, expected an object")

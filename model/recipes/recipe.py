@@ -4,7 +4,6 @@
 differs.
 """
 
-import tomllib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +19,7 @@ from pydantic import (
 )
 
 from contract.errors import ConfigurationError
+from contract.toml_text import read_toml
 from model.data.data_set import Split
 
 RECIPES = Path(__file__).parent
@@ -298,8 +298,8 @@ def load_recipe(name: str) -> Recipe:
             f"recipe is {name!r}, expected one of {known_recipes()} or the path of a .toml file"
         )
     try:
-        values = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        values = read_toml(path.read_text(encoding="utf-8"))
+    except ValueError as error:
         raise ConfigurationError(f"{path}: not a TOML file: {error}") from error
     try:
         return Recipe.model_validate({"name": path.stem, **values})

@@ -10,6 +10,7 @@ from pathlib import Path
 import msgspec
 
 from contract.errors import ConfigurationError
+from contract.json_text import JSON_ERRORS
 from contract.plain_files import check_plain
 
 HISTORY_FILE = "release.json"
@@ -85,7 +86,7 @@ def read_history(home: Path) -> History:
         return msgspec.json.decode(path.read_bytes(), type=History)
     except FileNotFoundError:
         return History()
-    except msgspec.MsgspecError as error:
+    except JSON_ERRORS as error:
         raise ConfigurationError(
             f"{path}: not a history of releases: {error}; remove it to start a new one"
         ) from error

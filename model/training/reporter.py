@@ -190,7 +190,7 @@ class _Record:
         if path.exists():
             try:
                 self.values = json.loads(path.read_text())
-            except ValueError as error:
+            except (ValueError, RecursionError) as error:
                 raise ConfigurationError(
                     f"{path}: not the record of a run: {error}; choose another --out or remove "
                     "the folder"
@@ -212,7 +212,7 @@ def _drop_lines(path: Path, step: int) -> None:
 def _is_before(line: str, step: int) -> bool:
     try:
         return int(json.loads(line)["step"]) < step
-    except (ValueError, KeyError, TypeError):  # half a line of a killed run
+    except (ValueError, KeyError, TypeError, RecursionError):  # half a line of a killed run
         return False
 
 

@@ -34,6 +34,7 @@ _LOAD_ERRORS = (
     ort_errors.NoSuchFile,
     ort_errors.NotImplemented,
     ort_errors.RuntimeException,
+    UnicodeDecodeError,  # of a name that is not UTF-8
 )
 _RUN_ERRORS = (
     ort_errors.EPFail,
@@ -81,9 +82,8 @@ class OnnxEngine:
         self.provider: Literal["cpu", "cuda"] = (
             "cuda" if self._session.get_providers()[0] == _CUDA else "cpu"
         )
-        metadata = self._session.get_modelmeta().custom_metadata_map
-        self.artifact: Artifact = contract.from_metadata(metadata, str(self.path))
-        sizes_vary = _check_graph(self._session, self.artifact, self.path)
+        self.artifact: Artifact
+        self.artifact, sizes_vary = _described(self._session, self.path)
         self.variable_size = sizes_vary and self.provider == "cpu"
         self.batch_sizes = tuple(sorted(set(batch_sizes)))
         log.info(
@@ -203,6 +203,18 @@ def _no_cuda(reason: str) -> str:
     return (
         f"provider is 'cuda', but {reason}; set the provider to 'auto' or 'cpu' to run without it"
     )
+
+
+def _described(session: Any, path: Path) -> tuple[Artifact, bool]:
+    """Return what a file's metadata say, and whether its graph, which must fit, takes any size."""
+    try:
+        metadata = session.get_modelmeta().custom_metadata_map
+        artifact = contract.from_metadata(metadata, str(path))
+        return artifact, _check_graph(session, artifact, path)
+    except UnicodeDecodeError as error:  # ONNX Runtime looks at text only when it is asked for
+        raise ConfigurationError(
+            f"{path}: its metadata or names are not UTF-8 ({error}): a broken file; copy it again"
+        ) from error
 
 
 def _check_graph(session: Any, artifact: Artifact, path: Path) -> bool:

@@ -1,7 +1,10 @@
 """The engine over real files in the real ONNX Runtime, and all that it must refuse."""
 
+import contextlib
 import logging
+import random
 import shutil
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,7 +16,11 @@ import pytest
 
 onnx = pytest.importorskip("onnx", reason="the workshop's extra `train` is not installed")
 from contract.artifact import Artifact  # noqa: E402  (after the skip)
-from contract.errors import ConfigurationError, DeviceError  # noqa: E402
+from contract.errors import (  # noqa: E402
+    ConfigurationError,
+    DeviceError,
+    InvalidMessageError,
+)
 from contract.settings import load_settings  # noqa: E402
 from segmentation.engines import onnx as engine_module  # noqa: E402
 from segmentation.engines.onnx import OnnxEngine  # noqa: E402
@@ -270,3 +277,42 @@ def test_a_copy_elsewhere_is_the_same_model(write: Write, tmp_path: Path) -> Non
     folder = write()
     copy = Path(shutil.copytree(folder, tmp_path / "elsewhere"))
     assert OnnxEngine(copy, provider="cpu").artifact == OnnxEngine(folder, "cpu").artifact
+
+
+@pytest.mark.parametrize("place", [b"seedstream.artifact", b"class_index", b'"person"'])
+def test_a_file_whose_names_or_metadata_are_not_utf8_is_refused(write: Write, place: bytes) -> None:
+    folder = write()
+    path = folder / "model.onnx"
+    path.write_bytes(path.read_bytes().replace(place, b"\xff" * len(place)))
+    (folder / "model.json").unlink(missing_ok=True)
+    with pytest.raises(ConfigurationError):
+        OnnxEngine(path, provider="cpu")
+
+
+def test_a_file_with_any_bytes_changed_is_loaded_or_refused(write: Write) -> None:
+    path = write() / "model.onnx"
+    path.with_name("model.json").unlink(missing_ok=True)
+    good, source = path.read_bytes(), random.Random(1)
+    for _ in range(100):
+        data = bytearray(good)
+        for _ in range(source.randint(1, 4)):
+            data[source.randrange(len(data))] = source.randrange(256)
+        path.write_bytes(data)
+        with contextlib.suppress(ConfigurationError):
+            OnnxEngine(path, provider="cpu")
+
+
+@pytest.mark.parametrize("resize", ["letterbox", "stretch", "tile"])
+@pytest.mark.parametrize("size", [(1, 1), (1, 16_384), (16_384, 2), (576, 16_384), (7, 5)])
+def test_frames_of_any_shape_that_a_record_may_have_are_segmented_or_refused(
+    write: Write, resize: Any, size: tuple[int, int]
+) -> None:
+    segmenter = Segmenter(OnnxEngine(write(), provider="cpu"), resize=resize)
+    if resize == "tile" and size in ((16_384, 2), (576, 16_384)):
+        with pytest.raises(InvalidMessageError, match="tiles"):
+            segmenter.tiles(size)
+        return
+    began = time.process_time()
+    (found,) = segmenter.segment([np.full((*size, 3), 255, np.uint8)])
+    assert found.size == size
+    assert time.process_time() - began < 2

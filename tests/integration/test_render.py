@@ -28,7 +28,7 @@ from contract.result import (
 from stack.broker import Broker
 from stack.redis_server import RedisServer
 from tests.redis_cluster import RedisCluster
-from viewer.history import JoinCounts, join
+from viewer.history import JoinCounts, frame_id, join
 from viewer.rendering import run
 from viewer.settings import ViewerSettings
 
@@ -153,7 +153,7 @@ def test_frames_and_results_are_joined_by_session_and_sequence() -> None:
     frames = [*sequence_of(first, 0, 1, 2, 5), *sequence_of(second, 0, 1)]
     results = [make_result(f, 0) for f in [frames[1], *sequence_of(first, 3), frames[3], frames[5]]]
     counts = JoinCounts()
-    pairs = list(join(frames, results, counts))
+    pairs = list(join(frames, results, map(frame_id, results), counts))
     assert [frame for frame, _ in pairs] == [frames[1], frames[3], frames[5]]
     assert all(frame.sequence == result.sequence for frame, result in pairs)
     assert counts == JoinCounts(joined=3, frames_without_result=3, results_without_frame=1)
@@ -162,13 +162,23 @@ def test_frames_and_results_are_joined_by_session_and_sequence() -> None:
 def test_a_frame_that_kafka_has_twice_is_shown_once() -> None:
     frames = sequence_of(new_session(), 0, 0, 1)
     results = [make_result(frame, 0) for frame in frames[1:]]
-    assert len(list(join(frames, results, JoinCounts()))) == 2
+    assert len(list(join(frames, results, map(frame_id, results), JoinCounts()))) == 2
+
+
+def test_a_session_older_by_its_clock_is_joined_where_it_came() -> None:
+    first, second = new_session(not_before_ms=2_000_000_000_000), new_session()
+    frames = [*sequence_of(first, 0, 1), *sequence_of(second, 0, 1), *sequence_of(first, 2)]
+    results = [make_result(frame, 0) for frame in (frames[0], *frames[2:])]
+    counts = JoinCounts()
+    pairs = list(join(frames, results, map(frame_id, results), counts))
+    assert [frame for frame, _ in pairs] == [frames[0], *frames[2:]]
+    assert counts == JoinCounts(joined=4, frames_without_result=1, results_without_frame=0)
 
 
 def test_the_join_reads_no_further_than_the_last_result() -> None:
     frames = iter(sequence_of(new_session(), 0, 1, 2))
     one = next(frames)
-    pairs = list(join([one], [make_result(one, 0)], JoinCounts()))
+    pairs = list(join([one], [make_result(one, 0)], [frame_id(one)], JoinCounts()))
     assert len(pairs) == 1
     assert len(list(frames)) == 2
 

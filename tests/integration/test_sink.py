@@ -301,7 +301,7 @@ def test_a_node_that_hangs_and_comes_back_gets_the_batch(redis_cluster: RedisClu
 
 
 def test_the_node_that_the_url_names_may_die_if_a_replica_takes_its_place(tmp_path: Path) -> None:
-    with running_cluster(tmp_path, replica=True, node_timeout_ms=1000) as cluster:
+    with running_cluster(tmp_path, replicas=1, node_timeout_ms=1000) as cluster:
         sink = make_sink(cluster.url, redis_cluster=True, timeout_seconds=60)
         sink.start()
         camera = cluster.camera_of(0)

@@ -22,7 +22,9 @@ from stack.launch import LOCALHOST, free_ports
 from tests.fakes import SESSION, wait_until
 from tests.redis_cluster import RedisCluster
 from tests.sink_parts import TTL_SECONDS, ToRedis, latest, make_entry, make_sink, sequences
+from workers import sink
 from workers.sink import Entry, Outcome, RedisSink
+from workers.sink_scripts import STORE
 
 IN_SCRIPTS = (
     "xadd", "set", "expire", "get", "xrange", "xrevrange", "zadd", "zremrangebyscore", "time",
@@ -87,11 +89,11 @@ def user_url(url: str, client: "redis.Redis", *rules: str) -> str:
 def test_a_denied_command_is_refused_by_name_with_nothing_written(
     url: str, admin: "redis.Redis", command: str
 ) -> None:
-    sink = make_sink(user_url(url, admin, f"-{command}"))
+    halved = make_sink(user_url(url, admin, f"-{command}"))
     with pytest.raises(ConfigurationError, match=rf"may not run .*{command.upper()}"):
-        sink.start()
+        halved.start()
     with pytest.raises(ConfigurationError, match=rf"may not run .*{command.upper()}"):
-        sink.store(batch("gate"))
+        halved.store(batch("gate"))
     left = set(admin.keys("seedstream:*")) - {CAMERAS_KEY.encode()}
     stored = command in ("zadd", "zremrangebyscore", "time")  # the note of the cameras is apart
     assert bool(left) == stored, left
@@ -103,14 +105,27 @@ def test_a_denied_command_is_refused_by_name_with_nothing_written(
     stands(admin, "gate")
 
 
+@pytest.mark.parametrize("command", ["xadd", "set", "expire", "xrevrange", "get"])
+def test_before_redis_7_a_denied_command_is_refused_and_what_it_left_is_completed(
+    url: str, admin: "redis.Redis", command: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asks = "if redis.acl_check_cmd then"
+    assert asks in STORE
+    monkeypatch.setattr(sink, "STORE", STORE.replace(asks, "if false then"))
+    with pytest.raises(ConfigurationError, match="permissions"):
+        make_sink(user_url(url, admin, f"-{command}")).store(batch("gate"))
+    make_sink(user_url(url, admin)).store(batch("gate"))
+    stands(admin, "gate")
+
+
 @pytest.mark.parametrize("key", [results_key("gate"), latest_key("gate"), sessions_key("gate")])
 def test_a_key_that_is_not_granted_is_refused_with_nothing_written(
     url: str, admin: "redis.Redis", key: str
 ) -> None:
     keys = {results_key("gate"), latest_key("gate"), sessions_key("gate"), CAMERAS_KEY} - {key}
-    sink = make_sink(user_url(url, admin, "resetkeys", *(f"~{each}" for each in keys)))
+    halved = make_sink(user_url(url, admin, "resetkeys", *(f"~{each}" for each in keys)))
     with pytest.raises(ConfigurationError, match="permissions"):
-        sink.store(batch("gate"))
+        halved.store(batch("gate"))
     assert set(admin.keys("*")) <= {CAMERAS_KEY.encode()}
     assert make_sink(user_url(url, admin)).store(batch("gate")) == [Outcome.STORED] * 4
     stands(admin, "gate")
@@ -223,10 +238,10 @@ def test_a_failure_on_one_node_of_a_cluster_leaves_the_cameras_of_the_others_sto
     cameras = [redis_cluster.camera_of(node) for node in range(3)]
     entries = [entry for camera in cameras for entry in batch(camera)]
     redis_cluster.clients[1].config_set("maxmemory", "100kb")
-    sink = make_sink(redis_cluster.url, redis_cluster=True, timeout_seconds=0.5)
+    short = make_sink(redis_cluster.url, redis_cluster=True, timeout_seconds=0.5)
     try:
         with pytest.raises(UnavailableError, match="maxmemory"):
-            sink.store(entries)
+            short.store(entries)
         with redis.RedisCluster.from_url(redis_cluster.url) as client:
             assert [len(sequences(client, camera)) for camera in cameras] == [4, 0, 4]
             assert client.exists(latest_key(cameras[1])) == 0
@@ -248,13 +263,13 @@ def test_a_command_that_a_node_of_a_cluster_denies_is_refused(redis_cluster: Red
     redis_cluster.clients[2].execute_command("ACL", "SETUSER", "worker", "-set")
     url = redis_cluster.url.replace("redis://", "redis://worker:secret@")
 
-    def sink() -> RedisSink:
+    def worker() -> RedisSink:
         return make_sink(url, redis_cluster=True)
 
     with pytest.raises(ConfigurationError, match="may not run SET"):
-        sink().store(batch(camera))
+        worker().store(batch(camera))
     with redis.RedisCluster.from_url(redis_cluster.url) as client:
         assert sequences(client, camera) == []
         redis_cluster.clients[2].execute_command("ACL", "SETUSER", "worker", "+set")
-        sink().store(batch(camera))
+        worker().store(batch(camera))
         stands(client, camera)

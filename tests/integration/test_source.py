@@ -15,7 +15,7 @@ from contract.errors import UnavailableError
 from contract.settings import load_settings
 from stack.broker import Broker
 from stack.kafka_server import start_kafka
-from tests.fakes import wait_until
+from tests.fakes import FakeClock, wait_until
 from workers import source as source_module
 from workers.records import Change, Event, Record
 from workers.settings import WorkerSettings
@@ -74,8 +74,8 @@ class Group:
     producer: KafkaProducer
     stack: ExitStack
 
-    def join(self) -> Member:
-        source = KafkaSource(open_consumer(self.settings), self.settings)
+    def join(self, clock: Callable[[], float] = time.monotonic) -> Member:
+        source = KafkaSource(open_consumer(self.settings), self.settings, clock)
         member = Member(source)
         source.subscribe(member.hand_over)
         self.stack.callback(source.close, 5)
@@ -252,6 +252,28 @@ def test_a_rebalance_whose_answer_came_between_two_polls_is_completed(group: Gro
     member.poll()
     assert consumer.group_metadata().state == MemberState.STABLE
     assert member.source.commit({0: 1})
+
+
+def test_a_rebalance_that_waits_for_a_hung_member_is_waited_out(group: Group) -> None:
+    clock = FakeClock()
+    hung = group.join()
+    wait_until(lambda: hung.poll() == [] and hung.owned, 20, "the first member")
+    member = group.join(clock)
+    # `hung` sends heartbeats and polls no more, so it does not join again.
+    consumer = member.source._consumer
+    wait_until(
+        lambda: member.poll() == [] and consumer.group_metadata().state == MemberState.REBALANCING,
+        20,
+        "a join that waits",
+    )
+    for _ in range(3):
+        clock.now += 60  # well above what Kafka may be away
+        began = time.monotonic()
+        assert member.poll() == []
+        assert not member.source.commit({0: 1})
+        assert time.monotonic() - began < 5  # not one call that waited for its answer in vain
+    hung.source.close(5)
+    wait_until(lambda: member.poll() == [] and member.owned == {0, 1}, 20, "the rest")
 
 
 def test_members_without_partitions_notice_that_kafka_has_gone(

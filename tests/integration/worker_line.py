@@ -1,7 +1,7 @@
 """A pair of topics, a group and workers with the fake network, for integration tests."""
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -35,11 +35,14 @@ class Line:
         """Topic of the dead letters."""
         return f"{self.topic}.dead"
 
-    def worker(self, seconds: float = 0.0, **settings: object) -> SeedstreamProcess:
+    def worker(
+        self, seconds: float = 0.0, fake: Mapping[str, object] | None = None, **settings: object
+    ) -> SeedstreamProcess:
         """Start a worker with the fake network; it is killed at the end of the test.
 
         Args:
             seconds: How long its network takes for a batch.
+            fake: What else is wrong with it, by `tests.fake_worker`'s names without their prefix.
             settings: Its settings, without their prefix.
         """
         (self.folder / "model.onnx").write_bytes(b"the fake network does not read it")
@@ -56,7 +59,8 @@ class Line:
             [sys.executable, "-m", "tests.fake_worker"],
             log_path=self.folder / f"worker-{self.started}.log",
             cwd=REPOSITORY,
-            env=environment("WORKER_", given | settings) | {"FAKE_SECONDS": str(seconds)},
+            env=environment("WORKER_", given | settings)
+            | environment("FAKE_", {"seconds": seconds, **(fake or {})}),
         )
         self.stack.callback(worker.kill)
         return worker

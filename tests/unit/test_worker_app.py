@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -10,6 +11,11 @@ from workers.app import Worker
 from workers.settings import WorkerSettings
 
 
+def worker_settings(folder: Path) -> WorkerSettings:
+    (folder / "model.onnx").write_bytes(b"the fake network does not read it")
+    return load_settings(WorkerSettings, model=folder)
+
+
 @pytest.fixture
 def clock() -> FakeClock:
     return FakeClock()
@@ -17,8 +23,7 @@ def clock() -> FakeClock:
 
 @pytest.fixture
 def worker(tmp_path: Path, clock: FakeClock) -> Worker:
-    (tmp_path / "model.onnx").write_bytes(b"the fake network does not read it")
-    settings = load_settings(WorkerSettings, model=tmp_path)
+    settings = worker_settings(tmp_path)
     return Worker(settings, build_fake(settings), Shutdown(), ExitDeadline(1), clock)
 
 
@@ -35,16 +40,42 @@ def test_a_worker_is_ready_once_it_has_joined_the_group(worker: Worker) -> None:
 
 
 @pytest.mark.parametrize(
-    ("still", "busy", "wrong"),
+    ("still", "busy", "hung", "wrong"),
     [
-        (60, 60, None),
-        (61, 0, "the loop has been stuck for 61 s"),
-        (0, 61, "the network has been at one batch for 61 s"),
+        (60, 60, 3, None),
+        (61, 0, 0, "the loop has been stuck for 61 s"),
+        (0, 61, 0, "the network has been at one batch for 61 s"),
+        (0, 0, 4, "4 decoders hang, each for more than 10 s"),
     ],
 )
-def test_a_loop_or_a_network_that_stands_still_for_a_minute_is_not_alive(
-    worker: Worker, clock: FakeClock, still: float, busy: float, wrong: str | None
+def test_what_stands_still_for_a_minute_or_hangs_for_good_is_not_alive(
+    worker: Worker, clock: FakeClock, still: float, busy: float, hung: int, wrong: str | None
 ) -> None:
     worker._loop = SimpleNamespace(turned_at=clock.now - still)
-    worker._pipeline = SimpleNamespace(busy_seconds=busy)
+    worker._pipeline = SimpleNamespace(busy_seconds=busy, hung_decoders=hung, ended=False)
     assert worker.alive() == wrong
+
+
+def test_a_worker_whose_network_has_failed_is_not_alive(worker: Worker, clock: FakeClock) -> None:
+    worker._loop = SimpleNamespace(turned_at=clock.now)
+    worker._pipeline = SimpleNamespace(busy_seconds=0, hung_decoders=0, ended=True)
+    assert worker.alive() == "the network has ended: the worker is about to leave"
+
+
+def test_a_network_that_hangs_at_its_first_run_is_not_alive(
+    tmp_path: Path, clock: FakeClock
+) -> None:
+    seen: list[str | None] = []
+
+    def warm_up() -> None:
+        clock.now += 300  # CUDA looks for algorithms, for each size of a batch
+        seen.append(worker.alive())
+        clock.now += 1
+        seen.append(worker.alive())
+
+    settings = worker_settings(tmp_path)
+    inference = replace(build_fake(settings), warm_up=warm_up)
+    worker = Worker(settings, inference, Shutdown(), ExitDeadline(1), clock)
+    worker._warm_up()
+    assert seen == [None, "the network has been at its first run for 301 s"]
+    assert worker.alive() is None

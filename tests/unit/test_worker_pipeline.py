@@ -21,7 +21,7 @@ from tests.fakes import (
     make_job,
     wait_until,
 )
-from workers import pipeline
+from workers import decoders, pipeline
 from workers.metrics import WorkerMetrics
 from workers.pipeline import Limits, Pipeline
 from workers.records import OffsetTracker
@@ -157,27 +157,94 @@ def test_an_image_that_does_not_decode_is_a_dead_letter_and_its_neighbours_go_on
     assert bench.positions.committable() == {0: 1}
 
 
+Hang = Callable[..., threading.Event]
+
+
+@pytest.fixture
+def hang(monkeypatch: pytest.MonkeyPatch) -> Iterator[Hang]:
+    """Let the decoding of frames hang: all those of which ``which`` is true, until the end."""
+    over, decode = threading.Event(), pipeline.decode_image
+
+    def begin(which: Callable[[Frame], bool], after_seconds: float = 10.0) -> threading.Event:
+        def decode_or_hang(frame: Frame, *, max_pixels: int) -> Image:
+            if which(frame):
+                over.wait(30)
+            return decode(frame, max_pixels=max_pixels)
+
+        monkeypatch.setattr(pipeline, "decode_image", decode_or_hang)
+        monkeypatch.setattr(decoders, "MAX_DECODE_SECONDS", after_seconds)
+        return over
+
+    yield begin
+    over.set()
+
+
 def test_an_image_that_never_ends_decoding_is_a_dead_letter_and_its_neighbours_go_on(
-    start: Start, monkeypatch: pytest.MonkeyPatch
+    start: Start, hang: Hang
 ) -> None:
-    hang = threading.Event()
-    decode = pipeline.decode_image
-
-    def decode_or_hang(frame: Frame, *, max_pixels: int) -> Image:
-        if frame.sequence == 1:
-            hang.wait(30)
-        return decode(frame, max_pixels=max_pixels)
-
-    monkeypatch.setattr(pipeline, "decode_image", decode_or_hang)
-    monkeypatch.setattr(pipeline, "_MAX_DECODE_SECONDS", 0.1)
+    hang(lambda frame: frame.sequence == 1, after_seconds=0.1)
     bench = start()
-    try:
-        for number in range(3):
-            bench.put(number)
-        wait_until(lambda: bench.stored() == [0, 2], what="the neighbours")
-        assert bench.dead.reasons == ["decode_timeout"]
-    finally:
-        hang.set()
+    for number in range(3):
+        bench.put(number)
+    wait_until(lambda: bench.stored() == [0, 2], what="the neighbours")
+    assert bench.dead.reasons == ["decode_timeout"]
+
+
+def test_frames_that_wait_behind_hung_decoders_are_not_blamed(start: Start, hang: Hang) -> None:
+    hang(lambda frame: frame.camera == "bad", after_seconds=0.3)
+    bench = start(max_waiting_frames=50, max_batch_size=8)
+    for number in range(2):  # a thread each
+        bench.put(number, "bad")
+    for number in range(2, 12):
+        bench.put(number)
+    wait_until(lambda: bench.stored() == list(range(2, 12)), what="the frames behind them")
+    wait_until(lambda: len(bench.dead.reasons) == 2, what="the dead letters")
+    assert [record.number for record, _, _ in bench.dead.letters] == [0, 1]
+
+
+@pytest.mark.parametrize("batch", [1, 8], ids=["as on the CPU", "as on CUDA"])
+def test_a_hung_decoder_holds_up_other_cameras_for_a_moment_only(
+    start: Start, hang: Hang, batch: int
+) -> None:
+    hang(lambda frame: frame.camera.startswith("bad"))
+    bench = start(max_waiting_frames=50, max_batch_size=batch)
+    for number in range(4):
+        bench.put(number, f"bad{number % 2}")
+    began = time.monotonic()
+    for number in range(4, 24):
+        bench.put(number)
+    wait_until(lambda: bench.stored() == list(range(4, 24)), what="the other camera's frames")
+    assert time.monotonic() - began < 3, "a quarter of a second and the work, on a busy machine"
+    assert bench.dead.reasons == []
+
+
+def test_a_frame_that_decodes_slowly_stays_in_its_cameras_order(start: Start, hang: Hang) -> None:
+    over = hang(lambda frame: frame.camera == "slow" and frame.sequence == 0)
+    bench = start(max_waiting_frames=50, max_batch_size=1)
+    for number in range(5):
+        bench.put(number, "slow")
+    for number in range(5, 8):
+        bench.put(number)
+    wait_until(lambda: bench.stored() == [5, 6, 7], what="the other camera's frames")
+    assert bench.stored("slow") == []
+    over.set()
+    wait_until(lambda: bench.stored("slow") == list(range(5)), what="the slow frame and the others")
+
+
+def test_spare_decoders_are_bounded_and_those_that_hang_are_counted(
+    start: Start, hang: Hang
+) -> None:
+    over = hang(lambda frame: frame.camera.startswith("bad"), after_seconds=0.3)
+    bench = start(max_waiting_frames=50, max_batch_size=1)
+    for number in range(20):
+        bench.put(number, f"bad{number}")
+    most = decoders.DECODE_THREADS + decoders.SPARE_THREADS
+    wait_until(lambda: bench.pipeline.hung_decoders == most, what="all threads hang")
+    wait_until(lambda: len(bench.dead.reasons) == most, what="the dead letters")
+    assert not bench.pipeline.stop(0.05), "the end does not wait for them"
+    over.set()
+    assert bench.pipeline.stop(5)
+    wait_until(lambda: bench.pipeline.hung_decoders == 0, what="none hangs")
 
 
 def test_while_the_network_works_on_one_frame_of_a_burst_the_next_one_is_decoded(

@@ -1,0 +1,1 @@
+"""Mutation fuzzer of every parser at the edge: ``python -m tests.fuzz``."""

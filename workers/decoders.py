@@ -1,0 +1,177 @@
+"""Frames on their way through the decoders: ahead of the network, in order per camera.
+
+A decoder cannot be interrupted, so one that is slow must not hold up the others: frames of other
+cameras pass it, a spare thread takes its place, and after a bound its frame is given up. Only the
+frame that it works on is blamed; those that wait behind it have not begun.
+"""
+
+import functools
+import math
+import threading
+from collections import deque
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+
+from segmentation.decode import Image
+from workers.records import Job
+
+DECODE_THREADS = 2
+
+SPARE_THREADS = 4
+"""Threads that take the place of slow ones; once as many hang, the worker is not alive."""
+
+SLOW_SECONDS = 0.25
+"""After so long a decode no longer holds up frames of other cameras."""
+
+MAX_DECODE_SECONDS = 10.0
+"""After so long, counted from its own start, a decode is given up. The slowest picture that passes
+`media.jpeg_limits` takes about half a second at the default limit of pixels."""
+
+
+_SOON_SECONDS = 0.01
+
+
+@dataclass(slots=True, eq=False)
+class Decoding:
+    """One frame in the decoders.
+
+    Attributes:
+        job: The frame.
+        image: Its pixels, or the fault of its record; None before a thread has begun.
+        began: When its thread began, in seconds of the monotonic clock.
+    """
+
+    job: Job
+    image: Future[Image] | None = None
+    began: float = math.inf
+
+    @property
+    def done(self) -> bool:
+        """Whether the decoder is through with it."""
+        return self.image is not None and self.image.done()
+
+    @property
+    def camera(self) -> str:
+        """The camera."""
+        return self.job.frame.camera
+
+
+class Decoders:
+    """The decoders' threads and the frames in them; every call is made under ``changed``.
+
+    Args:
+        decode: Returns a frame's pixels; in a thread of the pool, without the lock.
+        window: Most frames that are decoded ahead, besides those that are slow or behind a slow one
+            of their camera, of which there can be ``window`` for each spare thread.
+        changed: Lock of the owner; notified when a frame has been decoded.
+        clock: Monotonic clock, in seconds.
+    """
+
+    def __init__(
+        self,
+        decode: Callable[[Job], Image],
+        window: int,
+        changed: threading.Condition,
+        clock: Callable[[], float],
+    ) -> None:
+        self._decode = decode
+        self._window = window
+        self._changed = changed
+        self._clock = clock
+        self._in_order: deque[Decoding] = deque()
+        self._running: list[Decoding] = []
+        self._pool = ThreadPoolExecutor(DECODE_THREADS + SPARE_THREADS, thread_name_prefix="decode")
+
+    @property
+    def has_room(self) -> bool:
+        """Whether a frame may be added."""
+        slow = self._slow_cameras()
+        return sum(each.camera not in slow for each in self._in_order) < self._window
+
+    @property
+    def hung(self) -> int:
+        """How many threads are at a frame that has been given up, or ought to be."""
+        return sum(self._age(each) > MAX_DECODE_SECONDS for each in self._running)
+
+    @property
+    def running(self) -> list[Future[Image]]:
+        """What is being decoded, also what has been given up."""
+        return [each.image for each in self._running if each.image is not None]
+
+    @property
+    def due_seconds(self) -> float:
+        """How long until a frame is slow, or to be given up, unless it is decoded before."""
+        ages = [self._age(each) for each in self._in_order if each.image and not each.done]
+        limits = [SLOW_SECONDS if age <= SLOW_SECONDS else MAX_DECODE_SECONDS for age in ages]
+        left = [limit - age for limit, age in zip(limits, ages, strict=True)]
+        return max(_SOON_SECONDS, min(left, default=math.inf))
+
+    def blocks(self, camera: str) -> bool:
+        """Return whether a slow frame of ``camera`` holds up those after it."""
+        return camera in self._slow_cameras()
+
+    def add(self, job: Job) -> None:
+        """Decode a frame as soon as a thread is free."""
+        self._in_order.append(Decoding(job))
+        self.start()
+
+    def start(self) -> None:
+        """Give waiting frames to free threads, and to spare ones for those that are slow."""
+        while self._has_free_thread() and (each := self._waiting()) is not None:
+            each.began = self._clock()
+            self._running.append(each)
+            each.image = self._pool.submit(self._decode, each.job)
+            each.image.add_done_callback(functools.partial(self._end, each))
+
+    def ready(self) -> Decoding | None:
+        """Return, without taking it, the oldest decoded frame whose camera has none before it."""
+        held: set[str] = set()
+        for each in self._in_order:
+            if each.camera not in held and each.done:
+                return each
+            held.add(each.camera)
+        return None
+
+    def take(self, decoding: Decoding) -> None:
+        """Take a frame out."""
+        self._in_order.remove(decoding)
+
+    def give_up(self) -> list[Decoding]:
+        """Take out and return the frames whose decoding takes too long; their threads go on."""
+        late = [
+            each
+            for each in self._in_order
+            if not each.done and self._age(each) > MAX_DECODE_SECONDS
+        ]
+        for each in late:
+            self._in_order.remove(each)
+        return late
+
+    def stop(self) -> None:
+        """Begin no more frames."""
+        self._in_order.clear()
+        self._pool.shutdown(wait=False)
+
+    def _has_free_thread(self) -> bool:
+        slow = sum(self._age(each) > SLOW_SECONDS for each in self._running)
+        return len(self._running) < DECODE_THREADS + min(slow, SPARE_THREADS)
+
+    def _waiting(self) -> Decoding | None:
+        return next((each for each in self._in_order if each.image is None), None)
+
+    def _end(self, decoding: Decoding, _: Future[Image]) -> None:
+        with self._changed:
+            self._running.remove(decoding)
+            self.start()
+            self._changed.notify_all()
+
+    def _age(self, decoding: Decoding) -> float:
+        return max(0.0, self._clock() - decoding.began)
+
+    def _slow_cameras(self) -> set[str]:
+        return {
+            each.camera
+            for each in self._in_order
+            if not each.done and self._age(each) > SLOW_SECONDS
+        }
