@@ -38,6 +38,8 @@ class Record:
         value: Value, as it came.
         headers: Headers, as they came.
         timestamp_seconds: The record's time stamp, seconds since 1970; None when it has none.
+        log: Names the partition as ``<topic id>/<partition>``: its positions tell which of two
+            records came first. Empty where Kafka gives topics no ids (before 2.8).
     """
 
     partition: int
@@ -46,6 +48,7 @@ class Record:
     value: bytes | None
     headers: Sequence[Header]
     timestamp_seconds: float | None
+    log: str = ""
 
 
 class Change(enum.Enum):
