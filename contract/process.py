@@ -35,7 +35,8 @@ EXIT_FAILED = 1
 """A server or the device stayed unavailable, work was lost, or an input could not be used."""
 
 EXIT_CONFIGURATION = 2
-"""Invalid settings or options, all of them named on standard error; nothing was started."""
+"""What a person must change: invalid settings or options, all of them named on standard error; or a
+server that does not let us in, with the reason: credentials, certificates, protocol, rights."""
 
 
 T = TypeVar("T")

@@ -27,13 +27,14 @@ from servers.kafka_meaning import (
     refusal_within,
 )
 from servers.kafka_network import network_client
-from servers.kafka_visit import STEP_SECONDS, Visit, read_refusal, visit
+from servers.kafka_visit import STEP_SECONDS, Visit, read_refusal, topic_error, visit
 from servers.refusals import About, Refusal
 
 __all__ = [
     "DENIED",
     "REBALANCING",
     "REFUSED",
+    "REQUEST_SECONDS",
     "STEP_SECONDS",
     "TOO_LARGE",
     "KafkaConnection",
@@ -46,6 +47,7 @@ __all__ = [
     "find_refusal",
     "knock",
     "meaning",
+    "missing_topic",
     "open_client",
     "reach",
     "refusal_within",
@@ -65,7 +67,7 @@ _RETRY_SECONDS = 0.5
 _RECONNECT_MAX_MS = 2_000
 """kafka-python's own bound of 30 s would leave a client away long after its broker is back."""
 
-_REQUEST_MS = 10_000
+REQUEST_SECONDS = 10.0
 """How long one request may take. A broker that has moved to another address, without a last word
 from the old one, is looked for anew after this; kafka-python's own bound is 30 s."""
 
@@ -167,7 +169,7 @@ def open_client(
             shared = {
                 "bootstrap_timeout_ms": math.ceil(left * 1000),
                 "reconnect_backoff_max_ms": _RECONNECT_MAX_MS,
-                "request_timeout_ms": _REQUEST_MS,
+                "request_timeout_ms": math.ceil(REQUEST_SECONDS * 1000),
                 "kafka_client": network_client,
             }
             return kind(**connection.client_options(), **(shared | options))
@@ -209,6 +211,21 @@ def knock(connection: KafkaConnection, *, thorough: bool = False) -> list[Visit]
         if each.refusal is not None:
             raise refused(each.server, each.refusal, connection)
     return visits
+
+
+def missing_topic(connection: KafkaConnection, topic: str, expected: str) -> SeedstreamError:
+    """Return our error for a topic that a consumer does not find: it may not be ours to see.
+
+    Args:
+        connection: How Kafka was opened.
+        topic: Its name.
+        expected: What it should be, for people.
+    """
+    error = topic_error(connection, topic)
+    if error is not None and meaning(error) is Meaning.REFUSED:
+        return failed(error, connection, f"asking for the topic {topic!r}, which needs READ")
+    where = connection.bootstrap_servers
+    return UnavailableError(f"Kafka at {where} has no topic {topic!r}: expected {expected}")
 
 
 def find_refusal(connection: KafkaConnection) -> ConfigurationError | None:

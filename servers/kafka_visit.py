@@ -15,6 +15,7 @@ from typing import Any, Literal
 
 from kafka import errors
 from kafka.net.selector import NetworkSelector
+from kafka.protocol.metadata import MetadataRequest
 from kafka.protocol.sasl import SaslHandshakeRequest
 
 from servers.kafka_connection import KafkaConnection
@@ -118,13 +119,38 @@ def _other_protocol(
     return None
 
 
+def topic_error(
+    connection: KafkaConnection, topic: str, timeout_seconds: float = STEP_SECONDS
+) -> errors.KafkaError | None:
+    """Return what Kafka says of a topic that a consumer does not find; None without an answer.
+
+    A consumer asks for all topics, and is told of those alone that it may see.
+    """
+
+    async def ask(manager: Manager, client: Any, timeout_ms: float) -> list[Any]:
+        request = MetadataRequest(
+            topics=[MetadataRequest.MetadataRequestTopic(name=topic)],
+            allow_auto_topic_creation=False,
+            include_cluster_authorized_operations=False,
+            include_topic_authorized_operations=False,
+        )
+        answer = await manager.wait_for(client.send_request(request), timeout_ms)
+        return [errors.for_code(each.error_code)(topic) for each in answer.topics]
+
+    for server in connection.servers:
+        with contextlib.suppress(*_FAILURES):
+            found = _ask(server, connection.client_options(), timeout_seconds, ask)
+            return next((each for each in found if not isinstance(each, errors.NoError)), None)
+    return None
+
+
 def _demands_credentials(server: str, options: dict[str, Any], timeout_seconds: float) -> bool:
     with contextlib.suppress(*_FAILURES):
         return bool(_ask(server, options, timeout_seconds, _mechanisms))
     return False
 
 
-Question = Callable[[Manager, Any, float], Awaitable[list[str]]]
+Question = Callable[[Manager, Any, float], Awaitable[list[Any]]]
 
 
 async def _greeting(_manager: Manager, _client: Any, _ms: float) -> list[str]:
@@ -147,12 +173,12 @@ async def _mechanisms(manager: Manager, client: Any, timeout_ms: float) -> list[
 
 def _ask(
     server: str, options: dict[str, Any], timeout_seconds: float, question: Question
-) -> list[str]:
+) -> list[Any]:
     """Open one connection, ask one question, close it; raises what the library does."""
     timeout_ms = timeout_seconds * 1000
     with _manager(server, options, timeout_ms) as manager:
 
-        async def ask() -> list[str]:
+        async def ask() -> list[Any]:
             client = manager.get_connection(
                 _NODE, timeout_ms=timeout_ms, refresh_metadata_on_err=False
             )
@@ -160,7 +186,7 @@ def _ask(
             await manager.wait_for(client.init_future, 2 * timeout_ms)
             return list(await question(manager, client, timeout_ms))
 
-        answer: list[str] = manager.run(ask)
+        answer: list[Any] = manager.run(ask)
         return answer
 
 

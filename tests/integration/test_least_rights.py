@@ -12,7 +12,7 @@ import pytest
 from kafka import KafkaProducer
 from pydantic import SecretStr
 
-from contract.errors import ConfigurationError
+from contract.errors import ConfigurationError, UnavailableError
 from servers.kafka import KafkaConnection
 from servers.redis import Redis, RedisConnection
 from stack.seedstream_process import SeedstreamProcess, start_seedstream
@@ -136,6 +136,18 @@ def test_each_right_that_kafka_does_not_grant_ends_the_process_with_two_and_its_
         assert resource in last, name
         assert words in last, name
         assert PASSWORD not in process.text()
+
+
+def test_a_viewer_without_the_right_to_read_is_refused_and_not_told_that_there_is_no_topic(
+    place: Place,
+) -> None:
+    connection = KafkaConnection.model_validate(place.user(()))
+    began = datetime.now(UTC)
+    with pytest.raises(ConfigurationError, match=f"{place.line.topic}.*READ.*rights"):
+        list(read_frames(connection, place.line.topic, "gate", began, 1.0))
+    everything = KafkaConnection(bootstrap_servers=place.kafka.broker.address)
+    with pytest.raises(UnavailableError, match="has no topic 'absent'"):
+        list(read_frames(everything, "absent", "gate", began, 1.0))
 
 
 def test_a_worker_that_loses_a_right_while_it_runs_ends_with_two(place: Place) -> None:
