@@ -22,6 +22,9 @@ CAMERA_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,127}")
 CAMERA_ID_RULE = "1 to 128 letters, digits, '.', '_', ':' or '-', the first a letter or digit"
 MAX_SIDE_PIXELS = 16_384
 
+EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)
+"""Earliest capture time: a clock that shows an earlier one was never set."""
+
 MAX_FRAME_PIXELS = 4096 * 2304
 """Largest frame, in pixels, that producers and workers agree on unless set: the producer scales
 down to it, a worker makes a dead letter of what is larger."""
@@ -128,8 +131,8 @@ def decode_frame(
 
     Raises:
         InvalidMessageError: With the reason ``missing_header``, ``malformed_header``,
-            ``unknown_version``, ``unknown_content_type``, ``key_mismatch``, ``empty`` or
-            ``oversized``.
+            ``unknown_version``, ``unknown_content_type``, ``key_mismatch``, ``empty``,
+            ``oversized`` or ``implausible_time``.
     """
     texts = _texts(headers)
     missing = [name for name in _REQUIRED if name not in texts]
@@ -146,7 +149,7 @@ def decode_frame(
         camera=_camera(key, texts["ce_source"]),
         session=_session(texts["ce_session"]),
         sequence=_integer(texts, "ce_sequence", 0, 2**63 - 1),
-        captured_at=parse_time(texts["ce_time"]),
+        captured_at=_captured_at(texts["ce_time"]),
         width=_integer(texts, "ce_width", 1, MAX_SIDE_PIXELS),
         height=_integer(texts, "ce_height", 1, MAX_SIDE_PIXELS),
         data=value,
@@ -230,6 +233,17 @@ def _session(text: str) -> str:
             "malformed_header", f"ce_session is {text[:80]!r}, expected a UUIDv7 in lower case"
         )
     return text
+
+
+def _captured_at(text: str) -> datetime:
+    moment = parse_time(text)
+    if moment < EARLIEST:
+        raise InvalidMessageError(
+            "implausible_time",
+            f"ce_time is {text[:40]!r}, expected {EARLIEST:%Y} or later: was the producer's clock "
+            "ever set?",
+        )
+    return moment
 
 
 def _integer(texts: dict[str, str], name: str, low: int, high: int) -> int:

@@ -1,10 +1,9 @@
-"""Processes and Kubernetes: signals, probes, /metrics and logs.
+"""Processes and Kubernetes: signals, exit codes, logs and the registry of metrics.
 
 Libraries: prometheus-client, python-json-logger.
 """
 
 import contextlib
-import http.server
 import logging
 import os
 import queue
@@ -14,7 +13,7 @@ import threading
 import traceback
 from collections.abc import Callable
 from types import FrameType, TracebackType
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 from prometheus_client import (
     CollectorRegistry,
@@ -23,10 +22,8 @@ from prometheus_client import (
     ProcessCollector,
     disable_created_metrics,
 )
-from prometheus_client.exposition import choose_encoder
 from pythonjsonlogger.json import JsonFormatter
 
-from contract.errors import ConfigurationError
 from contract.redaction import redact
 
 log = logging.getLogger(__name__)
@@ -38,7 +35,14 @@ EXIT_FAILED = 1
 """A server or the device stayed unavailable, work was lost, or an input could not be used."""
 
 EXIT_CONFIGURATION = 2
-"""Invalid settings or options, all of them named on standard error; nothing was started."""
+"""What a person must change: invalid settings or options, all of them named on standard error; or a
+server that does not let us in, with the reason: credentials, certificates, protocol, rights."""
+
+
+T = TypeVar("T")
+
+_LISTEN_SECONDS = 0.1
+"""How soon a signal is heard while a call is stuck."""
 
 
 class Shutdown:
@@ -82,6 +86,33 @@ class Shutdown:
             self._wake.put(None)  # for the next call, and for other threads that wait
         return self._requested
 
+    def unless_requested(self, call: Callable[[], T]) -> T | None:
+        """Run what may be stuck in the network; None if the end is requested before it returns.
+
+        It runs in a thread of its own, which is then left to itself: neither a name server nor a
+        server that accepts connections and says nothing can keep the process from hearing SIGTERM.
+        """
+        if self._requested:
+            return None
+        results: list[T] = []
+        errors: list[BaseException] = []
+
+        def run() -> None:
+            try:
+                results.append(call())
+            except BaseException as error:  # noqa: BLE001 - it is raised where the call was made
+                errors.append(error)
+
+        thread = threading.Thread(target=run, name="opening", daemon=True)
+        thread.start()
+        while thread.is_alive() and not self._requested:
+            thread.join(_LISTEN_SECONDS)
+        if self._requested:
+            return None
+        if errors:
+            raise errors[0]
+        return results[0]
+
 
 class ExitDeadline:
     """Ends the process at once when it has not left by itself in time, even when a thread hangs.
@@ -123,13 +154,6 @@ class ExitDeadline:
         self._end(EXIT_FAILED)
 
 
-_STOP_SECONDS = 0.05
-"""How soon the probe server notices that it is to stop, in seconds."""
-
-Check = Callable[[], str | None]
-"""Returns None when all is well, else what is wrong in one line."""
-
-
 def process_registry() -> CollectorRegistry:
     """Return the registry of a process, with the metrics of the process itself.
 
@@ -142,85 +166,6 @@ def process_registry() -> CollectorRegistry:
     PlatformCollector(registry=registry)
     GCCollector(registry=registry)
     return registry
-
-
-class ProbeServer:
-    """Serves ``/metrics``, ``/healthz`` (liveness) and ``/readyz`` (readiness) in a thread.
-
-    Args:
-        registry: What ``/metrics`` shows.
-        alive: Liveness: the loop turns and the device is healthy.
-        ready: Readiness: able to take work now.
-        host: Address to listen on.
-        port: Port to listen on; 0 takes a free one.
-
-    Raises:
-        ConfigurationError: The port is taken or the address is not this machine's.
-    """
-
-    def __init__(
-        self, registry: CollectorRegistry, alive: Check, ready: Check, host: str, port: int
-    ) -> None:
-        self._registry = registry
-        self._checks = {"/healthz": alive, "/readyz": ready}
-        try:
-            self._server = http.server.ThreadingHTTPServer((host, port), self._handler())
-        except OSError as error:
-            raise ConfigurationError(
-                f"cannot listen on {host}:{port} for /metrics and probes: {error.strerror}; "
-                "choose another port with HTTP_PORT (--http-port)"
-            ) from error
-        self._server.daemon_threads = True
-        self._thread = threading.Thread(
-            target=self._server.serve_forever, args=(_STOP_SECONDS,), name="probes", daemon=True
-        )
-
-    @property
-    def port(self) -> int:
-        """The port that it listens on."""
-        return int(self._server.server_address[1])
-
-    def start(self) -> None:
-        """Begin to answer."""
-        self._thread.start()
-
-    def stop(self) -> None:
-        """Stop answering and free the port."""
-        if self._thread.is_alive():
-            self._server.shutdown()
-            self._thread.join(timeout=5)
-        self._server.server_close()
-
-    def _answer(self, path: str, accept: str) -> tuple[int, str, bytes]:
-        path = path.partition("?")[0]
-        if path == "/metrics":
-            encode, content_type = choose_encoder(accept)
-            return 200, content_type, encode(self._registry)
-        check = self._checks.get(path)
-        if check is None:
-            return 404, "text/plain", b"try /metrics, /healthz or /readyz\n"
-        wrong = check()
-        text = "ok" if wrong is None else wrong
-        return (200 if wrong is None else 503), "text/plain", f"{text}\n".encode()
-
-    def _handler(self) -> type[http.server.BaseHTTPRequestHandler]:
-        answer = self._answer
-
-        class Handler(http.server.BaseHTTPRequestHandler):
-            timeout = 10  # seconds: a silent client must not hold a thread for ever
-
-            def do_GET(self) -> None:
-                status, content_type, body = answer(self.path, self.headers.get("Accept", ""))
-                self.send_response(status)
-                self.send_header("Content-Type", content_type)
-                self.send_header("Content-Length", str(len(body)))
-                self.end_headers()
-                self.wfile.write(body)
-
-            def log_message(self, format: str, *args: object) -> None:
-                logging.getLogger("seedstream.probes").debug(format, *args)
-
-        return Handler
 
 
 class _TextFormatter(logging.Formatter):

@@ -21,6 +21,18 @@ _HOST_AND_PORT = re.compile(
 _PARAMETER = re.compile(r"[?&][^=&#@?]+=")
 _CLOSING = "'\"),.;]}>:"
 _WITHOUT_SCHEME = re.compile(r"(?<![:\w])(\w{0,6};?//)[^\s/@:]*:\S*@")
+# user:password@host, //user:password@host, \\\\user:password@host, and scheme:user:password@host.
+_NO_SLASHES = re.compile(r"(?<![^\s'\"(\[=,])[\\/~]*[^\s:/@'\"]+:(?!//)[^\s@]*@(?=[\w\[*])")
+# RTSP//host/token, "rtsps;//host/token".
+_NO_COLON = re.compile(
+    rf"\b({'|'.join(CAMERA_SCHEMES)})([^\w\s:]?(?://|\\\\))([\w.\-\[\]:%]*)[/?#\\](?!\S*@)\S*",
+    re.IGNORECASE,
+)
+_SCHEME_AND_PATH = re.compile(
+    rf"\b({'|'.join(CAMERA_SCHEMES)}):(?:\\+|(?=[^\s/\\:]*[/\\]))(?!//)\S+", re.IGNORECASE
+)
+"""``rtsp:\\\\host\\token``, ``rtsp:host/token``."""
+
 _ONE_SLASH = re.compile(rf"\b({'|'.join(CAMERA_SCHEMES)}):/(?!/)", re.IGNORECASE)
 """A URL that has been taken for a path, where "//" is "/"."""
 
@@ -38,6 +50,8 @@ def redact(text: str) -> str:
     """
     text = _ONE_SLASH.sub(r"\1://", text)
     text = _WITHOUT_SCHEME.sub(r"\1***@", _URL.sub(_shown, text))
+    text = _NO_COLON.sub(r"\1\2\3", _SCHEME_AND_PATH.sub(r"\1:***", text))
+    text = _NO_SLASHES.sub("***@", text)
     return _SECRET_PARAMETER.sub(r"\1***", text)
 
 

@@ -18,7 +18,11 @@ CAMERAS_KEY = "seedstream:cameras"
 """Sorted set of camera ids, score = time last seen (seconds since 1970)."""
 
 DOCUMENT_FIELD = "result"
-"""The one field of a stream entry; its value is the JSON document."""
+"""Field of a stream entry whose value is the JSON document."""
+
+ORIGIN_FIELD = "origin"
+"""Field of a stream entry that workers order by: ``<session> <log> <position>``, where ``log``
+names the Kafka partition as ``<topic id>/<partition>``, empty where topics have no ids."""
 
 
 class Instance(msgspec.Struct, frozen=True, rename={"class_name": "class"}):
@@ -117,10 +121,16 @@ def latest_key(camera: str) -> str:
     return f"seedstream:{{{camera}}}:latest"
 
 
-def stream_id(frame: Frame | Result) -> str:
-    """Return the explicit stream id of a frame's result: ``<session start ms>-<sequence>``.
+def sessions_key(camera: str) -> str:
+    """Return the key of the camera's recent sessions, which only workers read."""
+    return f"seedstream:{{{camera}}}:sessions"
 
-    Ids of one camera ascend in the order of capture, whatever its wall clock does during a session,
-    and a redelivered frame has the same id again, which Redis refuses to add twice.
+
+def stream_id(frame: Frame | Result) -> str:
+    """Return the stream id that a frame's result usually has: ``<session start ms>-<sequence>``.
+
+    Ids of one camera ascend in the order of its records in Kafka. So a session that begins in the
+    future by its own clock, or before the session that it follows, gets an id that fits instead
+    (ADR 10); which frame an entry is of, its document tells.
     """
     return f"{session_start_ms(frame.session)}-{frame.sequence}"

@@ -5,6 +5,7 @@ No message quotes an address: it may hold a password in a place that nobody expe
 
 import os
 import re
+import unicodedata
 from typing import Literal
 from urllib.parse import quote, unquote, urlsplit
 
@@ -34,12 +35,16 @@ _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):")
 _VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 _FILE_URL = re.compile(r"file:(?://(?:localhost(?=/))?)?", re.IGNORECASE)
 # A URL misspelt, or without its scheme: "://" anywhere, "RTSP//", user:password@, //user:password@,
-# HOST:PORT/ and a bare IPv4 address.
+# /user:password@, @HOST, \\HOST, HOST:PORT/, and a bare IPv4 or [IPv6] address.
 _MISSPELT_URL = re.compile(
     r".*://|\s*(?:rtsps?|rtmps?|https?|udp|srt)\W?[/\\]{2}|[^/.~].*:.*@|[/\\]{2}.*@"
-    r"|[A-Za-z0-9.-]+:\d{1,5}(?:/|$)|\d{1,3}(?:\.\d{1,3}){3}(?:[:/]|$)",
+    r"|\s*[/\\~]?[^/\\]*:[^/\\]*@|\s*@|\s*\\\\"
+    r"|[A-Za-z0-9.-]+:\d{1,5}(?:/|$)|\d{1,3}(?:\.\d{1,3}){3}(?:[:/]|$)"
+    r"|[/\\]{0,2}\[[0-9a-f:.%]+\]",
     re.IGNORECASE | re.DOTALL,
 )
+# What is no file unless there is one: user@host/x, //host/x.
+_DOUBTFUL_PATH = re.compile(r"[^/\\.~]+@[^/\\]+[/\\]|[/\\]{2}", re.DOTALL)
 
 
 def kind_of(url: str) -> Kind:
@@ -65,6 +70,8 @@ def kind_of(url: str) -> Kind:
         _check_path(url)
     elif kind in _NETWORK:
         _check_network(url)
+    elif "@" in url:  # of a device or a scene it cannot be
+        raise ValueError(f"there is a '@' in it, {_EXPECTED}")
     return kind
 
 
@@ -96,7 +103,10 @@ def _check_path(url: str) -> None:
     path = url[prefix.end() :] if prefix else url
     if prefix and not re.match(r"[^/]*:[^/]*@", path):
         return
-    if prefix or _MISSPELT_URL.match(path):
+    # Full-width colons and slashes come from keyboards and documents.
+    plain = unicodedata.normalize("NFKC", path)
+    misspelt = _MISSPELT_URL.match(plain)
+    if prefix or misspelt or (_DOUBTFUL_PATH.match(plain) and not os.path.exists(path)):  # noqa: PTH110
         raise ValueError(
             f"looks like a URL without its SCHEME://: {_EXPECTED}; begin a file's path of this "
             "look with ./ or /"

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from logging import getLogger
 
 from contract.errors import UnavailableError
+from contract.probe_server import ProbeServer
 from contract.process import (
     EXIT_FAILED,
     EXIT_OK,
-    ProbeServer,
     Shutdown,
     configure_logging,
     log_dead_thread,
@@ -26,6 +26,7 @@ from producer.runner import CameraRunner
 from producer.sender import Sender, connect
 from producer.settings import ProducerSettings
 from producer.watchdog import Watchdog
+from servers.kafka import find_refusal
 
 log = getLogger("seedstream.producer")
 
@@ -79,7 +80,14 @@ class _Process:
         metrics.shards.set(settings.shard.count)
         clock = time.monotonic
         self._outbox = Outbox(lambda frame, reason: metrics.drop(frame.camera, reason))
-        self._publisher = Publisher(settings, self._outbox, self._reconnect, metrics, clock)
+        self._publisher = Publisher(
+            settings,
+            self._outbox,
+            self._reconnect,
+            metrics,
+            clock,
+            find_refusal=lambda: find_refusal(settings),
+        )
         stop = threading.Event()
         runners = [
             CameraRunner(
@@ -105,7 +113,9 @@ class _Process:
         log.info("probes and /metrics on port %d", self._probes.port)
         log.info("shard %s handles %d cameras", self._settings.shard, self._watchdog.count)
         try:
-            sender = connect(self._settings, lambda: self._shutdown.requested)
+            sender = self._shutdown.unless_requested(
+                lambda: connect(self._settings, lambda: self._shutdown.requested)
+            )
             if sender is None:
                 return EXIT_OK
             self._connected = True

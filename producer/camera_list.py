@@ -60,7 +60,7 @@ def load_cameras(
     faults += _collective_faults(ours, entries, faults)
     if faults:
         raise ConfigurationError(list(dict.fromkeys(faults)))
-    return ours
+    return [camera.allowing_link_local(settings.allow_link_local_cameras) for camera in ours]
 
 
 def one_camera(
@@ -98,7 +98,8 @@ def one_camera(
     camera = _camera(where, defaults, entry | given | {"options": options}, variables, faults)
     if camera is None or faults:
         raise ConfigurationError(list(dict.fromkeys(faults)))
-    return camera
+    allowed = variables.get("PRODUCER_ALLOW_LINK_LOCAL_CAMERAS", "").lower()
+    return camera.allowing_link_local(allowed in ("1", "on", "t", "true", "y", "yes"))
 
 
 def _mapping(defaults: dict[str, Any], entry: dict[str, Any], key: str) -> dict[str, Any]:

@@ -14,7 +14,15 @@ from dataclasses import dataclass
 from typing import Literal, Self
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    PrivateAttr,
+    SecretStr,
+    field_validator,
+    model_validator,
+)
 
 from contract.frame import CAMERA_ID, CAMERA_ID_RULE, MAX_SIDE_PIXELS
 from producer.addresses import Kind, kind_of, lower_scheme, public, with_credentials
@@ -116,6 +124,9 @@ class Camera(BaseModel):
     options: dict[str, str] = Field(default={}, repr=False)
     """More FFmpeg options, by name; they win over ours."""
 
+    # Not for the list: who writes it need not be who decides this.
+    _link_local: bool = PrivateAttr(False)
+
     @field_validator("id")
     @classmethod
     def _check_id(cls, value: str) -> str:
@@ -209,6 +220,17 @@ class Camera(BaseModel):
     def kind(self) -> Kind:
         """The kind of source."""
         return kind_of(self._read_url)
+
+    @property
+    def link_local(self) -> bool:
+        """Whether it may lead to link-local addresses; not unless ``allowing_link_local``."""
+        return self._link_local
+
+    def allowing_link_local(self, allowed: bool) -> Self:
+        """Return the same camera, which may lead to link-local addresses or not."""
+        made = self.model_copy()
+        made._link_local = allowed
+        return made
 
     @property
     def live(self) -> bool:

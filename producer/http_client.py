@@ -15,6 +15,7 @@ from typing import Any
 from urllib.parse import quote, unquote, urljoin, urlsplit
 from urllib.request import getproxies, proxy_bypass
 
+from producer import forbidden_hosts
 from producer.authorization import Authorization
 from producer.camera_pictures import SourceError
 
@@ -73,6 +74,7 @@ class HttpClient:
         options: FFmpeg's options, of which ``headers``, ``user_agent``, ``tls_verify`` and
             ``ca_file`` are followed. As in FFmpeg, certificates are not verified unless asked for.
         clock: Monotonic clock.
+        link_local: Whether it may talk to link-local addresses.
     """
 
     def __init__(
@@ -80,8 +82,11 @@ class HttpClient:
         url: str,
         options: Mapping[str, str] | None = None,
         clock: Callable[[], float] = time.monotonic,
+        *,
+        link_local: bool = False,
     ) -> None:
         options = options or {}
+        self._link_local = link_local
         parts = urlsplit(url)
         user, password = parts.username, parts.password
         self._url = parts._replace(netloc=parts.netloc.rpartition("@")[2], fragment="").geturl()
@@ -117,7 +122,7 @@ class HttpClient:
             conditions: Headers of this request alone.
 
         Raises:
-            SourceError: Too many redirects, or one that leads to no HTTP.
+            SourceError: Too many redirects, one that leads to no HTTP, or a link-local address.
             OSError: The connection failed; ``TimeoutError`` when time is over.
             http.client.HTTPException: The answer is not HTTP.
         """
@@ -205,6 +210,9 @@ class HttpClient:
                 self.fp = io.BufferedReader(_Bounded(sock, limit))
 
         connection.response_class = Answer
+        if not self._link_local:
+            # What the library's own connections make their sockets with, whatever redirects say.
+            connection._create_connection = forbidden_hosts.connect  # type: ignore[attr-defined]
         return connection
 
 

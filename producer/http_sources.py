@@ -32,7 +32,7 @@ def open_http(camera: Camera, on_bad_packet: Callable[[], None]) -> Source | Non
     """
     if _FFMPEG_ALONE & camera.options.keys():
         return None
-    client = HttpClient(camera.source_url, camera.options)
+    client = HttpClient(camera.source_url, camera.options, link_local=camera.link_local)
     if not client.direct:
         return None
     try:

@@ -20,6 +20,9 @@ _TICK_SECONDS = 0.1
 _OVERHEAD_BYTES = 1024
 """What headers and framing add to a record, at most."""
 
+_DOUBT_SECONDS = 5.0
+"""After so long without an acknowledgement, and again, Kafka is asked whether it lets us in."""
+
 _HANDOVER_SECONDS = 1.0
 """How long the thread may take to notice the end, unless it is held up inside the client."""
 
@@ -98,6 +101,8 @@ class Publisher:
         clock: Monotonic clock.
         restarts: Replacements of the client without a frame getting through before Kafka is given
             up.
+        find_refusal: Asks why Kafka, which acknowledges nothing, does not let us in; None if it is
+            away.
     """
 
     def __init__(
@@ -108,6 +113,7 @@ class Publisher:
         metrics: ProducerMetrics,
         clock: Clock,
         restarts: int = 5,
+        find_refusal: Callable[[], ConfigurationError | None] = lambda: None,
     ) -> None:
         self._settings = settings
         self._outbox = outbox
@@ -115,6 +121,8 @@ class Publisher:
         self._metrics = metrics
         self._clock = clock
         self._most_restarts = restarts
+        self._find_refusal = find_refusal
+        self._doubted_at = clock()
         self._settled = threading.Condition()
         self._under_way: dict[_Send, None] = {}  # in the order of sending
         self._bytes = 0
@@ -192,11 +200,22 @@ class Publisher:
     def _check(self) -> None:
         """Replace a broken client; give up on one that is refused or gets nothing through."""
         if self._refused is not None:
-            raise UnavailableError(f"Kafka does not accept our frames: {self._refused}")
+            settings = self._settings
+            user = settings.sasl_username or "ANONYMOUS, or that of the client certificate"
+            # A login that is refused ends a client as a right that is missing does.
+            raise self._find_refusal() or ConfigurationError(
+                f"Kafka at {settings.bootstrap_servers} does not accept our frames: rights: "
+                f"{self._refused}; grant WRITE on the topic {settings.topic!r} to user {user}"
+            )
         if self._broken is not None:
             self._replace(self._broken)
         with self._settled:
             waiting = self._clock() - self._last_progress if self._under_way else 0.0
+        if waiting > _DOUBT_SECONDS and self._clock() - self._doubted_at > _DOUBT_SECONDS:
+            refusal = self._find_refusal()
+            self._doubted_at = self._clock()
+            if refusal is not None:
+                raise refusal
         if waiting > self._settings.delivery_timeout_seconds:
             raise UnavailableError(
                 f"Kafka at {self._settings.bootstrap_servers} acknowledged nothing for "

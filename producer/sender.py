@@ -21,6 +21,7 @@ from servers.kafka import (
     failed,
     meaning,
     open_client,
+    refusal_within,
 )
 
 Failure = Literal["too_large", "timeout", "fatal", "refused"]
@@ -66,7 +67,10 @@ class KafkaSender:
 
     def __init__(self, settings: ProducerSettings) -> None:
         self._topic = settings.topic
-        self._client = open_client(KafkaProducer, settings, **client_options(settings))
+        slice_seconds = min(_CONNECT_SLICE_SECONDS, settings.kafka_timeout_seconds)
+        self._client = open_client(
+            KafkaProducer, settings, timeout_seconds=slice_seconds, **client_options(settings)
+        )
         try:
             self._client.partitions_for(settings.topic)
         except KafkaError as error:
@@ -134,7 +138,6 @@ def connect(
 
 def client_options(settings: ProducerSettings) -> dict[str, Any]:
     """Return the keyword arguments of ``KafkaProducer``."""
-    slice_seconds = min(_CONNECT_SLICE_SECONDS, settings.kafka_timeout_seconds)
     return {
         "client_id": "seedstream-producer",
         "enable_idempotence": True,
@@ -147,7 +150,6 @@ def client_options(settings: ProducerSettings) -> dict[str, Any]:
         # Later than the publisher's own bound, which ends the process before a frame is lost here.
         "delivery_timeout_ms": round((settings.delivery_timeout_seconds + 5) * 1000),
         "max_block_ms": round(_METADATA_SECONDS * 1000),
-        "bootstrap_timeout_ms": round(slice_seconds * 1000),
     }
 
 
@@ -155,7 +157,7 @@ def classify(error: Exception) -> Failure:
     """Return what a failed send means for the publisher."""
     if isinstance(error, TOO_LARGE):
         return "too_large"
-    if isinstance(error, DENIED):
+    if isinstance(error, DENIED) or isinstance(refusal_within(error), DENIED):
         return "refused"
     # A connection that broke is tried again by the client itself until the delivery timeout; what
     # else fails within the client is cured by another one, or ends the process after some.

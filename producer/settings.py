@@ -69,6 +69,10 @@ class ProducerSettings(KafkaConnection, ProcessSettings):
     max_frames: int | None = Field(default=None, ge=1)
     """Stop each camera after this number of decoded frames; for tests and demos."""
 
+    allow_link_local_cameras: bool = False
+    """Whether cameras may lead to link-local addresses (169.254.0.0/16, fe80::/10), where clouds
+    keep a machine's credentials: by their URL, a DNS name or a redirect."""
+
     max_frame_pixels: int = Field(default=MAX_FRAME_PIXELS, ge=4096)
     """Largest frame to publish, in pixels (width x height); larger ones are scaled down to it. At
     most the workers' `WORKER_MAX_FRAME_PIXELS`, beyond which they make dead letters of frames."""

@@ -15,6 +15,7 @@ import av.error
 from av.format import Flags
 
 from media.frames import best_video_stream, cut_jpeg, pixel_aspect
+from producer import forbidden_hosts
 from producer.camera_pictures import (
     DEFAULT_FPS,
     MAX_PICTURE_BYTES,
@@ -223,6 +224,9 @@ def open_source(camera: Camera, on_bad_packet: Callable[[], None]) -> Source:
     """
     if camera.kind == "test":
         return SceneSource(camera.source_url)
+    if camera.kind in ("http", "rtmp", "rtsp", "srt") and not camera.link_local:
+        forbidden_hosts.check_url(camera.source_url)
+        forbidden_hosts.check_url(camera.options.get("http_proxy", ""))
     if camera.kind != "http":
         return AvSource(camera, on_bad_packet)
     began = time.monotonic()

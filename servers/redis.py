@@ -22,6 +22,8 @@ from contract.errors import (
     SeedstreamError,
     UnavailableError,
 )
+from servers.redis_visit import lost, other_protocol, read_refusal
+from servers.refusals import About, Refusal
 
 log = logging.getLogger(__name__)
 
@@ -55,13 +57,6 @@ class Meaning(enum.Enum):
     """This one command cannot be carried out, now or later."""
 
 
-REFUSED = (
-    exceptions.AuthenticationError,
-    exceptions.AuthenticationWrongNumberOfArgsError,
-    exceptions.AuthorizationError,
-    exceptions.ExternalAuthProviderError,
-    exceptions.NoPermissionError,
-)
 INVALID = (
     exceptions.ChildDeadlockedError,
     exceptions.ClusterCrossSlotError,
@@ -79,17 +74,24 @@ INVALID = (
 )
 
 
+_CHECK = {
+    About.CA: "check ssl_ca_certs in {prefix}REDIS_URL",
+    About.CERTIFICATE: "renew the server's certificate, or set this machine's clock",
+    About.CLIENT_CERTIFICATE: "check ssl_certfile and ssl_keyfile in {prefix}REDIS_URL",
+    About.CREDENTIALS: "check {prefix}REDIS_USERNAME and {prefix}REDIS_PASSWORD, or those in "
+    "{prefix}REDIS_URL",
+    About.HOST_NAME: "check the host in {prefix}REDIS_URL and the names in its certificate",
+    About.MECHANISM: "check {prefix}REDIS_URL",
+    About.PROTOCOL: "check scheme (redis://, rediss://) and port of {prefix}REDIS_URL",
+    About.RIGHTS: "grant this user the permissions",
+    About.SETTINGS: "check {prefix}REDIS_URL and {prefix}REDIS_CLUSTER",
+}
+
+
 def meaning(error: BaseException) -> Meaning:
     """Return what an error of redis-py asks for."""
-    # MOVED: the server is a node of a cluster, and was opened as a single one.
-    if isinstance(error, (*REFUSED, exceptions.MovedError)):
+    if read_refusal(error) is not None:
         return Meaning.REFUSED
-    if isinstance(error, exceptions.RedisClusterException):
-        # It is made of what the last node that was asked has answered.
-        if "Cluster mode is not enabled" in str(error):
-            return Meaning.REFUSED
-        if error.__cause__ is not None and meaning(error.__cause__) is Meaning.REFUSED:
-            return Meaning.REFUSED
     return Meaning.INVALID if isinstance(error, INVALID) else Meaning.AWAY
 
 
@@ -203,19 +205,23 @@ def failed(error: BaseException, connection: RedisConnection, doing: str) -> See
         ConfigurationError if Redis refuses, InvalidMessageError (``refused_command``) if the
         command is at fault, else UnavailableError.
     """
-    prefix = str(connection.model_config.get("env_prefix", ""))
     where = f"Redis at {connection.redis_where}"
     found = meaning(error)
-    if found is Meaning.REFUSED:
-        return ConfigurationError(
-            f"{where} refuses the configured access: {error}; check {prefix}REDIS_URL, "
-            f"{prefix}REDIS_USERNAME, {prefix}REDIS_PASSWORD, {prefix}REDIS_CLUSTER and the user's "
-            "permissions"
-        )
+    if (refusal := read_refusal(error)) is not None:
+        return refused(refusal, connection)
     if found is Meaning.INVALID:
         return InvalidMessageError("refused_command", f"could not {doing} {where}: {error!r}")
     return UnavailableError(
         f"could not {doing} {where} within {connection.redis_timeout_seconds:g} s: {error}"
+    )
+
+
+def refused(refusal: Refusal, connection: RedisConnection) -> ConfigurationError:
+    """Return our error for a server that does not let us in, or not do what we must."""
+    prefix = str(connection.model_config.get("env_prefix", ""))
+    return ConfigurationError(
+        f"Redis at {connection.redis_where} refuses the configured access: {refusal}; "
+        f"{_CHECK[refusal.about].format(prefix=prefix)}"
     )
 
 
@@ -272,12 +278,22 @@ class Redis:
             if meaning(seen) is not Meaning.AWAY:
                 raise failed(seen, self.connection, doing) from seen
             left = give_up_at - self._clock()
+            if not warned or left <= 0:
+                self._check_protocol(seen)
             if left <= 0 or self._given_up.wait(min(delay, left)):
                 raise failed(seen, self.connection, doing) from seen
             if not warned:
                 warned = True
                 log.warning("Redis at %s: %s; trying again", self.connection.redis_where, seen)
             delay = min(2 * delay, _LONGEST_DELAY_SECONDS)
+
+    def _check_protocol(self, error: BaseException) -> None:
+        """Raise if the connection was lost since one side speaks TLS and the other does not."""
+        refusal = None
+        if lost(error):
+            refusal = other_protocol(self.connection.redis_url.get_secret_value())
+        if refusal is not None:
+            raise refused(refusal, self.connection) from error
 
     def give_up(self) -> None:
         """End an ``attempt`` that still tries, from another thread."""

@@ -2,6 +2,8 @@
 
 import subprocess
 from base64 import urlsafe_b64encode
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from contract.errors import UnavailableError
@@ -30,9 +32,9 @@ _PROPERTIES = """\
 process.roles=broker,controller
 node.id=1
 controller.quorum.voters=1@{host}:{controller_port}
-listeners=PLAINTEXT://{host}:{port},CONTROLLER://{host}:{controller_port}
-advertised.listeners=PLAINTEXT://{host}:{port}
-listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT
+listeners={listeners},CONTROLLER://{host}:{controller_port}
+advertised.listeners={listeners}
+listener.security.protocol.map={protocols},CONTROLLER:PLAINTEXT
 controller.listener.names=CONTROLLER
 inter.broker.listener.name=PLAINTEXT
 log.dirs={data}
@@ -56,9 +58,30 @@ num.io.threads=4
 """
 
 
+@dataclass(frozen=True)
+class Listener:
+    """Where a broker answers.
+
+    Attributes:
+        name: Its name, in capitals.
+        host: Host name that clients are told.
+        port: Its port.
+        protocol: ``PLAINTEXT``, ``SSL``, ``SASL_PLAINTEXT`` or ``SASL_SSL``.
+        properties: Its own settings, without the prefix ``listener.name.NAME.``.
+    """
+
+    name: str
+    host: str
+    port: int
+    protocol: str
+    properties: Mapping[str, str] = field(default_factory=dict)
+
+
 def start_kafka(
     port: int | None = None,
     *,
+    listeners: Sequence[Listener] = (),
+    properties: Mapping[str, str] | None = None,
     folder: Path | None = None,
     detached: bool = False,
     timeout_seconds: float = START_SECONDS,
@@ -67,6 +90,8 @@ def start_kafka(
 
     Args:
         port: Port for clients on 127.0.0.1; None takes a free one.
+        listeners: Where it answers besides that plaintext port.
+        properties: Further settings of the broker.
         folder: Where its data and log go; None makes a temporary one, removed after the stop.
         detached: Whether it may outlive this process.
         timeout_seconds: How long it may take to answer.
@@ -85,10 +110,11 @@ def start_kafka(
     jars = fetch_jars()
 
     def start(client_port: int, home: Path) -> Broker:
-        properties = _format(jars, home, client_port)
+        plaintext = Listener("PLAINTEXT", LOCALHOST, client_port, "PLAINTEXT")
+        path = _format(jars, home, [plaintext, *listeners], properties or {})
         return Broker.spawn(
             _NAME,
-            [*_java(jars, "kafka.Kafka"), str(properties)],
+            [*_java(jars, "kafka.Kafka"), str(path)],
             log_path=home / "kafka.log",
             address=f"{LOCALHOST}:{client_port}",
             detached=detached,
@@ -100,22 +126,30 @@ def start_kafka(
     )
 
 
-def _format(jars: Path, home: Path, port: int) -> Path:
+def _format(
+    jars: Path, home: Path, listeners: Sequence[Listener], properties: Mapping[str, str]
+) -> Path:
     """Write the broker's configuration and format its data folder; return the configuration."""
     data = home / "data"
-    properties = home / "server.properties"
+    path = home / "server.properties"
     home.mkdir(parents=True, exist_ok=True)
-    properties.write_text(
-        _PROPERTIES.format(
-            host=LOCALHOST,
-            port=port,
-            controller_port=free_ports(1)[0],
-            data=data,
-            max_bytes=MAX_RECORD_BYTES,
-        )
+    text = _PROPERTIES.format(
+        host=LOCALHOST,
+        listeners=",".join(f"{each.name}://{each.host}:{each.port}" for each in listeners),
+        protocols=",".join(f"{each.name}:{each.protocol}" for each in listeners),
+        controller_port=free_ports(1)[0],
+        data=data,
+        max_bytes=MAX_RECORD_BYTES,
     )
+    own = {
+        f"listener.name.{each.name.lower()}.{name}": value
+        for each in listeners
+        for name, value in each.properties.items()
+    }
+    more = "".join(f"{name}={value}\n" for name, value in (own | dict(properties)).items())
+    path.write_text(text + more)
     command = _java(jars, "kafka.tools.StorageTool")
-    command += ["format", "--ignore-formatted", "-t", _CLUSTER_ID, "-c", str(properties)]
+    command += ["format", "--ignore-formatted", "-t", _CLUSTER_ID, "-c", str(path)]
     log_path = home / "format.log"
     with log_path.open("wb") as log:
         try:
@@ -133,7 +167,7 @@ def _format(jars: Path, home: Path, port: int) -> Path:
             ) from error
     if done.returncode != 0:
         raise StartError(f"cannot format Kafka's data folder {data}:\n{log_tail(log_path)}")
-    return properties
+    return path
 
 
 def _java(jars: Path, main: str) -> list[str]:

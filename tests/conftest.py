@@ -3,6 +3,7 @@
 import itertools
 import logging
 import os
+import shutil
 import sys
 import uuid
 from collections.abc import Callable, Generator, Iterator
@@ -15,7 +16,10 @@ from stack.child_process import log_tail
 from stack.jars import missing_programs
 from stack.kafka_server import start_kafka
 from stack.redis_server import RedisServer, start_redis
+from tests.certificates import Certificates, make_certificates
 from tests.redis_cluster import RedisCluster, running_cluster
+from tests.secured_kafka import SecuredKafka, running_secured_kafka
+from tests.secured_redis import SecuredRedis, running_secured_redis
 
 REQUIRE_ALL = "SEEDSTREAM_REQUIRE_ALL"
 """Set in CI, where everything is there: a skipped test then counts as a failed one."""
@@ -89,6 +93,33 @@ def redis_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisClu
     """A real Redis Cluster of three nodes: ``.url``."""
     with running_cluster(tmp_path_factory.mktemp("cluster")) as cluster:
         yield cluster
+
+
+@pytest.fixture(scope="session")
+def certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
+    """Certificates of an authority of our own, and faulty ones."""
+    return make_certificates(tmp_path_factory.mktemp("certificates"))
+
+
+@pytest.fixture(scope="session")
+def secured_kafka(certificates: Certificates) -> Iterator[SecuredKafka]:
+    """A real Kafka with TLS, SCRAM and ACLs: ``.at[LISTENER]``, ``.add_user``, ``.allow``."""
+    missing = missing_programs()
+    if missing:
+        pytest.skip(f"no Apache Kafka on this machine: missing {', '.join(missing)}")
+    with running_secured_kafka(certificates) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def secured_redis(
+    certificates: Certificates, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[SecuredRedis]:
+    """A real Redis with TLS and ACL users: ``.url``, ``.allow``."""
+    if shutil.which("redis-server") is None:
+        pytest.skip("no redis-server on this machine: the wheel's has no TLS")
+    with running_secured_redis(certificates, tmp_path_factory.mktemp("redis")) as server:
+        yield server
 
 
 @pytest.fixture(scope="session")

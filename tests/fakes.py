@@ -17,7 +17,7 @@ from segmentation.segmenter import Observe
 from workers.app import Inference
 from workers.records import Change, Event, Job, Position, Record
 from workers.settings import WorkerSettings
-from workers.sink import Outcome
+from workers.sink import Entry, Outcome
 
 HEIGHT, WIDTH = 48, 64
 SESSION = new_session()
@@ -153,17 +153,17 @@ def build_fake(settings: WorkerSettings, seconds: float = 0.0) -> Inference:
 
 
 class FakeSink:
-    """Results in memory, with the rules of Redis."""
+    """Results in memory, of cameras whose clocks are right."""
 
     def __init__(self) -> None:
         self.results: dict[str, list[Result]] = {}
         self.away = False
         self.given_up = False
 
-    def store(self, results: Sequence[Result]) -> list[Outcome]:
+    def store(self, entries: Sequence[Entry]) -> list[Outcome]:
         if self.away:
             raise UnavailableError("Redis is away")
-        return [self._store(result) for result in results]
+        return [self._store(entry.result) for entry in entries]
 
     def give_up(self) -> None:
         self.given_up = True

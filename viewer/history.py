@@ -14,11 +14,11 @@ from typing import Any
 
 from kafka import KafkaConsumer, TopicPartition
 
-from contract.errors import InvalidMessageError, UnavailableError
+from contract.errors import InvalidMessageError
 from contract.frame import Frame, decode_frame, session_start_ms
 from contract.result import CAMERAS_KEY, DOCUMENT_FIELD, Result, decode_result, results_key
 from contract.topics import MAX_RECORD_BYTES
-from servers.kafka import KafkaConnection, KafkaError, failed, open_client
+from servers.kafka import KafkaConnection, KafkaError, failed, missing_topic, open_client
 from servers.record_fetcher import reading_past_faults
 from servers.redis import Client, Redis
 
@@ -134,6 +134,7 @@ def read_frames(
         wall_clock: Seconds since the epoch, as Kafka's times of records.
 
     Raises:
+        ConfigurationError: Kafka does not let us in, or not see the topic.
         UnavailableError: Kafka does not answer or does not have the topic.
     """
     try:
@@ -146,7 +147,10 @@ def read_frames(
             fetch_max_bytes=_FETCH_BYTES,
         )
         with contextlib.closing(consumer):
-            _seek(consumer, topic, since)
+            found = consumer.partitions_for_topic(topic)
+            if not found:
+                raise missing_topic(connection, topic, "the topic of the frames")
+            _seek(consumer, [TopicPartition(topic, number) for number in sorted(found)], since)
             called_ms, last_record = wall_clock() * 1000, clock()
             while clock() - last_record < idle_timeout_seconds:
                 batches = consumer.poll(timeout_ms=_POLL_MS, max_records=64)
@@ -163,11 +167,7 @@ def read_frames(
         raise failed(error, connection, f"reading the topic {topic!r}") from error
 
 
-def _seek(consumer: KafkaConsumer, topic: str, since: datetime) -> None:
-    found = consumer.partitions_for_topic(topic)
-    if not found:
-        raise UnavailableError(f"Kafka has no topic {topic!r}: expected the topic of the frames")
-    partitions = [TopicPartition(topic, number) for number in sorted(found)]
+def _seek(consumer: KafkaConsumer, partitions: list[TopicPartition], since: datetime) -> None:
     # Kafka's own time of a record is never before its capture, so nothing is missed.
     moment = int(since.timestamp() * 1000)
     positions = consumer.offsets_for_times(dict.fromkeys(partitions, moment))

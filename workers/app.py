@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from prometheus_client import CollectorRegistry
 
 from contract.errors import InvalidMessageError, UnavailableError
+from contract.probe_server import ProbeServer
 from contract.process import (
     EXIT_FAILED,
     EXIT_OK,
     ExitDeadline,
-    ProbeServer,
     Shutdown,
     configure_logging,
     process_registry,
@@ -148,9 +148,9 @@ class Worker:
         with self._closing:
             self._serve_probes()
             self._inference.warm_up()
-            redis_sink = self._open_redis()
-            kafka = self._open_kafka()
-            if kafka is not None:
+            redis_sink = self._shutdown.unless_requested(self._open_redis)
+            kafka = self._shutdown.unless_requested(self._open_kafka)
+            if redis_sink is not None and kafka is not None:
                 self._assemble(redis_sink, *kafka).run(lambda: self._shutdown.requested)
 
     def alive(self) -> str | None:
@@ -269,6 +269,7 @@ class Worker:
         settings = self._settings
         return Rules(
             max_age_seconds=settings.max_age_seconds if settings.mode == "live" else None,
+            max_ahead_seconds=settings.max_ahead_seconds,
             max_frame_bytes=settings.max_frame_bytes,
             max_poll_records=settings.max_poll_records,
             drain_seconds=settings.drain_seconds,

@@ -33,6 +33,7 @@ from servers.kafka import (
     KafkaError,
     Meaning,
     failed,
+    find_refusal,
     meaning,
     open_client,
 )
@@ -113,7 +114,6 @@ def open_producer(settings: WorkerSettings, timeout_seconds: float | None = None
         partitioner=FrontOfKey(),
         max_request_size=max(settings.max_frame_bytes, MAX_RECORD_BYTES) + _ENVELOPE_BYTES,
         max_block_ms=math.ceil(STEP_SECONDS * 1000),
-        request_timeout_ms=timeout_ms,
         delivery_timeout_ms=timeout_ms + 1000,
     )
 
@@ -266,5 +266,7 @@ class DeadLetters:
         )
         if meaning(error) is Meaning.REFUSED:
             raise failed(error, self._settings, doing) from error
+        if (refusal := find_refusal(self._settings)) is not None:
+            raise refusal from error
         where = self._settings.bootstrap_servers
         raise UnavailableError(f"Kafka at {where} failed, {doing}: {error!r}") from error

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from contract.errors import ConfigurationError, InvalidMessageError
 from contract.frame import Frame, decode_frame
-from contract.log_limit import LogLimit
+from workers.camera_log import CameraLog
 from workers.dead_letters import DeadLetters
 from workers.dead_share import DeadShare
 from workers.metrics import WorkerMetrics
@@ -34,6 +34,9 @@ _HOUSEKEEPING_SECONDS = 1.0
 _DEAD_COMMIT_SECONDS = 0.05
 """How soon after a dead letter what is done is committed, lest the next owner write it again."""
 
+_AHEAD_SECONDS = 5.0
+"""Clocks that agree no better than this deserve a warning."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rules:
@@ -41,10 +44,12 @@ class Rules:
 
     Attributes:
         max_age_seconds: None in ``complete`` mode.
+        max_ahead_seconds: How far a capture time may lie in the worker's future, in seconds.
         commit_interval_seconds: Shortest time between two commits of positions, in seconds.
     """
 
     max_age_seconds: float | None
+    max_ahead_seconds: float
     max_frame_bytes: int
     max_poll_records: int
     drain_seconds: float
@@ -94,7 +99,7 @@ class Loop:
         self._clock = clock
         self._wall_clock = wall_clock
         self._committed_at = self._swept_at = self.turned_at = clock()
-        self._old_warnings = LogLimit(clock=clock)
+        self._camera_log = CameraLog(clock)
         self.joined = False
         self._end_requested: Callable[[], bool] = lambda: False
         self._end_by = math.inf
@@ -209,11 +214,12 @@ class Loop:
         now = self._wall_clock()
         age = self._age(record.timestamp_seconds)
         if age is not None:
-            self._metrics.stage_seconds.labels("fetch").observe(age)
+            self._metrics.fetched(age)
         try:
             frame = decode_frame(
                 record.key, record.value, record.headers, max_bytes=self._rules.max_frame_bytes
             )
+            self._check_clock(frame, now)
         except InvalidMessageError as error:
             self._dead_letters.put(record, position, error)
             return
@@ -257,8 +263,7 @@ class Loop:
         self.joined = self.joined or self._source.joined
         for partition in self._positions.owned:
             self._show_lag(partition)
-        for camera in self._metrics.forget_cameras(_CAMERA_SERIES_SECONDS):
-            self._old_warnings.forget(camera)
+        self._metrics.forget_cameras(_CAMERA_SERIES_SECONDS)
 
     def _show_lag(self, partition: int) -> None:
         front, end = self._positions.front(partition), self._source.end(partition)
@@ -273,13 +278,37 @@ class Loop:
             None if timestamp_seconds is None else max(0.0, self._wall_clock() - timestamp_seconds)
         )
 
+    def _check_clock(self, frame: Frame, now: float) -> None:
+        """Note a capture time that lies ahead of this worker's clock.
+
+        Raises:
+            InvalidMessageError: ``future_time``: it lies further ahead than the rules allow.
+        """
+        ahead = frame.captured_at.timestamp() - now
+        if ahead <= _AHEAD_SECONDS:
+            return
+        self._metrics.suspect(frame.camera, "ahead")
+        self._camera_log.warn(
+            frame.camera,
+            "ahead",
+            f"frames are captured {ahead:.1f} s in the future: the producer's clock is ahead, or "
+            "this worker's is behind",
+        )
+        limit = self._rules.max_ahead_seconds
+        if ahead > limit:
+            raise InvalidMessageError(
+                "future_time",
+                f"captured {ahead:.0f} s ahead of this worker's clock, expected at most {limit:g} "
+                "s: set the clocks of producers and workers",
+            )
+
     def _warn_old(self, camera: str, age_seconds: float) -> None:
-        more = self._old_warnings.due(camera)
-        if more is not None:
-            log.warning(
-                "camera %s: frames arrive %.1f s after capture and are skipped: a backlog, or the "
-                "producer's clock is behind%s", camera, age_seconds, more,
-            )  # fmt: skip
+        self._camera_log.warn(
+            camera,
+            "too_old",
+            f"frames arrive {age_seconds:.1f} s after capture and are skipped: a backlog, or the "
+            "producer's clock is behind, or this worker's ahead",
+        )
 
 
 def reference_seconds(frame: Frame, record: Record) -> float:

@@ -18,6 +18,9 @@ network (of which a tiled frame takes several), the others of a batch.
 OTHER = "other"
 """Label of cameras beyond the bound on series."""
 
+_LONGEST_SECONDS = 86_400.0
+"""Longest time that is observed: one clock that is years off would drown every sum."""
+
 _LATENCIES = (0.025, 0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.75, 1, 1.5, 2, 3, 5, 10, 30, 120)
 _STAGES = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 _SIZES = (1, 2, 4, 8, 16, 32, 64, 128, 256)
@@ -53,6 +56,14 @@ class WorkerMetrics:
             "seedstream_frames_skipped",
             "Frames left out on purpose: too_old (older than the set age), superseded (newer ones "
             "took their place under overload), out_of_order (older than what Redis holds).",
+            ["camera", "reason"],
+            registry=registry,
+        )
+        self.frames_suspect = Counter(
+            "seedstream_frames_suspect",
+            "Frames that show a wrong clock or a second producer: ahead (captured in the worker's "
+            "future), set_back (the first of a session that begins, by its clock, before the one "
+            "it follows), resumed (of a session that goes on after another one of the camera).",
             ["camera", "reason"],
             registry=registry,
         )
@@ -125,6 +136,7 @@ class WorkerMetrics:
         self._of_camera: tuple[MetricWrapperBase, ...] = (
             self.frames_processed,
             self.frames_skipped,
+            self.frames_suspect,
             self.frames_duplicate,
             self.instances,
             self.end_to_end_latency,
@@ -144,6 +156,14 @@ class WorkerMetrics:
         """Count a frame that was left out."""
         self.frames_skipped.labels(self.camera(camera), reason).inc()
 
+    def suspect(self, camera: str, reason: str) -> None:
+        """Count a frame that shows a wrong clock or a second producer."""
+        self.frames_suspect.labels(self.camera(camera), reason).inc()
+
+    def fetched(self, age_seconds: float) -> None:
+        """Observe the age of a record's time stamp."""
+        self.stage_seconds.labels("fetch").observe(min(age_seconds, _LONGEST_SECONDS))
+
     def stored(self, camera: str, latency_seconds: float, classes: Mapping[str, int]) -> None:
         """Count a stored result.
 
@@ -154,7 +174,8 @@ class WorkerMetrics:
         """
         label = self.camera(camera)
         self.frames_processed.labels(label).inc()
-        self.end_to_end_latency.labels(label).observe(max(0.0, latency_seconds))
+        latency = min(max(0.0, latency_seconds), _LONGEST_SECONDS)
+        self.end_to_end_latency.labels(label).observe(latency)
         for name, count in classes.items():
             self.instances.labels(label, name).inc(count)
 

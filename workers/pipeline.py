@@ -20,13 +20,22 @@ from contract.errors import InvalidMessageError
 from contract.result import Instance, Result
 from segmentation.decode import Image, decode_image
 from segmentation.segmenter import Segmenter
+from workers.camera_log import CameraLog
 from workers.dead_letters import DeadLetters
 from workers.fair_queue import FairQueue
 from workers.metrics import WorkerMetrics
 from workers.records import Job, OffsetTracker
-from workers.sink import Outcome, RedisSink
+from workers.sink import Entry, Outcome, RedisSink
 
 _DECODE_THREADS = 2
+_WARNINGS = {
+    Outcome.SET_BACK: "a session follows that began, by its clock, before the one it follows: was "
+    "the producer's clock set back? Its frames are stored, in Kafka's order",
+    Outcome.RESUMED: "a session goes on after another one began: two producers send under this "
+    "camera's id; the frames of both are stored, in Kafka's order",
+    Outcome.OUT_OF_ORDER: "frames are skipped because newer ones were stored before: they were "
+    "left out when they first came, or came from another partition",
+}
 _IDLE_WAIT_SECONDS = 1.0
 _MAX_DECODE_SECONDS = 60.0
 
@@ -99,6 +108,7 @@ class Pipeline:
         self._limits = limits
         self._clock = clock
         self._wall_clock = wall_clock
+        self._camera_log = CameraLog(clock)
         self._changed = threading.Condition()
         self._waiting: FairQueue[Job] = FairQueue(
             limits.max_waiting_frames, limits.max_waiting_bytes, lambda job: len(job.frame.data)
@@ -290,7 +300,12 @@ class Pipeline:
         ]
         self._busy_since = None
         began = self._clock()
-        outcomes = self._sink.store(results)
+        outcomes = self._sink.store(
+            [
+                Entry(result, ready.job.record.log, ready.job.position.number)
+                for ready, result in zip(batch, results, strict=True)
+            ]
+        )
         self._observe("store", self._clock() - began)
         for ready, result, outcome in zip(batch, results, outcomes, strict=True):
             self._count(result, outcome)
@@ -322,7 +337,11 @@ class Pipeline:
         )
 
     def _count(self, result: Result, outcome: Outcome) -> None:
-        if outcome is Outcome.STORED:
+        if outcome in _WARNINGS:
+            self._camera_log.warn(result.camera, outcome.value, _WARNINGS[outcome])
+        if outcome in (Outcome.SET_BACK, Outcome.RESUMED):
+            self._metrics.suspect(result.camera, outcome.value)
+        if outcome.stored:
             latency = self._wall_clock() - result.captured_at.timestamp()
             classes = Counter(instance.class_name for instance in result.instances)
             self._metrics.stored(result.camera, latency, classes)

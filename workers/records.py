@@ -40,6 +40,8 @@ class Record:
         headers: Headers, as they came.
         timestamp_seconds: The record's time stamp, seconds since 1970; None when it has none.
         fault: Why it cannot be read, see ``servers.record_batches``; None when it can.
+        log: Names the partition as ``<topic id>/<partition>``: its positions tell which of two
+            records came first. Empty where Kafka gives topics no ids (before 2.8).
     """
 
     partition: int
@@ -49,6 +51,7 @@ class Record:
     headers: Sequence[Header]
     timestamp_seconds: float | None
     fault: InvalidMessageError | None = None
+    log: str = ""
 
 
 class Change(enum.Enum):

@@ -80,6 +80,11 @@ class WorkerSettings(RedisConnection, KafkaConnection, ProcessSettings):
     """Live mode: a waiting frame older than this gives way to a newer one of its camera, in seconds
     since capture."""
 
+    max_ahead_seconds: float = Field(default=86_400.0, ge=60)
+    """Frames captured further than this in the future, by the worker's clock, become dead letters
+    (`future_time`), in seconds. All beyond 5 s are counted and warned of; none is out of order
+    for it."""
+
     topic: str = Field(default=FRAMES_TOPIC, pattern=_TOPIC)
     """Kafka topic to read frames from."""
 

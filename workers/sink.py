@@ -2,55 +2,56 @@
 
 import enum
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
+from contract.frame import session_start_ms
 from contract.result import (
     CAMERAS_KEY,
-    DOCUMENT_FIELD,
     Result,
     encode_result,
     latest_key,
     results_key,
-    stream_id,
+    sessions_key,
 )
 from servers.redis import Client, Redis
+from workers.sink_scripts import SEEN, SEEN_COMMANDS, STORE, STORE_COMMANDS
 
-# One camera's keys lie in one slot, so this is atomic in a cluster too, and a camera's results of a
-# batch are stored in order or not at all. `latest` moves only when the stream does: a worker that
-# comes late with an old frame cannot put the old result back.
-# Redis compiles a script once and finds it by its hash; sent as EVAL, there is no NOSCRIPT to heal
-# after a failover, and a cluster's pipeline takes it (it refuses EVALSHA).
-_STORE = """
-local max_results, ttl, field = ARGV[1], ARGV[2], ARGV[3]
-local outcomes = {}
-for i = 4, #ARGV, 2 do
-  local id, document = ARGV[i], ARGV[i + 1]
-  local added = redis.pcall('XADD', KEYS[1], 'MAXLEN', '~', max_results, id, field, document)
-  if type(added) ~= 'table' or not added.err then
-    redis.call('SET', KEYS[2], document, 'EX', ttl)
-    redis.call('EXPIRE', KEYS[1], ttl)
-    outcomes[#outcomes + 1] = 'stored'
-  elseif not string.find(added.err, 'ID specified in XADD', 1, true) then
-    return added
-  elseif #redis.call('XRANGE', KEYS[1], id, id) > 0 then
-    outcomes[#outcomes + 1] = 'duplicate'
-  else
-    outcomes[#outcomes + 1] = 'out_of_order'
-  end
-end
-return outcomes
-"""
+_NO_CAMERA = "-"
+"""No camera's id: its keys are asked about before there is one."""
+
+
+class Entry(NamedTuple):
+    """A result and where its frame lay in Kafka, whose order decides between sessions.
+
+    Attributes:
+        result: The result.
+        log: Names the partition, see ``workers.records.Record.log``; empty when unknown.
+        position: Kafka's offset in it.
+    """
+
+    result: Result
+    log: str
+    position: int
 
 
 class Outcome(enum.Enum):
     """What became of a result."""
 
     STORED = "stored"
+    SET_BACK = "set_back"
+    """Stored; its session is newer in Kafka and older by its clock than the one it follows."""
+    RESUMED = "resumed"
+    """Stored; its session goes on after another one of the camera: two producers send for it."""
     DUPLICATE = "duplicate"
     """The stream already has the frame's result: a redelivery."""
     OUT_OF_ORDER = "out_of_order"
-    """The stream has newer results and not this one: the camera's clock stepped back between two
-    sessions, two producers send under one camera id, or the result was trimmed long ago."""
+    """The stream has newer results and not this one: the frame was skipped when it first came, came
+    from another partition with an older session, or its result was trimmed."""
+
+    @property
+    def stored(self) -> bool:
+        """Whether this call stored the result."""
+        return self in (Outcome.STORED, Outcome.SET_BACK, Outcome.RESUMED)
 
 
 class RedisSink:
@@ -68,15 +69,27 @@ class RedisSink:
         self._max_results = max_results
 
     def start(self) -> None:
-        """Reach the server.
+        """Reach the server, and ask whether it lets us run what we need.
 
         Raises:
-            ConfigurationError: It refuses the credentials, or is no cluster though asked for.
+            ConfigurationError: It refuses the credentials or the commands, or is no cluster though
+                asked for.
             UnavailableError: It does not answer in time.
         """
-        self._server.attempt("reach", lambda client: client.ping())
 
-    def store(self, results: Sequence[Result]) -> list[Outcome]:
+        def ask(client: Client) -> None:
+            client.ping()
+            pipeline = client.pipeline(transaction=False)
+            for script, keys in (
+                (STORE_COMMANDS, _keys(_NO_CAMERA)),
+                (SEEN_COMMANDS, (CAMERAS_KEY,)),
+            ):
+                pipeline.execute_command("EVAL", script, len(keys), *keys)
+            pipeline.execute()
+
+        self._server.attempt("reach", ask)
+
+    def store(self, entries: Sequence[Entry]) -> list[Outcome]:
         """Store results; those of one camera in the order given, all or nothing.
 
         A repetition after a lost answer finds its own entries; they count as stored.
@@ -91,8 +104,8 @@ class RedisSink:
         """
         outcomes: dict[int, Outcome] = {}
         by_camera: dict[str, list[int]] = {}
-        for index, result in enumerate(results):
-            by_camera.setdefault(result.camera, []).append(index)
+        for index, entry in enumerate(entries):
+            by_camera.setdefault(entry.result.camera, []).append(index)
 
         attempts = 0
 
@@ -100,9 +113,8 @@ class RedisSink:
             nonlocal attempts
             repeated, attempts = attempts > 0, attempts + 1
             left = [group for group in by_camera.values() if group[0] not in outcomes]
-            newest = [results[group[-1]] for group in by_camera.values()]
             answers = self._send(
-                client, [[results[index] for index in group] for group in left], newest
+                client, [[entries[index] for index in group] for group in left], list(by_camera)
             )
             for group, answer in zip(left, answers, strict=False):
                 if not isinstance(answer, Exception):
@@ -111,9 +123,9 @@ class RedisSink:
             if failures := [answer for answer in answers if isinstance(answer, Exception)]:
                 raise failures[0]
 
-        if results:
+        if entries:
             self._server.attempt("store results in", send)
-        return [outcomes[index] for index in range(len(results))]
+        return [outcomes[index] for index in range(len(entries))]
 
     def give_up(self) -> None:
         """End a ``store`` that still tries, from another thread: it raises UnavailableError."""
@@ -124,23 +136,40 @@ class RedisSink:
         self._server.close()
 
     def _send(
-        self, client: Client, groups: Sequence[Sequence[Result]], newest: Sequence[Result]
+        self, client: Client, groups: Sequence[Sequence[Entry]], cameras: Sequence[str]
     ) -> list[Any]:
-        """Send one script for each camera, then note when each was last seen; answers in order."""
+        """Send one script for each camera, then note that all were seen; answers in order.
+
+        One camera's keys lie in one slot, so its script is atomic in a cluster too. Redis compiles
+        a script once and finds it by its hash; sent as EVAL, there is no NOSCRIPT to heal after a
+        failover, and a cluster's pipeline takes it (it refuses EVALSHA).
+        """
         pipeline = client.pipeline(transaction=False)
         for group in groups:
-            camera = group[0].camera
-            documents = [part for r in group for part in (stream_id(r), encode_result(r))]
-            keys = (results_key(camera), latest_key(camera))
-            limits = (self._max_results, self._ttl_seconds, DOCUMENT_FIELD)
-            pipeline.execute_command("EVAL", _STORE, len(keys), *keys, *limits, *documents)
-        seen = {result.camera: result.processed_at.timestamp() for result in newest}
-        gone_before = max(seen.values()) - self._ttl_seconds
-        pipeline.zadd(CAMERAS_KEY, seen, gt=True)
-        pipeline.zremrangebyscore(CAMERAS_KEY, "-inf", f"({gone_before}")
-        pipeline.expire(CAMERAS_KEY, self._ttl_seconds)
+            keys = _keys(group[0].result.camera)
+            arguments = [part for entry in group for part in _arguments(entry)]
+            limits = (self._max_results, self._ttl_seconds)
+            pipeline.execute_command("EVAL", STORE, len(keys), *keys, *limits, *arguments)
+        pipeline.execute_command("EVAL", SEEN, 1, CAMERAS_KEY, self._ttl_seconds, *cameras)
         answers: list[Any] = pipeline.execute(raise_on_error=False)
         return answers
+
+
+def _keys(camera: str) -> tuple[str, str, str]:
+    return results_key(camera), latest_key(camera), sessions_key(camera)
+
+
+def _arguments(entry: Entry) -> tuple[str | int | bytes, ...]:
+    result = entry.result
+    return (
+        result.session,
+        session_start_ms(result.session),
+        result.sequence,
+        entry.log,
+        entry.position,
+        int(result.processed_at.timestamp() * 1000),
+        encode_result(result),
+    )
 
 
 def _outcome(answer: Any, *, repeated: bool) -> Outcome:

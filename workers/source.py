@@ -20,7 +20,8 @@ from kafka.future import Future
 from kafka.structs import MemberState
 
 from contract.errors import UnavailableError
-from servers.kafka import KafkaError, Meaning, failed, meaning, open_client
+from contract.frame import EARLIEST
+from servers.kafka import KafkaError, Meaning, failed, find_refusal, meaning, open_client
 from servers.record_fetcher import reading_past_faults
 from workers.records import Change, Event, Record
 from workers.settings import WorkerSettings
@@ -108,6 +109,12 @@ class RebalanceListener(AsyncConsumerRebalanceListener):  # type: ignore[misc]  
         commit.add_both(end)
 
 
+def _seconds(timestamp_ms: int) -> float | None:
+    """Return a record's time stamp in seconds; None where it has none, or one of no set clock."""
+    seconds = timestamp_ms / 1000
+    return seconds if seconds >= EARLIEST.timestamp() else None
+
+
 def _numbers(partitions: Collection[Any]) -> frozenset[int]:
     return frozenset(each.partition for each in partitions)
 
@@ -166,6 +173,7 @@ class KafkaSource:
         self._topic = settings.topic
         self._clock = clock
         self._events: deque[Event] = deque()
+        self._topic_id: object = None
         self._paused = False
         self._silent_since = clock()
         self._asked_at = clock()
@@ -227,7 +235,8 @@ class KafkaSource:
                 key=record.key,
                 value=record.value,
                 headers=record.headers,
-                timestamp_seconds=record.timestamp / 1000 if record.timestamp > 0 else None,
+                timestamp_seconds=_seconds(record.timestamp),
+                log=self._log(partition.partition),
                 fault=record.fault,
             )
             for partition, records in polled.items()
@@ -276,6 +285,12 @@ class KafkaSource:
             self._consumer.close(autocommit=False, timeout_ms=timeout_seconds * 1000)
         except KafkaError as error:
             log.warning("could not leave the group: %r; it will time out", error)
+
+    def _log(self, partition: int) -> str:
+        # A topic that is made anew has another id: its positions begin at 0 again.
+        topic_id = self._consumer._cluster.topic_id(self._topic) or self._topic_id
+        self._topic_id = topic_id
+        return f"{topic_id}/{partition}" if topic_id else ""
 
     def _offsets(self, positions: Mapping[int, int]) -> dict[Any, Any]:
         return {
@@ -341,6 +356,8 @@ class KafkaSource:
             what = f"{doing}, which needs READ on the topic {self._topic!r} and on the group"
             raise failed(error, self._settings, what) from error
         silent_seconds = self._clock() - self._silent_since
+        if silent_seconds >= _SILENCE_SECONDS and (refusal := find_refusal(self._settings)):
+            raise refusal from error  # it is there, and has let us in before
         if silent_seconds > max(self._settings.kafka_timeout_seconds, _SILENCE_SECONDS):
             raise UnavailableError(
                 f"Kafka at {self._settings.bootstrap_servers} has not answered for "

@@ -3,61 +3,23 @@
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
-from datetime import UTC, datetime
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 import redis
-from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from contract.errors import ConfigurationError, UnavailableError
 from contract.frame import new_session, session_start_ms
-from contract.result import (
-    CAMERAS_KEY,
-    DOCUMENT_FIELD,
-    ModelReference,
-    Result,
-    decode_result,
-    latest_key,
-    results_key,
-)
-from servers.redis import Client, Node, Redis, RedisConnection, open_redis
+from contract.result import CAMERAS_KEY, latest_key, results_key
 from stack.launch import free_ports
 from stack.redis_server import RedisServer, start_redis
-from tests.fakes import wait_until
+from tests.fakes import SESSION, wait_until
 from tests.redis_cluster import RedisCluster, running_cluster
+from tests.sink_parts import latest, make_entry, make_sink, sequences
 from workers.sink import Outcome, RedisSink
 
-SESSION = new_session()
 Name = Callable[[str], str]
-
-
-class ToRedis(RedisConnection, BaseSettings):
-    model_config = SettingsConfigDict(env_prefix="WORKER_")
-
-
-def make_result(camera: str, sequence: int, session: str = SESSION) -> Result:
-    now = datetime.now(UTC)
-    return Result(
-        camera=camera, session=session, sequence=sequence, captured_at=now, processed_at=now,
-        width=64, height=48, model=ModelReference("m", "1", "0"), latency_seconds=0.0,
-        instances=[],
-    )  # fmt: skip
-
-
-def make_sink(
-    url: str,
-    *,
-    timeout_seconds: float = 5.0,
-    max_results: int = 1000,
-    make_client: Callable[[RedisConnection, Sequence[Node]], Client] = open_redis,
-    **connection: object,
-) -> RedisSink:
-    server = Redis(
-        ToRedis(redis_url=url, redis_timeout_seconds=timeout_seconds, **connection), make_client
-    )
-    return RedisSink(server, ttl_seconds=100, max_results=max_results)
 
 
 @pytest.fixture
@@ -81,20 +43,11 @@ def own_server() -> Iterator[RedisServer]:
         yield server
 
 
-def sequences(client: "redis.Redis", camera: str) -> list[int]:
-    entries = client.xrange(results_key(camera))
-    return [decode_result(fields[DOCUMENT_FIELD.encode()]).sequence for _, fields in entries]
-
-
-def latest(client: "redis.Redis", camera: str) -> int:
-    return decode_result(client.get(latest_key(camera))).sequence
-
-
 def test_results_stand_in_the_stream_and_the_newest_as_latest(
     sink: RedisSink, client: "redis.Redis", unique_name: Name
 ) -> None:
     gate, yard = unique_name("gate"), unique_name("yard")
-    batch = [make_result(gate, 0), make_result(yard, 7), make_result(gate, 3)]
+    batch = [make_entry(gate, 0), make_entry(yard, 7), make_entry(gate, 3)]
     assert sink.store(batch) == [Outcome.STORED] * 3
     assert sequences(client, gate) == [0, 3]
     assert sequences(client, yard) == [7]
@@ -106,7 +59,7 @@ def test_results_stand_in_the_stream_and_the_newest_as_latest(
 
 def test_every_key_expires(sink: RedisSink, client: "redis.Redis", unique_name: Name) -> None:
     camera = unique_name("gate")
-    sink.store([make_result(camera, 0)])
+    sink.store([make_entry(camera, 0)])
     for key in (results_key(camera), latest_key(camera), CAMERAS_KEY):
         assert 0 < client.ttl(key) <= 100
 
@@ -115,9 +68,9 @@ def test_a_redelivered_result_changes_nothing(
     sink: RedisSink, client: "redis.Redis", unique_name: Name
 ) -> None:
     camera = unique_name("gate")
-    sink.store([make_result(camera, 0), make_result(camera, 1)])
+    sink.store([make_entry(camera, 0), make_entry(camera, 1)])
     before = client.xrange(results_key(camera)), client.get(latest_key(camera))
-    again = sink.store([make_result(camera, 0), make_result(camera, 1), make_result(camera, 2)])
+    again = sink.store([make_entry(camera, 0), make_entry(camera, 1), make_entry(camera, 2)])
     assert again == [Outcome.DUPLICATE, Outcome.DUPLICATE, Outcome.STORED]
     assert client.xrange(results_key(camera))[:2] == before[0]
     assert latest(client, camera) == 2
@@ -127,8 +80,8 @@ def test_an_older_result_that_was_never_stored_is_out_of_order(
     sink: RedisSink, client: "redis.Redis", unique_name: Name
 ) -> None:
     camera = unique_name("gate")
-    sink.store([make_result(camera, 5)])
-    assert sink.store([make_result(camera, 4)]) == [Outcome.OUT_OF_ORDER]
+    sink.store([make_entry(camera, 5)])
+    assert sink.store([make_entry(camera, 4)]) == [Outcome.OUT_OF_ORDER]
     assert latest(client, camera) == 5
     assert sequences(client, camera) == [5]
 
@@ -138,8 +91,8 @@ def test_a_new_session_follows_the_one_before(
 ) -> None:
     camera = unique_name("gate")
     later = new_session(session_start_ms(SESSION) + 1)
-    sink.store([make_result(camera, 90)])
-    assert sink.store([make_result(camera, 0, later)]) == [Outcome.STORED]
+    sink.store([make_entry(camera, 90)])
+    assert sink.store([make_entry(camera, 0, later)]) == [Outcome.STORED]
     assert sequences(client, camera) == [90, 0]
 
 
@@ -149,7 +102,7 @@ def test_a_stream_keeps_about_as_many_results_as_asked(
     camera = unique_name("gate")
     sink = make_sink(redis_server.url, max_results=100)
     for first in range(0, 1000, 50):
-        sink.store([make_result(camera, first + number) for number in range(50)])
+        sink.store([make_entry(camera, first + number) for number in range(50)])
     sink.close()
     assert 100 <= client.xlen(results_key(camera)) <= 300
 
@@ -159,7 +112,7 @@ def test_cameras_not_seen_for_the_time_to_live_are_forgotten(
 ) -> None:
     gone, here = unique_name("gone"), unique_name("here")
     client.zadd(CAMERAS_KEY, {gone: time.time() - 101})
-    sink.store([make_result(here, 0)])
+    sink.store([make_entry(here, 0)])
     assert client.zscore(CAMERAS_KEY, gone) is None
     assert client.zscore(CAMERAS_KEY, here) == pytest.approx(time.time(), abs=5)
 
@@ -183,7 +136,7 @@ def test_a_server_that_hangs_is_unavailable_within_the_bound(own_server: RedisSe
     try:
         began = time.monotonic()
         with pytest.raises(UnavailableError, match="could not store results"):
-            sink.store([make_result("gate", 0)])
+            sink.store([make_entry("gate", 0)])
         assert time.monotonic() - began < 5
     finally:
         own_server.signal(signal.SIGCONT)
@@ -196,7 +149,7 @@ def test_a_server_that_comes_back_in_time_gets_the_batch(own_server: RedisServer
     own_server.stop()
     outcomes: list[Outcome] = []
     storing = threading.Thread(
-        target=lambda: outcomes.extend(sink.store([make_result("gate", 0)])), daemon=True
+        target=lambda: outcomes.extend(sink.store([make_entry("gate", 0)])), daemon=True
     )
     storing.start()
     with start_redis(port) as back, redis.Redis.from_url(back.url) as client:
@@ -225,8 +178,8 @@ def test_a_batch_repeated_after_a_lost_answer_counts_as_stored(own_server: Redis
     sink = make_sink(
         own_server.url, make_client=lambda *_: LosesFirstAnswer.from_url(own_server.url)
     )
-    assert sink.store([make_result("gate", 0)]) == [Outcome.STORED]
-    assert sink.store([make_result("gate", 0)]) == [Outcome.DUPLICATE]
+    assert sink.store([make_entry("gate", 0)]) == [Outcome.STORED]
+    assert sink.store([make_entry("gate", 0)]) == [Outcome.DUPLICATE]
 
 
 def test_giving_up_ends_a_store_that_still_tries() -> None:
@@ -235,7 +188,7 @@ def test_giving_up_ends_a_store_that_still_tries() -> None:
 
     def store() -> None:
         with pytest.raises(UnavailableError):
-            sink.store([make_result("gate", 0)])
+            sink.store([make_entry("gate", 0)])
         ended.set()
 
     threading.Thread(target=store, daemon=True).start()
@@ -248,9 +201,9 @@ def test_a_full_server_is_unavailable_and_heals(own_server: RedisServer) -> None
         client.config_set("maxmemory", "100kb")  # less than it takes when empty
         sink = make_sink(own_server.url, timeout_seconds=1)
         with pytest.raises(UnavailableError, match="maxmemory"):
-            sink.store([make_result("gate", 0)])
+            sink.store([make_entry("gate", 0)])
         client.config_set("maxmemory", "8mb")
-        assert sink.store([make_result("gate", 0)]) == [Outcome.STORED]
+        assert sink.store([make_entry("gate", 0)]) == [Outcome.STORED]
 
 
 def test_a_password_beside_the_url_is_used_as_it_is(own_server: RedisServer) -> None:
@@ -259,7 +212,7 @@ def test_a_password_beside_the_url_is_used_as_it_is(own_server: RedisServer) -> 
         client.config_set("requirepass", secret)
     sink = make_sink(own_server.url, redis_password=secret)
     sink.start()
-    assert sink.store([make_result("a", 0)]) == [Outcome.STORED]
+    assert sink.store([make_entry("a", 0)]) == [Outcome.STORED]
     sink.close()
 
 
@@ -278,7 +231,7 @@ def test_a_redis_cluster_takes_the_same_batches(redis_cluster: RedisCluster) -> 
     sink = make_sink(redis_cluster.url, redis_cluster=True)
     sink.start()
     cameras = [redis_cluster.camera_of(node) for node in range(3)]
-    batch = [make_result(camera, sequence) for sequence in range(3) for camera in cameras]
+    batch = [make_entry(camera, sequence) for sequence in range(3) for camera in cameras]
     assert sink.store(batch) == [Outcome.STORED] * 9
     assert sink.store(batch[:2]) == [Outcome.DUPLICATE] * 2
     with redis.RedisCluster.from_url(redis_cluster.url) as client:
@@ -306,7 +259,7 @@ def test_an_uncovered_slot_is_tried_again_until_it_is_covered(redis_cluster: Red
     redis_cluster.uncover(slot)
     outcomes: list[Outcome] = []
     storing = threading.Thread(
-        target=lambda: outcomes.extend(sink.store([make_result(camera, 0)])), daemon=True
+        target=lambda: outcomes.extend(sink.store([make_entry(camera, 0)])), daemon=True
     )
     storing.start()
     storing.join(1)
@@ -326,7 +279,7 @@ def test_a_slot_that_stays_uncovered_is_unavailable_within_the_bound(
     redis_cluster.uncover(slot)
     try:
         with pytest.raises(UnavailableError, match="could not store results in Redis"):
-            sink.store([make_result(camera, 0)])
+            sink.store([make_entry(camera, 0)])
     finally:
         redis_cluster.cover(slot, node=2)
 
@@ -337,7 +290,7 @@ def test_a_node_that_hangs_and_comes_back_gets_the_batch(redis_cluster: RedisClu
     camera = redis_cluster.camera_of(2)
     outcomes: list[Outcome] = []
     storing = threading.Thread(
-        target=lambda: outcomes.extend(sink.store([make_result(camera, 0)])), daemon=True
+        target=lambda: outcomes.extend(sink.store([make_entry(camera, 0)])), daemon=True
     )
     redis_cluster.nodes[2].signal(signal.SIGSTOP)
     storing.start()
@@ -352,11 +305,11 @@ def test_the_node_that_the_url_names_may_die_if_a_replica_takes_its_place(tmp_pa
         sink = make_sink(cluster.url, redis_cluster=True, timeout_seconds=60)
         sink.start()
         camera = cluster.camera_of(0)
-        assert sink.store([make_result(camera, 0)]) == [Outcome.STORED]
+        assert sink.store([make_entry(camera, 0)]) == [Outcome.STORED]
         with redis.Redis(port=int(cluster.nodes[3].address.rpartition(":")[2])) as replica:
             wait_until(lambda: replica.info("replication")["slave_repl_offset"] > 0)
         cluster.nodes[0].kill()
-        assert sink.store([make_result(camera, 1)]) == [Outcome.STORED]
+        assert sink.store([make_entry(camera, 1)]) == [Outcome.STORED]
         sink.close()
 
 
@@ -372,7 +325,7 @@ def test_a_cluster_that_is_asked_as_a_single_server_is_a_wrong_setting(
 ) -> None:
     sink = make_sink(redis_cluster.url)
     with pytest.raises(ConfigurationError, match="WORKER_REDIS_CLUSTER"):
-        sink.store([make_result(redis_cluster.camera_of(node), 0) for node in range(3)])
+        sink.store([make_entry(redis_cluster.camera_of(node), 0) for node in range(3)])
 
 
 def test_a_failed_note_of_the_cameras_is_repeated(own_server: RedisServer) -> None:
@@ -380,8 +333,8 @@ def test_a_failed_note_of_the_cameras_is_repeated(own_server: RedisServer) -> No
     with redis.Redis.from_url(own_server.url) as client:
         client.set(CAMERAS_KEY, "no sorted set")
         with pytest.raises(UnavailableError, match="WRONGTYPE"):
-            sink.store([make_result("gate", 0)])
+            sink.store([make_entry("gate", 0)])
         client.delete(CAMERAS_KEY)
         # The results were stored; the note of their camera comes with the repetition.
-        assert sink.store([make_result("gate", 0)]) == [Outcome.DUPLICATE]
+        assert sink.store([make_entry("gate", 0)]) == [Outcome.DUPLICATE]
         assert client.zcard(CAMERAS_KEY) == 1

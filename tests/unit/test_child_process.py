@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from prometheus_client import CollectorRegistry, Counter
 
-from contract.process import ProbeServer
+from contract.probe_server import ProbeServer
 from stack.child_process import (
     ChildProcess,
     ProcessIdentity,

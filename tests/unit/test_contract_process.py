@@ -1,9 +1,11 @@
+import contextlib
 import json
 import logging
 import signal
 import socket
 import subprocess
 import sys
+import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
@@ -13,7 +15,8 @@ from prometheus_client import CollectorRegistry, Counter, Histogram, enable_crea
 from prometheus_client.exposition import choose_encoder
 
 from contract.errors import ConfigurationError
-from contract.process import ProbeServer, Shutdown, configure_logging, process_registry
+from contract.probe_server import ProbeServer
+from contract.process import Shutdown, configure_logging, process_registry
 
 
 def get(port: int, path: str) -> tuple[int, str]:
@@ -124,6 +127,60 @@ def test_the_first_sigterm_asks_and_the_second_insists() -> None:
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, timeout=30)
     assert done.stdout == b"asked\n"
     assert done.returncode == -signal.SIGTERM
+
+
+def test_sigterm_is_heard_while_a_call_is_stuck_in_the_network() -> None:
+    program = (
+        "import socket, threading, time\n"
+        "from contract.process import Shutdown\n"
+        "shutdown = Shutdown(); shutdown.install()\n"
+        "silent = socket.create_server(('127.0.0.1', 0))\n"
+        "def stuck():\n"
+        "    client = socket.create_connection(silent.getsockname())\n"
+        "    print('stuck', flush=True)\n"
+        "    client.recv(1)\n"
+        "assert shutdown.unless_requested(stuck) is None\n"
+        "assert shutdown.wait(0)\n"
+    )
+    process = subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE)
+    assert process.stdout is not None
+    with process:
+        assert process.stdout.readline() == b"stuck\n"
+        process.terminate()
+        began = time.monotonic()
+        assert process.wait(10) == 0
+    assert time.monotonic() - began < 1
+
+
+def test_what_is_run_unless_the_end_is_requested_returns_and_raises_as_if_called() -> None:
+    shutdown = Shutdown()
+    assert shutdown.unless_requested(lambda: 7) == 7
+    assert not shutdown.wait(0)
+    with pytest.raises(ConfigurationError, match="wrong"):
+        shutdown.unless_requested(lambda: refuse("wrong"))
+    shutdown.request()
+    assert shutdown.unless_requested(lambda: refuse("never called")) is None
+
+
+def refuse(text: str) -> None:
+    raise ConfigurationError(text)
+
+
+def test_probes_answer_while_many_clients_connect_and_say_nothing(server: ProbeServer) -> None:
+    with contextlib.ExitStack() as stack:
+        for _ in range(200):
+            stack.enter_context(socket.create_connection(("127.0.0.1", server.port), 5))
+        assert get(server.port, "/healthz") == (200, "ok\n")
+
+
+def test_connections_that_come_while_none_is_accepted_wait() -> None:
+    probes = ProbeServer(CollectorRegistry(), lambda: None, lambda: None, "127.0.0.1", 0)
+    with contextlib.ExitStack() as stack:
+        for _ in range(100):
+            stack.enter_context(socket.create_connection(("127.0.0.1", probes.port), 0.5))
+        probes.start()
+        stack.callback(probes.stop)
+        assert get(probes.port, "/healthz") == (200, "ok\n")
 
 
 def test_a_requested_shutdown_ends_every_wait() -> None:

@@ -36,6 +36,15 @@ from contract.redaction import redact
         ("=rtsp://cam/SECRET +http://cam/SECRET", "=rtsp://cam +http://cam"),
         ("//user:pw@cam/x", "//***@cam/x"),
         ("lost RTSP//user:p/w@cam/x", "lost RTSP//***@cam/x"),
+        ("lost user:pw@cam:554/x", "lost ***@cam:554/x"),
+        ("lost '/user:p:w@cam/x'", "lost '***@cam/x'"),
+        (r"lost rtsp:\\user:pw@cam", "lost rtsp:***"),
+        (r"lost \\user:pw@cam", "lost ***@cam"),
+        ("rtsp:user:pw@cam/x", "***@cam/x"),
+        ("rtsp:cam/SECRET lost", "rtsp:*** lost"),
+        ("RTSPS//cam:7441/SECRET lost", "RTSPS//cam:7441 lost"),
+        ("srt//:9000?passphrase=SECRET", "srt//:9000"),
+        ("at 12:30 for me@home", "at 12:30 for me@home"),
         ("redis://:secret@host:6379/0", "redis://***@host:6379/0"),
         ("redis://:se/cret@host:6379/0", "redis://***@host:6379/0"),
         ("redis://host:6379/0?mail=a@b", "redis://host:6379/0?mail=a@b"),
@@ -51,7 +60,22 @@ def test_of_an_address_only_what_is_no_secret_is_left(text: str, expected: str) 
 
 @pytest.mark.parametrize(
     "text",
-    ["a", "://", "rtsp://a:b ", "rtsp://h?a=b", "?key", "&auth=", "//u:", "rtsp:/", ")", "/token"],
+    [
+        "a",
+        "://",
+        "rtsp://a:b ",
+        "rtsp://h?a=b",
+        "?key",
+        "&auth=",
+        "//u:",
+        "rtsp:/",
+        ")",
+        "/token",
+        "a:",
+        r"\\",
+        "rtsp:",
+        "rtsp//",
+    ],
 )
 def test_a_long_text_takes_no_more_than_its_share_of_time(text: str) -> None:
     began = time.process_time()

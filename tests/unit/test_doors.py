@@ -161,6 +161,27 @@ def test_every_error_of_kafkas_client_has_a_meaning_that_was_chosen_for_it() -> 
     assert seen == KAFKA
 
 
+@pytest.mark.parametrize("name", REFUSED.split())
+@pytest.mark.parametrize("wrap", ["in the text", "as an argument", "as the cause"])
+def test_a_refusal_that_kafkas_client_wraps_stays_one(name: str, wrap: str) -> None:
+    refusal = example(kafka_kinds()[name])
+    if wrap == "as an argument":
+        error = kafka_errors.KafkaError(refusal)
+    elif wrap == "in the text":
+        error = kafka_errors.KafkaError(f"Cannot execute, we are in an error state: {refusal}")
+    else:
+        error = kafka_errors.KafkaError("it failed")
+        error.__cause__ = refusal
+    assert kafka.meaning(error) is kafka.Meaning.REFUSED
+
+
+def test_what_is_wrapped_and_no_refusal_does_not_become_one() -> None:
+    text = "Cannot execute, we are in an error state: ProducerFencedError: SomeError"
+    assert kafka.meaning(kafka_errors.KafkaError(text)) is kafka.Meaning.BROKEN
+    quoted = kafka_errors.InvalidReceiveError("InvalidTopicError")
+    assert kafka.meaning(quoted) is kafka.Meaning.BROKEN
+
+
 def test_every_error_of_redis_client_has_a_meaning_that_was_chosen_for_it() -> None:
     seen = {}
     for name, kind in redis_kinds().items():

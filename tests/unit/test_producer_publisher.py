@@ -9,13 +9,14 @@ import pytest
 from kafka import errors
 from prometheus_client import CollectorRegistry
 
-from contract.errors import ConfigurationError, UnavailableError
+from contract.errors import ConfigurationError
 from contract.frame import Frame, Header, decode_frame, new_session
 from producer.metrics import DROP_REASONS, ProducerMetrics
 from producer.outbox import Outbox
 from producer.publisher import Publisher
 from producer.sender import Failure, OnDone, classify, client_options
 from producer.settings import ProducerSettings
+from tests.fakes import FakeClock
 
 SESSION = new_session()
 WAIT_SECONDS = 10.0
@@ -241,8 +242,21 @@ def test_a_client_that_never_recovers_ends_the_process_after_bounded_restarts() 
 def test_refused_rights_end_the_process_at_once() -> None:
     bench = Bench(FakeSender(lambda _: "refused"))
     bench.put(0)
-    until(lambda: isinstance(bench.publisher.error, UnavailableError))
+    until(lambda: isinstance(bench.publisher.error, ConfigurationError))
     assert "does not accept our frames" in str(bench.publisher.error)
+    assert "grant WRITE on the topic 'frames'" in str(bench.publisher.error)
+    bench.publisher.stop(0.0)
+    bench.check_account()
+
+
+def test_kafka_that_acknowledges_nothing_is_asked_whether_it_lets_us_in() -> None:
+    clock, sender = FakeClock(), FakeSender()
+    bench = Bench(sender, clock=clock)
+    bench.publisher._find_refusal = lambda: ConfigurationError("wrong password")
+    bench.put(0)
+    until(lambda: len(sender.taken) == 1)
+    clock.now += 6.0
+    until(lambda: isinstance(bench.publisher.error, ConfigurationError))
     bench.publisher.stop(0.0)
     bench.check_account()
 
@@ -394,6 +408,8 @@ def test_a_reader_that_the_end_turns_away_makes_the_end_a_loss() -> None:
         (errors.UnsupportedVersionError("a broker is being upgraded"), "fatal"),
         (OSError("of the client's own"), "fatal"),
         (errors.TopicAuthorizationFailedError("x"), "refused"),
+        (errors.KafkaError(str(errors.ClusterAuthorizationFailedError("x"))), "refused"),
+        (errors.KafkaError(errors.ClusterAuthorizationFailedError("x")), "refused"),
         (errors.UnknownProducerIdError("x"), "fatal"),
         (errors.OutOfOrderSequenceNumberError("x"), "fatal"),
         (errors.ProducerFencedError("x"), "fatal"),

@@ -52,6 +52,7 @@ class Bench:
         self.registry = CollectorRegistry()
         rules = Rules(
             max_age_seconds=max_age_seconds,
+            max_ahead_seconds=86_400,
             max_frame_bytes=100_000,
             max_poll_records=64,
             drain_seconds=5,
@@ -139,6 +140,46 @@ def test_a_capture_clock_that_runs_ahead_does_not_keep_frames_fresh_for_ever(liv
 def test_a_frame_from_the_future_by_both_clocks_is_as_good_as_new(live: Bench) -> None:
     live.feed(make_record(make_frame(captured_at=live.wall.now + 3600), 0))
     assert len(live.work.jobs) == 1
+
+
+def suspect(bench: Bench) -> float | None:
+    labels = {"camera": "gate", "reason": "ahead"}
+    return bench.registry.get_sample_value("seedstream_frames_suspect_total", labels)
+
+
+def test_a_frame_from_beyond_the_bound_is_dead_lettered_and_the_rest_goes_on(
+    bench: Bench, caplog: pytest.LogCaptureFixture
+) -> None:
+    bench.feed(bench.record(0, age=-86_401), bench.record(1, age=-86_399), bench.record(2))
+    assert bench.dead.reasons == ["future_time"]
+    assert [job.frame.sequence for job in bench.work.jobs] == [1, 2]
+    assert suspect(bench) == 2
+    assert caplog.text.count("camera gate: frames are captured 86401.0 s in the future") == 1
+    assert caplog.text.count("in the future") == 1, "one warning a minute"
+
+
+def test_a_clock_a_little_ahead_is_not_worth_a_word(
+    bench: Bench, caplog: pytest.LogCaptureFixture
+) -> None:
+    bench.feed(bench.record(0, age=-4.9))
+    assert suspect(bench) is None
+    assert caplog.text == ""
+
+
+def test_a_warning_of_a_camera_comes_again_after_a_minute_and_for_each_camera(
+    bench: Bench, caplog: pytest.LogCaptureFixture
+) -> None:
+    for _ in range(2):
+        bench.feed(bench.record(0, age=-10), bench.record(1, age=-10, camera="yard"))
+        bench.clock.now += 61
+    assert caplog.text.count("camera gate: frames are captured") == 2
+    assert caplog.text.count("camera yard: frames are captured") == 2
+
+
+def test_a_record_stamped_years_ago_adds_nothing_to_the_stages_beyond_a_day(bench: Bench) -> None:
+    bench.feed(make_record(make_frame(captured_at=bench.wall.now), 0, timestamp_seconds=1e9))
+    seconds = bench.registry.get_sample_value("seedstream_stage_seconds_sum", {"stage": "fetch"})
+    assert seconds == 86_400
 
 
 def test_a_record_without_time_stamp_counts_from_its_capture() -> None:

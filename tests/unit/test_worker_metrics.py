@@ -34,6 +34,14 @@ def test_a_stored_result_is_counted_with_its_instances_and_latency(
     assert registry.get_sample_value(name, labels) == pytest.approx(0.25)
 
 
+def test_a_latency_above_a_day_counts_as_a_day(
+    metrics: WorkerMetrics, registry: CollectorRegistry
+) -> None:
+    metrics.stored("gate", 6.4e10, {})
+    name = "seedstream_end_to_end_latency_seconds_sum"
+    assert registry.get_sample_value(name, {"camera": "gate"}) == 86_400
+
+
 def test_a_latency_below_zero_counts_as_zero(
     metrics: WorkerMetrics, registry: CollectorRegistry
 ) -> None:

@@ -1,0 +1,407 @@
+"""Each frame has exactly one result, whatever dies, hangs, comes twice or is set wrong.
+
+Hypothesis makes up what happens, over the real loop, pipeline and sink, with Redis a real server.
+``SEEDSTREAM_EXAMPLES=2000`` tries so many histories, new ones each time; by default a few, always
+the same. ``SEEDSTREAM_STEPS`` is the length of each.
+"""
+
+import os
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any
+
+import pytest
+import redis
+from hypothesis import HealthCheck, Phase, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
+
+from contract.result import CAMERAS_KEY, latest_key, results_key, sessions_key
+from servers import redis as redis_door
+from stack.redis_server import RedisServer
+from tests.delivery_model import Broker, Death, Fault, ModelSource, ModelWorker, numbers
+from tests.fakes import jpeg, make_frame, make_record
+from tests.sink_parts import entry_frame, frames, make_session
+from workers import sink as sink_module
+from workers.records import OffsetTracker, Position, Record
+
+EXAMPLES = int(os.environ.get("SEEDSTREAM_EXAMPLES", "0"))
+STEPS = int(os.environ.get("SEEDSTREAM_STEPS", "40"))
+PARTITIONS = 2
+CAMERAS = 3
+HOUR, YEAR = 3600.0, 365 * 86_400.0
+PICTURE = jpeg()
+
+Frame = tuple[str, int]
+camera_numbers = st.integers(0, CAMERAS - 1)
+slots = st.integers(0, 1)
+
+
+class Delivery(RuleBasedStateMachine):
+    """Two workers of a group, three cameras in two partitions, and what befalls them."""
+
+    redis_url = ""
+    make_positions: Callable[[], OffsetTracker] = OffsetTracker
+
+    def __init__(self) -> None:
+        super().__init__()
+        name = next(numbers)
+        self.cameras = [f"gate-{os.getpid()}-{name}-{each}" for each in range(CAMERAS)]
+        self.broker = Broker([[] for _ in range(PARTITIONS)])
+        self.wall = time.time()
+        self.skews = [0.0, 0.0]
+        self.workers: list[ModelWorker | None] = [None, None]
+        self.gone: list[ModelWorker] = []
+        self.sessions: list[list[str]] = [[] for _ in self.cameras]
+        self.sequences: dict[str, int] = {}
+        self.wanted: dict[tuple[int, int], tuple[str, Frame]] = {}
+        self.poison: set[tuple[int, int]] = set()
+        self.skippable: set[tuple[int, int]] = set()
+        self.live = False
+        self.client = redis.Redis.from_url(self.redis_url)
+
+    @initialize(live=st.booleans())
+    def begin(self, live: bool) -> None:
+        self.live = live
+        self.start(0)
+        self.start(1)
+        for camera in range(CAMERAS):
+            self.connect(camera, 0.0, 0)
+
+    # What producers do.
+
+    @rule(
+        camera=camera_numbers,
+        ahead=st.sampled_from([0.0, 1.0, -1.0, -HOUR, HOUR, 50 * YEAR]),
+        count=st.integers(0, 2),
+    )
+    def connect(self, camera: int, ahead: float, count: int) -> None:
+        self.sessions[camera].append(make_session(self.wall + ahead))
+        self._publish(camera, self.sessions[camera][-1], count, 0.0)
+
+    @rule(camera=camera_numbers, count=st.integers(1, 6), age=st.sampled_from([0.0, 9.0, -HOUR]))
+    def publish(self, camera: int, count: int, age: float) -> None:
+        self._publish(camera, self.sessions[camera][-1], count, age)
+
+    @rule(camera=camera_numbers, back=st.integers(2, 4))
+    def publish_of_an_earlier_session(self, camera: int, back: int) -> None:
+        self._publish(camera, self.sessions[camera][-back:][0], 1, 0.0)
+
+    @rule(camera=camera_numbers, count=st.integers(1, 4))
+    def publish_again_what_was_taken(self, camera: int, count: int) -> None:
+        log = self.broker.logs[camera % PARTITIONS]
+        own = [each for each in log if each.key == self.cameras[camera].encode()]
+        for record in own[-count:]:
+            place = (record.partition, record.number)
+            if place in self.wanted:
+                self._append(record, self.wanted[place])
+
+    @rule(camera=camera_numbers, kind=st.sampled_from(["no frame", "no picture", "the future"]))
+    def publish_poison(self, camera: int, kind: str) -> None:
+        partition, session = camera % PARTITIONS, self.sessions[camera][-1]
+        ahead = 3 * 86_400 if kind == "the future" else 0
+        frame = make_frame(
+            self.cameras[camera],
+            self._sequence(session),
+            session=session,
+            captured_at=self.wall + ahead,
+            data=b"no picture" if kind == "no picture" else PICTURE,
+        )
+        record = make_record(frame, 0, partition=partition)
+        if kind == "no frame":
+            record = Record(partition, 0, None, b"", [], self.wall)
+        self._append(record, None)
+        if self.live and kind == "no picture":
+            log = self.broker.logs[partition]
+            self.skippable.add((partition, len(log) - 1))  # before anybody looks at it
+
+    # What befalls the workers.
+
+    @rule(slot=slots, turns=st.integers(1, 4))
+    def turn(self, slot: int, turns: int) -> None:
+        for _ in range(turns):
+            worker = self.workers[slot]
+            if worker is not None and not worker.hanging.is_set():
+                worker.turn()
+                if worker.dead:
+                    self._bury(slot)
+
+    @rule(
+        slot=slots,
+        server=st.sampled_from(["redis", "redis", "commit", "dead letter"]),
+        applied=st.booleans(),
+        ending=st.sampled_from(["dies", "dies", "fails", "hangs"]),
+        camera=camera_numbers,
+        turns=st.integers(1, 3),
+    )
+    def meet_a_fault(
+        self, slot: int, server: Any, applied: bool, ending: Any, camera: int, turns: int
+    ) -> None:
+        """At its next call of a server."""
+        worker = self.workers[slot]
+        if worker is None:
+            return
+        if server != "redis":
+            ending = "dies"  # they are called by the loop's own thread, which is the test's
+        worker.fault = Fault(server, applied, ending)
+        self.publish(camera, 3, 0.0)
+        self.turn(slot, turns)
+
+    @rule(slot=slots)
+    def wake(self, slot: int) -> None:
+        worker = self.workers[slot]
+        if worker is not None:
+            worker.wake()
+
+    @rule(slot=slots)
+    def evict(self, slot: int) -> None:
+        """It was not heard of for too long; it goes on working until it learns of it."""
+        worker, other = self.workers[slot], self.workers[1 - slot]
+        if worker is not None:
+            self.broker.evict(worker.source, None if other is None else other.source)
+
+    @rule(partition=st.integers(0, PARTITIONS - 1), slot=slots)
+    def rebalance(self, partition: int, slot: int) -> None:
+        worker = self.workers[slot]
+        if worker is not None and not worker.source.fenced:
+            self.broker.give(partition, worker.source)
+
+    @rule(slot=slots, drains=st.booleans())
+    def restart(self, slot: int, drains: bool) -> None:
+        worker = self.workers[slot]
+        if worker is not None:
+            if drains and not worker.hanging.is_set():
+                worker.drain()
+            else:
+                worker.kill()
+            self._bury(slot)
+        self.start(slot)
+
+    @rule(slot=slots, skew=st.sampled_from([0.0, -HOUR, HOUR / 2]))
+    @precondition(lambda self: not self.live)
+    def step_the_clock(self, slot: int, skew: float) -> None:
+        self.skews[slot] = skew
+
+    # What holds at every moment.
+
+    @invariant()
+    def the_account_holds(self) -> None:
+        committed = dict(self.broker.committed)  # before what is stored: that only grows
+        dead = {(partition, number) for partition, number, _ in self.broker.dead}
+        for camera, (entries, latest, *ttls) in self._kept().items():
+            stored, wanted = [entry_frame(fields) for _, fields in entries], self._wanted(camera)
+            if self.live:
+                assert len(set(stored)) == len(stored), "each once"
+                left = iter(wanted)
+                assert all(frame in left for frame in stored), "in order"
+            else:
+                assert stored == wanted[: len(stored)], "none is left out, doubled or out of order"
+                for (partition, number), (name, frame) in self.wanted.items():
+                    if name == camera and number < committed.get(partition, 0):
+                        assert frame in set(stored), f"{frame} is committed and nowhere"
+            assert -1 not in ttls, "each key expires"
+            if stored:
+                assert entry_frame({b"result": latest}) == stored[-1], "the latest is the newest"
+        for partition, number in self.poison - self.skippable:
+            assert (partition, number) in dead or number >= committed.get(partition, 0)
+
+    def teardown(self) -> None:
+        """Let a worker do what is left, and close the account."""
+        try:
+            for slot in (0, 1):
+                worker = self.workers[slot]
+                if worker is not None:
+                    worker.kill()
+                    self._bury(slot)
+            self.skews = [0.0, 0.0]
+            if self.sessions[0]:
+                self._finish()
+        finally:
+            for worker in (*self.workers, *self.gone):
+                if worker is not None:
+                    with suppress(Death):
+                        worker.kill()
+            keys = [key for name in self.cameras for key in self.client.keys(f"*{{{name}}}*")]
+            self.client.delete(*keys, CAMERAS_KEY)
+            self.client.close()
+
+    def start(self, slot: int) -> None:
+        worker = ModelWorker(
+            self.broker,
+            self.redis_url,
+            live=self.live,
+            wall_clock=lambda: self.wall + self.skews[slot],
+            make_positions=self.make_positions,
+        )
+        self.workers[slot] = worker
+        self.broker.share(worker.source)
+
+    def _finish(self) -> None:
+        self.start(0)
+        worker = self.workers[0]
+        assert worker is not None
+        for _ in range(1000):
+            worker.turn()
+            ends = {p: len(log) for p, log in enumerate(self.broker.logs) if log}
+            if self.broker.committed == ends:
+                break
+        assert self.broker.committed == ends, "all is done and committed"
+        self.the_account_holds()
+        dead = {(partition, number) for partition, number, _ in self.broker.dead}
+        assert self.poison - self.skippable <= dead <= self.poison
+        missing = len(self.poison - dead) + sum(
+            len(self._wanted(camera)) - len(frames(self.client, camera)) for camera in self.cameras
+        )
+        assert missing <= self._skipped(), "what has no result was skipped for a reason"
+        assert self.live or not missing
+        if self.wanted and any(frames(self.client, camera) for camera in self.cameras):
+            assert self.client.ttl(CAMERAS_KEY) > 0
+
+    def _bury(self, slot: int) -> None:
+        worker, other = self.workers[slot], self.workers[1 - slot]
+        assert worker is not None
+        heir: ModelSource | None = None if other is None or other.dead else other.source
+        self.broker.evict(worker.source, heir)
+        self.gone.append(worker)
+        self.workers[slot] = None
+
+    def _kept(self) -> dict[str, list[Any]]:
+        """Return of each camera the entries of its stream, its latest, and times to live."""
+        read = self.client.pipeline(transaction=True)
+        for camera in self.cameras:
+            read.xrange(results_key(camera))
+            read.get(latest_key(camera))
+            for key in (results_key(camera), latest_key(camera), sessions_key(camera)):
+                read.ttl(key)
+        answers = read.execute()
+        return {camera: answers[5 * n : 5 * n + 5] for n, camera in enumerate(self.cameras)}
+
+    def _publish(self, camera: int, session: str, count: int, age: float) -> None:
+        for _ in range(count):
+            sequence = self._sequence(session)
+            name = self.cameras[camera]
+            frame = make_frame(
+                name, sequence, session=session, captured_at=self.wall - age, data=PICTURE
+            )
+            record = make_record(frame, 0, partition=camera % PARTITIONS)
+            self._append(record, (name, (session, sequence)))
+
+    def _append(self, record: Record, wanted: tuple[str, Frame] | None) -> None:
+        log = self.broker.logs[record.partition]
+        number = len(log)
+        log.append(
+            Record(
+                record.partition, number, record.key, record.value, record.headers,
+                record.timestamp_seconds, log=f"topic/{record.partition}",
+            )
+        )  # fmt: skip
+        if wanted is None:
+            self.poison.add((record.partition, number))
+        else:
+            self.wanted[record.partition, number] = wanted
+
+    def _sequence(self, session: str) -> int:
+        self.sequences[session] = self.sequences.get(session, -1) + 1
+        return self.sequences[session]
+
+    def _wanted(self, camera: str) -> list[Frame]:
+        places = sorted(place for place, (name, _) in self.wanted.items() if name == camera)
+        return list(dict.fromkeys(self.wanted[place][1] for place in places))
+
+    def _skipped(self) -> float:
+        return sum(
+            sample.value
+            for worker in (*self.workers, *self.gone)
+            if worker is not None
+            for family in worker.registry.collect()
+            for sample in family.samples
+            if sample.name == "seedstream_frames_skipped_total"
+        )
+
+
+def explore(machine: type[Delivery], *, examples: int, steps: int, shrink: bool = True) -> None:
+    phases = (Phase.generate, Phase.shrink) if shrink else (Phase.generate,)
+    run_state_machine_as_test(
+        machine,
+        settings=settings(
+            max_examples=examples,
+            stateful_step_count=steps,
+            deadline=None,
+            derandomize=not EXAMPLES,
+            database=None,
+            phases=phases,
+            print_blob=True,
+            suppress_health_check=list(HealthCheck),
+        ),
+    )
+
+
+@pytest.fixture
+def machine(redis_server: RedisServer, monkeypatch: pytest.MonkeyPatch) -> type[Delivery]:
+    monkeypatch.setattr(redis_door, "_FIRST_DELAY_SECONDS", 0.001)
+
+    class OnServer(Delivery):
+        redis_url = redis_server.url
+
+    return OnServer
+
+
+@pytest.mark.timeout(0)
+def test_each_frame_has_exactly_one_result_whatever_happens(machine: type[Delivery]) -> None:
+    explore(machine, examples=EXAMPLES or 60, steps=STEPS, shrink=bool(EXAMPLES))
+
+
+class CommitsTooEarly(OffsetTracker):
+    """A fault: a record is done as soon as it has been read."""
+
+    def begin(self, *args: Any) -> Any:
+        position = super().begin(*args)
+        if position is not None:
+            super().finish(position)
+        return position
+
+    def finish(self, position: Position) -> None:
+        """It was done before."""
+
+
+def by_the_clock_alone(script: str) -> str:
+    """A fault: the order of the version before, in which clocks decide between sessions."""
+    kafka = "if frame.log ~= '' and frame.log == last.log then"
+    assert kafka in script
+    return script.replace(kafka, "if false then").replace("not (known or later", "not (later")
+
+
+def without_memory(script: str) -> str:
+    """A fault: the sessions before the newest are not remembered."""
+    remembered = "closed[MOST_CLOSED + 1] = nil"
+    assert remembered in script
+    return script.replace(remembered, "closed = {}")
+
+
+def latest_first(script: str) -> str:
+    """A fault: the latest result is not set when the newest entry was stored by another."""
+    assert "if touched and" in script
+    return script.replace("if touched and", "if #outcomes > 1 and touched and")
+
+
+def test_the_machine_finds_a_commit_before_the_result_is_stored(machine: type[Delivery]) -> None:
+    machine.make_positions = CommitsTooEarly
+    with pytest.raises(AssertionError):
+        explore(machine, examples=200, steps=STEPS, shrink=False)
+
+
+@pytest.mark.parametrize("fault", [by_the_clock_alone, without_memory, latest_first])
+def test_the_machine_finds_a_fault_of_the_script(
+    machine: type[Delivery], monkeypatch: pytest.MonkeyPatch, fault: Callable[[str], str]
+) -> None:
+    monkeypatch.setattr(sink_module, "STORE", fault(sink_module.STORE))
+    with pytest.raises(AssertionError):
+        explore(machine, examples=200, steps=STEPS, shrink=False)

