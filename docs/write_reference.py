@@ -38,6 +38,7 @@ SETTINGS = {
     "producer": "producer.settings:ProducerSettings",
     "worker": "workers.settings:WorkerSettings",
     "viewer": "viewer.settings:ViewerSettings",
+    "dead": "viewer.settings:DeadSettings",
     "train": "model.training.settings:TrainSettings",
 }
 """Processes whose settings the reference shows."""

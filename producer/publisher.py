@@ -7,6 +7,7 @@ from logging import getLogger
 
 from contract.errors import ConfigurationError, UnavailableError
 from contract.frame import Frame, encode_frame
+from contract.log_limit import LogLimit
 from producer.lease import Clock
 from producer.metrics import DropReason, ProducerMetrics
 from producer.outbox import Outbox
@@ -129,6 +130,7 @@ class Publisher:
         self._broken: str | None = None
         self._oversized = False  # a too large record is what broke the client
         self._limit = RecordLimit(settings.topic, settings.max_record_bytes)
+        self._unsent_warnings = LogLimit(clock=clock)
         self._refused: str | None = None
         self._restarts = 0
         self._ended = False
@@ -280,7 +282,9 @@ class Publisher:
             self._refused = text
         if failure in ("too_large", "fatal") and self._ends_client(client, send, failure, text):
             return
-        log.warning("camera %s: a frame was not sent: %s", send.frame.camera, text)
+        more = self._unsent_warnings.due(send.frame.camera)
+        if more is not None:
+            log.warning("camera %s: a frame was not sent: %s%s", send.frame.camera, text, more)
         self._settle(send, "too_large" if failure == "too_large" else "send_failed")
 
     def _ends_client(self, client: int, send: _Send, failure: Failure, text: str) -> bool:

@@ -261,6 +261,9 @@ def published_frames(records: Iterable[Any]) -> tuple[dict[str, list[FrameId]], 
     frames: dict[str, list[FrameId]] = {}
     invalid = 0
     for record in records:
+        if getattr(record, "fault", None) is not None:  # of servers.record_fetcher
+            invalid += 1
+            continue
         try:
             frame = decode_frame(
                 record.key, record.value, record.headers, max_bytes=MAX_RECORD_BYTES

@@ -19,6 +19,7 @@ from contract.frame import Frame, decode_frame
 from contract.result import CAMERAS_KEY, DOCUMENT_FIELD, Result, decode_result, results_key
 from contract.topics import MAX_RECORD_BYTES
 from servers.kafka import KafkaConnection, KafkaError, failed, missing_topic, open_client
+from servers.record_fetcher import reading_past_faults
 from servers.redis import Client, Redis
 
 PAGE_RESULTS = 50
@@ -140,7 +141,7 @@ def read_frames(
     """
     try:
         consumer = open_client(
-            KafkaConsumer,
+            reading_past_faults,
             connection,
             group_id=None,
             enable_auto_commit=False,
@@ -159,7 +160,7 @@ def read_frames(
                     own = record.key == camera.encode()
                     if own or record.timestamp <= called_ms:
                         last_record = clock()
-                    if own:
+                    if own and record.fault is None:
                         with contextlib.suppress(InvalidMessageError):  # the worker dead-letters it
                             yield decode_frame(
                                 record.key, record.value, record.headers, max_bytes=MAX_RECORD_BYTES

@@ -8,7 +8,7 @@ from pydantic import Field
 from pydantic_settings import SettingsConfigDict
 
 from contract.settings import CommandSettings
-from contract.topics import FRAMES_TOPIC
+from contract.topics import DEAD_TOPIC, FRAMES_TOPIC
 from servers.kafka import KafkaConnection
 from servers.redis import RedisConnection
 
@@ -47,3 +47,14 @@ class ViewerSettings(RedisConnection, KafkaConnection, CommandSettings):
 
     idle_timeout_seconds: float = Field(default=5.0, gt=0)
     """How long Kafka may deliver no further record while frames are awaited, in seconds."""
+
+
+class DeadSettings(KafkaConnection, CommandSettings):
+    """Settings of ``seedstream dead``."""
+
+    model_config = SettingsConfigDict(env_prefix="DEAD_")
+
+    essential: ClassVar[tuple[str, ...]] = ("bootstrap_servers", "topic")
+
+    topic: str = Field(default=DEAD_TOPIC, pattern=r"^[a-zA-Z0-9._-]{1,249}$")
+    """Kafka topic of the dead letters."""

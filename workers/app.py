@@ -24,6 +24,7 @@ from segmentation.segmenter import Segmenter
 from servers.kafka import STEP_SECONDS, reach, wait_for_topics
 from servers.redis import Redis
 from workers.dead_letters import DeadLetters, open_producer
+from workers.dead_share import DeadShare
 from workers.loop import Loop, Rules
 from workers.metrics import WorkerMetrics
 from workers.pipeline import Limits, Pipeline
@@ -132,6 +133,7 @@ class Worker:
         self._registry = process_registry()
         self._metrics = _metrics(self._registry, settings, inference)
         self._positions = OffsetTracker()
+        self._dead_share = DeadShare(settings.max_dead_share)
         self._loop: Loop | None = None
         self._pipeline: Pipeline | None = None
         self._closing = ExitStack()
@@ -233,6 +235,7 @@ class Worker:
             self._positions,
             self._metrics,
             self._rules(),
+            self._dead_share,
         )
         source.subscribe(loop.hand_over)
         dead_letters.start()
@@ -248,6 +251,7 @@ class Worker:
     def _dead_letter_done(self, position: Position, reason: str) -> None:
         self._metrics.dead_letters.labels(reason).inc()
         self._positions.finish(position)
+        self._dead_share.dead(position, reason)
 
     def _limits(self) -> Limits:
         settings = self._settings

@@ -18,6 +18,7 @@ from kafka import KafkaProducer
 
 from contract.errors import InvalidMessageError, UnavailableError
 from contract.frame import Header
+from contract.log_limit import LogLimit
 from contract.topics import (
     DEAD_DETAIL_HEADER,
     DEAD_PARTITION_HEADER,
@@ -37,6 +38,7 @@ from servers.kafka import (
     meaning,
     open_client,
 )
+from servers.partitioning import FrontOfKey
 from workers.records import Position, Record
 from workers.settings import WorkerSettings
 
@@ -105,10 +107,12 @@ def open_producer(settings: WorkerSettings, timeout_seconds: float | None = None
         metrics_enabled=False,
         acks="all",
         # Not idempotent: a record that the broker finds too large ends an idempotent producer
-        # of kafka-python for good. A dead letter may so come twice.
+        # of kafka-python for good. A dead letter may so come twice; its headers name
+        # the record's position, by which readers know it.
         enable_idempotence=False,
         max_in_flight_requests_per_connection=1,
         linger_ms=5,
+        partitioner=FrontOfKey(),
         max_request_size=max(settings.max_frame_bytes, MAX_RECORD_BYTES) + _ENVELOPE_BYTES,
         max_block_ms=math.ceil(STEP_SECONDS * 1000),
         request_timeout_ms=min(timeout_ms, math.ceil(REQUEST_SECONDS * 1000)),
@@ -142,6 +146,7 @@ class DeadLetters:
         self._lock = threading.Lock()
         self._executor = ThreadPoolExecutor(1, thread_name_prefix="dead-letters")
         self._run_future: Future[None] | None = None
+        self._warnings = LogLimit()
 
     def start(self) -> None:
         """Begin to write."""
@@ -155,10 +160,12 @@ class DeadLetters:
 
     def put(self, record: Record, position: Position, error: InvalidMessageError) -> None:
         """Queue an invalid record; never blocks."""
-        log.warning(
-            "dead letter from %s/%d at %d: %s: %s",
-            self._source_topic, record.partition, record.number, error.reason, error,
-        )  # fmt: skip
+        more = self._warnings.due(error.reason)
+        if more is not None:
+            log.warning(
+                "dead letter from %s/%d at %d: %s: %s%s",
+                self._source_topic, record.partition, record.number, error.reason, error, more,
+            )  # fmt: skip
         with self._lock:
             self._in_flight += 1
         self._letters.put(_Letter(record, error.reason, str(error), position))
@@ -175,6 +182,8 @@ class DeadLetters:
     def stop(self, timeout_seconds: float) -> None:
         """Write what is queued within the bound, then close the producer."""
         self._letters.put(None)
+        for reason, count in self._warnings.take_left_out().items():
+            log.warning("%d more dead letters since the last line: %s", count, reason)
         if self._run_future is not None:
             wait([self._run_future], timeout=timeout_seconds)
         self._executor.shutdown(wait=False, cancel_futures=True)

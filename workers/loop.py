@@ -10,10 +10,11 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from contract.errors import InvalidMessageError
+from contract.errors import ConfigurationError, InvalidMessageError
 from contract.frame import Frame, decode_frame
 from workers.camera_log import CameraLog
 from workers.dead_letters import DeadLetters
+from workers.dead_share import DeadShare
 from workers.metrics import WorkerMetrics
 from workers.pipeline import Pipeline
 from workers.records import Change, Event, Job, OffsetTracker, Record
@@ -29,6 +30,9 @@ _CAMERA_SERIES_SECONDS = 300.0
 
 _BUSY_SECONDS = 0.02
 _HOUSEKEEPING_SECONDS = 1.0
+
+_DEAD_COMMIT_SECONDS = 0.05
+"""How soon after a dead letter what is done is committed, lest the next owner write it again."""
 
 _AHEAD_SECONDS = 5.0
 """Clocks that agree no better than this deserve a warning."""
@@ -66,6 +70,7 @@ class Loop:
         positions: What is done, shared with ``pipeline`` and ``dead_letters``.
         metrics: Counts.
         rules: Settings.
+        dead_share: Tells when too much becomes dead letters.
         clock: Monotonic clock, in seconds.
         wall_clock: Seconds since 1970.
     """
@@ -78,6 +83,7 @@ class Loop:
         positions: OffsetTracker,
         metrics: WorkerMetrics,
         rules: Rules,
+        dead_share: DeadShare,
         *,
         clock: Callable[[], float] = time.monotonic,
         wall_clock: Callable[[], float] = time.time,
@@ -88,6 +94,8 @@ class Loop:
         self._positions = positions
         self._metrics = metrics
         self._rules = rules
+        self._dead_share = dead_share
+        self._dead_committed = 0
         self._clock = clock
         self._wall_clock = wall_clock
         self._committed_at = self._swept_at = self.turned_at = clock()
@@ -101,13 +109,15 @@ class Loop:
 
         Raises:
             UnavailableError: Kafka or Redis stays away; nothing unfinished was committed.
-            ConfigurationError: Kafka or Redis refuses access.
+            ConfigurationError: Kafka or Redis refuses access, or too much became dead letters; what
+                was done is committed then.
         """
         self._end_requested = end_requested
         try:
-            while not end_requested():
+            while not end_requested() and self._dead_share.exceeded is None:
                 self.turn()
             self.drain()
+            self._check_share()
         finally:
             self._end_by = -math.inf  # leaving the group hands partitions over: no second wait
 
@@ -120,7 +130,7 @@ class Loop:
             self._follow(event)
         for record in records:
             self._admit(record)
-        if self._clock() - self._committed_at >= self._rules.commit_interval_seconds:
+        if self._clock() - self._committed_at >= self._commit_interval():
             self._commit()
         self._sweep()
         if not room:
@@ -167,6 +177,16 @@ class Loop:
         ready = self._positions.committable()
         return {partition: ready[partition] for partition in partitions & ready.keys()}
 
+    def _check_share(self) -> None:
+        seen = self._dead_share.exceeded
+        if seen is not None:
+            raise ConfigurationError(
+                f"stopped lest the whole topic become dead letters: {seen}; expected at most "
+                "WORKER_MAX_DEAD_SHARE; look at them with `seedstream dead list`, mend their cause "
+                "(the producers, or this worker's limits), send them again with `seedstream dead "
+                "replay`; WORKER_MAX_DEAD_SHARE=1 goes on regardless"
+            )
+
     def _begin_to_end(self) -> None:
         if self._end_by == math.inf:
             self._end_by = self._clock() + self._rules.drain_seconds
@@ -187,6 +207,10 @@ class Loop:
         position = self._positions.begin(record.partition, record.number, record.timestamp_seconds)
         if position is None:
             return  # of a partition that is no longer owned
+        self._dead_share.read(position, record.key)
+        if record.fault is not None:
+            self._dead_letters.put(record, position, record.fault)
+            return
         now = self._wall_clock()
         age = self._age(record.timestamp_seconds)
         if age is not None:
@@ -219,7 +243,13 @@ class Loop:
         self._positions.drop(event.partitions)
         self._metrics.forget_partitions(event.partitions)
 
+    def _commit_interval(self) -> float:
+        usual = self._rules.commit_interval_seconds
+        dead = self._dead_share.written != self._dead_committed
+        return min(usual, _DEAD_COMMIT_SECONDS) if dead else usual
+
     def _commit(self) -> None:
+        self._dead_committed = self._dead_share.written
         positions = self._positions.committable()
         if positions and self._source.commit(positions):
             self._positions.mark_committed(positions)

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from contract.errors import InvalidMessageError
 from contract.frame import Frame, Header
 
 
@@ -38,6 +39,7 @@ class Record:
         value: Value, as it came.
         headers: Headers, as they came.
         timestamp_seconds: The record's time stamp, seconds since 1970; None when it has none.
+        fault: Why it cannot be read, see ``servers.record_batches``; None when it can.
         log: Names the partition as ``<topic id>/<partition>``: its positions tell which of two
             records came first. Empty where Kafka gives topics no ids (before 2.8).
     """
@@ -48,6 +50,7 @@ class Record:
     value: bytes | None
     headers: Sequence[Header]
     timestamp_seconds: float | None
+    fault: InvalidMessageError | None = None
     log: str = ""
 
 

@@ -22,6 +22,7 @@ from kafka.structs import MemberState
 from contract.errors import UnavailableError
 from contract.frame import EARLIEST
 from servers.kafka import KafkaError, Meaning, failed, find_refusal, meaning, open_client
+from servers.record_fetcher import reading_past_faults
 from workers.records import Change, Event, Record
 from workers.settings import WorkerSettings
 
@@ -127,7 +128,7 @@ def open_consumer(settings: WorkerSettings, timeout_seconds: float | None = None
     """
     session_ms = math.ceil(settings.session_timeout_seconds * 1000)
     consumer = open_client(
-        KafkaConsumer,
+        reading_past_faults,
         settings,
         timeout_seconds=timeout_seconds,
         client_id=f"seedstream-worker-{socket.gethostname()}",
@@ -236,6 +237,7 @@ class KafkaSource:
                 headers=record.headers,
                 timestamp_seconds=_seconds(record.timestamp),
                 log=self._log(partition.partition),
+                fault=record.fault,
             )
             for partition, records in polled.items()
             for record in records

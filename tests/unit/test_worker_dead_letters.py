@@ -151,3 +151,17 @@ def test_headers_without_a_value_become_empty() -> None:
     record = make_record(make_frame(), 0)
     without = Record(0, 0, record.key, None, [("odd", None)], 0.0)  # type: ignore[list-item]
     assert dead_headers(without, "frames", "empty", "")[0] == ("odd", b"")
+
+
+def test_five_thousand_dead_letters_write_a_line_for_each_reason(
+    bench: Bench, caplog: pytest.LogCaptureFixture
+) -> None:
+    for number in range(5_000):
+        bench.put(number)
+    bench.box.stop(20)
+    lines = [record.getMessage() for record in caplog.records]
+    assert lines == [
+        "dead letter from frames/3 at 0: corrupt_image: it is broken",
+        "4999 more dead letters since the last line: corrupt_image",
+    ]
+    assert len(bench.producer.sent) == 5_000

@@ -4,9 +4,10 @@ import threading
 import pytest
 from prometheus_client import CollectorRegistry
 
-from contract.errors import UnavailableError
+from contract.errors import ConfigurationError, InvalidMessageError, UnavailableError
 from tests.fakes import FakeClock, FakeDeadLetters, FakeSource, make_frame, make_record
 from workers import loop as loop_module
+from workers.dead_share import DeadShare
 from workers.loop import Loop, Rules, reference_seconds
 from workers.metrics import WorkerMetrics
 from workers.records import Change, Event, Job, OffsetTracker, Record
@@ -58,8 +59,9 @@ class Bench:
             commit_interval_seconds=0,
         )
         metrics = WorkerMetrics(self.registry, clock=self.clock)
+        self.share = DeadShare(0.8)
         self.loop = Loop(
-            self.source, self.work, self.dead, self.positions, metrics, rules,
+            self.source, self.work, self.dead, self.positions, metrics, rules, self.share,
             clock=self.clock, wall_clock=self.wall,
         )  # fmt: skip
 
@@ -352,3 +354,47 @@ def test_the_lag_is_shown_in_records_and_seconds(bench: Bench) -> None:
     bench.clock.now += 2
     bench.loop.turn()
     assert bench.lag() == (10, pytest.approx(4))
+
+
+def test_a_record_that_cannot_be_read_is_a_dead_letter_with_its_reason(bench: Bench) -> None:
+    fault = InvalidMessageError("unreadable_header", "the name is not UTF-8")
+    bench.feed(dataclasses.replace(bench.record(0), fault=fault), bench.record(1))
+    assert [(record.number, error) for record, _, error in bench.dead.letters] == [(0, fault)]
+    assert [job.position.number for job in bench.work.jobs] == [1]
+
+
+def test_too_many_dead_letters_end_the_loop_after_what_is_done_is_committed(bench: Bench) -> None:
+    bench.source.fed += [without_headers(bench.record(number)) for number in range(300)]
+
+    def acknowledge() -> None:
+        while bench.dead.letters:
+            _, position, error = bench.dead.letters.pop()
+            bench.positions.finish(position)
+            bench.share.dead(position, error.reason)
+
+    bench.work.on_check = acknowledge
+    with pytest.raises(ConfigurationError, match=r"missing_header \d+\).*WORKER_MAX_DEAD_SHARE"):
+        bench.loop.run(lambda: False)
+    assert 200 <= bench.share.written < 300
+    assert bench.source.commits[-1] == {0: bench.share.written}
+
+
+def test_what_a_dead_letter_frees_is_committed_at_once(bench: Bench) -> None:
+    bench.loop._rules = dataclasses.replace(bench.loop._rules, commit_interval_seconds=60)
+    bench.feed(without_headers(bench.record(0)), bench.record(1))
+    _, position, error = bench.dead.letters[0]
+    bench.positions.finish(position)
+    bench.clock.now += 1
+    bench.loop.turn()
+    assert bench.source.commits == []
+    bench.share.dead(position, error.reason)
+    bench.loop.turn()
+    assert bench.source.commits == [{0: 1}]
+    bench.work.finish(0)
+    bench.clock.now += 1
+    bench.loop.turn()
+    assert bench.source.commits == [{0: 1}]
+
+
+def without_headers(record: Record) -> Record:
+    return dataclasses.replace(record, headers=())

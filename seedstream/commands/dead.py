@@ -1,0 +1,132 @@
+"""``seedstream dead list | show | replay``."""
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from seedstream.help_pages import App
+from seedstream.options import environment_rule, with_settings
+from viewer.settings import DeadSettings
+
+_Reason = Annotated[str | None, typer.Option(help="Only those of this reason.")]
+_Camera = Annotated[str | None, typer.Option(help="Only those whose key is this camera.")]
+_LastSeconds = Annotated[
+    float | None, typer.Option(min=0, help="Only those written in so many last seconds.")
+]
+_Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+_REPLAYED = """\
+A record goes out with its own key and headers, and with the header seedstream_replay_of, which
+names the dead letter. Sent twice, it comes twice.
+
+Workers treat it like any other frame: in `live` mode it is too old, and one older than its camera's
+latest result in Redis is skipped as out_of_order.
+
+"""
+
+
+def register(app: typer.Typer, text: str) -> None:
+    """Add the subcommands."""
+    group = App(help=text)
+    app.add_typer(group, name="dead")
+
+    @group.command(
+        "list",
+        help="List dead letters, each once: reason, camera, where the record lay.",
+        epilog=environment_rule(
+            DeadSettings, besides="--reason, --camera, --last-seconds, --limit and --json"
+        ),
+    )
+    @with_settings(DeadSettings)
+    def list_letters(
+        settings: DeadSettings,
+        reason: _Reason = None,
+        camera: _Camera = None,
+        last_seconds: _LastSeconds = None,
+        limit: Annotated[
+            int, typer.Option(min=1, max=100_000, help="How many of the newest to list.")
+        ] = 50,
+        as_json: _Json = False,
+    ) -> None:
+        from viewer.dead_commands import list_letters
+        from viewer.dead_topic import Choice
+
+        choice = Choice(reason=reason, camera=camera, since=_since(last_seconds))
+        raise typer.Exit(list_letters(settings, choice, limit, typer.echo, json_wanted=as_json))
+
+    @group.command(
+        "show",
+        help="Show all of one dead letter, and write its picture where it decodes.",
+        epilog=environment_rule(DeadSettings, besides="--picture and --json"),
+    )
+    @with_settings(DeadSettings)
+    def show(
+        settings: DeadSettings,
+        letter: Annotated[
+            str, typer.Argument(metavar="ID", help="PARTITION:POSITION, as the list shows it.")
+        ],
+        picture: Annotated[
+            Path | None, typer.Option(help="PNG or JPEG file to write the picture to.")
+        ] = None,
+        as_json: _Json = False,
+    ) -> None:
+        from viewer.dead_commands import show_letter
+
+        raise typer.Exit(show_letter(settings, letter, picture, typer.echo, json_wanted=as_json))
+
+    @group.command(
+        "replay",
+        help="Send records again, to the topic they came from; the dead letters stay.",
+        epilog=_REPLAYED
+        + environment_rule(
+            DeadSettings,
+            besides="--all, --reason, --camera, --last-seconds, --limit, --dry-run and --yes",
+        ),
+    )
+    @with_settings(DeadSettings)
+    def replay(
+        settings: DeadSettings,
+        ids: Annotated[
+            list[str] | None, typer.Argument(metavar="ID", help="Ids, as the list shows them.")
+        ] = None,
+        everything: Annotated[
+            bool, typer.Option("--all", help="All that are in the topic.")
+        ] = False,
+        reason: _Reason = None,
+        camera: _Camera = None,
+        last_seconds: _LastSeconds = None,
+        limit: Annotated[
+            int, typer.Option(min=1, max=100_000, help="Send nothing if there are more.")
+        ] = 100,
+        dry_run: Annotated[
+            bool, typer.Option("--dry-run", help="Only say what would be sent.")
+        ] = False,
+        yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    ) -> None:
+        from contract.errors import ConfigurationError
+        from viewer.dead_commands import replay_letters
+        from viewer.dead_topic import Choice
+
+        chosen = Choice(
+            ids=frozenset(ids or ()), reason=reason, camera=camera, since=_since(last_seconds)
+        )
+        if everything == (chosen != Choice()):
+            raise ConfigurationError(
+                "which dead letters? Give ids, or any of --reason, --camera and --last-seconds, or "
+                "--all alone"
+            )
+        code = replay_letters(
+            settings,
+            chosen,
+            limit,
+            typer.echo,
+            dry_run=dry_run,
+            confirmed=lambda question: yes or typer.confirm(question),
+        )
+        raise typer.Exit(code)
+
+
+def _since(last_seconds: float | None) -> datetime | None:
+    return None if last_seconds is None else datetime.now(UTC) - timedelta(seconds=last_seconds)

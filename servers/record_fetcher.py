@@ -1,0 +1,223 @@
+"""kafka-python's fetcher, which goes past what cannot be read instead of raising for ever.
+
+Library: kafka-python 3, of whose ``Fetcher`` (3.0.12) two methods are replaced.
+"""
+
+import itertools
+import time
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from types import SimpleNamespace
+from typing import Any
+
+from kafka import KafkaConsumer, TopicPartition, errors
+from kafka.consumer.fetcher import CompletedFetch, Fetcher
+from kafka.protocol.consumer import IsolationLevel
+from kafka.record import MemoryRecords
+
+from servers.record_batches import Batch, FetchedRecord, read_batch, split, unreadable
+
+STARVED_SECONDS = 10.0
+"""How long a broker may give nothing where it has records, as it does for a moment when other
+partitions fill its answers, before the first of them counts as unreadable."""
+
+
+def reading_past_faults(**options: Any) -> KafkaConsumer:
+    """Return a consumer that gives a ``FetchedRecord`` for every position, readable or not.
+
+    Args:
+        options: Those of ``KafkaConsumer``, without topics and deserializers.
+    """
+    consumer = KafkaConsumer(**options)
+    consumer._fetcher = RecordFetcher(consumer._client, consumer._subscription, **consumer.config)
+    return consumer
+
+
+class RecordFetcher(Fetcher):  # type: ignore[misc]  # no types there
+    """Fetches what ``servers.record_batches`` reads.
+
+    What looks damaged is fetched once more before it counts as unreadable: what the network or this
+    machine did to it is then undone. So is a position where a broker gives nothing although it has
+    something there, for as long as `STARVED_SECONDS`.
+    """
+
+    def __init__(
+        self, *arguments: Any, clock: Callable[[], float] = time.monotonic, **options: Any
+    ) -> None:
+        super().__init__(*arguments, **options)
+        self._damaged = _Suspects(clock)
+        self._starved = _Suspects(clock)  # on the network's thread
+        self._stable: dict[TopicPartition, int] = {}
+
+    def _handle_fetch_response(
+        self, node_id: int, positions: dict[TopicPartition, int], send_time: float, response: Any
+    ) -> None:
+        super()._handle_fetch_response(node_id, positions, send_time, response)
+        answers = {
+            TopicPartition(topic.topic, answer.partition_index): answer
+            for topic in response.responses
+            for answer in topic.partitions
+        }
+        for partition, position in positions.items():
+            answer = answers.get(partition)  # within a session only what has changed is answered
+            if answer is not None and answer.error_code == errors.NoError.errno:
+                self._stable[partition] = min(answer.high_watermark, answer.last_stable_offset)
+            nothing = answer is None or (not answer.records and not answer.error_code)
+            if nothing and position < self._stable.get(partition, -1):
+                if self._starved.again(partition, position, STARVED_SECONDS):
+                    self._completed_fetches.append(_unreadable_answer(partition, position))
+            else:
+                self._starved.clear(partition)
+
+    def _parse_fetched_data(self, completed_fetch: Any) -> Any:
+        fetched = completed_fetch.partition_data
+        partition, position = completed_fetch.topic_partition, completed_fetch.fetched_offset
+        self.PartitionRecords = partial(
+            _PartitionRecords, damaged=self._damaged, highwater=fetched.high_watermark
+        )
+        patience = 0.0
+        try:
+            return super()._parse_fetched_data(completed_fetch)
+        except (errors.CorruptRecordError, errors.InvalidRecordError) as error:
+            why = f"the broker cannot read its log there: {error.message}"
+        except errors.UnknownError as error:
+            # Whatever went wrong within the broker, perhaps for a moment.
+            why, patience = f"the broker fails there: {error.message}", STARVED_SECONDS
+        except errors.KafkaError as error:
+            if fetched.error_code != errors.NoError.errno:
+                raise
+            why = f"no whole batch came: {error}"  # which brokers never do since KIP-74
+        if not self._subscriptions.is_fetchable(partition):
+            return None
+        lost: list[FetchedRecord] = []
+        if self._damaged.again(partition, position, patience):
+            lost = list(unreadable(fetched.records or b"", why, position, position + 1))
+        return self.PartitionRecords(
+            position,
+            partition,
+            MemoryRecords(b""),
+            lost=lost,
+            on_drain=self._on_partition_records_drain,
+        )
+
+
+class _Suspects:
+    """Where something was wrong last, for each partition.
+
+    Args:
+        clock: Monotonic clock, in seconds.
+    """
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._clock = clock
+        self._seen: dict[TopicPartition, tuple[int, float]] = {}
+
+    def again(self, partition: TopicPartition, position: int, seconds: float = 0.0) -> bool:
+        """Note a position; return whether it is the last one noted, and was so long ago."""
+        now = self._clock()
+        before, since = self._seen.get(partition, (-1, now))
+        if before != position:
+            self._seen[partition] = (position, now)
+        return before == position and now - since >= seconds
+
+    def clear(self, partition: TopicPartition) -> None:
+        """Forget what was noted."""
+        self._seen.pop(partition, None)
+
+
+def _unreadable_answer(partition: TopicPartition, position: int) -> CompletedFetch:
+    """Return what a broker answers that knows that it cannot read its log."""
+    answer = SimpleNamespace(
+        error_code=errors.CorruptRecordError.errno, high_watermark=-1, records=b""
+    )
+    return CompletedFetch(partition, position, 0, answer, None)
+
+
+class _PartitionRecords(Fetcher.PartitionRecords):  # type: ignore[misc]  # no types there
+    """Records of one partition of one response.
+
+    Args:
+        damaged: Where damage was seen before.
+        highwater: Position after the last record that the broker gives to consumers.
+        lost: What to give instead of what cannot be read.
+    """
+
+    fetch_offset: int
+    next_fetch_offset: int
+
+    def __init__(
+        self,
+        position: int,
+        partition: TopicPartition,
+        records: MemoryRecords,
+        *,
+        damaged: _Suspects,
+        highwater: int,
+        lost: Sequence[FetchedRecord] = (),
+        **options: Any,
+    ) -> None:
+        super().__init__(position, partition, records, **options)
+        self._damaged = damaged
+        self._highwater = highwater
+        self._lost = lost
+
+    def _unpack_records(
+        self, partition: TopicPartition, records: MemoryRecords, *_: object
+    ) -> Iterator[FetchedRecord]:
+        yield from map(self._counted, self._lost)
+        data = records._buffer
+        batches = list(split(data))
+        for batch, following in itertools.zip_longest(batches, batches[1:]):
+            position = self.next_fetch_offset
+            misplaced = self._misplaced(batch, following)
+            damage = misplaced or batch.damage
+            if not misplaced:
+                position = max(position, batch.base)
+            if damage and not self._damaged.again(partition, position):
+                break
+            end = _end_of_damaged(batch, following, position) if damage else batch.end
+            if damage or not self._invisible(batch):
+                yield from map(self._counted, read_batch(batch, position, end, damage))
+            self.next_fetch_offset = max(self.next_fetch_offset, end)
+        else:
+            position = self.fetch_offset
+            if (
+                data
+                and self.next_fetch_offset == position
+                and self._damaged.again(partition, position)
+            ):
+                why = "its length leads nowhere"
+                yield from map(self._counted, unreadable(data, why, position, position + 1))
+        self.drain()
+
+    def _misplaced(self, batch: Batch, following: Batch | None) -> str:
+        """Return why a batch cannot lie where its head says, which no checksum covers."""
+        if following is not None and following.base <= batch.base:
+            return f"it says position {batch.base}, the next one {following.base}"
+        if self.next_fetch_offset < self._highwater <= batch.base:
+            return f"it says position {batch.base}, the last one is {self._highwater - 1}"
+        return ""
+
+    def _counted(self, record: FetchedRecord) -> FetchedRecord:
+        self.records_read += 1
+        self.bytes_read += len(record.value or b"")
+        self.next_fetch_offset = record.offset + 1
+        return record
+
+    def _invisible(self, batch: Batch) -> bool:
+        """Return whether a batch is a transaction's marker, or was aborted with its transaction."""
+        self.leader_epoch = batch.leader_epoch
+        if self.isolation_level == IsolationLevel.READ_COMMITTED and batch.producer_id >= 0:
+            self._consume_aborted_transactions_up_to(batch.end - 1)
+            if batch.aborts:
+                self.aborted_producer_ids.discard(batch.producer_id)
+            elif self._is_batch_aborted(batch):
+                return True
+        return batch.is_control
+
+
+def _end_of_damaged(batch: Batch, following: Batch | None, position: int) -> int:
+    """Return the position after a batch whose head may be wrong: past one at least, no good one."""
+    if following is not None and following.base > position:
+        return following.base
+    return batch.end if batch.consistent else position + 1
