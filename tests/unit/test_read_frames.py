@@ -12,7 +12,7 @@ from servers.kafka import KafkaConnection
 from servers.record_batches import FetchedRecord
 from viewer import history
 
-NOW = 1_000_000.0
+NOW = 1_800_000_000.0
 SINCE = datetime.fromtimestamp(NOW - 600, UTC)
 
 
