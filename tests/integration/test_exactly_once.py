@@ -365,7 +365,7 @@ def machine(redis_server: RedisServer, monkeypatch: pytest.MonkeyPatch) -> type[
 
 @pytest.mark.timeout(0)
 def test_each_frame_has_exactly_one_result_whatever_happens(machine: type[Delivery]) -> None:
-    explore(machine, examples=EXAMPLES or 25, steps=STEPS, shrink=bool(EXAMPLES))
+    explore(machine, examples=EXAMPLES or 60, steps=STEPS, shrink=bool(EXAMPLES))
 
 
 class CommitsTooEarly(OffsetTracker):
