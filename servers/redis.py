@@ -246,6 +246,7 @@ class Redis:
         self._client: Client | None = None
         self._nodes: list[Node] = []
         self._given_up = threading.Event()
+        self._has_answered = False
 
     def attempt(self, doing: str, use: Callable[[Client], T]) -> T:
         """Use the client until that works.
@@ -267,9 +268,12 @@ class Redis:
             try:
                 if client is None:
                     self._client = client = self._make_client(self.connection, self._nodes)
-                return use(client)
+                answer = use(client)
             except ERRORS as error:
                 seen = error
+            else:
+                self._has_answered = True
+                return answer
             if isinstance(client, RedisCluster):
                 # The next attempt asks the cluster anew who serves which slot.
                 known: list[Any] = client.get_nodes()  # type: ignore[no-untyped-call]
@@ -278,7 +282,7 @@ class Redis:
             if meaning(seen) is not Meaning.AWAY:
                 raise failed(seen, self.connection, doing) from seen
             left = give_up_at - self._clock()
-            if not warned or left <= 0:
+            if not self._has_answered and (not warned or left <= 0):
                 self._check_protocol(seen)
             if left <= 0 or self._given_up.wait(min(delay, left)):
                 raise failed(seen, self.connection, doing) from seen
