@@ -57,4 +57,7 @@ def test_partitions_are_given_up_on_an_idle_loop_however_soon_the_commit_ends(
     )
     waiting.start()
     waiting.join(5)
+    for thread in threading.enumerate():
+        if thread.name == "hand-over":
+            thread.join(5)  # what it raises is seen in this test, not in the next
     assert events == [Event(Change.REVOKED, frozenset({1}))]
