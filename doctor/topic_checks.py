@@ -4,16 +4,15 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from kafka import codec
-
 from doctor.findings import Finding, Part
+from servers.record_batches import CODECS
 
 _UNKNOWN_TOPIC = 3
 _NOT_AUTHORIZED = 29
 """Error codes of Kafka's protocol."""
 
-_CODECS = {"snappy": codec.has_snappy, "zstd": codec.has_zstd, "lz4": codec.has_lz4}
-"""Those that need a package of their own."""
+_READABLE = {"producer", "uncompressed", *CODECS.values()}
+"""Values of ``compression.type`` whose batches workers can read."""
 
 _SHORTEST_RETENTION_MS = 60_000
 """A worker that is started again within it finds its frames."""
@@ -219,13 +218,11 @@ def _size(check: str, use: TopicUse, accepted: int, part: Part) -> Finding:
 
 def _codec(check: str, name: str, part: Part) -> Finding:
     check = f"{check} codec"
-    installed = _CODECS.get(name)
-    if installed is not None and not installed():
-        package = {"snappy": "python-snappy", "zstd": "zstandard"}.get(name, name)
+    if name not in _READABLE:
         return part.fault(
             check,
-            f"compression.type is {name}, which this installation cannot read",
-            f"install {package}; or set compression.type=producer: frames are compressed anyway",
+            f"compression.type is {name}, which workers cannot read",
+            "set compression.type=producer: frames are compressed anyway",
         )
     return part.ok(check, name)
 

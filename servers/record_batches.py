@@ -40,7 +40,8 @@ _MIN_LENGTH = 14
 
 _MAGIC = 2
 _CODEC, _LOG_APPEND_TIME, _TRANSACTIONAL, _CONTROL = 0x07, 0x08, 0x10, 0x20
-_CODECS = {1: "gzip", 2: "snappy", 3: "lz4", 4: "zstd"}
+CODECS = {1: "gzip", 2: "snappy", 3: "lz4", 4: "zstd"}
+"""What a batch may be compressed with, by its number in Kafka's protocol; all are read."""
 _ABORT = b"\0\0"
 _VARINT_BITS = 70
 _XERIAL = b"\x82SNAPPY\x00"
@@ -216,8 +217,8 @@ def _body(batch: Batch) -> memoryview:
     packed, codec = batch.raw[_HEAD.size :], batch.attributes & _CODEC
     if not codec:
         return packed
-    if codec not in _CODECS:
-        raise _BrokenError(f"unknown codec {codec}, expected one of {sorted(_CODECS.values())}")
+    if codec not in CODECS:
+        raise _BrokenError(f"unknown codec {codec}, expected one of {sorted(CODECS.values())}")
     # Nothing is written beyond the buffer, so a bomb costs no more than that; and the kernel hands
     # it out page by page, so what is not written to costs nothing.
     room = memoryview(mmap.mmap(-1, MAX_BATCH_BYTES))
@@ -225,10 +226,10 @@ def _body(batch: Batch) -> memoryview:
         if codec == 2:
             size = _unpack_snappy(packed, room)
         else:
-            size = getattr(cramjam, _CODECS[codec]).decompress_into(packed, room)
+            size = getattr(cramjam, CODECS[codec]).decompress_into(packed, room)
     except cramjam.DecompressionError as error:
         raise _BrokenError(
-            f"{_CODECS[codec]}: {error}; at most {MAX_BATCH_BYTES} bytes decompressed"
+            f"{CODECS[codec]}: {error}; at most {MAX_BATCH_BYTES} bytes decompressed"
         ) from error
     return room[:size]
 

@@ -7,12 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from kafka import codec
 from rich.console import Console
 
 from contract.errors import ConfigurationError, UnavailableError
 from contract.result import CAMERAS_KEY, latest_key, results_key, sessions_key
-from doctor import topic_checks
 from doctor.agreement_checks import check_agreement
 from doctor.app import PARTS, chosen_parts, chosen_processes, exit_code
 from doctor.artifact_checks import check_provider, check_runtime
@@ -107,15 +105,12 @@ def test_a_setting_of_a_topic_that_loses_frames_is_told_with_what_to_do(
     assert {each.status for name, each in found.items() if name != check} == {"ok"}
 
 
-def test_a_codec_that_is_not_installed_is_a_fault_and_an_installed_one_is_not(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    configs = GOOD | {"compression.type": "zstd"}
-    monkeypatch.setitem(topic_checks._CODECS, "zstd", lambda: False)
-    assert checked(topic(), configs)["codec"].status == "fault"
-    monkeypatch.setitem(topic_checks._CODECS, "zstd", lambda: True)
-    assert checked(topic(), configs)["codec"].status == "ok"
-    assert topic_checks._CODECS["snappy"] is codec.has_snappy
+@pytest.mark.parametrize(
+    ("codec", "status"),
+    [(name, "ok") for name in ("producer", "zstd", "snappy")] + [("brotli", "fault")],
+)
+def test_a_codec_that_workers_cannot_read_is_a_fault(codec: str, status: str) -> None:
+    assert checked(topic(), GOOD | {"compression.type": codec})["codec"].status == status
 
 
 @pytest.mark.parametrize(
