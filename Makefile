@@ -11,7 +11,7 @@ SIDE_BY_SIDE := -n $(TEST_PROCESSES) --dist loadfile --no-loadscope-reorder
 # Into one of the environments, by its Python; with uv, or with pip where there is no uv.
 INSTALL := $(BIN)/python requirements/install.py
 .DEFAULT_GOAL := help
-.PHONY: chaos manifests monitoring cluster-test cluster-up cluster-down help setup setup-online setup-system demo test test-unit check format bench demo-weights nuclei-weights street-data constraints docs site clean
+.PHONY: chaos manifests monitoring cluster-test cluster-up cluster-down help setup setup-online setup-system demo test test-unit check format bench demo-weights nuclei-weights street-data constraints docs site sbom audit clean
 
 help:  ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 16
@@ -40,7 +40,13 @@ $(VENV)/.docs: requirements/docs.txt $(VENV)/.online
 	$(INSTALL) $(VENV)/docs/bin/python -r requirements/docs.txt
 	touch $@
 
-setup: $(VENV)/.all $(VENV)/.policy $(VENV)/.docs  ## Install everything, with torch and the tools, into .venv
+# What writes bills of materials and asks for known vulnerabilities, likewise.
+$(VENV)/.supply: requirements/supply.txt $(VENV)/.online
+	test -x $(VENV)/supply/bin/python || $(PYTHON) -m venv --without-pip $(VENV)/supply
+	$(INSTALL) $(VENV)/supply/bin/python -r requirements/supply.txt
+	touch $@
+
+setup: $(VENV)/.all $(VENV)/.policy $(VENV)/.docs $(VENV)/.supply  ## Install everything, with torch and the tools, into .venv
 
 setup-system:  ## Install Debian's parts of the tests (Java, Maven, RTSP server); needs root
 	bash .ci/system-packages
@@ -132,6 +138,13 @@ docs: setup  ## Write anew what the pages repeat of the code: settings, metrics,
 site: $(VENV)/.docs  ## Build the pages as a site: build/site/index.html
 	NO_MKDOCS_2_WARNING=1 $(VENV)/docs/bin/mkdocs build --strict --quiet
 	@echo "built $(CURDIR)/build/site/index.html"
+
+IMAGES ?= producer worker
+sbom: setup  ## Write the bill of materials of each image to build/sbom (root; IMAGES="producer worker worker-gpu trainer": all)
+	bash tests/cluster/images.sh --sbom $(IMAGES)
+
+audit: $(VENV)/.supply  ## Ask for known vulnerabilities of what is pinned; fails where nobody can be asked
+	$(VENV)/supply/bin/python requirements/audit.py
 
 clean:  ## Remove the environment and caches
 	rm -rf $(VENV) build .mypy_cache .ruff_cache .pytest_cache .import_linter_cache demo-out

@@ -25,11 +25,16 @@ import msgspec
 
 from contract.errors import ConfigurationError
 from contract.json_text import JSON_ERRORS
+from contract.plain_files import check_plain
 
 SCHEMA = 1
 METADATA_KEY = "seedstream.artifact"
 MODEL_FILE = "model.onnx"
 CARD_FILE = "model.json"
+CURRENT = "current"
+"""Link or folder in a model's folder: the version that workers load."""
+
+_MOST_CARD_BYTES = 1024 * 1024
 
 STRIDE = 8
 """Of the network: the height and width of its input are multiples of it."""
@@ -180,9 +185,10 @@ def find_model(path: Path) -> Path:
             ``NAME`` with an entry ``current`` (a link or folder) that holds it.
 
     Raises:
-        ConfigurationError: Nothing there, or the file is not the one that the card describes.
+        ConfigurationError: Nothing there, the file is not the one that the card describes, or a
+            link leads out of the folder.
     """
-    candidates = [path, path / MODEL_FILE, path / "current" / MODEL_FILE]
+    candidates = [path, path / MODEL_FILE, path / CURRENT / MODEL_FILE]
     model = next((candidate for candidate in candidates if candidate.is_file()), None)
     if model is None:
         found = sorted(entry.name for entry in path.iterdir()) if path.is_dir() else "nothing"
@@ -190,9 +196,17 @@ def find_model(path: Path) -> Path:
             f"{path}: no model here: expected a .onnx file or a folder NAME/VERSION with "
             f"{MODEL_FILE}, found {found}; export one with `seedstream export`"
         )
+    check_plain(model, _home(path, model))
     if model.name == MODEL_FILE and model.with_name(CARD_FILE).is_file():
         check_file(model.parent)
     return model
+
+
+def _home(path: Path, model: Path) -> Path:
+    """Return the folder in which a model must lie: that of the name, where one was given."""
+    if path == model:
+        return path.parent
+    return path.parent if path.name == CURRENT else path
 
 
 def read_card(folder: Path) -> Card:
@@ -202,6 +216,8 @@ def read_card(folder: Path) -> Card:
         ConfigurationError: It is missing or no model card.
     """
     path = folder / CARD_FILE
+    if path.exists():
+        check_plain(path, folder, _MOST_CARD_BYTES)
     try:
         return msgspec.json.decode(path.read_bytes(), type=Card, strict=False)
     except OSError as error:
@@ -219,6 +235,7 @@ def check_file(folder: Path) -> Card:
     card, model = read_card(folder), folder / MODEL_FILE
     if not model.is_file():
         raise ConfigurationError(f"{model}: missing, but there is a {CARD_FILE} beside it")
+    check_plain(model, folder)
     seen = _sha256(model)
     if card.file_sha256 and card.file_sha256 != seen:
         raise ConfigurationError(

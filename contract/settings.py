@@ -122,12 +122,25 @@ def warn_of_unknown_variables(
         kind: The settings class.
         environment: Environment variables of the process.
     """
+    unknown = unknown_variables(kind, environment)
+    if unknown:
+        told = "; ".join(f"{name} ({advice})" for name, advice in unknown.items())
+        log.warning("environment variables without effect: %s", told)
+
+
+def unknown_variables(
+    kind: type[BaseSettings], environment: Mapping[str, str] = os.environ
+) -> dict[str, str]:
+    """Return the variables with a process's prefix that set nothing, each with what to do.
+
+    Args:
+        kind: The settings class.
+        environment: Environment variables of the process.
+    """
     prefix = str(kind.model_config.get("env_prefix", "")).lower()
     given = [name for name in sorted(environment) if prefix and name.lower().startswith(prefix)]
     unknown = [name for name in given if name.lower().removeprefix(prefix) not in kind.model_fields]
-    if unknown:
-        told = "; ".join(f"{name} ({_advice(kind, name, prefix)})" for name in unknown)
-        log.warning("environment variables without effect: %s", told)
+    return {name: _advice(kind, name, prefix) for name in unknown}
 
 
 def _advice(kind: type[BaseSettings], variable: str, prefix: str) -> str:

@@ -12,6 +12,7 @@ from contract import artifact as contract
 from contract.artifact import Artifact
 from contract.errors import ConfigurationError
 from contract.json_text import JSON_ERRORS
+from contract.plain_files import check_self_contained
 from model.evaluation.evaluator import on_pictures
 from model.evaluation.on_pictures import Options
 from model.evaluation.thresholds import Tried
@@ -151,6 +152,7 @@ def release_artifact(
         ConfigurationError: It is no artifact, its files are broken, or the store does not fit.
     """
     model = contract.find_model(folder)
+    check_self_contained(model)
     metadata = {each.key: each.value for each in onnx.load(model).metadata_props}
     artifact = contract.from_metadata(metadata, str(model))
     name = name or artifact.name

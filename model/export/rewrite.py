@@ -12,6 +12,7 @@ from onnx import helper
 from contract import artifact as contract
 from contract.artifact import Artifact
 from contract.errors import ConfigurationError
+from contract.plain_files import check_self_contained
 from model.registry.store_files import HISTORY_FILE, sync
 
 
@@ -46,6 +47,7 @@ def rewrite_artifact(
     """
     path = contract.find_model(folder).resolve()
     check_rewritable(path)
+    check_self_contained(path)
     model = onnx.load(path)
     metadata = {each.key: each.value for each in model.metadata_props}
     given = {

@@ -15,18 +15,22 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from contract import artifact as contract
-from contract.artifact import Card
+from contract.artifact import CURRENT, Card
 from contract.errors import ConfigurationError
+from contract.plain_files import check_self_contained
 from model.registry.store_files import (
     HISTORY_FILE,
+    is_folder_name,
+    leads_to_sibling,
     lock,
     read_history,
+    require_no_link,
+    require_sibling,
     sync,
     write_history,
     writing,
 )
 
-CURRENT = "current"
 _LOCK_FILE = ".lock"
 _STAGE = ".release-"
 
@@ -72,7 +76,8 @@ class Store:
                 f"{self.root}: not a store but a model in one: give the folder above its NAME"
             )
         names = sorted(entry.name for entry in self.root.iterdir() if entry.is_dir())
-        models = [self._read(name) for name in names if not name.startswith(".")]
+        inside = [name for name in names if not (self.root / name).is_symlink()]
+        models = [self._read(name) for name in inside if not name.startswith(".")]
         models = [model for model in models if model.versions or model.foreign]
         if names and not models:
             raise ConfigurationError(
@@ -85,8 +90,10 @@ class Store:
         """Return one model.
 
         Raises:
-            ConfigurationError: There is none of that name.
+            ConfigurationError: There is none of that name, or it is a link.
         """
+        if name:
+            require_no_link(self.root / name)
         models = {model.name: model for model in self.models()}
         if name not in models:
             raise ConfigurationError(
@@ -101,17 +108,22 @@ class Store:
             ConfigurationError: No such version, broken files, or those of another version.
         """
         model = self.model(name)
+        if version is None:
+            require_sibling(self.root / name / CURRENT)
         version = version or model.current
         if version is None:
             raise ConfigurationError(
                 f"{self.root / name}: has no current version; promote one of {model.versions}"
             )
+        if is_folder_name(version):
+            require_no_link(self.root / name / version)
         if version not in (*model.versions, *model.foreign):
             raise ConfigurationError(
                 f"{self.root / name}: no version {version!r}, expected one of "
                 f"{[*model.versions, *model.foreign]}"
             )
         card = contract.check_file(self.root / name / version)
+        check_self_contained(self.root / name / version / contract.MODEL_FILE)
         if version in model.versions and (card.name, card.version) != (name, version):
             raise ConfigurationError(
                 f"{self.root / name / version}: its card says {card.name}/{card.version}, expected "
@@ -133,7 +145,7 @@ class Store:
         Raises:
             ConfigurationError: No such version, broken files, or a store that cannot be written.
         """
-        if not version.isdecimal():
+        if not _is_release(version):
             raise ConfigurationError(
                 f"{name}/{version}: expected the whole number of a release; put a model into the "
                 "store with `seedstream release`"
@@ -177,8 +189,11 @@ class Store:
         Raises:
             ConfigurationError: The name is no folder's name, or the store cannot be written.
         """
-        if Path(name).name != name or name.startswith("."):
-            raise ConfigurationError(f"the name is {name!r}, expected the name of one folder")
+        if not is_folder_name(name):
+            raise ConfigurationError(
+                f"the name is {name!a}, expected the name of one folder, all of it to be seen"
+            )
+        require_no_link(self.root / name)
         with writing(self.root / name):
             (self.root / name).mkdir(parents=True, exist_ok=True)
         with self._locked(name):
@@ -198,7 +213,7 @@ class Store:
         home = self.root / stage.name
         with self._locked(stage.name):
             history = read_history(home)
-            taken = [entry.name for entry in home.iterdir() if entry.name.isdecimal()]
+            taken = [entry.name for entry in home.iterdir() if _is_release(entry.name)]
             version = str(max(map(int, [*taken, *history.released, "0"])) + 1)
             mark(version)
             contract.check_file(stage.folder)
@@ -220,14 +235,15 @@ class Store:
             for entry in home.iterdir()
             if not entry.name.startswith(".")
             and entry.name != CURRENT
+            and not entry.is_symlink()
             and (entry / contract.MODEL_FILE).is_file()
         ]
         link = home / CURRENT
         return Model(
             name,
-            tuple(sorted((each for each in held if each.isdecimal()), key=int)),
-            link.readlink().name if link.is_symlink() else None,
-            tuple(sorted(each for each in held if not each.isdecimal())),
+            tuple(sorted((each for each in held if _is_release(each)), key=int)),
+            str(link.readlink()) if link.is_symlink() and leads_to_sibling(link) else None,
+            tuple(sorted(each for each in held if not _is_release(each))),
         )
 
     def _link(self, name: str, version: str) -> None:
@@ -246,7 +262,9 @@ class Store:
         for folder in left:
             alive = lock(_alive_file(folder), wait=False)
             if alive is not None:
-                if folder.is_dir():
+                if folder.is_symlink():
+                    folder.unlink()
+                elif folder.is_dir():
                     folder.chmod(0o755)
                     shutil.rmtree(folder)
                 _alive_file(folder).unlink()
@@ -288,6 +306,11 @@ class Stage:
             ConfigurationError: The files are broken, or the store cannot be written.
         """
         return self.store.publish(self, mark)
+
+
+def _is_release(version: str) -> bool:
+    # Not isdecimal() alone: digits of other scripts look like these, and "01" like another "1".
+    return version.isascii() and version.isdecimal() and not version.startswith("0")
 
 
 def _alive_file(folder: Path) -> Path:

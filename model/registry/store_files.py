@@ -2,6 +2,7 @@
 
 import fcntl
 import os
+import unicodedata
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,8 +11,54 @@ import msgspec
 
 from contract.errors import ConfigurationError
 from contract.json_text import JSON_ERRORS
+from contract.plain_files import check_plain
 
 HISTORY_FILE = "release.json"
+_MOST_HISTORY_BYTES = 16 * 1024 * 1024
+_LONGEST_NAME = 128
+
+
+def is_folder_name(name: str) -> bool:
+    """Whether a name is one folder's, and shows what it is: no blanks around it, nothing unseen."""
+    return (
+        0 < len(name) <= _LONGEST_NAME
+        and Path(name).name == name
+        and not name.startswith(".")
+        and name.isprintable()  # no zero-width, bidirectional or control characters
+        and name == name.strip()
+        and unicodedata.is_normalized("NFC", name)
+    )
+
+
+def require_no_link(path: Path) -> None:
+    """Refuse what is a link, wherever it leads: the store's folders are folders.
+
+    Raises:
+        ConfigurationError: It is one.
+    """
+    if path.is_symlink():
+        raise ConfigurationError(
+            f"{path}: a link to {path.readlink()}, expected a folder of the store; release the "
+            "model into the store instead"
+        )
+
+
+def leads_to_sibling(link: Path) -> bool:
+    """Whether a link names an entry beside it, and so cannot lead out of its folder."""
+    target = link.readlink()
+    return len(target.parts) == 1 and not target.is_absolute() and target.name not in ("", "..")
+
+
+def require_sibling(link: Path) -> None:
+    """Refuse a link that may lead out of its folder.
+
+    Raises:
+        ConfigurationError: It is one.
+    """
+    if link.is_symlink() and not leads_to_sibling(link):
+        raise ConfigurationError(
+            f"{link}: leads to {link.readlink()}, expected a version beside it; promote one"
+        )
 
 
 class History(msgspec.Struct):
@@ -33,6 +80,8 @@ def read_history(home: Path) -> History:
         ConfigurationError: The file is no history.
     """
     path = home / HISTORY_FILE
+    if path.is_symlink() or path.exists():
+        check_plain(path, home, _MOST_HISTORY_BYTES)
     try:
         return msgspec.json.decode(path.read_bytes(), type=History)
     except FileNotFoundError:
@@ -47,6 +96,7 @@ def write_history(home: Path, history: History) -> None:
     """Replace a model's history by one rename."""
     path = home / HISTORY_FILE
     partial = path.with_name(f".{HISTORY_FILE}.partial")
+    partial.unlink(missing_ok=True)  # may be a link
     partial.write_bytes(msgspec.json.format(msgspec.json.encode(history), indent=2) + b"\n")
     sync(partial)
     partial.replace(path)
@@ -67,7 +117,7 @@ def writing(home: Path) -> Iterator[None]:
 
 def lock(path: Path, *, wait: bool) -> int | None:
     """Return a descriptor that holds the file's lock, or None where another process does."""
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o644)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
     except BlockingIOError:

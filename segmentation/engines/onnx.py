@@ -18,6 +18,7 @@ from onnxruntime.capi import onnxruntime_pybind11_state as ort_errors
 from contract import artifact as contract
 from contract.artifact import Artifact
 from contract.errors import ConfigurationError, DeviceError
+from contract.plain_files import check_self_contained
 from segmentation.engines.base import Predictions, Provider
 
 _CPU = "CPUExecutionProvider"
@@ -165,6 +166,7 @@ def _open(path: Path, provider: Provider, intra_op_threads: int) -> Any:
     options.intra_op_num_threads = intra_op_threads
     options.log_severity_level = 3  # errors; a fallback is told here, in words
     wanted = _providers(provider)
+    check_self_contained(path)
     try:
         session = onnxruntime.InferenceSession(str(path), options, providers=wanted)
     except _LOAD_ERRORS as error:

@@ -2,7 +2,7 @@
 # Builds the images with the real Dockerfile and stand-ins for what cannot be pulled here, and imports
 # them into the cluster that up.sh started. What has not changed is not built again. Run as root; before
 # up.sh it only builds (beside build.sh, if you like). Usage: images.sh [NAME...]; without names: all but worker-gpu
-# and the real trainer.
+# and the real trainer. images.sh --sbom NAME... writes bills of materials instead.
 set -euo pipefail
 export STORAGE_DRIVER=overlay
 HERE=$(cd "$(dirname "$0")" && pwd) ROOT=$(cd "$HERE/../.." && pwd)
@@ -38,7 +38,7 @@ base() { # Debian's own Python under the name of the official image, which canno
 }
 
 # All that the images of ours are made from; other arguments are counted in.
-ours_key() { (cd "$ROOT" && printf '%s' "$*" | hash_of LICENSE NOTICE README.md .dockerignore deploy/images/Dockerfile deploy/images/requirements.py requirements pyproject.toml contract servers media segmentation producer workers model viewer stack seedstream artifacts); }
+ours_key() { (cd "$ROOT" && printf '%s' "$*" | hash_of LICENSE NOTICE README.md .dockerignore deploy/images/Dockerfile deploy/images/requirements.py requirements pyproject.toml contract servers media segmentation producer workers model viewer stack doctor seedstream artifacts); }
 
 ours() { archive "$1" "$(ours_key "$2")" build_ours "$2"; } # image, target
 
@@ -163,8 +163,23 @@ one() {
   esac
 }
 
+# The bill of materials of an image, built as it is now under a name of its own, into build/sbom/NAME.cdx.json.
+sbom() { # image without its repository
+  local target=${1/%worker/worker-cpu} container root
+  build_ours "seedstream/sbom-$1:0.1.0" "$target"
+  container=$(bud from --pull-never "docker.io/seedstream/sbom-$1:0.1.0")
+  root=$(bud mount "$container")
+  "$(dirname "$PY")/../supply/bin/python" deploy/images/sbom.py --root "$root" --name "seedstream/$1" --out "build/sbom/$1.cdx.json"
+  bud umount "$container" >/dev/null
+  bud rm "$container" >/dev/null
+}
+
 cd "$ROOT"
 base
+if [ "${1-}" = --sbom ]; then
+  for name in "${@:2}"; do sbom "$name"; done
+  exit
+fi
 if [ $# = 0 ]; then
   set -- kafka redis producer worker trainer
   # Before the cluster is up build.sh may still be compiling it.

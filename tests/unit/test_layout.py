@@ -7,8 +7,8 @@ from pathlib import Path
 from tests.conftest import REPOSITORY
 
 ROOMS = (
-    "benchmarks", "contract", "media", "model", "producer", "seedstream", "segmentation", "servers",
-    "stack", "viewer", "workers",
+    "benchmarks", "contract", "doctor", "media", "model", "producer", "seedstream", "segmentation",
+    "servers", "stack", "viewer", "workers",
 )  # fmt: skip
 ROLES = {"__init__.py", "__main__.py", "app.py", "conftest.py", "metrics.py", "settings.py"}
 """These say which part of a process, or of Python, a file is: the folder says whose."""
