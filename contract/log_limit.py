@@ -55,8 +55,3 @@ class LogLimit:
             for kind in found:
                 self._kinds[kind] = (self._kinds[kind][0], 0)
         return found
-
-    def forget(self, kind: str) -> None:
-        """Say the next line of a kind in any case."""
-        with self._lock:
-            self._kinds.pop(kind, None)

@@ -34,6 +34,7 @@ __all__ = [
     "DENIED",
     "REBALANCING",
     "REFUSED",
+    "REQUEST_SECONDS",
     "STEP_SECONDS",
     "TOO_LARGE",
     "KafkaConnection",
@@ -66,7 +67,7 @@ _RETRY_SECONDS = 0.5
 _RECONNECT_MAX_MS = 2_000
 """kafka-python's own bound of 30 s would leave a client away long after its broker is back."""
 
-_REQUEST_MS = 10_000
+REQUEST_SECONDS = 10.0
 """How long one request may take. A broker that has moved to another address, without a last word
 from the old one, is looked for anew after this; kafka-python's own bound is 30 s."""
 
@@ -168,7 +169,7 @@ def open_client(
             shared = {
                 "bootstrap_timeout_ms": math.ceil(left * 1000),
                 "reconnect_backoff_max_ms": _RECONNECT_MAX_MS,
-                "request_timeout_ms": _REQUEST_MS,
+                "request_timeout_ms": math.ceil(REQUEST_SECONDS * 1000),
                 "kafka_client": network_client,
             }
             return kind(**connection.client_options(), **(shared | options))

@@ -20,6 +20,7 @@ from contract.errors import InvalidMessageError
 from servers.redis import Redis
 from tests.fakes import FakeSegmenter
 from tests.sink_parts import TTL_SECONDS, ToRedis
+from workers.dead_share import DeadShare
 from workers.loop import Loop, Rules
 from workers.metrics import WorkerMetrics
 from workers.pipeline import Limits, Pipeline
@@ -241,7 +242,7 @@ class ModelWorker:
             max_poll_records=16, drain_seconds=0.05, commit_interval_seconds=0,
         )  # fmt: skip
         self._loop = Loop(
-            self.source, self._pipeline, letters, self._positions, metrics, rules,
+            self.source, self._pipeline, letters, self._positions, metrics, rules, DeadShare(1.0),
             wall_clock=wall_clock,
         )  # fmt: skip
         self.source.hand_over = self._loop.hand_over

@@ -4,6 +4,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
+from typing import cast
 
 import numpy as np
 import simplejpeg
@@ -13,7 +14,7 @@ from contract.frame import Frame, encode_frame, new_session
 from contract.result import ModelReference, Result, stream_id
 from segmentation.decode import Image
 from segmentation.instances import ArrayMask, Instances
-from segmentation.segmenter import Observe
+from segmentation.segmenter import Observe, Segmenter
 from workers.app import Inference
 from workers.records import Change, Event, Job, Position, Record
 from workers.settings import WorkerSettings
@@ -37,7 +38,8 @@ class FakeClock:
 
 def jpeg(brightness: int = 128, height: int = HEIGHT, width: int = WIDTH) -> bytes:
     """Return a grey JPEG image."""
-    return simplejpeg.encode_jpeg(np.full((height, width, 3), brightness, np.uint8))
+    encoded: bytes = simplejpeg.encode_jpeg(np.full((height, width, 3), brightness, np.uint8))
+    return encoded
 
 
 def make_frame(
@@ -162,7 +164,7 @@ def build_fake(
 ) -> Inference:
     """Take the place of ``workers.app.build_inference``; ``before`` is called before each batch."""
     segmenter = FakeSegmenter(seconds, failure=failure, before=before, remembers=False)
-    return Inference(segmenter, "cpu", settings.max_batch_size or 4, lambda: None)
+    return Inference(cast(Segmenter, segmenter), "cpu", settings.max_batch_size or 4, lambda: None)
 
 
 class FakeSink:

@@ -24,7 +24,7 @@ from contract.topics import (
     DEAD_TOPIC_HEADER,
     MAX_RECORD_BYTES,
 )
-from servers.kafka import KafkaConnection, KafkaError, failed, open_client
+from servers.kafka import KafkaConnection, KafkaError, failed, missing_topic, open_client
 from servers.record_fetcher import reading_past_faults
 
 _ADDED = (
@@ -178,6 +178,8 @@ def read_letters(
             fetch_max_bytes=_FETCH_BYTES,
         )
         with contextlib.closing(consumer):
+            if not consumer.partitions_for_topic(topic):
+                raise missing_topic(connection, topic, "the dead-letter topic")
             ends = _seek(consumer, topic, ids)
             heard_at = clock()
             while any(consumer.position(each) < end for each, end in ends.items()):
@@ -200,10 +202,8 @@ def read_letters(
 
 def _seek(consumer: Any, topic: str, ids: Collection[str]) -> dict[TopicPartition, int]:
     """Assign what is to be read and return where each partition's reading ends."""
-    numbers = consumer.partitions_for_topic(topic)
-    if not numbers:
-        raise UnavailableError(f"Kafka has no topic {topic!r}: expected the dead-letter topic")
-    targets = [TopicPartition(topic, number) for number in sorted(numbers)]
+    numbers = sorted(consumer.partitions_for_topic(topic))
+    targets = [TopicPartition(topic, number) for number in numbers]
     begins, ends = consumer.beginning_offsets(targets), consumer.end_offsets(targets)
     if ids:
         wanted: dict[int, list[int]] = {}

@@ -28,6 +28,7 @@ from contract.topics import (
     MAX_RECORD_BYTES,
 )
 from servers.kafka import (
+    REQUEST_SECONDS,
     STEP_SECONDS,
     TOO_LARGE,
     KafkaError,
@@ -114,6 +115,7 @@ def open_producer(settings: WorkerSettings, timeout_seconds: float | None = None
         partitioner=FrontOfKey(),
         max_request_size=max(settings.max_frame_bytes, MAX_RECORD_BYTES) + _ENVELOPE_BYTES,
         max_block_ms=math.ceil(STEP_SECONDS * 1000),
+        request_timeout_ms=min(timeout_ms, math.ceil(REQUEST_SECONDS * 1000)),
         delivery_timeout_ms=timeout_ms + 1000,
     )
 

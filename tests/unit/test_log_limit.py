@@ -15,10 +15,7 @@ def test_one_line_of_a_kind_in_a_while_says_how_many_were_left_out() -> None:
     assert limit.take_left_out() == {}
 
 
-def test_a_forgotten_kind_is_said_at_once_and_many_kinds_take_no_room() -> None:
+def test_many_kinds_take_no_room() -> None:
     limit = LogLimit(60, max_kinds=10, clock=FakeClock())
-    limit.due("gate")
-    limit.forget("gate")
-    assert limit.due("gate") == ""
     assert [limit.due(str(number)) for number in range(100)] == [""] * 100
     assert len(limit._kinds) <= 10

@@ -1,16 +1,18 @@
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+from contract.errors import InvalidMessageError
 from contract.frame import Frame, encode_frame, new_session
 from servers.kafka import KafkaConnection
+from servers.record_batches import FetchedRecord
 from viewer import history
 
-NOW = 1_000_000.0
+NOW = 1_800_000_000.0
 SINCE = datetime.fromtimestamp(NOW - 600, UTC)
 
 
@@ -62,13 +64,13 @@ def record(camera: str, stamped: float) -> Any:
         data=b"\xff\xd8\xff\xd9",
     )
     key, value, headers = encode_frame(frame)
-    return SimpleNamespace(key=key, value=value, headers=headers, timestamp=int(stamped * 1000))
+    return FetchedRecord(0, int(stamped * 1000), key, value, headers)
 
 
 def read(monkeypatch: pytest.MonkeyPatch, records: list[Any]) -> list[Frame]:
     time = Time()
     consumer = FakeConsumer(time, iter(records))
-    monkeypatch.setattr(history, "KafkaConsumer", lambda **_: consumer)
+    monkeypatch.setattr(history, "reading_past_faults", lambda **_: consumer)
     return list(history.read_frames(KafkaConnection(), "frames", "mine", SINCE, 5.0, time, time))
 
 
@@ -83,3 +85,11 @@ def test_a_long_stretch_of_older_records_of_others_is_read_through(
     between = [record("other", NOW - 60) for _ in range(20)]
     frames = read(monkeypatch, [record("mine", NOW - 99), *between, record("mine", NOW - 9)])
     assert len(frames) == 2
+
+
+def test_what_workers_cannot_read_is_no_frame_of_the_camera(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    fault = InvalidMessageError("unreadable_header", "the name is not UTF-8")
+    unreadable = replace(record("mine", NOW - 9), fault=fault)
+    assert len(read(monkeypatch, [unreadable, record("mine", NOW - 9)])) == 1
