@@ -1,4 +1,7 @@
-"""Faults of every kind one upon the other: the part of the suite that runs in CI."""
+"""The part of the suite that runs in CI: a worker's death, and faults of every kind at once.
+
+One file, since tests that run side by side share their servers within a file.
+"""
 
 import contextlib
 import random
@@ -14,7 +17,8 @@ from tests.chaos.kafka_cluster import BROKERS, KafkaCluster
 from tests.chaos.rig import SESSION_SECONDS, Rig, clean
 from tests.redis_cluster import RedisCluster
 
-BOUND_SECONDS = 30.0
+STORM_BOUND_SECONDS = 30.0
+BOUND_SECONDS = SESSION_SECONDS + 5
 ROUNDS = 9
 
 
@@ -83,9 +87,27 @@ def test_a_storm_of_faults_loses_doubles_and_disorders_nothing(
     for fault in done:
         fault()
         rig.run_for(dice.uniform(0.5, 3))
-    took = rig.recovery(time.time(), BOUND_SECONDS)
+    took = rig.recovery(time.time(), STORM_BOUND_SECONDS)
     said = ", ".join(fault.__name__.replace("_", " ") for fault in done)
-    rows.append(rig.finish("storm of faults", took, BOUND_SECONDS, said))
+    rows.append(rig.finish("storm of faults", took, STORM_BOUND_SECONDS, said))
+    clean(rows[-1])
+
+
+@pytest.mark.brief
+def test_a_worker_killed_in_the_middle_of_a_batch(
+    rig: Rig, rows: list[Row], dice: random.Random
+) -> None:
+    for number in range(2):
+        rig.add_worker(f"worker-{number}", seconds=0.02)
+    rig.add_producer()
+    rig.steady()
+    rig.run_for(dice.random())
+    victim = rig.slots["worker-0"]
+    victim.wanted = False
+    died_at = time.time()
+    victim.process.kill()
+    took = rig.recovery(died_at, BOUND_SECONDS)
+    rows.append(rig.finish("worker killed -9 in the middle of a batch", took, BOUND_SECONDS))
     clean(rows[-1])
 
 

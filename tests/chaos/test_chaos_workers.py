@@ -5,8 +5,6 @@ import signal
 import time
 from pathlib import Path
 
-import pytest
-
 from tests.chaos.account import Row
 from tests.chaos.rig import SESSION_SECONDS, Rig, clean
 
@@ -14,24 +12,6 @@ BOUND_SECONDS = SESSION_SECONDS + 5
 LIVENESS_SECONDS = 60
 LEAVE_SECONDS = 40
 """From the kubelet's SIGTERM: the drain (10 s), the exit's deadline, the session, the backlog."""
-
-
-@pytest.mark.brief
-def test_a_worker_killed_in_the_middle_of_a_batch(
-    rig: Rig, rows: list[Row], dice: random.Random
-) -> None:
-    for number in range(2):
-        rig.add_worker(f"worker-{number}", seconds=0.02)
-    rig.add_producer()
-    rig.steady()
-    rig.run_for(dice.random())
-    victim = rig.slots["worker-0"]
-    victim.wanted = False
-    died_at = time.time()
-    victim.process.kill()
-    took = rig.recovery(died_at, BOUND_SECONDS)
-    rows.append(rig.finish("worker killed -9 in the middle of a batch", took, BOUND_SECONDS))
-    clean(rows[-1])
 
 
 def test_a_worker_that_is_asked_to_end_under_load(
