@@ -21,6 +21,10 @@ STARVED_SECONDS = 10.0
 """How long a broker may give nothing where it has records, as it does for a moment when other
 partitions fill its answers, before the first of them counts as unreadable."""
 
+STARVED_ANSWERS = 5
+"""How often it must do so. A worker that is busy asks seldom: two answers may lie a minute apart,
+and both be full of other partitions."""
+
 
 def reading_past_faults(**options: Any) -> KafkaConsumer:
     """Return a consumer that gives a ``FetchedRecord`` for every position, readable or not.
@@ -58,16 +62,30 @@ class RecordFetcher(Fetcher):  # type: ignore[misc]  # no types there
             for topic in response.responses
             for answer in topic.partitions
         }
+        could_give = self._could_give_more(response)
         for partition, position in positions.items():
             answer = answers.get(partition)  # within a session only what has changed is answered
             if answer is not None and answer.error_code == errors.NoError.errno:
                 self._stable[partition] = min(answer.high_watermark, answer.last_stable_offset)
             nothing = answer is None or (not answer.records and not answer.error_code)
-            if nothing and position < self._stable.get(partition, -1):
-                if self._starved.again(partition, position, STARVED_SECONDS):
-                    self._completed_fetches.append(_unreadable_answer(partition, position))
-            else:
+            if not nothing or position >= self._stable.get(partition, -1):
                 self._starved.clear(partition)
+            elif could_give and self._starved.again(
+                partition, position, STARVED_SECONDS, STARVED_ANSWERS
+            ):
+                self._completed_fetches.append(_unreadable_answer(partition, position))
+
+    def _could_give_more(self, response: Any) -> bool:
+        """Return whether a partition without records is none for lack of room, or of quota."""
+        if response.error_code or response.throttle_time_ms:
+            return False
+        given = sum(
+            len(answer.records or b"")
+            for topic in response.responses
+            for answer in topic.partitions
+        )
+        room = self.config["fetch_max_bytes"] - given
+        return bool(not given or room >= self.config["max_partition_fetch_bytes"])
 
     def _parse_fetched_data(self, completed_fetch: Any) -> Any:
         fetched = completed_fetch.partition_data
@@ -110,15 +128,18 @@ class _Suspects:
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
-        self._seen: dict[TopicPartition, tuple[int, float]] = {}
+        self._seen: dict[TopicPartition, tuple[int, float, int]] = {}
 
-    def again(self, partition: TopicPartition, position: int, seconds: float = 0.0) -> bool:
-        """Note a position; return whether it is the last one noted, and was so long ago."""
+    def again(
+        self, partition: TopicPartition, position: int, seconds: float = 0.0, times: int = 1
+    ) -> bool:
+        """Note a position; return whether it was noted ``times`` before, and first so long ago."""
         now = self._clock()
-        before, since = self._seen.get(partition, (-1, now))
+        before, since, count = self._seen.get(partition, (-1, now, 0))
         if before != position:
-            self._seen[partition] = (position, now)
-        return before == position and now - since >= seconds
+            since, count = now, 0
+        self._seen[partition] = (position, since, count + 1)
+        return count >= times and now - since >= seconds
 
     def clear(self, partition: TopicPartition) -> None:
         """Forget what was noted."""
