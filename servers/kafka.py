@@ -74,6 +74,10 @@ from the old one, is looked for anew after this; kafka-python's own bound is 30 
 _MOST_BROKERS = 5
 """Brokers that are visited besides the servers of the settings."""
 
+_THOROUGH_SECONDS = 12.0
+"""How long visiting one after the other may go on; a loop that must show life waits for it, and a
+server that accepts connections and says nothing costs 6 s."""
+
 _CHECK = {
     About.CA: "check {prefix}SSL_CAFILE",
     About.CERTIFICATE: "renew the broker's certificate, or set this machine's clock",
@@ -181,29 +185,42 @@ def open_client(
         time.sleep(min(_RETRY_SECONDS, max(0.0, give_up_at - clock())))
 
 
-def knock(connection: KafkaConnection, *, thorough: bool = False) -> list[Visit]:
+def knock(
+    connection: KafkaConnection,
+    *,
+    thorough: bool = False,
+    clock: Callable[[], float] = time.monotonic,
+) -> list[Visit]:
     """Visit the servers, and the brokers that they name, until one lets us in.
 
     Args:
         connection: Where and how.
-        thorough: Whether one that lets us in does not make up for another that does not.
+        thorough: Whether one that lets us in does not make up for another that does not; then the
+            visits are bounded in time.
+        clock: Monotonic clock, in seconds.
 
     Returns:
-        The visits; the last one says whether we are let in.
+        The visits; unless ``thorough``, the last one says whether we are let in.
 
     Raises:
         ConfigurationError: A server does not let us in, or a TLS file cannot be used.
     """
     visits: list[Visit] = []
     named: list[str] = []
+    end = clock() + (_THOROUGH_SECONDS if thorough else math.inf)
     for server in connection.servers:
+        if clock() >= end:
+            break
         visits.append(visit(connection, server))
         if visits[-1].outcome == "admitted":
-            named = [each for each in visits[-1].brokers if each not in connection.servers]
+            visited = {each.server for each in visits}
+            named = [each for each in visits[-1].brokers if each not in visited]
             if server in visits[-1].brokers and not thorough:
                 return visits
             break
     for broker in named[:_MOST_BROKERS]:
+        if clock() >= end:
+            break
         visits.append(visit(connection, broker))
         if visits[-1].outcome == "admitted" and not thorough:
             return visits
