@@ -28,8 +28,8 @@ STEP_SECONDS = 2.0
 """How long one attempt to connect, and each answer, may take."""
 
 _NODE = "bootstrap-0"
-_FAILURES = (errors.KafkaError, OSError, ValueError, KeyError)
-"""What a connection raises; the last two where an answer makes no sense."""
+_FAILURES = (errors.KafkaError, OSError, ValueError, KeyError, TypeError)
+"""What a connection raises; the last three where an answer makes no sense."""
 
 Address = tuple[str, int]
 
