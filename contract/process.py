@@ -190,6 +190,16 @@ def _log_uncaught(
         log.critical("ended by an internal error", exc_info=(kind, error, trace))
 
 
+def silence_kafka_client() -> None:
+    """Keep what Kafka's client says of each of its attempts from the terminal of a command.
+
+    The command says once, in its own words, what is wrong.
+    """
+    library = logging.getLogger("kafka")
+    library.addHandler(logging.NullHandler())  # else Python prints warnings of its own accord
+    library.propagate = False
+
+
 def log_dead_thread(arguments: threading.ExceptHookArgs) -> None:
     """Log where a thread died, without the error's text: FFmpeg's texts quote whole addresses."""
     name = arguments.thread.name if arguments.thread else "unknown"
