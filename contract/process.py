@@ -36,7 +36,7 @@ EXIT_FAILED = 1
 
 EXIT_CONFIGURATION = 2
 """What a person must change: invalid settings or options, all of them named on standard error; or a
-server that does not let us in, with the reason: credentials, certificates, protocol, rights."""
+server that refuses access, with the reason: credentials, certificates, protocol, rights."""
 
 
 T = TypeVar("T")

@@ -6,9 +6,9 @@ import typer
 
 _EPILOG = (
     "It reads the environment variables of the processes. Unless --producer, --worker or "
-    "--viewer is given, it examines each process of which a variable is set. It publishes no frame, stores "
-    "nothing and joins no group. If a camera allows only one connection and its producer is "
-    "running, use --no-cameras."
+    "--viewer is given, it examines each process of which a variable is set. It publishes no "
+    "frame, stores nothing and joins no group. If a camera allows only one connection and its "
+    "producer is running, use --no-cameras."
     "\n\nExit codes: 0 no fault, 1 faults, 2 invalid settings."
 )
 
