@@ -36,7 +36,7 @@ EXIT_FAILED = 1
 
 EXIT_CONFIGURATION = 2
 """What a person must change: invalid settings or options, all of them named on standard error; or a
-server that does not let us in, with the reason: credentials, certificates, protocol, rights."""
+server that refuses access, with the reason: credentials, certificates, protocol, rights."""
 
 
 T = TypeVar("T")
@@ -188,6 +188,16 @@ def _log_uncaught(
     else:
         log = logging.getLogger("seedstream")
         log.critical("ended by an internal error", exc_info=(kind, error, trace))
+
+
+def silence_kafka_client() -> None:
+    """Keep what Kafka's client says of each of its attempts from the terminal of a command.
+
+    The command says once, in its own words, what is wrong.
+    """
+    library = logging.getLogger("kafka")
+    library.addHandler(logging.NullHandler())  # else Python prints warnings of its own accord
+    library.propagate = False
 
 
 def log_dead_thread(arguments: threading.ExceptHookArgs) -> None:

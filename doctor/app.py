@@ -185,7 +185,7 @@ def _tasks(
             record = partial(check_newest_record, of, topic, limit, choice.clocks, part)
             yield from _if_chosen(choice, f"{process}'s newest record", part, record)
     machine = Part("machine")
-    count = None if cameras is None else len(cameras)
+    count = len(cameras) if cameras else None
     yield from _if_chosen(
         choice, "machine", machine, partial(check_machine, tuple(settings), count, machine)
     )
@@ -201,7 +201,7 @@ def _own_tasks(
         yield from _if_chosen(choice, f"{process}'s {name}", part, partial(look, part))
 
     yield from task("settings", partial(_unknown, _KINDS[process]))
-    kafka = kafka_use(of, None if cameras is None else len(cameras))
+    kafka = kafka_use(of, len(cameras) if cameras else None)
     yield from task("kafka", partial(check_kafka, kafka))
     if isinstance(of, ExaminedWorker):
         redis = RedisUse(of, SINK_COMMANDS, writes=True)

@@ -23,7 +23,9 @@ def check_artifact(
     runtime = check_runtime(installed_runtimes(), part)
     yield runtime
     if model is None:
-        yield part.fault("model", "WORKER_MODEL is not set", "name a folder NAME/VERSION")
+        yield part.fault(
+            "model", "WORKER_MODEL is not set", "set it to the folder NAME/VERSION of a model"
+        )
         return
     if runtime.status == "fault":
         yield part.skipped("model", "needs exactly one ONNX Runtime")

@@ -5,7 +5,7 @@ from functools import partial
 
 from contract.errors import ConfigurationError, SeedstreamError
 from doctor.findings import Finding, Part, Task, examine
-from producer.camera_list import load_cameras
+from producer.camera_list import NO_CAMERA, load_cameras
 from producer.cameras import Camera
 from producer.settings import ProducerSettings
 
@@ -20,12 +20,19 @@ def check_list(settings: ProducerSettings, part: Part) -> tuple[list[Camera], li
     try:
         cameras = load_cameras(settings)
     except ConfigurationError as error:
-        return [], [part.failed("list", fault) for fault in error.faults]
+        return [], [_list_fault(fault, part) for fault in error.faults]
     if not cameras:
         advice = "set PRODUCER_CONFIG to a camera list"
         return [], [part.warning("list", f"no cameras in shard {settings.shard}", advice)]
     count = f"{len(cameras)} camera{'s' * (len(cameras) != 1)}"
     return cameras, [part.ok("list", f"{count} in shard {settings.shard}")]
+
+
+def _list_fault(fault: str, part: Part) -> Finding:
+    found = part.failed("list", fault)
+    if fault == NO_CAMERA:  # doctor itself has neither option
+        return part.fault("list", "no camera", "set PRODUCER_CONFIG to a camera list")
+    return found if found.advice else part.fault("list", fault, "correct the camera list")
 
 
 def check_cameras(cameras: Sequence[Camera], seconds: float, part: Part) -> Iterator[Finding]:
@@ -61,14 +68,14 @@ def _look_at(camera: Camera, part: Part) -> Iterator[Finding]:
         check_support([hurried])
         report, _ = probe(hurried, _READ_SECONDS)
     except SeedstreamError as error:
-        seen, advice = str(error), "seedstream probe ID --config LIST tells more"
+        seen, advice = str(error), f"run `seedstream probe {camera.id} --config LIST` for details"
         yield part.fault(camera.id, seen, advice)
         return
     picture, rate = report.picture, report.rate
     fps = "" if rate.measured_fps is None else f", {rate.measured_fps:.3g} fps"
     seen = (
-        f"{report.address}: {picture.width}x{picture.height}{fps}, published as "
-        f"{picture.published_width}x{picture.published_height}"
+        f"{picture.width}x{picture.height}{fps}, published as "
+        f"{picture.published_width}x{picture.published_height}, from {report.address}"
     )
     broken = rate.damaged + rate.undecodable
     if broken:
@@ -80,4 +87,8 @@ def _look_at(camera: Camera, part: Part) -> Iterator[Finding]:
     else:
         yield part.ok(camera.id, seen)
     if report.remarks:
-        yield part.warning(camera.id, report.remarks[0], "seedstream probe tells more")
+        yield part.warning(
+            camera.id,
+            report.remarks[0],
+            f"run `seedstream probe {camera.id} --config LIST` for details",
+        )

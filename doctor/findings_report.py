@@ -72,10 +72,14 @@ def print_table(findings: Sequence[Finding], console: Console) -> None:
                 text.append(f"\n→ {each.advice}")
             table.add_row(Text(each.status, style=_STYLES[each.status]), Text(each.check), text)
         console.print(Padding(table, (0, 0, 1, 2)))
+    console.print(Text(", ".join(_counted(*each) for each in _summary(findings))))
+
+
+def _summary(findings: Sequence[Finding]) -> list[tuple[int, str]]:
     told = counts(findings)
-    console.print(
-        Text(
-            f"{told['fault']} faults, {told['warning']} warnings, {told['ok']} ok, "
-            f"{told['skipped']} skipped"
-        )
-    )
+    return [(told[status], status) for status in ("fault", "warning", "ok", "skipped")]
+
+
+def _counted(number: int, status: str) -> str:
+    plural = "s" if status in ("fault", "warning") and number != 1 else ""
+    return f"{number} {status}{plural}"

@@ -194,11 +194,12 @@ def _members(
     if members > partitions > 0:
         yield part.warning(
             check,
-            f"{members} workers share {partitions} partitions: the others idle",
+            f"{members} workers share {partitions} partitions: the others are idle",
             f"add partitions to {topic!r}, or run fewer workers",
         )
     else:
-        yield part.ok(check, f"{state}, {members} worker{'s' * (members != 1)}")
+        told = "does not exist yet" if state == "Dead" else state
+        yield part.ok(check, f"{told}, {members} worker{'s' * (members != 1)}")
 
 
 def _lag(
@@ -218,7 +219,7 @@ def _lag(
     if lost:
         yield part.warning(
             check,
-            f"{sum(lost.values())} records went by retention before they were read (partitions "
+            f"{sum(lost.values())} records expired before they were read (partitions "
             f"{', '.join(map(str, sorted(lost)))})",
             "run more workers, or raise the topic's retention.ms and retention.bytes",
         )

@@ -138,7 +138,7 @@ def check_newest_record(
             return
     newest = max((each.timestamp for each in told.values()), default=-1)
     if newest < 0:
-        yield part.skipped(check, "there is no record yet")
+        yield part.skipped(check, "no record yet")
         return
     yield newest_finding(check, clocks.wall() - newest / 1000, limit_seconds, part)
 

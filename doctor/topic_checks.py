@@ -159,7 +159,7 @@ def _replicas(
     elif copies == 1:
         yield part.warning(
             check,
-            f"one copy of each record, {brokers} broker{'s' * (brokers != 1)}: frames are lost "
+            f"one copy of each record, {brokers} broker{'s' * (brokers != 1)}: records are lost "
             "with a broker's disk",
             "in production, three brokers, three replicas and min.insync.replicas=2",
         )

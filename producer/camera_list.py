@@ -19,6 +19,9 @@ from producer.addresses import expand
 from producer.cameras import Camera
 from producer.settings import MAX_CAMERAS, ProducerSettings
 
+NO_CAMERA = "no camera: give --camera ID=URL or --config FILE with a list of cameras"
+"""The fault of a producer that is given none."""
+
 _QUOTED = re.compile(r"'[^']{2,}'|\"[^\"]{2,}\"")
 _NOT_SHOWN = {"id", "url", "substream", "user", "password", "options"}
 """Fields whose value no message quotes."""
@@ -246,7 +249,7 @@ def _collective_faults(
             "processes, each with a share of the list (PRODUCER_SHARD, --shard)"
         )
     if not entries and not faults:
-        found.append("no camera: give --camera ID=URL or --config FILE with a list of cameras")
+        found.append(NO_CAMERA)
     return found
 
 

@@ -242,7 +242,10 @@ def missing_topic(connection: KafkaConnection, topic: str, expected: str) -> See
     if error is not None and meaning(error) is Meaning.REFUSED:
         return failed(error, connection, f"asking for the topic {topic!r}, which needs READ")
     where = connection.bootstrap_servers
-    return UnavailableError(f"Kafka at {where} has no topic {topic!r}: expected {expected}")
+    return UnavailableError(
+        f"Kafka at {where} has no topic {topic!r}: expected {expected}; "
+        f"create it, or name another with {connection.prefix}TOPIC"
+    )
 
 
 def find_refusal(connection: KafkaConnection) -> ConfigurationError | None:

@@ -55,7 +55,10 @@ def show_letter(
     letters = read_letters(settings, settings.topic, [letter_id])
     letter = next((each for each in letters if each.id == letter_id), None)
     if letter is None:
-        say(f"no dead letter {letter_id} in {settings.topic}: it may have left the topic")
+        say(
+            f"no dead letter {letter_id} in {settings.topic}: retention may have removed it; "
+            "`seedstream dead list` shows those that are there"
+        )
         return EXIT_FAILED
     about, lines, code = described(letter), as_lines(letter), EXIT_OK
     if picture is not None:
@@ -103,9 +106,9 @@ def replay_letters(
         return EXIT_FAILED
     targets = ", ".join(sorted({letter.topic for letter in found.letters}))
     if dry_run:
-        say(f"nothing sent: without --dry-run they go to {targets}")
+        say(f"nothing sent; without --dry-run, they would go to {targets}")
         return EXIT_OK
-    if not confirmed(f"Send {found.count} records to {targets} again?"):
+    if not confirmed(f"Send {found.count} record{'s' * (found.count != 1)} to {targets} again?"):
         say("nothing sent")
         return EXIT_FAILED
     ids = frozenset(letter.id for letter in found.letters)
@@ -114,7 +117,7 @@ def replay_letters(
     for letter_id, why in counts.refused.items():
         say(f"{letter_id} not sent: {why}")
     gone = len(ids) - counts.sent - len(counts.refused)
-    left = f"; {gone} have left {settings.topic} meanwhile" if gone else ""
+    left = f"; {gone} removed from {settings.topic} by retention meanwhile" if gone else ""
     say(f"{counts.sent} of {len(ids)} sent again{left}; all stay in {settings.topic}")
     return EXIT_OK if counts.sent == len(ids) else EXIT_FAILED
 

@@ -70,7 +70,7 @@ def collect(letters: Iterable[DeadLetter], choice: Choice, limit: int) -> Found:
 
 def as_table(found: Found) -> list[str]:
     """Return the lines of a list: a line for each letter, then their number by reason."""
-    head = ("id", "written", "reason", "camera", "lay at", "detail")
+    head = ("id", "written", "reason", "camera", "origin", "detail")
     rows = [
         (
             letter.id,
@@ -93,11 +93,12 @@ def as_table(found: Found) -> list[str]:
 def summary(found: Found) -> str:
     """Return how many letters there are, and of which reasons."""
     if not found.count:
-        return "no dead letters of this kind"
+        return "no matching dead letters"
     reasons = ", ".join(f"{reason} {count}" for reason, count in found.reasons.most_common())
     shown = f", the newest {len(found.letters)} shown" if len(found.letters) < found.count else ""
     doubled = f"; further copies left out: {found.doubled}" if found.doubled else ""
-    return f"{found.count} dead letters ({reasons}){shown}{doubled}"
+    letters = f"{found.count} dead letter{'s' * (found.count != 1)}"
+    return f"{letters} ({reasons}){shown}{doubled}"
 
 
 def as_json(found: Found) -> str:

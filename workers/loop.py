@@ -181,10 +181,10 @@ class Loop:
         seen = self._dead_share.exceeded
         if seen is not None:
             raise ConfigurationError(
-                f"stopped lest the whole topic become dead letters: {seen}; expected at most "
-                "WORKER_MAX_DEAD_SHARE; look at them with `seedstream dead list`, mend their cause "
-                "(the producers, or this worker's limits), send them again with `seedstream dead "
-                "replay`; WORKER_MAX_DEAD_SHARE=1 goes on regardless"
+                f"stopped to keep the topic from draining into dead letters: {seen}; expected "
+                "at most WORKER_MAX_DEAD_SHARE; look at them with `seedstream dead list`, fix "
+                "their cause (the producers, or this worker's limits), send them again with "
+                "`seedstream dead replay`; WORKER_MAX_DEAD_SHARE=1 goes on regardless"
             )
 
     def _begin_to_end(self) -> None:

@@ -112,7 +112,7 @@ class WorkerMetrics:
         )
         self.hung_decoders = Gauge(
             "seedstream_decoders_hung",
-            "Decoding threads that hang in a picture; each keeps a processor busy until the worker "
+            "Decoding threads stuck on a picture; each keeps a processor busy until the worker "
             "ends.",
             registry=registry,
         )

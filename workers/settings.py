@@ -82,8 +82,8 @@ class WorkerSettings(RedisConnection, KafkaConnection, ProcessSettings):
 
     max_ahead_seconds: float = Field(default=86_400.0, ge=60)
     """Frames captured further than this in the future, by the worker's clock, become dead letters
-    (`future_time`), in seconds. All beyond 5 s are counted and warned of; none is out of order
-    for it."""
+    (`future_time`), in seconds. Those beyond 5 s are counted and logged; this never makes a frame
+    out of order."""
 
     topic: str = Field(default=FRAMES_TOPIC, pattern=_TOPIC)
     """Kafka topic to read frames from."""

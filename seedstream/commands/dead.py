@@ -10,19 +10,19 @@ from seedstream.help_pages import App
 from seedstream.options import environment_rule, with_settings
 from viewer.settings import DeadSettings
 
-_Reason = Annotated[str | None, typer.Option(help="Only those of this reason.")]
+_Reason = Annotated[str | None, typer.Option(help="Only those with this reason.")]
 _Camera = Annotated[str | None, typer.Option(help="Only those whose key is this camera.")]
 _LastSeconds = Annotated[
-    float | None, typer.Option(min=0, help="Only those written in so many last seconds.")
+    float | None, typer.Option(min=0, help="Only those written within this many seconds.")
 ]
 _Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 _REPLAYED = """\
-A record goes out with its own key and headers, and with the header seedstream_replay_of, which
-names the dead letter. Sent twice, it comes twice.
+A record is sent with its original key and headers, and the header seedstream_replay_of, which names
+the dead letter. Replaying it twice sends it twice.
 
-Workers treat it like any other frame: in `live` mode it is too old, and one older than its camera's
-latest result in Redis is skipped as out_of_order.
+Workers treat it like any other frame: in `live` mode it is usually too old, and one older than its
+camera's latest result in Redis is skipped as out_of_order.
 
 """
 
@@ -34,7 +34,7 @@ def register(app: typer.Typer, text: str) -> None:
 
     @group.command(
         "list",
-        help="List dead letters, each once: reason, camera, where the record lay.",
+        help="List dead letters, each once: reason, camera, original position.",
         epilog=environment_rule(
             DeadSettings, besides="--reason, --camera, --last-seconds, --limit and --json"
         ),
@@ -46,7 +46,7 @@ def register(app: typer.Typer, text: str) -> None:
         camera: _Camera = None,
         last_seconds: _LastSeconds = None,
         limit: Annotated[
-            int, typer.Option(min=1, max=100_000, help="How many of the newest to list.")
+            int, typer.Option(min=1, max=100_000, help="List at most this many, the newest ones.")
         ] = 50,
         as_json: _Json = False,
     ) -> None:
@@ -54,11 +54,12 @@ def register(app: typer.Typer, text: str) -> None:
         from viewer.dead_topic import Choice
 
         choice = Choice(reason=reason, camera=camera, since=_since(last_seconds))
+        _quiet(settings)
         raise typer.Exit(list_letters(settings, choice, limit, typer.echo, json_wanted=as_json))
 
     @group.command(
         "show",
-        help="Show all of one dead letter, and write its picture where it decodes.",
+        help="Show one dead letter in full; with --picture, save its picture.",
         epilog=environment_rule(DeadSettings, besides="--picture and --json"),
     )
     @with_settings(DeadSettings)
@@ -74,11 +75,12 @@ def register(app: typer.Typer, text: str) -> None:
     ) -> None:
         from viewer.dead_commands import show_letter
 
+        _quiet(settings)
         raise typer.Exit(show_letter(settings, letter, picture, typer.echo, json_wanted=as_json))
 
     @group.command(
         "replay",
-        help="Send records again, to the topic they came from; the dead letters stay.",
+        help="Send records to their original topic again; the dead letters remain.",
         epilog=_REPLAYED
         + environment_rule(
             DeadSettings,
@@ -92,18 +94,19 @@ def register(app: typer.Typer, text: str) -> None:
             list[str] | None, typer.Argument(metavar="ID", help="Ids, as the list shows them.")
         ] = None,
         everything: Annotated[
-            bool, typer.Option("--all", help="All that are in the topic.")
+            bool, typer.Option("--all", help="All dead letters in the topic.")
         ] = False,
         reason: _Reason = None,
         camera: _Camera = None,
         last_seconds: _LastSeconds = None,
         limit: Annotated[
-            int, typer.Option(min=1, max=100_000, help="Send nothing if there are more.")
+            int,
+            typer.Option(min=1, max=100_000, help="Send nothing if there are more than this many."),
         ] = 100,
         dry_run: Annotated[
-            bool, typer.Option("--dry-run", help="Only say what would be sent.")
+            bool, typer.Option("--dry-run", help="Only show what would be sent.")
         ] = False,
-        yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+        yes: Annotated[bool, typer.Option("--yes", help="Do not ask for confirmation.")] = False,
     ) -> None:
         from contract.errors import ConfigurationError
         from viewer.dead_commands import replay_letters
@@ -117,6 +120,7 @@ def register(app: typer.Typer, text: str) -> None:
                 "which dead letters? Give ids, or any of --reason, --camera and --last-seconds, or "
                 "--all alone"
             )
+        _quiet(settings)
         code = replay_letters(
             settings,
             chosen,
@@ -126,6 +130,14 @@ def register(app: typer.Typer, text: str) -> None:
             confirmed=lambda question: yes or typer.confirm(question),
         )
         raise typer.Exit(code)
+
+
+def _quiet(settings: DeadSettings) -> None:
+    """Leave the log of Kafka's client out, unless everything is to be logged."""
+    from contract.process import silence_kafka_client
+
+    if settings.log_level != "DEBUG":
+        silence_kafka_client()
 
 
 def _since(last_seconds: float | None) -> datetime | None:

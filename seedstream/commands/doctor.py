@@ -5,9 +5,10 @@ from typing import Annotated
 import typer
 
 _EPILOG = (
-    "It reads the environment variables of the processes. Unless chosen, it examines those of "
-    "which a variable is set. It publishes no frame, stores nothing and joins no group. A camera "
-    "that allows one connection is busy while its producer runs: give --no-cameras."
+    "It reads the environment variables of the processes. Unless --producer, --worker or "
+    "--viewer is given, it examines each process of which a variable is set. It publishes no "
+    "frame, stores nothing and joins no group. If a camera allows only one connection and its "
+    "producer is running, use --no-cameras."
     "\n\nExit codes: 0 no fault, 1 faults, 2 invalid settings."
 )
 
@@ -37,7 +38,8 @@ def register(app: typer.Typer, text: str) -> None:
             bool, typer.Option(help="Open each camera of the list for a second.")
         ] = True,
         timeout: Annotated[
-            float, typer.Option(min=1, max=3600, help="How long all may take, in seconds.")
+            float,
+            typer.Option(min=1, max=3600, help="Time limit for the whole examination, in seconds."),
         ] = 60.0,
         as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
     ) -> None:
@@ -45,7 +47,7 @@ def register(app: typer.Typer, text: str) -> None:
 
         from rich.console import Console
 
-        from contract.process import configure_logging, log_dead_thread
+        from contract.process import configure_logging, log_dead_thread, silence_kafka_client
         from doctor.app import (
             PROCESSES,
             Choice,
@@ -57,8 +59,8 @@ def register(app: typer.Typer, text: str) -> None:
         from doctor.findings_report import as_json as to_json
         from doctor.findings_report import print_table
 
-        # What the libraries say of a fault stands in the findings, in our words.
         configure_logging("doctor", "ERROR", "text")
+        silence_kafka_client()
         threading.excepthook = log_dead_thread
         flags = zip(PROCESSES, (producer, worker, viewer), strict=True)
         processes = chosen_processes([name for name, wanted in flags if wanted])

@@ -219,7 +219,7 @@ def test_nothing_is_sent_that_was_not_agreed_to_or_is_too_much(topics: Topics) -
         topics.settings, Choice(), 9, topics.said.append, dry_run=True, confirmed=lambda _: False
     )
     assert code == 0
-    assert topics.said[-1] == f"nothing sent: without --dry-run they go to {topics.frames}"
+    assert topics.said[-1] == f"nothing sent; without --dry-run, they would go to {topics.frames}"
     assert topics.replay(reason="of none") == 1
     assert topics.replay(letters[1]) == 0
     assert [record.value for record in topics.sent_again(1)] == [make_frame("gate", 1).data]

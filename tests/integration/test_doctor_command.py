@@ -479,3 +479,26 @@ def test_a_camera_that_is_gone_is_told_beside_those_that_are_there(
     cameras.write_text("cameras:\n  - {id: a b, url: 'test:'}\n")
     found = doctor("producer", "cameras", {"PRODUCER_CONFIG": str(cameras)})
     assert found["cameras list"].status == "fault"
+
+
+def test_kafka_that_is_away_is_told_once_and_not_by_its_client() -> None:
+    port = free_ports(1)[0]
+    done = run(
+        {"WORKER_BOOTSTRAP_SERVERS": f"127.0.0.1:{port}", "WORKER_KAFKA_TIMEOUT_SECONDS": "2"},
+        "--only=kafka",
+    )
+    assert (done.returncode, done.stderr) == (1, "")
+    assert done.stdout.count("cannot reach Kafka") == 1
+
+
+def test_a_broken_camera_list_says_what_to_set_and_counts_no_cameras(
+    worker: dict[str, str],
+) -> None:
+    settings = {
+        "PRODUCER_BOOTSTRAP_SERVERS": worker["WORKER_BOOTSTRAP_SERVERS"],
+        "PRODUCER_TOPIC": worker["WORKER_TOPIC"],
+    }
+    done = run(settings, "--only=kafka,cameras")
+    assert "set PRODUCER_CONFIG to a camera list" in done.stdout
+    assert "--camera" not in done.stdout
+    assert "0 cameras" not in done.stdout

@@ -334,7 +334,7 @@ def test_a_table_fits_the_terminal_and_cuts_no_word(width: int) -> None:
     assert max(map(len, text.splitlines())) <= width
     assert "…" not in text
     assert "[bold]not markup[/bold]" in " ".join(text.split())
-    assert "1 faults, 0 warnings, 1 ok, 1 skipped" in text
+    assert "1 fault, 0 warnings, 1 ok, 1 skipped" in text
     assert text.startswith("worker kafka\n")
 
 
