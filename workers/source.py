@@ -7,23 +7,21 @@ polling thread does, and listeners are called there, while the polling thread wa
 import logging
 import math
 import socket
-import threading
 import time
 from collections import deque
-from collections.abc import Awaitable, Callable, Collection, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from kafka import KafkaConsumer, OffsetAndMetadata, TopicPartition
-from kafka.consumer.subscription_state import AsyncConsumerRebalanceListener
 from kafka.coordinator.assignors.cooperative_sticky import CooperativeStickyAssignor
-from kafka.future import Future
 from kafka.structs import MemberState
 
 from contract.errors import UnavailableError
 from contract.frame import EARLIEST
 from servers.kafka import KafkaError, Meaning, failed, find_refusal, meaning, open_client
 from servers.record_fetcher import reading_past_faults
-from workers.records import Change, Event, Record
+from workers.rebalance_listener import HandOver, RebalanceListener
+from workers.records import Event, Record
 from workers.settings import WorkerSettings
 
 log = logging.getLogger(__name__)
@@ -49,78 +47,11 @@ _SILENCE_SECONDS = 10.0
 _ASK_SECONDS = 1.0
 """Pause between two such questions."""
 
-HandOver = Callable[[frozenset[int]], Mapping[int, int]]
-"""Finishes what is in flight of partitions that go to another worker, within a bound, and returns
-what may be committed of them. Called in a thread of its own."""
-
-
-class RebalanceListener(AsyncConsumerRebalanceListener):  # type: ignore[misc]  # no types there
-    """Called on kafka-python's own event loop, which must not be blocked: it sends heartbeats.
-
-    Args:
-        note: Takes every change, in order.
-        hand_over: See ``HandOver``.
-        commit: Sends a commit and returns its future, from any thread.
-        on_loop: Has the event loop run a coroutine, and wakes the loop for it, from any thread.
-    """
-
-    def __init__(
-        self,
-        note: Callable[[Event], None],
-        hand_over: HandOver,
-        commit: Callable[[Mapping[int, int]], Future],
-        on_loop: Callable[[Callable[[], Awaitable[None]]], object],
-    ) -> None:
-        self._note = note
-        self._hand_over = hand_over
-        self._commit = commit
-        self._on_loop = on_loop
-
-    async def on_partitions_assigned(self, assigned: Collection[Any]) -> None:
-        """Note new partitions."""
-        self._note(Event(Change.ASSIGNED, _numbers(assigned)))
-
-    async def on_partitions_revoked(self, revoked: Collection[Any]) -> None:
-        """Hand partitions over; the worker joins again, as the group awaits, when this returns."""
-        partitions, done = _numbers(revoked), Future()
-        threading.Thread(
-            target=self._finish, args=(partitions, done), name="hand-over", daemon=True
-        ).start()
-        await done
-        self._note(Event(Change.REVOKED, partitions))
-
-    async def on_partitions_lost(self, lost: Collection[Any]) -> None:
-        """Note partitions that are gone."""
-        self._note(Event(Change.LOST, _numbers(lost)))
-
-    def _finish(self, partitions: frozenset[int], done: Future) -> None:
-        async def settle() -> None:
-            done.success(None)
-
-        def end(_: object = None) -> None:
-            # kafka-python's futures wake no loop: one that is idle would sleep on, and `close`,
-            # which waits for the listener without a bound, with it.
-            self._on_loop(settle)
-
-        commit: Future | None = None
-        try:
-            # Goes out before the join, on the same connection.
-            commit = self._commit(self._hand_over(partitions))
-        finally:
-            if commit is None:
-                end()
-        # Answered by now, or on the event loop later: for good or ill, the listener goes on.
-        commit.add_both(end)
-
 
 def _seconds(timestamp_ms: int) -> float | None:
     """Return a record's time stamp in seconds; None where it has none, or one of no set clock."""
     seconds = timestamp_ms / 1000
     return seconds if seconds >= EARLIEST.timestamp() else None
-
-
-def _numbers(partitions: Collection[Any]) -> frozenset[int]:
-    return frozenset(each.partition for each in partitions)
 
 
 def open_consumer(settings: WorkerSettings, timeout_seconds: float | None = None) -> KafkaConsumer:

@@ -9,8 +9,8 @@ from kafka import TopicPartition
 from kafka.future import Future
 from kafka.net.selector import NetworkSelector
 
+from workers.rebalance_listener import RebalanceListener
 from workers.records import Change, Event
-from workers.source import RebalanceListener
 
 
 @pytest.fixture
