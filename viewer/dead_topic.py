@@ -3,7 +3,6 @@
 Libraries: kafka-python, simplejpeg.
 """
 
-import contextlib
 import time
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
@@ -24,8 +23,8 @@ from contract.topics import (
     DEAD_TOPIC_HEADER,
     MAX_RECORD_BYTES,
 )
-from servers.kafka import KafkaConnection, KafkaError, failed, missing_topic, open_client
-from servers.record_fetcher import reading_past_faults
+from servers.kafka import KafkaConnection
+from viewer.topic_reader import open_reader
 
 _ADDED = (
     DEAD_REASON_HEADER,
@@ -34,7 +33,6 @@ _ADDED = (
     DEAD_PARTITION_HEADER,
     DEAD_POSITION_HEADER,
 )
-_FETCH_BYTES = 8 * 1024 * 1024
 _POLL_MS = 200
 _POLL_RECORDS = 64
 _SILENCE_SECONDS = 15.0
@@ -168,36 +166,22 @@ def read_letters(
         ConfigurationError: Kafka refuses access.
         UnavailableError: Kafka does not answer or does not have the topic.
     """
-    try:
-        consumer = open_client(
-            reading_past_faults,
-            connection,
-            group_id=None,
-            enable_auto_commit=False,
-            max_partition_fetch_bytes=_FETCH_BYTES,
-            fetch_max_bytes=_FETCH_BYTES,
-        )
-        with contextlib.closing(consumer):
-            if not consumer.partitions_for_topic(topic):
-                raise missing_topic(connection, topic, "the dead-letter topic")
-            ends = _seek(consumer, topic, ids)
-            heard_at = clock()
-            while any(consumer.position(each) < end for each, end in ends.items()):
-                if clock() - heard_at > _SILENCE_SECONDS:
-                    raise UnavailableError(
-                        f"Kafka gave no record of {topic!r} for {_SILENCE_SECONDS:g} s before its "
-                        "end"
-                    )
-                polled = consumer.poll(timeout_ms=_POLL_MS, max_records=_POLL_RECORDS)
-                if polled:
-                    heard_at = clock()
-                for each, records in polled.items():
-                    for record in records:
-                        letter = as_letter(each.partition, record)
-                        if letter is not None and record.offset < ends[each]:
-                            yield letter
-    except KafkaError as error:
-        raise failed(error, connection, f"reading the topic {topic!r}") from error
+    with open_reader(connection, topic, "the dead-letter topic") as consumer:
+        ends = _seek(consumer, topic, ids)
+        heard_at = clock()
+        while any(consumer.position(each) < end for each, end in ends.items()):
+            if clock() - heard_at > _SILENCE_SECONDS:
+                raise UnavailableError(
+                    f"Kafka gave no record of {topic!r} for {_SILENCE_SECONDS:g} s before its end"
+                )
+            polled = consumer.poll(timeout_ms=_POLL_MS, max_records=_POLL_RECORDS)
+            if polled:
+                heard_at = clock()
+            for each, records in polled.items():
+                for record in records:
+                    letter = as_letter(each.partition, record)
+                    if letter is not None and record.offset < ends[each]:
+                        yield letter
 
 
 def _seek(consumer: Any, topic: str, ids: Collection[str]) -> dict[TopicPartition, int]:

@@ -18,15 +18,14 @@ from contract.errors import InvalidMessageError
 from contract.frame import Frame, decode_frame
 from contract.result import CAMERAS_KEY, DOCUMENT_FIELD, Result, decode_result, results_key
 from contract.topics import MAX_RECORD_BYTES
-from servers.kafka import KafkaConnection, KafkaError, failed, missing_topic, open_client
-from servers.record_fetcher import reading_past_faults
+from servers.kafka import KafkaConnection
 from servers.redis import Client, Redis
+from viewer.topic_reader import open_reader
 
 PAGE_RESULTS = 50
 _POLL_MS = 200
 
 FrameId = tuple[str, int]
-_FETCH_BYTES = 8 * 1024 * 1024
 
 
 @dataclass
@@ -139,34 +138,21 @@ def read_frames(
         ConfigurationError: Kafka does not let us in, or not see the topic.
         UnavailableError: Kafka does not answer or does not have the topic.
     """
-    try:
-        consumer = open_client(
-            reading_past_faults,
-            connection,
-            group_id=None,
-            enable_auto_commit=False,
-            max_partition_fetch_bytes=_FETCH_BYTES,
-            fetch_max_bytes=_FETCH_BYTES,
-        )
-        with contextlib.closing(consumer):
-            found = consumer.partitions_for_topic(topic)
-            if not found:
-                raise missing_topic(connection, topic, "the topic of the frames")
-            _seek(consumer, [TopicPartition(topic, number) for number in sorted(found)], since)
-            called_ms, last_record = wall_clock() * 1000, clock()
-            while clock() - last_record < idle_timeout_seconds:
-                batches = consumer.poll(timeout_ms=_POLL_MS, max_records=64)
-                for record in (record for records in batches.values() for record in records):
-                    own = record.key == camera.encode()
-                    if own or record.timestamp <= called_ms:
-                        last_record = clock()
-                    if own and record.fault is None:
-                        with contextlib.suppress(InvalidMessageError):  # the worker dead-letters it
-                            yield decode_frame(
-                                record.key, record.value, record.headers, max_bytes=MAX_RECORD_BYTES
-                            )
-    except KafkaError as error:
-        raise failed(error, connection, f"reading the topic {topic!r}") from error
+    with open_reader(connection, topic, "the topic of the frames") as consumer:
+        found = sorted(consumer.partitions_for_topic(topic))
+        _seek(consumer, [TopicPartition(topic, number) for number in found], since)
+        called_ms, last_record = wall_clock() * 1000, clock()
+        while clock() - last_record < idle_timeout_seconds:
+            batches = consumer.poll(timeout_ms=_POLL_MS, max_records=64)
+            for record in (record for records in batches.values() for record in records):
+                own = record.key == camera.encode()
+                if own or record.timestamp <= called_ms:
+                    last_record = clock()
+                if own and record.fault is None:
+                    with contextlib.suppress(InvalidMessageError):  # the worker dead-letters it
+                        yield decode_frame(
+                            record.key, record.value, record.headers, max_bytes=MAX_RECORD_BYTES
+                        )
 
 
 def _seek(consumer: KafkaConsumer, partitions: list[TopicPartition], since: datetime) -> None:

@@ -10,7 +10,7 @@ from contract.errors import InvalidMessageError
 from contract.frame import Frame, encode_frame, new_session
 from servers.kafka import KafkaConnection
 from servers.record_batches import FetchedRecord
-from viewer import history
+from viewer import history, topic_reader
 
 NOW = 1_800_000_000.0
 SINCE = datetime.fromtimestamp(NOW - 600, UTC)
@@ -70,7 +70,7 @@ def record(camera: str, stamped: float) -> Any:
 def read(monkeypatch: pytest.MonkeyPatch, records: list[Any]) -> list[Frame]:
     time = Time()
     consumer = FakeConsumer(time, iter(records))
-    monkeypatch.setattr(history, "reading_past_faults", lambda **_: consumer)
+    monkeypatch.setattr(topic_reader, "reading_past_faults", lambda **_: consumer)
     return list(history.read_frames(KafkaConnection(), "frames", "mine", SINCE, 5.0, time, time))
 
 
