@@ -116,6 +116,7 @@ class ModelSource:
         self.arriving: set[int] = set()
         self.fenced = False
         self.joined = True
+        self.rebalancing = False  # one is over when it is noticed
         self.hand_over: Callable[[frozenset[int]], Mapping[int, int]] = lambda _: {}
 
     def poll(self, max_records: int) -> list[Record]:

@@ -224,7 +224,7 @@ class FakeSource:
         self.events = [Event(Change.ASSIGNED, frozenset(partitions))]
         self.commits: list[dict[int, int]] = []
         self.asked: list[int] = []
-        self.refuse_commits = False
+        self.refuse_commits = self.rebalancing = False
         self.on_poll: Callable[[], object] = lambda: None
 
     def poll(self, max_records: int) -> list[Record]:

@@ -140,10 +140,7 @@ class Loop:
         """Take no new records, finish what is in flight within the bound, and commit it."""
         self._begin_to_end()
         while self._positions.in_flight() and self._clock() < self._end_by:
-            self._beat()
-            self._source.poll(0)
-            for event in self._source.take_events():
-                self._follow(event)
+            self._turn_without_records()
             self._positions.wait(_BUSY_SECONDS)
         left = self._positions.in_flight()
         if left:
@@ -151,7 +148,9 @@ class Loop:
                 "%d frames not finished within %g s: not committed, another worker takes over",
                 left, self._rules.drain_seconds,
             )  # fmt: skip
-        self._commit()
+        # Work that was done in a rebalance is committed after it, lest it be done again.
+        while not self._commit() and self._source.rebalancing and self._clock() < self._end_by:
+            self._turn_without_records()
 
     def hand_over(self, partitions: frozenset[int]) -> Mapping[int, int]:
         """Prepare for another worker to take partitions over, from another thread.
@@ -186,6 +185,12 @@ class Loop:
                 "their cause (the producers, or this worker's limits), send them again with "
                 "`seedstream dead replay`; WORKER_MAX_DEAD_SHARE=1 goes on regardless"
             )
+
+    def _turn_without_records(self) -> None:
+        self._beat()
+        self._source.poll(0)
+        for event in self._source.take_events():
+            self._follow(event)
 
     def _begin_to_end(self) -> None:
         if self._end_by == math.inf:
@@ -248,12 +253,15 @@ class Loop:
         dead = self._dead_share.written != self._dead_committed
         return min(usual, _DEAD_COMMIT_SECONDS) if dead else usual
 
-    def _commit(self) -> None:
+    def _commit(self) -> bool:
+        """Commit what is done; return whether nothing is left to be committed."""
         self._dead_committed = self._dead_share.written
         positions = self._positions.committable()
-        if positions and self._source.commit(positions):
+        committed = not positions or self._source.commit(positions)
+        if positions and committed:
             self._positions.mark_committed(positions)
         self._committed_at = self._clock()
+        return committed
 
     def _sweep(self) -> None:
         now = self._clock()

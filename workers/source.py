@@ -138,6 +138,14 @@ class KafkaSource:
         group = self._consumer.group_metadata()
         return bool(group.generation_id >= 0 and group.state == MemberState.STABLE)
 
+    @property
+    def rebalancing(self) -> bool:
+        """Whether the group shares its partitions out anew, which only ``poll`` completes.
+
+        Until then nothing is committed.
+        """
+        return bool(self._consumer.group_metadata().state != MemberState.STABLE)
+
     def poll(self, max_records: int) -> list[Record]:
         """Return records that have arrived, at most ``max_records``.
 
@@ -196,7 +204,7 @@ class KafkaSource:
             ConfigurationError: Kafka refuses access.
             UnavailableError: Kafka stays away.
         """
-        if self._rebalancing:
+        if self.rebalancing:
             return False  # not answered before the join that waits on the same connection
         try:
             self._consumer.commit(self._offsets(positions), timeout_ms=_CALL_MS)
@@ -237,16 +245,12 @@ class KafkaSource:
             for partition, number in positions.items()
         }
 
-    @property
-    def _rebalancing(self) -> bool:
-        return bool(self._consumer.group_metadata().state != MemberState.STABLE)
-
     def _patience_ms(self, max_records: int) -> int:
         # kafka-python 3.0.12 completes a rebalance only while a poll waits for it. When the answer
         # comes between two polls, and the rebalance was begun for changed metadata, nobody looks
         # at it any more: the member stays "rebalancing", without heartbeats, for ever.
         coordinator = self._consumer._coordinator
-        rebalancing = self._rebalancing
+        rebalancing = self.rebalancing
         if rebalancing and not coordinator.need_rejoin():
             coordinator.request_rejoin()  # awaits the attempt under way, or begins another
         if rebalancing or coordinator.need_rejoin():
@@ -279,7 +283,7 @@ class KafkaSource:
         # Any partition will do, so a worker that owns none asks too.
         asked = next(iter(self._consumer.assignment()), TopicPartition(self._topic, 0))
         try:
-            if self._rebalancing:
+            if self.rebalancing:
                 # The coordinator's connection is silent until the last member has joined, for as
                 # long as that one may hang; the other brokers' connections are not.
                 self._consumer.end_offsets([asked], timeout_ms=_CALL_MS)

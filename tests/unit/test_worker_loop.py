@@ -315,6 +315,34 @@ def test_the_end_drains_and_commits_what_is_in_flight(bench: Bench) -> None:
     assert bench.source.asked[-1] == 0
 
 
+def test_what_was_done_before_the_end_is_committed_after_a_rebalance(bench: Bench) -> None:
+    bench.source.refuse_commits = bench.source.rebalancing = True
+    bench.feed(bench.record(0))
+    bench.work.finish(0)
+    polls = len(bench.source.asked)
+
+    def complete() -> None:
+        if len(bench.source.asked) == polls + 3:
+            bench.source.refuse_commits = bench.source.rebalancing = False
+
+    bench.source.on_poll = complete
+    bench.loop.drain()
+    assert bench.source.commits == [{0: 1}]
+    assert set(bench.source.asked[polls:]) == {0}  # no new records
+
+
+def test_a_rebalance_that_does_not_end_holds_the_end_up_no_longer_than_the_drain(
+    bench: Bench,
+) -> None:
+    bench.source.refuse_commits = bench.source.rebalancing = True
+    bench.feed(bench.record(0))
+    bench.work.finish(0)
+    began, bench.clock.step = bench.clock.now, 0.1
+    bench.loop.drain()
+    assert bench.source.commits == []
+    assert 5 <= bench.clock.now - began < 6
+
+
 def test_the_drain_is_bounded_and_leaves_unfinished_work_uncommitted(bench: Bench) -> None:
     bench.feed(bench.record(0))
     bench.work.on_check = lambda: setattr(bench.clock, "now", bench.clock.now + 1)
