@@ -1,4 +1,4 @@
-"""The network below kafka-python's clients, without what makes them lose a broker's last word.
+"""The network below kafka-python's clients, without what makes them hang, spin or misread a broker.
 
 Library: kafka-python 3.0.12. What it does otherwise, each held by a test:
 
@@ -7,17 +7,27 @@ Library: kafka-python 3.0.12. What it does otherwise, each held by a test:
 - A TLS handshake with a server that says nothing is waited for without a bound.
 - A server that does not answer connections is waited for up to 30 s, although its name may lead
   elsewhere by then: names are resolved for each attempt.
+- A network's word that nobody is there (ICMP; a Kubernetes Service without a ready pod sends it) is
+  not taken as one. Linux keeps it with the socket, which from then on is never without an event:
+  the client's loop spins on a whole core while it connects, and for as long as it is connected if a
+  later packet gets through. See tcp(7) and ip(7), `IP_RECVERR`.
 """
 
+import errno
+import socket
+import sys
 from typing import Any
 
 from kafka import errors
+from kafka.future import Future
 from kafka.net.compat import KafkaNetClient
+from kafka.net.inet import KafkaNetSocket
 from kafka.net.manager import KafkaConnectionManager
 from kafka.net.selector import NetworkSelector
+from kafka.net.transport import KafkaSSLTransport, KafkaTCPTransport
 
 CONNECT_SECONDS = 4.0
-"""How long one attempt to connect, with its TLS handshake, may take."""
+"""How long one attempt to connect may take, and then its TLS handshake."""
 
 
 class Manager(KafkaConnectionManager):  # type: ignore[misc]  # no types there
@@ -29,14 +39,17 @@ class Manager(KafkaConnectionManager):  # type: ignore[misc]  # no types there
     }
 
     async def _build_transport(self, node: Any, timeout_at: float | None = None) -> Any:
-        # The library's own only bounds the connection itself, not the handshake after it.
-        building = self.call_soon(super()._build_transport, node, timeout_at)
+        sock = await self._connected(node, timeout_at)
+        if self.ssl_enabled:
+            tls = {key: value for key, value in self.config.items() if key.startswith("ssl_")}
+            transport = KafkaSSLTransport(self._net, sock, host=node.host, **tls)
+        else:
+            transport = KafkaTCPTransport(self._net, sock, host=node.host)
         try:
-            transport = await self.wait_for(building, CONNECT_SECONDS * 1000)
-        except errors.KafkaTimeoutError as error:
-            raise errors.KafkaConnectionError(
-                f"no TLS handshake within {CONNECT_SECONDS:g} s"
-            ) from error
+            await self._shaken(transport)
+        except Exception as error:
+            transport.close()
+            raise errors.KafkaConnectionError(f"Handshake failed: {error}") from error
         receive = transport._sock_recv
 
         def receive_all() -> tuple[bytes, Exception | None]:
@@ -46,6 +59,86 @@ class Manager(KafkaConnectionManager):  # type: ignore[misc]  # no types there
 
         transport._sock_recv = receive_all
         return transport
+
+    async def _connected(self, node: Any, timeout_at: float | None) -> socket.socket:
+        """Return a connection to the first address of a broker that takes one."""
+        connector = Connector()
+        failure = errors.KafkaConnectionError(f"no address is known of {node.host}")
+        for address in connector.dns_lookup(node.host, node.port):
+            try:
+                connected: socket.socket = await connector.connect(
+                    self._net, address, self.config["socket_options"], timeout_at=timeout_at
+                )
+            except (OSError, errors.KafkaError) as error:
+                failure = errors.KafkaConnectionError(f"{address[4][0]}: {error}")
+            else:
+                return connected
+        raise failure
+
+    async def _shaken(self, transport: Any) -> None:
+        """Wait for the TLS handshake, within a bound.
+
+        Raises:
+            KafkaTimeoutError: There was none in time.
+        """
+        outcome = Future()
+
+        async def shake() -> None:
+            try:
+                await transport.handshake()
+            except (OSError, ValueError, errors.KafkaError) as error:
+                outcome.failure(error)
+            else:
+                outcome.success(None)
+
+        task = self._net.call_soon(shake)
+        try:
+            await self.wait_for(outcome, CONNECT_SECONDS * 1000)
+        except errors.KafkaTimeoutError as error:
+            self._net.cancel(task)
+            raise errors.KafkaTimeoutError(f"no answer within {CONNECT_SECONDS:g} s") from error
+
+
+class Connector(KafkaNetSocket):  # type: ignore[misc]  # no types there
+    """Makes connections, and believes the network when it says that nobody is there."""
+
+    SCHEMES = ()
+
+    async def sock_connect(
+        self, net: Any, sock: socket.socket, sockaddr: Any, timeout_at: float | None = None
+    ) -> socket.socket:
+        """Return the socket, connected; otherwise close it.
+
+        Raises:
+            KafkaConnectionError: Nobody takes connections there.
+            KafkaTimeoutError: There was no answer in time.
+        """
+        try:
+            connected: socket.socket = await super().sock_connect(net, sock, sockaddr, timeout_at)
+        except BaseException:
+            sock.close()
+            raise
+        return connected
+
+    def connect_ex(self, sock: socket.socket, sockaddr: Any) -> int:
+        """Go on connecting, without waiting; return 0, or the error's number."""
+        result: int = super().connect_ex(sock, sockaddr)
+        if result in (errno.EINPROGRESS, errno.EALREADY):
+            return sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR) or result
+        if result in (0, errno.EISCONN):
+            forget_errors(sock)
+        return result
+
+
+def forget_errors(sock: socket.socket) -> None:
+    """Drop what the network said of earlier packets of a connection that has come about since."""
+    if sys.platform != "linux":
+        return
+    try:
+        while True:
+            sock.recvmsg(1, 0, socket.MSG_ERRQUEUE)
+    except OSError:
+        return  # there is nothing more
 
 
 def network_client(**configs: Any) -> KafkaNetClient:

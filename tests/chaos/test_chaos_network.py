@@ -7,8 +7,8 @@ import pytest
 
 from tests.chaos.account import Row
 from tests.chaos.kafka_cluster import KafkaCluster
-from tests.chaos.namespaces import Network
 from tests.chaos.rig import SESSION_SECONDS, Rig, clean
+from tests.namespaces import Network
 from tests.redis_cluster import RedisCluster
 
 CUT_SECONDS = 15.0

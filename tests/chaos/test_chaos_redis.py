@@ -11,9 +11,9 @@ import redis
 from tests.chaos.account import Row
 from tests.chaos.conftest import make_rig
 from tests.chaos.kafka_cluster import KafkaCluster
-from tests.chaos.namespaces import Network
 from tests.chaos.restartable_redis import RestartableRedis
 from tests.chaos.rig import Rig, clean
+from tests.namespaces import Network
 from tests.redis_cluster import NODES, RedisCluster
 
 BOUND_SECONDS = 15.0

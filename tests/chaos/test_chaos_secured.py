@@ -10,8 +10,8 @@ import redis
 
 from tests.chaos.account import Row
 from tests.chaos.conftest import make_rig
-from tests.chaos.namespaces import Network
 from tests.chaos.rig import SESSION_SECONDS, Rig, clean
+from tests.namespaces import Network
 from tests.secured_kafka import SecuredKafka
 from tests.secured_redis import ADMIN, WORKER_RULES, SecuredRedis
 

@@ -1,4 +1,4 @@
-"""Network namespaces of our own: the servers in one, a worker in another, a cable between them.
+"""Network namespaces of our own: the servers in one, a client in another, a cable between them.
 
 The kernel's ``netem`` is not everywhere; packets are lost by iptables' ``statistic`` match, and the
 cable is cut by taking its end down. Needs root, ``ip`` and ``iptables``.
@@ -7,6 +7,7 @@ cable is cut by taking its end down. Needs root, ``ip`` and ``iptables``.
 import contextlib
 import ctypes
 import os
+import shutil
 import subprocess
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -24,10 +25,12 @@ class Network:
 
     Attributes:
         host: Their address.
+        near: Their namespace; empty where it is the machine's own.
         far: Namespace that reaches them over the cable; empty where there is none.
     """
 
     host: str = LOCALHOST
+    near: str = ""
     far: str = ""
 
     @property
@@ -52,6 +55,25 @@ class Network:
                 f"{listed} -j DROP"
             )
 
+    def refuse(self, port: int) -> None:
+        """Have the servers' host answer what comes for a port with "port unreachable" (ICMP)."""
+        self._near(f"iptables -A INPUT -p tcp --dport {port} -j REJECT")
+
+    def admit(self, port: int) -> None:
+        """Take that back."""
+        self._near(f"iptables -D INPUT -p tcp --dport {port} -j REJECT")
+
+    def enter(self) -> None:
+        """Have this thread live at the far end."""
+        _enter(Path(f"/run/netns/{self.far}"))
+
+    def enter_near(self) -> None:
+        """Have this thread live where the servers are."""
+        _enter(Path(f"/run/netns/{self.near}"))
+
+    def _near(self, command: str) -> None:
+        _run(f"ip netns exec {self.near} {command}")
+
     def lose(self, share: float) -> None:
         """Lose this share of the packets, in both directions."""
         for chain in ("INPUT", "OUTPUT"):
@@ -61,14 +83,18 @@ class Network:
             )
 
     def clear(self) -> None:
-        """Drop and lose no more packets."""
-        _run(f"ip netns exec {self.far} iptables -F")
+        """Drop, lose and refuse no more packets."""
+        for name in (self.near, self.far):
+            _run(f"ip netns exec {name} iptables -F")
 
 
 @contextlib.contextmanager
 def own_network() -> Iterator[Network]:
-    """Make both namespaces and have this thread, and what it starts, live in the servers'."""
-    near, far = f"chaos-near-{os.getpid()}", f"chaos-far-{os.getpid()}"
+    """Make both namespaces and have this thread, and what it starts, live in the servers'.
+
+    See `missing` for what it needs.
+    """
+    near, far = f"seedstream-near-{os.getpid()}", f"seedstream-far-{os.getpid()}"
     with contextlib.ExitStack() as stack:
         for name in (near, far):
             _run(f"ip netns add {name}")
@@ -82,7 +108,15 @@ def own_network() -> Iterator[Network]:
         home = stack.enter_context(Path("/proc/thread-self/ns/net").open())
         _enter(Path(f"/run/netns/{near}"))
         stack.callback(_set, home.fileno())
-        yield Network(_SERVERS, far)
+        yield Network(_SERVERS, near, far)
+
+
+def missing() -> str | None:
+    """Return what `own_network` lacks here, if anything."""
+    if os.geteuid() != 0:
+        return "network namespaces need root"
+    absent = [name for name in ("ip", "iptables") if not shutil.which(name)]
+    return f"network namespaces need {' and '.join(absent)}" if absent else None
 
 
 def _enter(path: Path) -> None:
