@@ -15,6 +15,8 @@ exec 9>"$DIR/.imaging" && flock 9 # another one may be building ahead: wait for 
 
 bud() { buildah --storage-driver=overlay --root "$DIR/buildah" --runroot "$DIR/buildah-run" "$@"; }
 say() { printf '%-12s %s\n' "$1" "$2"; }
+# A socket file alone says nothing: one is left where a machine went down with its cluster.
+is_up() { [ -S "$CONTAINERD_ADDRESS" ] && timeout 10 ctr version >/dev/null 2>&1; }
 # A name for the content of files, and whatever else is given on standard input.
 hash_of() { { cat; find "$@" -type f -not -path '*/__pycache__/*' -print0 | sort -z | xargs -0 sha256sum; } | sha256sum | cut -c1-16; }
 
@@ -25,10 +27,12 @@ for path in /etc/ssl/certs /etc/pip.conf; do [ -e "$path" ] && binds+=(-v "$path
 base() { # Debian's own Python under the name of the official image, which cannot be pulled here
   bud inspect --type image "$PYTHON_IMAGE" >/dev/null 2>&1 && return
   say base "Debian bookworm with its Python, standing in for $PYTHON_IMAGE"
-  [ -d "$DIR/base/rootfs/opt" ] || {
+  [ -d "$DIR/base/rootfs" ] || {
     rm -rf "$DIR/base" && mkdir -p "$DIR/base"
-    debootstrap --variant=minbase --include=python3,python3-venv,ca-certificates bookworm "$DIR/base/rootfs" >"$DIR/base/log" 2>&1
-    rm -rf "$DIR/base/rootfs"/var/cache/apt/archives/*.deb
+    # Under another name until it is whole: what an interrupted call left is begun anew.
+    debootstrap --variant=minbase --include=python3,python3-venv,ca-certificates bookworm "$DIR/base/partial" >"$DIR/base/log" 2>&1 || { tail -20 "$DIR/base/log" >&2; return 1; }
+    rm -rf "$DIR/base/partial"/var/cache/apt/archives/*.deb
+    mv "$DIR/base/partial" "$DIR/base/rootfs"
   }
   local container
   container=$(bud from scratch)
@@ -88,7 +92,8 @@ archive() { # image, key, builder, arguments...
   name=$(tr '/:' '__' <<<"$image") file="$DIR/archives/$(tr '/:' '__' <<<"$image")-$key.tar"
   # Inside containerd's own folder, so that it goes where the image goes.
   local imported="$DIR/containerd/.imported/$name"
-  if [ "$(cat "$imported" 2>/dev/null)" = "$key" ]; then say "$image" "is in the cluster"; return; fi
+  # What up.sh will throw away, after an end that was not orderly, counts as absent.
+  if [ "$(cat "$imported" 2>/dev/null)" = "$key" ] && { is_up || [ ! -e "$DIR/containerd/.in-use" ]; }; then say "$image" "is in the cluster"; return; fi
   if [ ! -e "$file" ]; then
     "$builder" "$image" "${@:4}"
     rm -f "$DIR/archives/$name"-*.tar
@@ -97,7 +102,7 @@ archive() { # image, key, builder, arguments...
     mv "$file.partial" "$file"
     say "$image" "built in $((SECONDS - began)) s, $(du -m "$file" | cut -f1) MB"
   fi
-  if [ -S "$CONTAINERD_ADDRESS" ]; then
+  if is_up; then
     began=$SECONDS
     ctr -n k8s.io images import --local --snapshotter overlayfs "$file" >/dev/null 2>&1 || ctr -n k8s.io images import "$file" >/dev/null
     mkdir -p "${imported%/*}" && echo "$key" >"$imported"
@@ -183,7 +188,7 @@ fi
 if [ $# = 0 ]; then
   set -- kafka redis producer worker trainer
   # Before the cluster is up build.sh may still be compiling it.
-  [ -S "$CONTAINERD_ADDRESS" ] && set -- prometheus "$@"
+  is_up && set -- prometheus "$@"
 fi
 echo "stand-ins, since nothing can be pulled here: the Python base, apache/kafka, valkey/valkey, prom/prometheus"
 for name in "$@"; do one "$name"; done
