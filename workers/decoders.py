@@ -28,8 +28,32 @@ MAX_DECODE_SECONDS = 10.0
 """After so long, counted from its own start, a decode is given up. The slowest picture that passes
 `media.jpeg_limits` takes about half a second at the default limit of pixels."""
 
-
 _SOON_SECONDS = 0.01
+
+_LOOK_SECONDS = 1.0
+"""At least this often somebody looks at the decoders while one of them works. Longer between two
+looks, and the process was stopped (SIGSTOP, a frozen container, a machine that moves): that time is
+not the picture's."""
+
+
+class AwakeClock:
+    """Seconds for which the process could run, of which each look counts one at most.
+
+    Args:
+        clock: Monotonic clock, in seconds.
+    """
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._clock = clock
+        self._seen = clock()
+        self._seconds = 0.0
+
+    def __call__(self) -> float:
+        """Return them; called at least every second while it matters."""
+        now = self._clock()
+        self._seconds += min(now - self._seen, _LOOK_SECONDS)
+        self._seen = now
+        return self._seconds
 
 
 @dataclass(slots=True, eq=False)
@@ -39,7 +63,7 @@ class Decoding:
     Attributes:
         job: The frame.
         image: Its pixels, or the fault of its record; None before a thread has begun.
-        began: When its thread began, in seconds of the monotonic clock.
+        began: When its thread began, in seconds of an `AwakeClock`.
     """
 
     job: Job
@@ -78,7 +102,7 @@ class Decoders:
         self._decode = decode
         self._window = window
         self._changed = changed
-        self._clock = clock
+        self._clock = AwakeClock(clock)
         self._in_order: deque[Decoding] = deque()
         self._running: list[Decoding] = []
         self._pool = ThreadPoolExecutor(DECODE_THREADS + SPARE_THREADS, thread_name_prefix="decode")
@@ -105,7 +129,11 @@ class Decoders:
         ages = [self._age(each) for each in self._in_order if each.image and not each.done]
         limits = [SLOW_SECONDS if age <= SLOW_SECONDS else MAX_DECODE_SECONDS for age in ages]
         left = [limit - age for limit, age in zip(limits, ages, strict=True)]
-        return max(_SOON_SECONDS, min(left, default=math.inf))
+        return min(_LOOK_SECONDS, max(_SOON_SECONDS, min(left))) if left else math.inf
+
+    def look(self) -> None:
+        """Let time go on; to be called at least every second."""
+        self._clock()
 
     def blocks(self, camera: str) -> bool:
         """Return whether a slow frame of ``camera`` holds up those after it."""

@@ -162,7 +162,7 @@ class Pipeline:
             return self._decoders.hung
 
     def check(self) -> None:
-        """Raise what ended the inference thread.
+        """Raise what ended the inference thread; to be called at least every second.
 
         Raises:
             UnavailableError: Redis stays away.
@@ -170,6 +170,8 @@ class Pipeline:
         """
         if self._running is not None and self.ended:
             self._running.result()
+        with self._changed:
+            self._decoders.look()
 
     @property
     def ended(self) -> bool:
