@@ -25,6 +25,10 @@ STARVED_ANSWERS = 5
 """How often it must do so. A worker that is busy asks seldom: two answers may lie a minute apart,
 and both be full of other partitions."""
 
+FAILING_SECONDS = 120.0
+"""How long a broker may fail at a position without saying why, when it fails at every partition it
+is asked for: then the broker is at fault, more likely than the record."""
+
 
 def reading_past_faults(**options: Any) -> KafkaConsumer:
     """Return a consumer that gives a ``FetchedRecord`` for every position, readable or not.
@@ -52,16 +56,23 @@ class RecordFetcher(Fetcher):  # type: ignore[misc]  # no types there
         self._damaged = _Suspects(clock)
         self._starved = _Suspects(clock)  # on the network's thread
         self._stable: dict[TopicPartition, int] = {}
+        self._whole_broker: dict[TopicPartition, bool] = {}
 
     def _handle_fetch_response(
         self, node_id: int, positions: dict[TopicPartition, int], send_time: float, response: Any
     ) -> None:
-        super()._handle_fetch_response(node_id, positions, send_time, response)
         answers = {
             TopicPartition(topic.topic, answer.partition_index): answer
             for topic in response.responses
             for answer in topic.partitions
         }
+        failing = {
+            partition
+            for partition, answer in answers.items()
+            if answer.error_code == errors.UnknownError.errno
+        }
+        self._whole_broker |= dict.fromkeys(failing, failing >= positions.keys())
+        super()._handle_fetch_response(node_id, positions, send_time, response)
         could_give = self._could_give_more(response)
         for partition, position in positions.items():
             answer = answers.get(partition)  # within a session only what has changed is answered
@@ -100,7 +111,9 @@ class RecordFetcher(Fetcher):  # type: ignore[misc]  # no types there
             why = f"the broker cannot read its log there: {error.message}"
         except errors.UnknownError as error:
             # Whatever went wrong within the broker, perhaps for a moment.
-            why, patience = f"the broker fails there: {error.message}", STARVED_SECONDS
+            why = f"the broker fails there: {error.message}"
+            alone = not self._whole_broker.get(partition, True)
+            patience = STARVED_SECONDS if alone else FAILING_SECONDS
         except errors.KafkaError as error:
             if fetched.error_code != errors.NoError.errno:
                 raise

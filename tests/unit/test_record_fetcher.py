@@ -6,9 +6,15 @@ from typing import Any
 import pytest
 from kafka import TopicPartition
 from kafka.consumer.subscription_state import SubscriptionState
+from kafka.errors import UnknownError
 
 from servers.kafka_network import network_client
-from servers.record_fetcher import STARVED_ANSWERS, STARVED_SECONDS, RecordFetcher
+from servers.record_fetcher import (
+    FAILING_SECONDS,
+    STARVED_ANSWERS,
+    STARVED_SECONDS,
+    RecordFetcher,
+)
 
 STARVED, OTHER = TopicPartition("frames", 0), TopicPartition("frames", 1)
 ROOM = {"fetch_max_bytes": 4_000, "max_partition_fetch_bytes": 1_000}
@@ -70,3 +76,34 @@ def test_a_busy_worker_that_asks_seldom_gives_nothing_up() -> None:
 )
 def test_an_answer_without_room_for_a_partition_says_nothing_of_it(response: Any) -> None:
     assert not given_up(response, 100, 10 * STARVED_SECONDS)
+
+
+@pytest.mark.parametrize(
+    ("others_fail", "patience"), [(False, STARVED_SECONDS), (True, FAILING_SECONDS)]
+)
+def test_a_broker_that_fails_at_everything_is_given_more_time_than_one_bad_record(
+    others_fail: bool, patience: float
+) -> None:
+    now, subscriptions = 0.0, SubscriptionState()
+    subscriptions.assign_from_user([STARVED, OTHER])
+    for partition in (STARVED, OTHER):
+        subscriptions.seek(partition, 7)
+    client = network_client(bootstrap_servers="127.0.0.1:1")
+    fetcher = RecordFetcher(client, subscriptions, clock=lambda: now, **ROOM)
+
+    def given_up_now() -> bool:
+        """Whether the position of the one partition is given up, of which the broker fails."""
+        response = answer(0)
+        failing, other = response.responses[0].partitions
+        failing.error_code = UnknownError.errno
+        other.error_code = UnknownError.errno if others_fail else 0
+        fetcher._completed_fetches.clear()
+        fetcher._handle_fetch_response(0, {STARVED: 7, OTHER: 7}, 0.0, response)
+        (fetched,) = (f for f in fetcher._completed_fetches if f.topic_partition == STARVED)
+        return bool(fetcher._parse_fetched_data(fetched)._lost)
+
+    assert not given_up_now()
+    now = patience - 1
+    assert not given_up_now()
+    now = patience
+    assert given_up_now()
