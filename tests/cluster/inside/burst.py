@@ -11,9 +11,10 @@ from kafka import KafkaProducer
 
 from contract.frame import Frame, encode_frame, new_session
 from producer.scene import Scene
+from servers.kafka_network import network_client
 
 topic, frames, cameras = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
-producer = KafkaProducer(bootstrap_servers="kafka:9092", acks="all")
+producer = KafkaProducer(bootstrap_servers="kafka:9092", acks="all", kafka_client=network_client)
 if not frames:
     producer.send(topic, key=b"poison", value=b"no image", headers=[("ce_type", b"other.v9")])
 scene = Scene(width=320, height=240, objects=4, seed=9)

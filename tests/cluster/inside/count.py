@@ -13,6 +13,7 @@ import time
 import redis
 from kafka import KafkaConsumer
 
+from servers.kafka_network import network_client
 from stack.frame_ledger import (
     FrameLedger,
     frame_id,
@@ -30,6 +31,7 @@ consumer = KafkaConsumer(
     bootstrap_servers="kafka:9092",
     group_id=group,
     enable_auto_commit=False,
+    kafka_client=network_client,
     max_partition_fetch_bytes=8 << 20,
 )
 ends = topic_ends(consumer, topic)

@@ -8,9 +8,11 @@ import time
 
 from kafka import KafkaConsumer, TopicPartition
 
+from servers.kafka_network import network_client
+
 topic, more, patience = sys.argv[1], int(sys.argv[2]), float(sys.argv[3])
 began = time.monotonic()
-consumer = KafkaConsumer(bootstrap_servers="kafka:9092")
+consumer = KafkaConsumer(bootstrap_servers="kafka:9092", kafka_client=network_client)
 partitions = [TopicPartition(topic, p) for p in consumer.partitions_for_topic(topic)]
 before = sum(consumer.end_offsets(partitions).values())
 while sum(consumer.end_offsets(partitions).values()) < before + more:
