@@ -3,9 +3,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from model.data.check import check, count_classes, facts
+from model.data.check import check, count_classes
 from model.data.check_report import class_table, sentences, summarize
 from model.data.data_set import Subset
+from model.data.facts import facts
 from model.data.label_maps import LabelMaps
 from model.data.labels import IGNORE, Labelled
 from tests.data_sets import SIZE, two_objects, write_label_maps, write_picture
