@@ -132,11 +132,11 @@ def test_a_data_set_with_nothing_but_broken_pictures_is_still_summed_up(tmp_path
 
     assert summary["pictures"] == summary["instances"] == 0
     assert len(summary["broken"]) == 1
-    assert class_table(summary).row_count == 1
+    assert class_table(summary["classes"]).row_count == 1
     assert sentences(summary)
 
 
 def test_a_long_table_leaves_out_classes_that_nothing_shows(tmp_path: Path):
     data = LabelMaps(write_label_maps(tmp_path, ("a",)), [f"class{n}" for n in range(30)])
 
-    assert class_table(summarize(check(Subset(data, [0])), {})).row_count == 1
+    assert class_table(summarize(check(Subset(data, [0])), {})["classes"]).row_count == 1
