@@ -22,7 +22,7 @@ from model.data.fault_groups import describe_faults
 from model.data.flaws import describe_flaws
 from model.data.label_maps import read_card
 from model.data.open import Layout, open_data_set
-from model.data.plausibility import dark_depth, doubts, too_small
+from model.data.plausibility import classes_without_objects, dark_depth, doubts, too_small
 from model.data.sheet import contact_sheet
 from model.recipes.recipe import load_recipe
 
@@ -71,7 +71,11 @@ def run_check(
         task = progress.add_task("reading", total=len(indices))
         report = check(data, indices, done=lambda: progress.advance(task))
     summary = summarize(report, _splits(report, data, path, layout, split, classes))
-    summary["notes"] += [*doubts(report, data.names), *_depth(data, path)]
+    summary["notes"] += [
+        *doubts(report, data.names),
+        *_depth(data, path),
+        *classes_without_objects(report),
+    ]
     if len(indices) < len(data):
         summary["notes"].append(f"only {len(indices)} of {len(data)} pictures were read (--limit)")
     if model is not None:

@@ -29,12 +29,7 @@ def doubts(report: Report, names: Sequence[str]) -> list[str]:
         report: What a check found.
         names: Names of all pictures of the data set.
     """
-    return [
-        *_per_object(report, names),
-        *_undrawn(report, names),
-        *_twins(names),
-        *classes_without_objects(report),
-    ]
+    return [*_per_object(report, names), *_undrawn(report, names), *_twins(names)]
 
 
 def _per_object(report: Report, names: Sequence[str]) -> Iterable[str]:
