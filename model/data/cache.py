@@ -61,4 +61,4 @@ def _renumbered(picture: Labelled) -> Labelled:
         return picture
     numbers, compact = np.unique(picture.instances, return_inverse=True)
     compact = compact.reshape(picture.instances.shape) + (numbers[0] != 0)
-    return Labelled(picture.image, compact.astype(np.int32), picture.labels)
+    return Labelled(picture.image, compact.astype(np.int32), picture.labels, picture.flaws)

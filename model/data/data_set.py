@@ -165,7 +165,8 @@ class Renamed(DataSet):
         picture = self._whole.read(index)
         labels = self._table[picture.labels]
         kept = (labels != 0) & (labels != IGNORE)
-        return Labelled(picture.image, np.where(kept, picture.instances, 0), labels)
+        instances = np.where(kept, picture.instances, 0)
+        return Labelled(picture.image, instances, labels, picture.flaws)
 
     def files(self, index: int) -> tuple[Path, ...]:
         """Return the files that picture ``index`` is read from."""
