@@ -31,12 +31,16 @@ from numpy.typing import NDArray
 from contract.errors import ConfigurationError
 from media.brightness import Levels
 from model.data.data_set import BrokenSampleError, DataSet, Split, Subset
+from model.data.flaws import Flaw, FlawKind
 from model.data.labels import IGNORE, UNNAMED, Labelled
 from model.data.map_files import find_map_files
 from model.data.read import map_size, read_map, read_placed, show
 from model.data.split_folders import split_by_folders
 
 CARD = "dataset.json"
+
+_PIECE_PIXELS = 9
+"""Pieces of a mask below this are specks."""
 
 
 class LabelMaps(DataSet):
@@ -93,22 +97,26 @@ class LabelMaps(DataSet):
         paths = self.files(index)
         image, upright = read_placed(paths[0], map_size(paths[1]), self.levels)
         numbers = read_map(paths[1], image.shape)
+        flaws: tuple[Flaw, ...] = ()
         if self._connected:
             numbers = _pieces(numbers)
         else:
             _refuse_full(numbers, paths[1])
+            if _is_mask_in_pieces(numbers):
+                flaws = (Flaw(FlawKind.PIECES, paths[1].name),)
         instances = numbers.astype(np.int32)
         if self._files.classes is None:
-            return show(Labelled(image, instances, (instances > 0).astype(np.uint8)), upright)
-        labels = read_map(paths[2], image.shape)
-        wrong = sorted({*np.unique(labels).tolist()} - {*range(len(self.classes) + 1), IGNORE})
+            labels = (instances > 0).astype(np.uint8)
+            return show(Labelled(image, instances, labels, flaws), upright)
+        classes = read_map(paths[2], image.shape)
+        wrong = sorted({*np.unique(classes).tolist()} - {*range(len(self.classes) + 1), IGNORE})
         if wrong:
             raise BrokenSampleError(
                 paths[2],
                 f"has the classes {wrong[:8]}, expected 0..{len(self.classes)} or {IGNORE}",
             )
-        instances[labels == IGNORE] = 0
-        return show(Labelled(image, instances, labels.astype(np.uint8)), upright)
+        instances[classes == IGNORE] = 0
+        return show(Labelled(image, instances, classes.astype(np.uint8), flaws), upright)
 
     def orphans(self) -> Sequence[BrokenSampleError]:
         """Return label maps and validation names without a picture, and files of one name."""
@@ -181,6 +189,14 @@ def _levels(root: Path, card: Mapping[str, Any]) -> Levels:
         return Levels(card.get("black"), card.get("white"))
     except ConfigurationError as error:
         raise ConfigurationError(f"{root / CARD}: {error}") from error
+
+
+def _is_mask_in_pieces(numbers: NDArray[np.generic]) -> bool:
+    """Whether a map says where objects are (0 and 1) but, it seems, not which is which."""
+    if not numbers.size or numbers.max() != 1:
+        return False
+    pieces = _pieces(numbers)
+    return int((np.bincount(pieces.reshape(-1))[1:] >= _PIECE_PIXELS).sum()) > 1
 
 
 def _pieces(numbers: NDArray[np.generic]) -> NDArray[np.int32]:

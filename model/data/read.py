@@ -98,7 +98,10 @@ def show(picture: Labelled, upright: Upright) -> Labelled:
     if upright.changes_nothing:
         return picture
     return Labelled(
-        upright.turn(picture.image), upright.turn(picture.instances), upright.turn(picture.labels)
+        upright.turn(picture.image),
+        upright.turn(picture.instances),
+        upright.turn(picture.labels),
+        picture.flaws,
     )
 
 
