@@ -10,9 +10,8 @@ from pathlib import Path
 from typing import Literal
 
 from contract.errors import ConfigurationError
-from model.data import cityscapes, label_maps, yolo
-from model.data.coco import Coco
-from model.data.data_set import DataSet, Joined, Renamed, Split, Subset, split_by_name
+from model.data import cityscapes, coco_sets, label_maps, yolo
+from model.data.data_set import DataSet, Renamed, Split, Subset, split_by_name
 
 Layout = Literal["auto", "cityscapes", "coco", "label-maps", "yolo"]
 
@@ -54,7 +53,7 @@ def open_data_set(
     elif found == "cityscapes":
         data = cityscapes.Cityscapes(path, split)
     elif found == "coco":
-        data = _open_coco(path, split)
+        data = coco_sets.open_coco(path, split)
     else:
         data = yolo.Yolo(path).part(split)
     return _chosen(data, classes) if classes else data
@@ -88,39 +87,10 @@ def detect(path: Path) -> Layout:
         return "label-maps"
     if any((path / folder / yolo.LABELS).is_dir() for folder in (".", "train", "val", "valid")):
         return "yolo"
+    if path.is_dir() and coco_sets.annotation_files(path):
+        return "coco"
     seen = "is a file" if path.is_file() else f"found {_listing(path)}"
     raise ConfigurationError(f"{path}: {seen}; expected {_LOOKED_FOR}")
-
-
-def _open_coco(path: Path, split: Split) -> DataSet:
-    if path.is_file():
-        return split_by_name(Coco(path), split)
-    files = sorted((path / "annotations").glob("instances_*.json"))
-    if not files:
-        raise ConfigurationError(f"{path}: expected annotations/instances_*.json")
-    parts = {
-        kind: [file for file in files if file.stem.startswith(f"instances_{start}")]
-        for kind, start in (("train", "train"), ("validation", "val"))
-    }
-    own = all(parts.values())
-    if own:
-        files = parts[split] if split != "all" else [*parts["train"], *parts["validation"]]
-    opened = [Coco(file, prefix=f"{file.stem.removeprefix('instances_')}/") for file in files]
-    different = [part for part in opened if part.classes != opened[0].classes]
-    if different:
-        raise ConfigurationError(
-            [f"{d.root}: categories differ from those of {opened[0].root}" for d in different]
-        )
-    data = _At(path, opened)
-    return data if own else split_by_name(data, split)
-
-
-class _At(Joined):
-    """Annotation files of one folder."""
-
-    def __init__(self, root: Path, parts: Sequence[DataSet]) -> None:
-        super().__init__(parts)
-        self.root = root
 
 
 def _chosen(data: DataSet, classes: Sequence[str]) -> DataSet:
