@@ -76,8 +76,8 @@ class Voc(DataSet):
         """Read picture ``index``."""
         image_path, objects_path, *classes_path = self.files(index)
         image, upright = read_placed(image_path, map_size(objects_path))
-        objects = read_codes(objects_path, image.shape, colours=False)
-        void = objects == (_VOID if objects.dtype == np.int32 else IGNORE)
+        objects, coloured = read_codes(objects_path, image.shape, colours=False)
+        void = objects == (_VOID if coloured else IGNORE)
         instances = np.where(void, 0, objects).astype(np.int32)
         labels = np.where(void, IGNORE, instances > 0).astype(np.uint8)
         if not classes_path:
@@ -96,9 +96,9 @@ class Voc(DataSet):
         ]
 
     def _read_classes(self, path: Path, shape: tuple[int, ...]) -> Image:
-        codes = read_codes(path, shape, colours=bool(self._labels))
+        codes, coloured = read_codes(path, shape, colours=bool(self._labels))
         table = self._labels or {name: _palette(k) for k, name in enumerate(NAMES, start=1)}
-        if codes.dtype == np.int32:
+        if coloured:
             known = {colour: label for label, colour in enumerate(table.values(), start=1)}
             known |= {0: 0, _VOID: IGNORE}
         else:
@@ -106,7 +106,7 @@ class Voc(DataSet):
         different, places = np.unique(codes, return_inverse=True)
         wrong = [code for code in different.tolist() if code not in known]
         if wrong:
-            seen = [f"#{code:06x}" for code in wrong] if codes.dtype == np.int32 else wrong
+            seen = [f"#{code:06x}" for code in wrong] if coloured else wrong
             raise BrokenSampleError(
                 path,
                 f"has the classes {seen[:8]}, expected those of "
