@@ -1,7 +1,7 @@
 """Read pictures and label maps from files, with a reason where that is impossible.
 
-Labels belong either to the pixels as they are stored or to the picture as its EXIF asks for it to be
-shown, and tools differ. One rule holds for every layout that states the size of its labels, or has
+Labels belong either to the pixels as they are stored or to the picture as its EXIF asks for it to
+be shown, and tools differ. One rule holds for every layout that states the size of its labels, or has
 them as pixels: the size decides (`read_placed`), and where it fits both the picture is refused.
 
 Pillow decodes both: unlike OpenCV it refuses a JPEG that ends early (instead of filling the rest
@@ -91,8 +91,8 @@ def read_placed(
     if labelled is None or stored.shape[:2] == shown.shape[:2]:
         raise BrokenSampleError(
             path,
-            f"is {_describe(upright)} by its EXIF, and its labels fit both before and after: remove "
-            "the orientation (`exiftool -Orientation= FILE`) if they were drawn on the stored "
+            f"is {_describe(upright)} by its EXIF, and its labels fit both before and after: "
+            "remove the orientation (`exiftool -Orientation= FILE`) if they were drawn on the stored "
             "pixels, or turn the pixels (`mogrify -auto-orient FILE`) if they were drawn on the "
             "picture as viewers show it",
         )

@@ -1,8 +1,8 @@
-"""Pascal VOC: ``JPEGImages/NAME.jpg``, ``SegmentationObject/NAME.png``, ``SegmentationClass/NAME.png``.
+"""Pascal VOC: ``JPEGImages/``, ``SegmentationObject/``, ``SegmentationClass/``, one file NAME each.
 
 Each map has a palette and numbers its objects (or gives the class) per pixel: 0 background, 255 the
-outline between things (void), which is ignored. CVAT and Datumaro write the same maps in colours and
-name these in ``labelmap.txt``. Parts: ``ImageSets/Segmentation/train*.txt`` and ``val*.txt``.
+outline between things (void), which is ignored. CVAT and Datumaro write the same maps in colours
+and name these in ``labelmap.txt``. Parts: ``ImageSets/Segmentation/train*.txt`` and ``val*.txt``.
 """
 
 from collections.abc import Sequence
@@ -112,8 +112,8 @@ class Voc(DataSet):
                 f"has the classes {seen[:8]}, expected those of "
                 f"{_COLOURS if self._labels else 'the challenge, 0..20 or 255, or a ' + _COLOURS}",
             )
-        labels = np.array([known[code] for code in different.tolist()], np.uint8)
-        return labels[places.reshape(codes.shape)]
+        labels: Image = np.array([known[code] for code in different.tolist()], np.uint8)
+        return np.asarray(labels[places.reshape(codes.shape)], np.uint8)
 
 
 def _give_classes(instances: NDArray[np.int32], labels: Image, own: Image) -> tuple[Flaw, ...]:

@@ -1,8 +1,8 @@
 """YOLO segmentation labels: ``images/**/NAME.jpg`` beside ``labels/**/NAME.txt``.
 
 One object a line, ``class x1 y1 x2 y2 ...``, coordinates 0..1 of width and height. A picture
-without a text file is one without objects, as the format has it. Labels belong to the picture as its
-EXIF asks for it to be shown: so the tools of this format read it.
+without a text file is one without objects, as the format has it. Labels belong to the picture as
+its EXIF asks for it to be shown: so the tools of this format read it.
 """
 
 import logging
@@ -34,9 +34,9 @@ class Yolo(DataSet):
     """Pictures with YOLO's polygons.
 
     Class names are those of a ``*.yaml`` with ``names`` in the root, or of ``classes.txt``. Without
-    either they are COCO's 80 where the root's name says ``coco`` and no number is above 79, otherwise
-    ``class0``, ``class1``, ...; both are logged as a warning, for a wrong guess would name everything
-    wrongly.
+    either they are COCO's 80 where the root's name says ``coco`` and no number is above 79,
+    otherwise ``class0``, ``class1``, ...; both are logged as a warning, for a wrong guess would name
+    everything wrongly.
 
     Args:
         path: Folder with ``images/`` and ``labels/``, or with ``train/images/`` and so on; or a
