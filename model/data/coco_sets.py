@@ -22,6 +22,13 @@ _MOST_FILES = 20
 _STARTS: dict[Split, str] = {"train": "train", "validation": "val"}
 
 
+def is_coco(path: Path) -> bool:
+    """Whether a path is a JSON file, or a folder with annotation files."""
+    if path.is_file():
+        return path.suffix == ".json"
+    return bool(annotation_files(path))
+
+
 def annotation_files(folder: Path) -> list[Path]:
     """Return the annotation files of a folder; none where it holds no COCO data set."""
     annotations = folder / "annotations"
@@ -62,23 +69,32 @@ def open_coco(path: Path, split: Split) -> DataSet:
         for kind, start in _STARTS.items()
     }
     own = all(parts.values())
+    others: list[Path] = []
     if own:
-        files = [*parts["train"], *parts["validation"]]
+        known = [*parts["train"], *parts["validation"]]
+        files, others = known, [file for file in files if file not in known]
     classes = _classes(files)
     chosen = parts[split] if own and split != "all" else files
     if len(files) == 1 and files[0].parent == path:
         return split_by_name(_At(path, [Coco(files[0])]), split)
     opened = [Coco(file, prefix=f"{_part(file)}/", classes=classes) for file in chosen]
-    data = _At(path, opened)
+    data = _At(path, opened, others)
     return data if own else split_by_name(data, split)
 
 
 class _At(Joined):
-    """Annotation files of one folder."""
+    """Annotation files of one folder, without ``left_out``."""
 
-    def __init__(self, root: Path, parts: Sequence[DataSet]) -> None:
+    def __init__(self, root: Path, parts: Sequence[DataSet], left_out: Sequence[Path] = ()) -> None:
         super().__init__(parts)
         self.root = root
+        self._left_out = left_out
+
+    def notes(self) -> Sequence[str]:
+        """Return what was assumed of the files, and which were left out."""
+        names = [file.relative_to(self.root).as_posix() for file in self._left_out]
+        left_out = [f"{name} is in neither part and left out; name it to use it" for name in names]
+        return [*dict.fromkeys(super().notes()), *left_out]
 
 
 def _part(file: Path) -> str:

@@ -9,11 +9,11 @@ that validate (without it they are chosen by name). Instead of ``bits``, ``"blac
 3000`` say which brightness is shown as black and white; without any of them each file is stretched
 to its own range (`media.brightness`). Other keys are left alone.
 
-``"connected": true`` makes each connected piece of a number an object of its own: so masks of 0 and 1
-(or 255), which say where objects are but not which is which, become instances.
+``"connected": true`` makes each connected piece of a number an object of its own: so masks of 0 and
+1 (or 255), which say where objects are but not which is which, become instances.
 
-The same with other names, as tools write it: ``masks/`` (EmbedSeg, StarDist) or ``labels/`` instead of
-``instances/``; each part in a folder (``train/images/``, ``train/masks/``, ``val/...``); and maps
+The same with other names, as tools write it: ``masks/`` (EmbedSeg, StarDist) or ``labels/`` instead
+of ``instances/``; each part in a folder (``train/images/``, ``train/masks/``, ``val/...``); and maps
 beside their pictures (Cellpose: ``NAME.png`` or ``NAME_img.png``, ``NAME_masks.png`` or
 ``NAME_cp_masks.png``).
 """
@@ -168,7 +168,9 @@ def read_card(root: Path) -> dict[str, Any]:
     if ends and "bits" in card:
         faults.append(f'{path}: expected either "bits" or "black" and "white", got both')
     if not isinstance(card.get("connected", False), bool):
-        faults.append(f'{path}: expected "connected" to be true or false, got {card["connected"]!r}')
+        faults.append(
+            f'{path}: expected "connected" to be true or false, got {card["connected"]!r}'
+        )
     held = card.get("validation")
     if held is not None and not (isinstance(held, list) and all(isinstance(n, str) for n in held)):
         faults.append(f'{path}: expected "validation" to be a list of pictures, got {held!r:.80}')

@@ -8,10 +8,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
+from contract.errors import ConfigurationError
 from model.data.read import ENDINGS, find_pictures
 from model.data.split_folders import split_folders
-
-from contract.errors import ConfigurationError
 
 IMAGES, INSTANCES, CLASSES = "images", "instances", "classes"
 

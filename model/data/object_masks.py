@@ -70,7 +70,7 @@ class ObjectMasks(DataSet):
         areas = [np.inf]
         flaws = []
         for number, path in enumerate(mask_paths, start=1):
-            inside = read_map(path, image.shape) > 0
+            inside = read_map(path, image.shape) != 0
             areas.append(float(inside.sum()))
             if not areas[number]:
                 flaws.append(Flaw(FlawKind.EMPTY, path.name))

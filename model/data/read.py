@@ -1,7 +1,7 @@
 """Read pictures and label maps from files, with a reason where that is impossible.
 
-Labels belong either to the pixels as they are stored or to the picture as its EXIF asks for it to be
-shown, and tools differ. One rule holds for every layout that states the size of its labels, or has
+Labels belong either to the pixels as they are stored or to the picture as its EXIF asks for it to
+be shown, and tools differ. One rule holds for every layout that states the size of its labels, or has
 them as pixels: the size decides (`read_placed`), and where it fits both the picture is refused.
 
 Pillow decodes both: unlike OpenCV it refuses a JPEG that ends early (instead of filling the rest
@@ -54,8 +54,14 @@ def read_image(path: Path, levels: Levels = pictures.OWN_RANGE) -> Image:
         BrokenSampleError: It is missing, does not decode to its end, holds several pictures, or has
             brightness beyond strict ``levels``.
     """
+    return read_shown(path, levels)[0]
+
+
+def read_shown(path: Path, levels: Levels = pictures.OWN_RANGE) -> tuple[Image, Upright]:
+    """Read a picture as `read_image` does; and how it was turned to be shown."""
     with _told(path):
-        return pictures.read_image(path, levels=levels)
+        stored, upright = pictures.read_stored(path, levels=levels)
+    return upright.turn(stored), upright
 
 
 def read_placed(
@@ -85,8 +91,8 @@ def read_placed(
     if labelled is None or stored.shape[:2] == shown.shape[:2]:
         raise BrokenSampleError(
             path,
-            f"is {_describe(upright)} by its EXIF, and its labels fit both before and after: remove "
-            "the orientation (`exiftool -Orientation= FILE`) if they were drawn on the stored "
+            f"is {_describe(upright)} by its EXIF, and its labels fit both before and after: "
+            "remove the orientation (`exiftool -Orientation= FILE`) if they were drawn on the stored "
             "pixels, or turn the pixels (`mogrify -auto-orient FILE`) if they were drawn on the "
             "picture as viewers show it",
         )
@@ -138,7 +144,9 @@ def read_map(path: Path, shape: tuple[int, ...]) -> NDArray[np.generic]:
     return _checked(values, path)
 
 
-def read_codes(path: Path, shape: tuple[int, ...], *, colours: bool) -> NDArray[np.generic]:
+def read_codes(
+    path: Path, shape: tuple[int, ...], *, colours: bool
+) -> tuple[NDArray[np.generic], bool]:
     """Read a label map that may be coloured.
 
     Args:
@@ -147,8 +155,8 @@ def read_codes(path: Path, shape: tuple[int, ...], *, colours: bool) -> NDArray[
         colours: Whether a palette's colours are meant, and not its numbers.
 
     Returns:
-        (H, W) unsigned or int32: the numbers of one channel, or ``red << 16 | green << 8 | blue``
-        of colours, which are int32.
+        (H, W) unsigned or int32: the numbers of one channel, or of colours
+        ``red << 16 | green << 8 | blue``; and whether they are colours.
 
     Raises:
         BrokenSampleError: As `read_map`, except for the channels.
@@ -157,11 +165,11 @@ def read_codes(path: Path, shape: tuple[int, ...], *, colours: bool) -> NDArray[
         bands = picture.getbands()
         if bands[:3] == ("R", "G", "B") or (colours and bands == ("P",)):
             red, green, blue = np.moveaxis(np.asarray(picture.convert("RGB"), np.int32), 2, 0)
-            return red << 16 | green << 8 | blue
+            return red << 16 | green << 8 | blue, True
         if len(bands) != 1:
             raise BrokenSampleError(path, f"has channels {bands}, expected one, or colours")
         values = np.asarray(picture)
-    return _checked(values, path)
+    return _checked(values, path), False
 
 
 def _checked(values: NDArray[np.generic], path: Path) -> NDArray[np.generic]:

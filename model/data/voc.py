@@ -1,8 +1,8 @@
-"""Pascal VOC: ``JPEGImages/NAME.jpg``, ``SegmentationObject/NAME.png``, ``SegmentationClass/NAME.png``.
+"""Pascal VOC: ``JPEGImages/``, ``SegmentationObject/``, ``SegmentationClass/``, one file NAME each.
 
 Each map has a palette and numbers its objects (or gives the class) per pixel: 0 background, 255 the
-outline between things (void), which is ignored. CVAT and Datumaro write the same maps in colours and
-name these in ``labelmap.txt``. Parts: ``ImageSets/Segmentation/train*.txt`` and ``val*.txt``.
+outline between things (void), which is ignored. CVAT and Datumaro write the same maps in colours
+and name these in ``labelmap.txt``. Parts: ``ImageSets/Segmentation/train*.txt`` and ``val*.txt``.
 """
 
 from collections.abc import Sequence
@@ -76,8 +76,8 @@ class Voc(DataSet):
         """Read picture ``index``."""
         image_path, objects_path, *classes_path = self.files(index)
         image, upright = read_placed(image_path, map_size(objects_path))
-        objects = read_codes(objects_path, image.shape, colours=False)
-        void = objects == (_VOID if objects.dtype == np.int32 else IGNORE)
+        objects, coloured = read_codes(objects_path, image.shape, colours=False)
+        void = objects == (_VOID if coloured else IGNORE)
         instances = np.where(void, 0, objects).astype(np.int32)
         labels = np.where(void, IGNORE, instances > 0).astype(np.uint8)
         if not classes_path:
@@ -96,9 +96,9 @@ class Voc(DataSet):
         ]
 
     def _read_classes(self, path: Path, shape: tuple[int, ...]) -> Image:
-        codes = read_codes(path, shape, colours=bool(self._labels))
+        codes, coloured = read_codes(path, shape, colours=bool(self._labels))
         table = self._labels or {name: _palette(k) for k, name in enumerate(NAMES, start=1)}
-        if codes.dtype == np.int32:
+        if coloured:
             known = {colour: label for label, colour in enumerate(table.values(), start=1)}
             known |= {0: 0, _VOID: IGNORE}
         else:
@@ -106,14 +106,14 @@ class Voc(DataSet):
         different, places = np.unique(codes, return_inverse=True)
         wrong = [code for code in different.tolist() if code not in known]
         if wrong:
-            seen = [f"#{code:06x}" for code in wrong] if codes.dtype == np.int32 else wrong
+            seen = [f"#{code:06x}" for code in wrong] if coloured else wrong
             raise BrokenSampleError(
                 path,
                 f"has the classes {seen[:8]}, expected those of "
                 f"{_COLOURS if self._labels else 'the challenge, 0..20 or 255, or a ' + _COLOURS}",
             )
-        labels = np.array([known[code] for code in different.tolist()], np.uint8)
-        return labels[places.reshape(codes.shape)]
+        labels: Image = np.array([known[code] for code in different.tolist()], np.uint8)
+        return np.asarray(labels[places.reshape(codes.shape)], np.uint8)
 
 
 def _give_classes(instances: NDArray[np.int32], labels: Image, own: Image) -> tuple[Flaw, ...]:
