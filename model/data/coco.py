@@ -61,9 +61,12 @@ class Coco(DataSet):
         self._notes: list[str] = []
         self._set_classes(document, classes)
         pictures = self._pictures(document.images)
-        if self._orphans and not pictures:
+        if not pictures:
             reasons = join_faults([fault.reason for fault in self._orphans])
-            raise ConfigurationError(f"{path}: none of its pictures can be used: {reasons}")
+            none = (
+                f"none of its pictures can be used: {reasons}" if reasons else "lists no pictures"
+            )
+            raise ConfigurationError(f"{path}: {none}")
         self._pictures_in_order = sorted(pictures.values(), key=lambda p: plain_name(p.file_name))
         self.names = tuple(prefix + _stem(p.file_name) for p in self._pictures_in_order)
         self.image_ids: tuple[Key, ...] = tuple(p.id for p in self._pictures_in_order)

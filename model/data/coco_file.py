@@ -146,7 +146,7 @@ def read_categories(path: Path) -> list[Category]:
 def is_coco(path: Path) -> bool:
     """Whether a file holds pictures, annotations and categories."""
     try:
-        _forms.decode(path.read_bytes())
+        _forms.decode(_bytes(path))
     except (OSError, *JSON_ERRORS):
         return False
     return True
@@ -156,11 +156,16 @@ def _decode(path: Path, decoder: msgspec.json.Decoder[_T]) -> _T:
     if not path.is_file():
         raise ConfigurationError(f"{path}: there is no such annotation file")
     try:
-        return decoder.decode(path.read_bytes().removeprefix(b"\xef\xbb\xbf"))
+        return decoder.decode(_bytes(path))
     except JSON_ERRORS as error:
         raise ConfigurationError(
             f"{path}: expected COCO annotations (images, annotations, categories): {error}"
         ) from error
+
+
+def _bytes(path: Path) -> bytes:
+    """Return what is in a file without a byte order mark."""
+    return path.read_bytes().removeprefix(b"\xef\xbb\xbf")
 
 
 def used_categories(entries: Iterable[msgspec.Raw]) -> set[str]:

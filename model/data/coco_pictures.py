@@ -55,9 +55,8 @@ class PictureFinder:
                     for spelling in ([name] if exact else self._spellings(name))
                 ):
                     return folder
-        expected = f"{first[0]} in one of" if first else "pictures (the file lists none) in one of"
         looked = ", ".join(str(folder) for folder in folders)
-        raise ConfigurationError(f"{path}: expected {expected} {looked}")
+        raise ConfigurationError(f"{path}: expected {first[0]} in one of {looked}")
 
     def _spellings(self, name: str) -> Iterator[str]:
         """Return how a name may be meant, the most literal first."""
