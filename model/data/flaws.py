@@ -27,6 +27,9 @@ class FlawKind(Enum):
     EMPTY = ("outline without a pixel, ignored", True)
     UNKNOWN_CLASS = ("class that the data set does not name, ignored", True)
     UNREADABLE = ("outline that cannot be read, ignored", True)
+    NO_OUTLINE = ("point or line without an outline, left out", True)
+    PIECES = ("map of 0 and 1 in several pieces, taken for one object", False)
+    TURNED = ("in a picture that EXIF turns, outline taken as drawn on the turned one", False)
 
     def __init__(self, text: str, lost: bool) -> None:
         self.text = text
