@@ -9,6 +9,7 @@ from model.data.read import ENDINGS
 
 _PICTURE = re.compile(rf"\S+({'|'.join(map(re.escape, ENDINGS))})\b", re.IGNORECASE)
 _NUMBER = re.compile(r"-?\d+(\.\d+)?")
+_LISTED = re.compile(r"(\*: )?(annotation|line) ")
 _MORE = re.compile(r"and (\d+) more")
 
 _TOLD = 3
@@ -71,6 +72,8 @@ def _kind(reason: str) -> frozenset[str]:
 
 
 def _count(reason: str) -> int:
-    return sum(
-        int(more[1]) if (more := _MORE.fullmatch(clause)) else 1 for clause in _clauses(reason)
-    )
+    """Count the faults that a reason lists, each with its place; any other is one."""
+    clauses = _clauses(_PICTURE.sub("*", reason))
+    listed = sum(_LISTED.match(clause) is not None for clause in clauses)
+    more = sum(int(found[1]) for clause in clauses if (found := _MORE.fullmatch(clause)))
+    return max(listed + more, 1)

@@ -175,6 +175,12 @@ def test_the_same_fault_in_many_files_is_told_once():
     ]
 
 
+def test_advice_after_a_semicolon_is_no_fault_of_its_own():
+    broken = [BrokenSampleError(Path(f"{n}.jpg"), "is a JPEG; save it as PNG") for n in range(5)]
+
+    assert describe_faults(broken) == ["0.jpg: is a JPEG; save it as PNG (and 4 more like it)"]
+
+
 def test_few_files_are_all_named():
     broken = [BrokenSampleError(Path(f"{n}.png"), "is empty") for n in range(3)]
 
