@@ -9,7 +9,14 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePosixPath
 from urllib.parse import unquote
 
+import msgspec
+
 from contract.errors import ConfigurationError
+from contract.json_text import JSON_ERRORS
+from model.data import coco_file
+from model.data.coco_file import Picture, label_of, same
+from model.data.read import ENDINGS
+from model.data.shapes import join_faults
 
 _FIRST = 100
 """Pictures that tell which folder it is."""
@@ -40,7 +47,7 @@ class PictureFinder:
         return self._folder / name
 
     def _usual(self, path: Path, names: Sequence[str]) -> Path:
-        part = path.stem.removeprefix("instances_")
+        part = path.stem.removeprefix("instances_").removeprefix("panoptic_")
         folders = [
             folder / name
             for folder in (path.parent, path.parent.parent)
@@ -66,6 +73,47 @@ class PictureFinder:
             for start in range(len(parts)):
                 if start < len(parts) - 1 or _base(name) not in self._shared:
                     yield "/".join(parts[start:])
+
+
+def listed(entries: Sequence[msgspec.Raw], path: Path) -> tuple[dict[str, Picture], list[str]]:
+    """Read the list of pictures.
+
+    Args:
+        entries: The list.
+        path: The annotation file, for messages.
+
+    Returns:
+        Pictures by their number, as `coco_file.same` writes it; and what is wrong with others.
+
+    Raises:
+        ConfigurationError: There is no picture.
+    """
+    found: dict[str, Picture] = {}
+    stems: set[str] = set()
+    reasons: list[str] = []
+    for raw in entries:
+        try:
+            entry = coco_file.pictures.decode(raw)
+        except JSON_ERRORS as error:
+            reasons.append(f"picture {label_of(raw)}: {error}")
+            continue
+        if same(entry.id) in found or stem(entry.file_name) in stems:
+            reasons.append(f"picture {entry.id}, {entry.file_name}, is listed twice; left out")
+            continue
+        stems.add(stem(entry.file_name))
+        found[same(entry.id)] = entry
+    if found:
+        return found, reasons
+    faults = join_faults(reasons)
+    none = f"none of its pictures can be used: {faults}" if faults else "lists no pictures"
+    raise ConfigurationError(f"{path}: {none}")
+
+
+def stem(file_name: str) -> str:
+    """Return a picture's plain name without its ending."""
+    name = plain_name(file_name)
+    start, dot, ending = name.rpartition(".")
+    return start if dot and f".{ending.lower()}" in ENDINGS else name
 
 
 def plain_name(name: str) -> str:
