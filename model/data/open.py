@@ -133,7 +133,10 @@ def _is_coco(path: Path) -> bool:
 def _is_yolo(path: Path) -> bool:
     if path.is_file():
         return path.suffix in (".yaml", ".yml")
-    return any((folder / yolo.LABELS).is_dir() for folder in (path, *split_folders(path)))
+    folders = [folder / yolo.LABELS for folder in (path, *split_folders(path))]
+    found = [folder for folder in folders if folder.is_dir()]
+    # Outlines of LabelMe may lie in a folder of that name as well.
+    return any(any(folder.rglob("*.txt")) or not labelme.is_labelme(folder) for folder in found)
 
 
 _LAYOUTS: dict[Layout, _Known] = {

@@ -3,6 +3,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from contract.errors import ConfigurationError
 from model.data.data_set import BrokenSampleError
@@ -22,13 +23,20 @@ LABELS = [
 CAR = 2 * 256
 
 
+def with_road(first: int, second: int) -> NDArray[np.uint16]:
+    """Return two objects on a road."""
+    return np.where(two_objects() == 0, 256, two_objects(np.uint16, first, second)).astype(
+        np.uint16
+    )
+
+
 def write_mapillary(root: Path, version: str = "v2.0", parts: tuple[str, ...] = ()) -> Path:
     """Write two pictures of training and one of validation, a bird and a car in each."""
     for name in parts or ("training/a", "training/b", "validation/c"):
         part, _, stem = name.partition("/")
         write_picture(root / part / "images" / f"{stem}.jpg")
         path = root / part / version / "instances" / f"{stem}.png"
-        write_picture(path, two_objects(np.uint16, 0, CAR) + (two_objects() == 0) * 256)
+        write_picture(path, with_road(0, CAR))
     config = root / (f"config_{version}.json" if version else "config.json")
     config.write_text(json.dumps({"labels": LABELS, "version": version}))
     return root
@@ -57,9 +65,7 @@ def test_the_newest_version_of_the_labels_is_read(tmp_path: Path):
 @pytest.mark.parametrize(("number", "label"), [(4 * 256 + 3, IGNORE), (5 * 256, IGNORE), (256, 0)])
 def test_what_is_not_evaluated_or_not_labelled_is_ignored(tmp_path: Path, number: int, label: int):
     data = Mapillary(write_mapillary(tmp_path))
-    write_picture(
-        data.files(0)[1], two_objects(np.uint16, number, CAR) + (two_objects() == 0) * 256
-    )
+    write_picture(data.files(0)[1], with_road(number, CAR))
 
     picture = data.read(0)
 

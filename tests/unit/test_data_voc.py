@@ -148,7 +148,7 @@ def test_maps_without_a_picture_are_told(tmp_path: Path):
 def test_boxes_alone_are_refused_with_the_reason(tmp_path: Path):
     write_picture(tmp_path / "JPEGImages" / "1.jpg")
 
-    with pytest.raises(ConfigurationError, match="boxes .* do not say which pixel is whose"):
+    with pytest.raises(ConfigurationError, match=r"boxes .* do not say which pixel is whose"):
         open_data_set(tmp_path)
 
 
