@@ -10,12 +10,18 @@ import math
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import TypeVar
 
 import msgspec
 
 from contract.errors import ConfigurationError
 from contract.json_text import JSON_ERRORS
 from model.data.labels import IGNORE
+
+TRUE = frozenset((b"1", b"1.0", b"true", b'"1"', b'"true"', b'"True"'))
+"""How ``iscrowd`` is written where it is set."""
+
+_T = TypeVar("_T")
 
 Key = int | float | str
 """A number of a picture or category as it is in the file; compare them by `same`."""
@@ -68,7 +74,7 @@ class Annotation(msgspec.Struct):
     category_id: Key | None = None
     area: float | None = None
     segmentation: RunLengths | list[float | list[float]] | None = None
-    bbox: list[float] | None = None
+    bbox: msgspec.Raw = msgspec.Raw(b"null")
     iscrowd: bool | float | str | None = None
 
     @property
@@ -80,7 +86,7 @@ class Annotation(msgspec.Struct):
 class Place(msgspec.Struct):
     """What is left of an annotation whose other values cannot be read."""
 
-    bbox: list[float] | None = None
+    bbox: msgspec.Raw = msgspec.Raw(b"null")
 
 
 class Document(msgspec.Struct):
@@ -105,6 +111,7 @@ annotations = msgspec.json.Decoder(Annotation)
 heads = msgspec.json.Decoder(Head)
 pictures = msgspec.json.Decoder(Picture)
 places = msgspec.json.Decoder(Place)
+boxes = msgspec.json.Decoder(tuple[float, float, float, float])
 _documents = msgspec.json.Decoder(Document)
 _categories = msgspec.json.Decoder(_Categories)
 _forms = msgspec.json.Decoder(_Form)
@@ -139,24 +146,29 @@ def read_categories(path: Path) -> list[Category]:
 def is_coco(path: Path) -> bool:
     """Whether a file holds pictures, annotations and categories."""
     try:
-        _forms.decode(path.read_bytes())
+        _forms.decode(_bytes(path))
     except (OSError, *JSON_ERRORS):
         return False
     return True
 
 
-def _decode[T](path: Path, decoder: msgspec.json.Decoder[T]) -> T:
+def _decode(path: Path, decoder: msgspec.json.Decoder[_T]) -> _T:
     if not path.is_file():
         raise ConfigurationError(f"{path}: there is no such annotation file")
     try:
-        return decoder.decode(path.read_bytes().removeprefix(b"\xef\xbb\xbf"))
+        return decoder.decode(_bytes(path))
     except JSON_ERRORS as error:
         raise ConfigurationError(
             f"{path}: expected COCO annotations (images, annotations, categories): {error}"
         ) from error
 
 
-def used_categories(entries: Iterable[bytes]) -> set[str]:
+def _bytes(path: Path) -> bytes:
+    """Return what is in a file without a byte order mark."""
+    return path.read_bytes().removeprefix(b"\xef\xbb\xbf")
+
+
+def used_categories(entries: Iterable[msgspec.Raw]) -> set[str]:
     """Return the numbers of the categories that annotations have."""
     found: set[bytes] = set()
     for entry in entries:
@@ -176,22 +188,28 @@ def used_categories(entries: Iterable[bytes]) -> set[str]:
 
 
 def groups(categories: Sequence[Category]) -> list[Category]:
-    """Return categories that are nothing but the super-category of all others.
+    """Return a category that is nothing but the group of all others; usually there is none.
 
-    Roboflow writes one, with number 0 and often with the name of a class.
+    Roboflow writes one, with number 0 and often with the name of a class. It has no annotation.
     """
     return [
         each
         for each in categories
         if len(categories) > 1
-        and all(
-            other.supercategory == each.name for other in categories if other.id != each.id
-        )
+        and all(other.supercategory == each.name for other in categories if other is not each)
     ]
 
 
+def without_groups(document: Document) -> list[Category]:
+    """Return the categories by number, without `groups` that have no annotation."""
+    categories = in_order(document.categories)
+    lone = groups(categories)
+    used = used_categories(document.annotations) if lone else set()
+    return [each for each in categories if each not in lone or same(each.id) in used]
+
+
 def class_names(categories: Sequence[Category], path: Path) -> tuple[str, ...]:
-    """Return the names of the classes in the order of their numbers.
+    """Return the names of the classes.
 
     Raises:
         ConfigurationError: There are none, too many, or two are alike; all faults.

@@ -1,6 +1,6 @@
-"""Find the pictures that a COCO file names.
+r"""Find the pictures that a COCO file names.
 
-Tools write the path at which they had a picture: ``images\\\\x.png`` on Windows,
+Tools write the path at which they had a picture: ``images\x.png`` on Windows,
 ``../../media/upload/4/x.png`` on Label Studio's server, ``my%20x.png`` where it was an address.
 """
 
@@ -29,9 +29,7 @@ class PictureFinder:
 
     def __init__(self, path: Path, names: Sequence[str], folder: Path | None = None) -> None:
         # Two pictures of one base name may not both become the one file that is there.
-        self._shared = {
-            base for base, count in Counter(map(_base, names)).items() if count > 1
-        }
+        self._shared = {base for base, count in Counter(map(_base, names)).items() if count > 1}
         self._folder = folder or self._usual(path, names)
 
     def find(self, name: str) -> Path:
@@ -57,9 +55,8 @@ class PictureFinder:
                     for spelling in ([name] if exact else self._spellings(name))
                 ):
                     return folder
-        expected = f"{first[0]} in one of" if first else "pictures (the file lists none) in one of"
         looked = ", ".join(str(folder) for folder in folders)
-        raise ConfigurationError(f"{path}: expected {expected} {looked}")
+        raise ConfigurationError(f"{path}: expected {first[0]} in one of {looked}")
 
     def _spellings(self, name: str) -> Iterator[str]:
         """Return how a name may be meant, the most literal first."""
@@ -80,7 +77,7 @@ def plain_name(name: str) -> str:
 
 
 def is_file(path: Path) -> bool:
-    """Whether it is a file; not where its name is too long, or its folder may not be looked into."""
+    """Whether it is a file; a name that is too long, or a folder that is closed, is none."""
     try:
         return path.is_file()
     except (OSError, ValueError):

@@ -1,6 +1,6 @@
 """The outline of one COCO annotation. Legend: H, W pixels of the picture."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -47,9 +47,10 @@ def draw_annotation(raw: bytes, classes: Mapping[str, str], height: int, width: 
     except JSON_ERRORS as error:
         return _unreadable(raw, str(error), height, width)
     where = f"annotation {'without id' if annotation.id is None else annotation.id}"
-    found = _outline(annotation, height, width)
+    found, broken = _outline(annotation, height, width)
     if found.faults or found.rle is None:
         return Drawn(None, faults=tuple(f"{where}: {fault}" for fault in found.faults))
+    where += f": {broken}" if broken else ""
     kinds = list(found.kinds)
     name = None
     if annotation.category_id is not None:
@@ -68,28 +69,32 @@ def draw_annotation(raw: bytes, classes: Mapping[str, str], height: int, width: 
     return Drawn(shape, tuple(Flaw(kind, where) for kind in kinds))
 
 
-def _outline(annotation: Annotation, height: int, width: int) -> Outline:
+def _outline(annotation: Annotation, height: int, width: int) -> tuple[Outline, str]:
+    """Return the outline; and what is broken in it where its box stands in."""
     box = _box(annotation.bbox, height, width)
     given = annotation.segmentation
     if isinstance(given, RunLengths):
         found = _run_lengths(given, height, width)
-        if not found.faults or tuple(given.size) != (height, width):
-            return found
-    elif not given:
-        if box is not None:
-            return Outline(box, (FlawKind.BOX,))
-        return Outline(None, faults=("has neither an outline nor a box in the picture",))
+        misplaced = tuple(given.size) != (height, width)
     else:
-        flat = [value for value in given if not isinstance(value, list)]
-        polygons = [value for value in given if isinstance(value, list)]
-        found = outline([*([flat] if flat else []), *polygons], height, width)
-        odd = any(len(polygon) % 2 for polygon in (flat, *polygons))
-        if found.lost and box is not None and found.rle is not None:
-            return found._replace(rle=coco_mask.merge([found.rle, box]))
-        if not odd:
-            return found
-    # Its outline is broken, its box is not.
-    return found if box is None else Outline(box, (FlawKind.UNREADABLE,))
+        polygons = _polygons(given or [])
+        if not polygons and box is not None:
+            return Outline(box, (FlawKind.BOX,)), ""
+        if not polygons:
+            return Outline(None, faults=("has no outline, and no box in the picture",)), ""
+        found = outline(polygons, height, width)
+        misplaced = all(len(polygon) % 2 == 0 for polygon in polygons)
+    if box is None or (found.rle is None and misplaced):
+        return found, ""
+    if found.rle is None:
+        return Outline(box, (FlawKind.UNREADABLE,)), found.faults[0]
+    return found._replace(rle=coco_mask.merge([found.rle, box])) if found.lost else found, ""
+
+
+def _polygons(given: Sequence[float | list[float]]) -> list[list[float]]:
+    """Return polygons with corners; some tools write the only one without a list around it."""
+    flat = [value for value in given if not isinstance(value, list)]
+    return [polygon for polygon in (flat, *given) if isinstance(polygon, list) and polygon]
 
 
 def _unreadable(raw: bytes, reason: str, height: int, width: int) -> Drawn:
@@ -101,12 +106,14 @@ def _unreadable(raw: bytes, reason: str, height: int, width: int) -> Drawn:
     if box is None:
         return Drawn(None, faults=(f"{where}: {reason}",))
     shape = TrueShape(box, IGNORED, float(coco_mask.area(box)), True)
-    return Drawn(shape, (Flaw(FlawKind.UNREADABLE, where),))
+    return Drawn(shape, (Flaw(FlawKind.UNREADABLE, f"{where}: {reason}"),))
 
 
-def _box(box: list[float] | None, height: int, width: int) -> dict[str, Any] | None:
+def _box(raw: bytes, height: int, width: int) -> dict[str, Any] | None:
     """Encode COCO's box (left, top, width, height); None where it shows nothing of the picture."""
-    if box is None or len(box) != 4:
+    try:
+        box = coco_file.boxes.decode(raw)
+    except JSON_ERRORS:
         return None
     left, top, wide, high = box
     if not (np.abs(box).max() < 1e9 and wide >= 0 and high >= 0):

@@ -11,6 +11,7 @@ from typing import Literal, NamedTuple
 from contract.errors import ConfigurationError
 from model.data import (
     cityscapes,
+    coco_sets,
     label_maps,
     labelme,
     map_files,
@@ -19,8 +20,7 @@ from model.data import (
     voc,
     yolo,
 )
-from model.data.coco import Coco
-from model.data.data_set import DataSet, Joined, Renamed, Split, split_by_name
+from model.data.data_set import DataSet, Renamed, Split
 from model.data.labels import UNNAMED
 from model.data.split_folders import split_folders
 
@@ -79,7 +79,7 @@ def open_data_set(
             names = None if classes and set(classes) <= set(named) else classes
             data = label_maps.LabelMaps(path, names).part(split)
         case "coco":
-            data = _open_coco(path, split)
+            data = coco_sets.open_coco(path, split)
         case "cityscapes":
             data = cityscapes.Cityscapes(path).part(split)
         case "labelme":
@@ -124,12 +124,6 @@ def _seen(path: Path) -> str:
     return f"found {_listing(path)}{hint}"
 
 
-def _is_coco(path: Path) -> bool:
-    if path.is_file():
-        return path.suffix == ".json"
-    return any((path / "annotations").glob("instances_*.json"))
-
-
 def _is_yolo(path: Path) -> bool:
     if path.is_file():
         return path.suffix in (".yaml", ".yml")
@@ -145,7 +139,10 @@ _LAYOUTS: dict[Layout, _Known] = {
     ),
     "mapillary": _Known(mapillary.is_mapillary, "training/ or validation/, and config.json"),
     "voc": _Known(lambda path: (path / voc.IMAGES).is_dir(), "JPEGImages/ and SegmentationObject/"),
-    "coco": _Known(_is_coco, "a JSON file, or annotations/instances_*.json"),
+    "coco": _Known(
+        coco_sets.is_coco,
+        "a JSON file, annotations/instances_*.json, or train/_annotations.coco.json",
+    ),
     "object-masks": _Known(object_masks.has_object_masks, "NAME/images/ and NAME/masks/"),
     "label-maps": _Known(
         map_files.has_label_maps, "images/ and instances/ or masks/, or NAME_masks.png"
@@ -158,37 +155,6 @@ _EXPECTED = " or ".join(
     ", ".join(f"{name} ({known.files})" for name, known in each)
     for each in ([*_LAYOUTS.items()][:-1], [*_LAYOUTS.items()][-1:])
 )
-
-
-def _open_coco(path: Path, split: Split) -> DataSet:
-    if path.is_file():
-        return split_by_name(Coco(path), split)
-    files = sorted((path / "annotations").glob("instances_*.json"))
-    if not files:
-        raise ConfigurationError(f"{path}: expected annotations/instances_*.json")
-    parts = {
-        kind: [file for file in files if file.stem.startswith(f"instances_{start}")]
-        for kind, start in (("train", "train"), ("validation", "val"))
-    }
-    own = all(parts.values())
-    if own:
-        files = parts[split] if split != "all" else [*parts["train"], *parts["validation"]]
-    opened = [Coco(file, prefix=f"{file.stem.removeprefix('instances_')}/") for file in files]
-    different = [part for part in opened if part.classes != opened[0].classes]
-    if different:
-        raise ConfigurationError(
-            [f"{d.root}: categories differ from those of {opened[0].root}" for d in different]
-        )
-    data = _At(path, opened)
-    return data if own else split_by_name(data, split)
-
-
-class _At(Joined):
-    """Annotation files of one folder."""
-
-    def __init__(self, root: Path, parts: Sequence[DataSet]) -> None:
-        super().__init__(parts)
-        self.root = root
 
 
 def _chosen(data: DataSet, classes: Sequence[str]) -> DataSet:

@@ -68,7 +68,7 @@ def outline(polygons: Sequence[Sequence[float]], height: int, width: int) -> Out
     """
     parts = [_corners(polygon) for polygon in polygons]
     faults = tuple(fault for part in parts if (fault := _misplaced(part, height, width)))
-    if not parts:
+    if not any(map(len, parts)):
         faults = ("has no polygon, expected at least one",)
     if faults:
         return Outline(None, faults=faults)
@@ -99,7 +99,8 @@ def box_rle(box: Sequence[float], height: int, width: int) -> dict[str, Any]:
     right, bottom = (max(int(np.ceil(value)), 0) for value in box[2:])
     inside = np.zeros((height, width), np.uint8, order="F")
     inside[top:bottom, left:right] = 1
-    return coco_mask.encode(inside)
+    rle: dict[str, Any] = coco_mask.encode(inside)
+    return rle
 
 
 def _around(corners: NDArray[np.float64], height: int, width: int) -> dict[str, Any]:
