@@ -119,7 +119,7 @@ def _seen(path: Path) -> str:
         if name
     ]
     hint = f" (name a folder in it that is one: {', '.join(inside[:8])})" if inside else ""
-    if any(path.rglob("*.xml")) and not inside:
+    if not inside and any(any(path.glob(f"{above}*.xml")) for above in ("", "*/")):
         hint = " (XML holds boxes, which do not say which pixel is whose)"
     return f"found {_listing(path)}{hint}"
 

@@ -93,8 +93,8 @@ def read_placed(
             path,
             f"is {_describe(upright)} by its EXIF, and its labels fit both before and after: "
             "remove the orientation (`exiftool -Orientation= FILE`) if they were drawn on the "
-            "stored pixels, or turn the pixels (`mogrify -auto-orient FILE`) if they were drawn on the "
-            "picture as viewers show it",
+            "stored pixels, or turn the pixels (`mogrify -auto-orient FILE`) if they were drawn on "
+            "the picture as viewers show it",
         )
     return (shown, Upright()) if labelled == shown.shape[:2] else (stored, upright)
 

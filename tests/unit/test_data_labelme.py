@@ -106,6 +106,7 @@ def test_circles_and_masks_are_outlines(tmp_path: Path):
     ("bad", "kind", "ignored"),
     [
         (shape("cat", [[5, 5], [15, 15]], "rectangle"), FlawKind.BOX, 100),
+        (shape("cat", box(5, 5, 15, 15), "rotation"), FlawKind.BOX, 100),
         (shape("cat", [[5, 5], [15, 5]]), FlawKind.SLIVER, 11),
         (shape("cat", [[5, 5]], "point"), FlawKind.NO_OUTLINE, 0),
         (shape("cat", [[5, 5], [9, 9]], "linestrip"), FlawKind.NO_OUTLINE, 0),
@@ -145,9 +146,9 @@ def test_what_is_to_be_ignored_is_no_class(tmp_path: Path):
         (shape("cat", box(200, 5, 210, 9)), "shape 1 has a polygon corner at"),
         (
             shape("cat", box(5, 5, 9, 9), "ellipse"),
-            "shape 1 is a ellipse of 4 points, which is not",
+            "shape 1 of the type 'ellipse' with 4 points is not read",
         ),
-        (shape("cat", []), "shape 1 is a polygon of 0 points"),
+        (shape("cat", []), "shape 1 of the type 'polygon' with 0 points"),
     ],
 )
 def test_a_wrong_shape_is_named_and_loses_nothing_else(tmp_path: Path, bad: Any, reason: str):

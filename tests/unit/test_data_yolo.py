@@ -225,7 +225,7 @@ def test_a_data_yaml_says_where_the_parts_are(tmp_path: Path, text: str):
     root = write_yolo(tmp_path / "data", {"a/1": GOOD, "a/2": GOOD, "b/1": GOOD, "c/1": GOOD})
     (root / "data.yaml").write_text(YAML + text)
     (root / "a.txt").write_text("./images/a/1.jpg\n./images/a/2.jpg\n")
-    (root / "b.txt").write_text("images/b/1.jpg")
+    (root / "b.txt").write_text("data/images/b/1.jpg")
 
     parts = {
         part: open_data_set(root / "data.yaml", split=part)
