@@ -35,8 +35,9 @@ class PictureFinder:
     """
 
     def __init__(self, path: Path, names: Sequence[str], folder: Path | None = None) -> None:
-        # Two pictures of one base name may not both become the one file that is there.
-        self._shared = {base for base, count in Counter(map(_base, names)).items() if count > 1}
+        # Two pictures whose paths end alike may not both become the one file that is there.
+        endings = Counter(ending for name in names for ending in _endings(name))
+        self._shared = {ending for ending, count in endings.items() if count > 1}
         self._folder = folder or self._usual(path, names)
 
     def find(self, name: str) -> Path:
@@ -68,11 +69,7 @@ class PictureFinder:
     def _spellings(self, name: str) -> Iterator[str]:
         """Return how a name may be meant, the most literal first."""
         yield name
-        for whole in dict.fromkeys((_posix(name), _posix(unquote(name)))):
-            parts = [part for part in PurePosixPath(whole).parts if part not in ("/", "..")]
-            for start in range(len(parts)):
-                if start < len(parts) - 1 or _base(name) not in self._shared:
-                    yield "/".join(parts[start:])
+        yield from (ending for ending in _endings(name) if ending not in self._shared)
 
 
 def listed(entries: Sequence[msgspec.Raw], path: Path) -> tuple[dict[str, Picture], list[str]]:
@@ -136,5 +133,10 @@ def _posix(name: str) -> str:
     return name.replace("\\", "/")
 
 
-def _base(name: str) -> str:
-    return _posix(unquote(name)).rpartition("/")[2]
+def _endings(name: str) -> list[str]:
+    """Return a path without its first 0, 1, ... folders, as it is and with %20 for a space."""
+    found: dict[str, None] = {}
+    for whole in (_posix(name), _posix(unquote(name))):
+        parts = [part for part in PurePosixPath(whole).parts if part not in ("/", "..")]
+        found |= {"/".join(parts[start:]): None for start in range(len(parts))}
+    return list(found)
