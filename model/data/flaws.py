@@ -28,7 +28,11 @@ class FlawKind(Enum):
     UNKNOWN_CLASS = ("class that the data set does not name, ignored", True)
     UNREADABLE = ("outline that cannot be read, ignored", True)
     NO_OUTLINE = ("point or line without an outline, left out", True)
-    PIECES = ("map of 0 and 1 in several pieces, taken for one object", False)
+    PIECES = (
+        "map of 0 and 1 in several pieces, taken for one object (a mask of many? "
+        '"connected": true in dataset.json makes each piece an object)',
+        False,
+    )
     TURNED = ("in a picture that EXIF turns, outline taken as drawn on the turned one", False)
 
     def __init__(self, text: str, lost: bool) -> None:

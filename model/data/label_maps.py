@@ -13,7 +13,7 @@ to its own range (`media.brightness`). Other keys are left alone.
 1 (or 255), which say where objects are but not which is which, become instances.
 
 The same with other names, as tools write it: ``masks/`` (EmbedSeg, StarDist) or ``labels/`` instead
-of ``instances/``; each part in a folder (``train/images/``, ``train/masks/``, ``val/...``); and maps
+of ``instances/``; each part in a folder (``train/images/``, ``train/masks/``, ``val/...``); maps
 beside their pictures (Cellpose: ``NAME.png`` or ``NAME_img.png``, ``NAME_masks.png`` or
 ``NAME_cp_masks.png``).
 """

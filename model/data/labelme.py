@@ -8,8 +8,8 @@ is ignored. Classes are in the order of ``labels.txt`` where there is one, else 
 import base64
 import io
 import math
-from collections.abc import Iterator, Sequence
-from itertools import islice
+from collections.abc import Sequence
+from itertools import chain, islice
 from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
 
@@ -32,9 +32,13 @@ from model.data.split_folders import split_by_folders
 NAMES = "labels.txt"
 
 _IGNORED = "__ignore__"
+_TURNED_BOXES = ("rotation", "oriented_rectangle")
 _NOT_CLASSES = (_IGNORED, "_background_")
 
 _CIRCLE_CORNERS = 64
+
+_FARTHEST = 1e6
+"""Pixels; a mask that lies farther away than any picture is large is outside all the same."""
 
 _LOOKED_AT = 20
 """Files that are looked at to recognise the layout."""
@@ -191,12 +195,9 @@ class _Pictures:
 
 
 def is_labelme(root: Path) -> bool:
-    """Whether there are files of LabelMe below a folder, among the first that are looked at."""
-    return any(_is_file_of_labelme(path) for path in islice(_jsons(root), _LOOKED_AT))
-
-
-def _jsons(root: Path) -> Iterator[Path]:
-    return root.rglob("*.json") if root.is_dir() else iter(())
+    """Whether the first JSON files of a folder, up to two folders down, hold one of LabelMe's."""
+    found = chain.from_iterable(root.glob(f"{above}*.json") for above in ("", "*/", "*/*/"))
+    return any(_is_file_of_labelme(path) for path in islice(found, _LOOKED_AT))
 
 
 def _is_file_of_labelme(path: Path) -> bool:
@@ -245,10 +246,11 @@ def _draw(shape: _Shape, height: int, width: int) -> tuple[Any, list[FlawKind], 
         return _pasted(shape.mask, points, height, width)
     if kind == "circle" and len(points) == 2:
         points = _circle(*points)
-    elif kind not in ("polygon", "circle") or not len(points):
-        return None, [], [f"is a {kind} of {len(points)} points, which is not read"]
+    elif kind not in ("polygon", *_TURNED_BOXES) or not len(points):
+        return None, [], [f"of the type {kind!r} with {len(points)} points is not read"]
     found = outline([points.reshape(-1).tolist()], height, width)
-    return found.rle, list(found.kinds), list(found.faults)
+    kinds = [*found.kinds, *([FlawKind.BOX] if kind in _TURNED_BOXES else [])]
+    return found.rle, kinds, list(found.faults)
 
 
 def _circle(centre: NDArray[np.float64], edge: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -270,7 +272,7 @@ def _pasted(
     except (*BROKEN, Pillow.DecompressionBombError):
         box = (*points.min(axis=0).tolist(), *points.max(axis=0).tolist())
         return box_rle(box, height, width), [FlawKind.UNREADABLE], []
-    left, top = points.min(axis=0).round().astype(int).tolist()
+    left, top = np.clip(points.min(axis=0), -_FARTHEST, _FARTHEST).round().astype(int).tolist()
     inside = np.zeros((height, width), np.uint8, order="F")
     rows, columns = np.nonzero(patch)
     rows, columns = rows + top, columns + left

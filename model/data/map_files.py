@@ -11,6 +11,7 @@ from typing import NamedTuple
 from contract.errors import ConfigurationError
 from model.data.read import ENDINGS, find_pictures
 from model.data.split_folders import split_folders
+from model.data.yolo_names import NAME_FILES
 
 IMAGES, INSTANCES, CLASSES = "images", "instances", "classes"
 
@@ -114,7 +115,11 @@ def _folders(root: Path) -> dict[str, Path]:
 
 
 def _holds_maps(folder: Path) -> bool:
-    return folder.is_dir() and bool(find_pictures(folder)) and not any(folder.rglob("*.txt"))
+    return (
+        folder.is_dir()
+        and not any(path.name not in NAME_FILES for path in folder.rglob("*.txt"))
+        and bool(find_pictures(folder))
+    )
 
 
 def _maps_beside(root: Path) -> list[Path]:

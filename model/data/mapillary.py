@@ -1,7 +1,7 @@
 """Mapillary Vistas: ``training/images``, ``training/v2.0/instances`` (or ``training/instances``).
 
 A pixel of a map is ``class * 256 + n``, of 16 bits; ``config_v2.0.json`` (or ``config.json``) says
-what the classes are. Those with ``instances`` are learned; of them, those that are not evaluated are
+what the classes are. Those with ``instances`` are learned; those of them that are not evaluated are
 ignored, as is what nobody labelled. Everything else is background.
 """
 

@@ -119,7 +119,7 @@ def _seen(path: Path) -> str:
         if name
     ]
     hint = f" (name a folder in it that is one: {', '.join(inside[:8])})" if inside else ""
-    if any(path.rglob("*.xml")) and not inside:
+    if not inside and any(any(path.glob(f"{above}*.xml")) for above in ("", "*/")):
         hint = " (XML holds boxes, which do not say which pixel is whose)"
     return f"found {_listing(path)}{hint}"
 
@@ -127,7 +127,10 @@ def _seen(path: Path) -> str:
 def _is_yolo(path: Path) -> bool:
     if path.is_file():
         return path.suffix in (".yaml", ".yml")
-    return any((folder / yolo.LABELS).is_dir() for folder in (path, *split_folders(path)))
+    folders = [folder / yolo.LABELS for folder in (path, *split_folders(path))]
+    found = [folder for folder in folders if folder.is_dir()]
+    # Outlines of LabelMe may lie in a folder of that name as well.
+    return any(any(folder.rglob("*.txt")) or not labelme.is_labelme(folder) for folder in found)
 
 
 _LAYOUTS: dict[Layout, _Known] = {

@@ -1,8 +1,8 @@
 """Read pictures and label maps from files, with a reason where that is impossible.
 
 Labels belong either to the pixels as they are stored or to the picture as its EXIF asks for it to
-be shown, and tools differ. One rule holds for every layout that states the size of its labels, or has
-them as pixels: the size decides (`read_placed`), and where it fits both the picture is refused.
+be shown, and tools differ. One rule holds for every layout that states the size of its labels, or
+has them as pixels: the size decides (`read_placed`), and where it fits both the picture is refused.
 
 Pillow decodes both: unlike OpenCV it refuses a JPEG that ends early (instead of filling the rest
 with grey) and keeps the numbers of label maps with a palette. Legend: H, W pixels.
@@ -92,9 +92,9 @@ def read_placed(
         raise BrokenSampleError(
             path,
             f"is {_describe(upright)} by its EXIF, and its labels fit both before and after: "
-            "remove the orientation (`exiftool -Orientation= FILE`) if they were drawn on the stored "
-            "pixels, or turn the pixels (`mogrify -auto-orient FILE`) if they were drawn on the "
-            "picture as viewers show it",
+            "remove the orientation (`exiftool -Orientation= FILE`) if they were drawn on the "
+            "stored pixels, or turn the pixels (`mogrify -auto-orient FILE`) if they were drawn on "
+            "the picture as viewers show it",
         )
     return (shown, Upright()) if labelled == shown.shape[:2] else (stored, upright)
 

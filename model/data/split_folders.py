@@ -48,8 +48,8 @@ class _Noted(Subset):
 
 
 def _part_of_name(name: str) -> str | None:
-    found = (_part_of(folder) for folder in name.split("/")[:-1])
-    return next((part for part in found if part), None)
+    found = [part for folder in name.split("/")[:-1] if (part := _part_of(folder))]
+    return next((part for part in found if part != TEST), found[0] if found else None)
 
 
 def _part_of(folder: str) -> str | None:

@@ -35,7 +35,7 @@ class Yolo(DataSet):
 
     Class names are those of a ``*.yaml`` with ``names`` in the root, or of ``classes.txt``. Without
     either they are COCO's 80 where the root's name says ``coco`` and no number is above 79,
-    otherwise ``class0``, ``class1``, ...; both are logged as a warning, for a wrong guess would name
+    otherwise ``class0``, ``class1``, ...; both are logged as a warning, for a wrong guess names
     everything wrongly.
 
     Args:

@@ -106,7 +106,14 @@ def _pictures(path: Path) -> Iterator[Path]:
         return
     for line in _text(path).splitlines():
         if line.strip():
-            yield (path.parent / line.strip()).resolve()
+            yield _listed(path.parent, line.strip())
+
+
+def _listed(folder: Path, line: str) -> Path:
+    """Return a picture of a list, whose paths may begin above the folder of the list."""
+    parts = Path(line).parts
+    places = (folder.joinpath(*parts[start:]) for start in range(len(parts)))
+    return next((place for place in places if place.is_file()), folder / line).resolve()
 
 
 def _listed_names(path: Path) -> tuple[str, ...]:

@@ -20,10 +20,23 @@ def register(app: typer.Typer, text: str) -> None:
     @dataset.command("check")
     def check(
         path: Annotated[
-            Path, typer.Argument(metavar="DATA", help="Folder of the data set, or COCO JSON file.")
+            Path,
+            typer.Argument(
+                metavar="DATA", help="Folder of the data set, COCO JSON file, or YOLO data.yaml."
+            ),
         ],
         layout: Annotated[
-            Literal["auto", "cityscapes", "coco", "label-maps", "yolo"],
+            Literal[
+                "auto",
+                "cityscapes",
+                "coco",
+                "label-maps",
+                "labelme",
+                "mapillary",
+                "object-masks",
+                "voc",
+                "yolo",
+            ],
             typer.Option(help="Layout of the data set; auto detects it from the files."),
         ] = "auto",
         split: Annotated[
