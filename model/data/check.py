@@ -6,7 +6,7 @@ Legend: H, W pixels of a picture, N instances, K classes.
 import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -61,7 +61,7 @@ def check(
         threads: How many read at once; None takes the number of cores, at most 8.
     """
     chosen = range(len(data)) if indices is None else indices
-    report = look(data, chosen, done, threads, annotations=True)
+    report = look(data, chosen, done, threads)
     report.broken += data.orphans()
     report.notes += data.notes()
     return report
@@ -72,8 +72,6 @@ def look(
     indices: Sequence[int],
     done: Callable[[], object] = lambda: None,
     threads: int | None = None,
-    *,
-    annotations: bool = False,
     out_of_time: Callable[[], bool] = lambda: False,
 ) -> Report:
     """Read pictures on several threads and collect what they hold.
@@ -86,13 +84,11 @@ def look(
         indices: Which pictures.
         done: Called after each picture, from this thread.
         threads: How many read at once; None takes the number of cores, at most 8.
-        annotations: Whether to count what the files list beside what is drawn of it; its outlines
-            are read once more for that.
         out_of_time: Asked after each picture; the pictures after it are left out.
     """
     report = Report(data.classes)
     with ThreadPoolExecutor(threads or min(8, os.cpu_count() or 1)) as pool:
-        results = pool.map(lambda i: _look(data, i, annotations), indices)
+        results = pool.map(lambda i: _look(data, i), indices)
         for index, found in zip(indices, results, strict=True):
             report.looked += 1
             if isinstance(found, Facts):
@@ -107,18 +103,15 @@ def look(
     return report
 
 
-def _look(data: DataSet, index: int, annotations: bool) -> Facts | BrokenSampleError:
+def _look(data: DataSet, index: int) -> Facts | BrokenSampleError:
     try:
         picture = data.read(index)
-        shapes = data.true_shapes(index) if annotations else None
     except BrokenSampleError as error:
         return error
     found, faults = facts(picture, len(data.classes))
     if faults:
         return BrokenSampleError(data.files(index)[-1], "; ".join(faults))
-    if shapes is None:
-        return found
-    return replace(found, annotated=sum(not shape.crowd for shape in shapes))
+    return found
 
 
 @dataclass(frozen=True)

@@ -36,8 +36,6 @@ class Facts:
         ignored: Pixels that are ignored.
         scattered: Instances in pieces that are farther apart than the largest of them is long.
         flaws: Objects that were mended or became ignored regions when the picture was read.
-        annotated: Objects that the file lists, crowds and lost ones aside; None where the layout
-            has only pixels.
     """
 
     height: int
@@ -49,7 +47,6 @@ class Facts:
     ignored: int
     scattered: int = 0
     flaws: tuple[Flaw, ...] = ()
-    annotated: int | None = None
 
 
 @dataclass(frozen=True, eq=False)

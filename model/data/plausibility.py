@@ -29,7 +29,7 @@ def doubts(report: Report, names: Sequence[str]) -> list[str]:
         report: What a check found.
         names: Names of all pictures of the data set.
     """
-    return [*_per_object(report, names), *_undrawn(report, names), *_twins(names)]
+    return [*_per_object(report, names), *_twins(names)]
 
 
 def _per_object(report: Report, names: Sequence[str]) -> Iterable[str]:
@@ -51,18 +51,6 @@ def _per_object(report: Report, names: Sequence[str]) -> Iterable[str]:
                 f"{sum(counts.values())} of {report.instances} objects {text} "
                 f"(first: {names[next(iter(counts))]})"
             )
-
-
-def _undrawn(report: Report, names: Sequence[str]) -> Iterable[str]:
-    listed = {i: found for i, found in report.pictures.items() if found.annotated is not None}
-    annotated = sum(found.annotated or 0 for found in listed.values())
-    drawn = sum(len(found.areas) for found in listed.values())
-    hidden = [i for i, found in listed.items() if (found.annotated or 0) > len(found.areas)]
-    if hidden:
-        yield (
-            f"{annotated} annotations, {drawn} drawn: others cover the rest completely; the same "
-            f"object twice? (first: {names[hidden[0]]})"
-        )
 
 
 def _twins(names: Sequence[str]) -> Iterable[str]:
