@@ -12,8 +12,10 @@ from model.data.coco import Coco
 from model.data.data_set import BrokenSampleError
 from model.data.facts import facts, without_contradictions
 from model.data.fault_groups import describe_faults
+from model.data.flaws import FlawKind
 from model.data.label_maps import LabelMaps
 from model.data.labels import IGNORE, Labelled
+from model.data.open import open_data_set
 from model.data.plausibility import classes_without_objects, dark_depth, doubts, too_small
 from tests.data_sets import (
     SIZE,
@@ -23,6 +25,7 @@ from tests.data_sets import (
     write_coco,
     write_label_maps,
     write_picture,
+    write_yolo,
 )
 
 TALL = box_polygon(5, 5, 10, 30)
@@ -87,6 +90,17 @@ def test_annotations_that_others_cover_are_told(tmp_path: Path):
         "flaw: covered by others completely, not drawn: 1 object "
         f"(first: {data.names[1]}, object 1)"
     )
+
+
+def test_covered_lines_of_a_text_file_are_told_as_well(tmp_path: Path):
+    square = "0 0.1 0.1 0.5 0.1 0.5 0.5 0.1 0.5"
+    data = open_data_set(write_yolo(tmp_path, {"a": f"{square}\n{square}"}))
+
+    flaws = check(data).flaws
+
+    assert [(name, flaw.kind, flaw.where) for name, flaw in flaws] == [
+        ("a", FlawKind.COVERED, "object 1")
+    ]
 
 
 def test_classes_that_nothing_shows_are_named(tmp_path: Path):
