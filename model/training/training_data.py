@@ -167,7 +167,9 @@ def _examined(
         good = list(reports[-1].pictures.values())
         validation = without_broken(validation, reports[-1])
         measured = spread(len(good), most)
-        of_validation = Report(validation.classes, {n: good[n] for n in measured})
+        of_validation = Report(
+            validation.classes, {n: good[n] for n in measured}, flaws=reports[-1].flaws
+        )
     complete = all(own.looked == len(data) for data, own in zip(learned, of_learned, strict=True))
     refuse_nothing(recipe, of_learned, of_validation, complete=complete)
     left_out = [
