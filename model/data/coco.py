@@ -12,17 +12,16 @@ import msgspec
 import numpy as np
 from pycocotools import mask as coco_mask
 
-from contract.errors import ConfigurationError
 from contract.json_text import JSON_ERRORS
 from media.frames import Upright
 from model.data import coco_file
 from model.data.coco_file import Document, Key, Picture, label_of, same
-from model.data.coco_pictures import PictureFinder, plain_name
+from model.data.coco_pictures import PictureFinder, listed, plain_name, stem
 from model.data.coco_shapes import draw_annotation
 from model.data.data_set import BrokenSampleError, DataSet
 from model.data.flaws import Flaw
 from model.data.labels import IGNORE, Labelled, TrueShape
-from model.data.read import ENDINGS, read_placed, show
+from model.data.read import read_placed, show
 from model.data.shapes import Shape, draw, join_faults
 
 _CROWDED = 0.5
@@ -57,18 +56,12 @@ class Coco(DataSet):
     ) -> None:
         document = coco_file.read_document(path)
         self.root = path
-        self._orphans: list[BrokenSampleError] = []
         self._notes: list[str] = []
         self._set_classes(document, classes)
-        pictures = self._pictures(document.images)
-        if not pictures:
-            reasons = join_faults([fault.reason for fault in self._orphans])
-            none = (
-                f"none of its pictures can be used: {reasons}" if reasons else "lists no pictures"
-            )
-            raise ConfigurationError(f"{path}: {none}")
+        pictures, reasons = listed(document.images, path)
+        self._orphans = [BrokenSampleError(path, reason) for reason in reasons]
         self._pictures_in_order = sorted(pictures.values(), key=lambda p: plain_name(p.file_name))
-        self.names = tuple(prefix + _stem(p.file_name) for p in self._pictures_in_order)
+        self.names = tuple(prefix + stem(p.file_name) for p in self._pictures_in_order)
         self.image_ids: tuple[Key, ...] = tuple(p.id for p in self._pictures_in_order)
         self._annotations = self._by_picture(document.annotations, pictures)
         names = [picture.file_name for picture in self._pictures_in_order]
@@ -163,22 +156,6 @@ class Coco(DataSet):
         self.classes = tuple(classes) if classes is not None else own
         self._classes_by_id = {same(each.id): each.name for each in kept}
 
-    def _pictures(self, entries: Sequence[msgspec.Raw]) -> dict[str, Picture]:
-        found: dict[str, Picture] = {}
-        stems: set[str] = set()
-        for raw in entries:
-            try:
-                entry = coco_file.pictures.decode(raw)
-            except JSON_ERRORS as error:
-                self._orphan(f"picture {label_of(raw)}: {error}")
-                continue
-            if same(entry.id) in found or _stem(entry.file_name) in stems:
-                self._orphan(f"picture {entry.id}, {entry.file_name}, is listed twice; left out")
-                continue
-            stems.add(_stem(entry.file_name))
-            found[same(entry.id)] = entry
-        return found
-
     def _by_picture(
         self, entries: Sequence[msgspec.Raw], pictures: dict[str, Picture]
     ) -> dict[str, list[bytes]]:
@@ -205,9 +182,3 @@ class Coco(DataSet):
 
     def _orphan(self, reason: str) -> None:
         self._orphans.append(BrokenSampleError(self.root, reason))
-
-
-def _stem(file_name: str) -> str:
-    name = plain_name(file_name)
-    stem, dot, ending = name.rpartition(".")
-    return stem if dot and f".{ending.lower()}" in ENDINGS else name

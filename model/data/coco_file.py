@@ -33,6 +33,7 @@ class Category(msgspec.Struct):
     id: Key
     name: str
     supercategory: str | None = None
+    isthing: bool | int | None = None
 
 
 class Head(msgspec.Struct):
@@ -80,7 +81,27 @@ class Annotation(msgspec.Struct):
     @property
     def crowd(self) -> bool:
         """Return whether it is a group of objects that were not taken apart."""
-        return self.iscrowd in (1, "1", "true", "True")
+        return _is_set(self.iscrowd)
+
+
+class Segment(msgspec.Struct):
+    """One colour of a panoptic map."""
+
+    id: int
+    category_id: Key | None = None
+    iscrowd: bool | float | str | None = None
+
+    @property
+    def crowd(self) -> bool:
+        """Return whether it is a group of objects that were not taken apart."""
+        return _is_set(self.iscrowd)
+
+
+class Panoptic(msgspec.Struct):
+    """What the colours of one picture's map mean."""
+
+    segments_info: list[Segment]
+    file_name: str = ""
 
 
 class Place(msgspec.Struct):
@@ -109,6 +130,7 @@ class _Form(msgspec.Struct):
 
 annotations = msgspec.json.Decoder(Annotation)
 heads = msgspec.json.Decoder(Head)
+panoptics = msgspec.json.Decoder(Panoptic)
 pictures = msgspec.json.Decoder(Picture)
 places = msgspec.json.Decoder(Place)
 boxes = msgspec.json.Decoder(tuple[float, float, float, float])
@@ -141,6 +163,14 @@ def read_categories(path: Path) -> list[Category]:
         ConfigurationError: The file is missing, or is no annotation file.
     """
     return _decode(path, _categories).categories
+
+
+def is_panoptic(path: Path) -> bool:
+    """Whether an annotation file tells the colours of maps instead of outlines."""
+    try:
+        return b'"segments_info"' in path.read_bytes()
+    except OSError:
+        return False
 
 
 def is_coco(path: Path) -> bool:
@@ -206,6 +236,15 @@ def without_groups(document: Document) -> list[Category]:
     lone = groups(categories)
     used = used_categories(document.annotations) if lone else set()
     return [each for each in categories if each not in lone or same(each.id) in used]
+
+
+def things(categories: Sequence[Category]) -> list[Category]:
+    """Return the categories that are not stuff (grass, sky), which has no single objects."""
+    return [each for each in categories if each.isthing is None or each.isthing]
+
+
+def _is_set(value: float | str | None) -> bool:
+    return value in (1, "1", "true", "True")
 
 
 def class_names(categories: Sequence[Category], path: Path) -> tuple[str, ...]:

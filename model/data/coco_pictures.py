@@ -9,7 +9,14 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePosixPath
 from urllib.parse import unquote
 
+import msgspec
+
 from contract.errors import ConfigurationError
+from contract.json_text import JSON_ERRORS
+from model.data import coco_file
+from model.data.coco_file import Picture, label_of, same
+from model.data.read import ENDINGS
+from model.data.shapes import join_faults
 
 _FIRST = 100
 """Pictures that tell which folder it is."""
@@ -28,8 +35,9 @@ class PictureFinder:
     """
 
     def __init__(self, path: Path, names: Sequence[str], folder: Path | None = None) -> None:
-        # Two pictures of one base name may not both become the one file that is there.
-        self._shared = {base for base, count in Counter(map(_base, names)).items() if count > 1}
+        # Two pictures whose paths end alike may not both become the one file that is there.
+        endings = Counter(ending for name in names for ending in _endings(name))
+        self._shared = {ending for ending, count in endings.items() if count > 1}
         self._folder = folder or self._usual(path, names)
 
     def find(self, name: str) -> Path:
@@ -40,7 +48,7 @@ class PictureFinder:
         return self._folder / name
 
     def _usual(self, path: Path, names: Sequence[str]) -> Path:
-        part = path.stem.removeprefix("instances_")
+        part = path.stem.removeprefix("instances_").removeprefix("panoptic_")
         folders = [
             folder / name
             for folder in (path.parent, path.parent.parent)
@@ -61,11 +69,48 @@ class PictureFinder:
     def _spellings(self, name: str) -> Iterator[str]:
         """Return how a name may be meant, the most literal first."""
         yield name
-        for whole in dict.fromkeys((_posix(name), _posix(unquote(name)))):
-            parts = [part for part in PurePosixPath(whole).parts if part not in ("/", "..")]
-            for start in range(len(parts)):
-                if start < len(parts) - 1 or _base(name) not in self._shared:
-                    yield "/".join(parts[start:])
+        yield from (ending for ending in _endings(name) if ending not in self._shared)
+
+
+def listed(entries: Sequence[msgspec.Raw], path: Path) -> tuple[dict[str, Picture], list[str]]:
+    """Read the list of pictures.
+
+    Args:
+        entries: The list.
+        path: The annotation file, for messages.
+
+    Returns:
+        Pictures by their number, as `coco_file.same` writes it; and what is wrong with others.
+
+    Raises:
+        ConfigurationError: There is no picture.
+    """
+    found: dict[str, Picture] = {}
+    stems: set[str] = set()
+    reasons: list[str] = []
+    for raw in entries:
+        try:
+            entry = coco_file.pictures.decode(raw)
+        except JSON_ERRORS as error:
+            reasons.append(f"picture {label_of(raw)}: {error}")
+            continue
+        if same(entry.id) in found or stem(entry.file_name) in stems:
+            reasons.append(f"picture {entry.id}, {entry.file_name}, is listed twice; left out")
+            continue
+        stems.add(stem(entry.file_name))
+        found[same(entry.id)] = entry
+    if found:
+        return found, reasons
+    faults = join_faults(reasons)
+    none = f"none of its pictures can be used: {faults}" if faults else "lists no pictures"
+    raise ConfigurationError(f"{path}: {none}")
+
+
+def stem(file_name: str) -> str:
+    """Return a picture's plain name without its ending."""
+    name = plain_name(file_name)
+    start, dot, ending = name.rpartition(".")
+    return start if dot and f".{ending.lower()}" in ENDINGS else name
 
 
 def plain_name(name: str) -> str:
@@ -88,5 +133,10 @@ def _posix(name: str) -> str:
     return name.replace("\\", "/")
 
 
-def _base(name: str) -> str:
-    return _posix(unquote(name)).rpartition("/")[2]
+def _endings(name: str) -> list[str]:
+    """Return a path without its first 0, 1, ... folders, as it is and with %20 for a space."""
+    found: dict[str, None] = {}
+    for whole in (_posix(name), _posix(unquote(name))):
+        parts = [part for part in PurePosixPath(whole).parts if part not in ("/", "..")]
+        found |= {"/".join(parts[start:]): None for start in range(len(parts))}
+    return list(found)

@@ -1,7 +1,8 @@
 """Folders with COCO annotations, one file or one for each part.
 
 Where the files lie: ``annotations/instances_train2017.json`` (COCO, CVAT), ``train/`` and
-``valid/`` with ``_annotations.coco.json`` beside the pictures (Roboflow), or a JSON file in the
+``valid/`` with ``_annotations.coco.json`` beside the pictures (Roboflow),
+``annotations/panoptic_train2017.json`` beside its folder of maps, or a JSON file in the
 folder or in ``annotations/`` that holds COCO's three lists (``annotations.json``, Label Studio's
 ``result.json``, FiftyOne's ``labels.json``).
 """
@@ -12,6 +13,7 @@ from pathlib import Path
 from contract.errors import ConfigurationError
 from model.data import coco_file
 from model.data.coco import Coco
+from model.data.coco_panoptic import CocoPanoptic
 from model.data.data_set import DataSet, Joined, Split, split_by_name
 
 ROBOFLOW = "_annotations.coco.json"
@@ -31,11 +33,11 @@ def is_coco(path: Path) -> bool:
 
 def annotation_files(folder: Path) -> list[Path]:
     """Return the annotation files of a folder; none where it holds no COCO data set."""
-    annotations = folder / "annotations"
-    found = sorted(annotations.glob("instances_*.json")) or sorted(folder.glob(f"*/{ROBOFLOW}"))
-    if found:
-        return found
-    for place in (folder, annotations):
+    for pattern in ("annotations/instances_*.json", f"*/{ROBOFLOW}", "annotations/panoptic_*.json"):
+        found = sorted(folder.glob(pattern))
+        if found:
+            return found
+    for place in (folder, folder / "annotations"):
         files = sorted(place.glob("*.json"))
         if len(files) > _MOST_FILES:
             continue
@@ -57,7 +59,7 @@ def open_coco(path: Path, split: Split) -> DataSet:
         ConfigurationError: There is no such file, one is broken, or their classes contradict.
     """
     if path.is_file():
-        return split_by_name(Coco(path), split)
+        return split_by_name(_open(path), split)
     files = annotation_files(path)
     if not files:
         raise ConfigurationError(
@@ -76,8 +78,8 @@ def open_coco(path: Path, split: Split) -> DataSet:
     classes = _classes(files)
     chosen = parts[split] if own and split != "all" else files
     if len(files) == 1 and files[0].parent == path:
-        return split_by_name(_At(path, [Coco(files[0])]), split)
-    opened = [Coco(file, prefix=f"{_part(file)}/", classes=classes) for file in chosen]
+        return split_by_name(_At(path, [_open(files[0])]), split)
+    opened = [_open(file, f"{_part(file)}/", classes) for file in chosen]
     data = _At(path, opened, others)
     return data if own else split_by_name(data, split)
 
@@ -97,8 +99,16 @@ class _At(Joined):
         return [*dict.fromkeys(super().notes()), *left_out]
 
 
+def _open(file: Path, prefix: str = "", classes: Sequence[str] | None = None) -> DataSet:
+    if coco_file.is_panoptic(file):
+        return CocoPanoptic(file, prefix, classes)
+    return Coco(file, prefix=prefix, classes=classes)
+
+
 def _part(file: Path) -> str:
-    return file.parent.name if file.name == ROBOFLOW else file.stem.removeprefix("instances_")
+    if file.name == ROBOFLOW:
+        return file.parent.name
+    return file.stem.removeprefix("instances_").removeprefix("panoptic_")
 
 
 def _classes(files: Sequence[Path]) -> tuple[str, ...] | None:
@@ -114,7 +124,10 @@ def _classes(files: Sequence[Path]) -> tuple[str, ...] | None:
     """
     if len(files) == 1:
         return None
-    categories = {file: coco_file.in_order(coco_file.read_categories(file)) for file in files}
+    categories = {
+        file: coco_file.in_order(coco_file.things(coco_file.read_categories(file)))
+        for file in files
+    }
     lone = {group.name for each in categories.values() for group in coco_file.groups(each)}
     if lone:  # a file of one class may not show that the other is its group
         lone -= {name for file in files for name in _used_names(file)}

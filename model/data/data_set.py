@@ -154,6 +154,7 @@ class Renamed(DataSet):
         self._whole = whole
         named = {old: mapping.get(old, old) for old in whole.classes}
         self._becomes = {o: new for o, new in named.items() if new in (IGNORED, *classes)}
+        self._becomes.setdefault(IGNORED, IGNORED)  # regions whose class nobody knows
         labels = {name: k for k, name in enumerate(classes, start=1)} | {IGNORED: IGNORE}
         self._table = np.zeros(256, np.uint8)
         self._table[IGNORE] = IGNORE

@@ -138,28 +138,6 @@ def _misplaced(corners: NDArray[np.float64], height: int, width: int) -> str | N
     )
 
 
-def polygons_rle(
-    polygons: Sequence[Sequence[float]], height: int, width: int
-) -> tuple[dict[str, Any] | None, list[str]]:
-    """Encode the pixels inside any of the polygons.
-
-    Args:
-        polygons: Each ``x1, y1, x2, y2, ...`` in pixels, at least three corners.
-        height: H of the picture.
-        width: W of the picture.
-
-    Returns:
-        The run-length encoding, None where there are faults; and the faults.
-    """
-    faults = [fault for polygon in polygons if (fault := _fault(polygon, height, width))]
-    if not polygons:
-        faults.append("has no polygon, expected at least one")
-    if faults:
-        return None, faults
-    parts = coco_mask.frPyObjects([list(polygon) for polygon in polygons], height, width)
-    return coco_mask.merge(parts), []
-
-
 def join_faults(faults: Sequence[str]) -> str:
     """Return the first faults of one picture as a sentence, and how many more there are."""
     more = [f"and {len(faults) - _FAULTS} more"] if len(faults) > _FAULTS else []
@@ -185,16 +163,3 @@ def draw(shapes: Sequence[Shape], height: int, width: int) -> tuple[NDArray[np.i
         labels[inside] = label
         instances[inside] = 0 if label == IGNORE else number + 1
     return instances, labels
-
-
-def _fault(polygon: Sequence[float], height: int, width: int) -> str | None:
-    if len(polygon) < 6 or len(polygon) % 2:
-        return f"has a polygon of {len(polygon)} numbers, expected x y of at least 3 corners"
-    corners = np.asarray(polygon, float).reshape(-1, 2)
-    if not np.isfinite(corners).all():
-        return "has a polygon with a corner that is not a number"
-    outside = (corners < -EDGE_PIXELS) | (corners > np.array([width, height]) + EDGE_PIXELS)
-    if not outside.any():
-        return None
-    x, y = corners[outside.any(axis=1)][0].round(1).tolist()
-    return f"has a polygon corner at ({x}, {y}), outside the picture of {width}x{height} pixels"

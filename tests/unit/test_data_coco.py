@@ -113,6 +113,14 @@ def test_annotations_are_kept_through_parts_and_renaming(tmp_path: Path):
     assert [s.class_name for s in Renamed(data, ["dog"]).true_shapes(2) or ()] == ["dog"]
 
 
+def test_a_region_of_unknown_class_stays_ignored_through_renaming(tmp_path: Path):
+    data = Renamed(one(tmp_path, annotation(7, 100, category_id=3)), ["dog"])
+
+    assert [(s.class_name, s.crowd) for s in data.true_shapes(0) or ()] == [("ignore", True)]
+    assert np.array_equal(data.read(0).labels == IGNORE, BOX)
+    assert [flaw.kind for flaw in data.read(0).flaws] == [FlawKind.UNKNOWN_CLASS]
+
+
 UNFINISHED = encoded(two_objects() == 2) + "o"
 """A good mask, and the beginning of another count: pycocotools reads on beyond the text's end."""
 

@@ -180,12 +180,22 @@ def test_pictures_are_found_by_the_end_of_their_path(
     assert data.names[1] == name.format("my%20x")
 
 
-def test_two_pictures_of_one_base_name_never_become_one_file(tmp_path: Path):
+@pytest.mark.parametrize(
+    ("names", "file"),
+    [
+        (("a/x.png", "b/x.png"), "x.png"),
+        (("p/a/x.png", "q/a/x.png"), "a/x.png"),
+        (("p/my x.png", "p/my%20x.png"), "my x.png"),
+    ],
+)
+def test_two_pictures_whose_paths_end_alike_never_become_one_file(
+    tmp_path: Path, names: tuple[str, str], file: str
+):
     path = tmp_path / "result.json"
     write_coco(path, [annotation(1, 100)], tmp_path / "elsewhere")
-    rename(path, "a/x.png", "b/x.png")
-    write_picture(tmp_path / "images" / "b" / "x.png")
-    write_picture(tmp_path / "images" / "x.png")
+    rename(path, *names)
+    write_picture(tmp_path / "images" / names[1])
+    write_picture(tmp_path / "images" / file)
 
     data = Coco(path)
 
