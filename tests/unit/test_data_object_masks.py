@@ -1,6 +1,6 @@
-from dataclasses import replace
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import pytest
 
@@ -83,7 +83,7 @@ def test_a_folder_without_pictures_is_refused(tmp_path: Path):
 
 
 def test_objects_without_a_name_are_measured_as_a_models_only_class(tmp_path: Path):
-    model = replace(CARD, classes=("nucleus",))
+    model = msgspec.structs.replace(CARD, classes=("nucleus",))
 
     data, pairing = open_paired(write_masks(tmp_path), "object-masks", model, Options(split="all"))
 
