@@ -22,7 +22,7 @@ from model.data.data_set import BrokenSampleError, DataSet
 from model.data.flaws import Flaw
 from model.data.labels import IGNORE, Labelled, TrueShape
 from model.data.read import read_placed, show
-from model.data.shapes import Shape, draw, join_faults
+from model.data.shapes import Shape, draw_labelled, join_faults
 
 _CROWDED = 0.5
 """Share of the annotations from which on crowds are hardly what was meant."""
@@ -98,7 +98,7 @@ class Coco(DataSet):
         shapes = [
             Shape(IGNORE if true.crowd else label[true.class_name], true.mask) for true in trues
         ]
-        return show(Labelled(image, *draw(shapes, height, width), flaws), upright)
+        return show(draw_labelled(image, shapes, flaws), upright)
 
     def true_shapes(self, index: int) -> list[TrueShape]:
         """Return the annotations of picture ``index``; all faults are told together."""

@@ -228,6 +228,12 @@ class Joined(DataSet):
         return part.true_shapes(own)
 
 
+def spread(count: int, most: int | None) -> list[int]:
+    """Return at most ``most`` of the numbers 0..count - 1, evenly spread; None takes all."""
+    chosen = count if most is None else min(count, most)
+    return [int(number) for number in np.linspace(0, count - 1, chosen)]
+
+
 def split_by_name(whole: DataSet, split: Split, share: float = VALIDATION_SHARE) -> DataSet:
     """Return a part of a data set that has no split of its own.
 

@@ -22,6 +22,7 @@ class FlawKind(Enum):
     PART_DROPPED = ("part of fewer than three corners, left out", False)
     NO_AREA = ("no area in the file, counted from the outline", False)
     CROWD = ("marked as a crowd, ignored", False)
+    COVERED = ("covered by others completely, not drawn", False)
     SLIVER = ("outline of fewer than three corners, ignored", True)
     BOX = ("box without an outline, ignored", True)
     EMPTY = ("outline without a pixel, ignored", True)

@@ -26,7 +26,7 @@ from model.data.data_set import BrokenSampleError, DataSet, Split
 from model.data.flaws import Flaw, FlawKind
 from model.data.labels import IGNORE, Labelled
 from model.data.read import ENDINGS, find_pictures, read_placed, show
-from model.data.shapes import Shape, box_rle, draw, join_faults, outline
+from model.data.shapes import Shape, box_rle, draw_labelled, join_faults, outline
 from model.data.split_folders import split_by_folders
 
 NAMES = "labels.txt"
@@ -143,7 +143,7 @@ class LabelMe(DataSet):
             shapes += [shape] if shape else []
         if faults:
             raise BrokenSampleError(path, join_faults(faults))
-        return show(Labelled(image, *draw(shapes, height, width), tuple(flaws)), upright)
+        return show(draw_labelled(image, shapes, flaws), upright)
 
     def orphans(self) -> Sequence[BrokenSampleError]:
         """Return JSON files without a picture, and those that are none of LabelMe's."""

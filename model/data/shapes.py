@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 from pycocotools import mask as coco_mask
 
-from model.data.flaws import FlawKind
-from model.data.labels import IGNORE, Image
+from model.data.flaws import Flaw, FlawKind
+from model.data.labels import IGNORE, Image, Labelled
 
 EDGE_PIXELS = 2.0
 """How far a corner may lie outside the picture: labels are often rounded outwards."""
@@ -142,6 +142,24 @@ def join_faults(faults: Sequence[str]) -> str:
     """Return the first faults of one picture as a sentence, and how many more there are."""
     more = [f"and {len(faults) - _FAULTS} more"] if len(faults) > _FAULTS else []
     return "; ".join([*faults[:_FAULTS], *more])
+
+
+def draw_labelled(image: Image, shapes: Sequence[Shape], flaws: Sequence[Flaw] = ()) -> Labelled:
+    """Draw shapes as `draw` does, and say which objects have no pixel.
+
+    Args:
+        image: (H, W, 3) uint8 RGB.
+        shapes: The objects and what is to be ignored.
+        flaws: What is wrong with them so far.
+    """
+    instances, labels = draw(shapes, *image.shape[:2])
+    seen = set(np.unique(instances).tolist())
+    covered = [
+        Flaw(FlawKind.COVERED, f"object {number}")
+        for number, shape in enumerate(shapes, start=1)
+        if shape.label != IGNORE and number not in seen
+    ]
+    return Labelled(image, instances, labels, (*flaws, *covered))
 
 
 def draw(shapes: Sequence[Shape], height: int, width: int) -> tuple[NDArray[np.int32], Image]:

@@ -15,7 +15,7 @@ from model.data.data_set import BrokenSampleError, DataSet, Split, Subset
 from model.data.flaws import Flaw, FlawKind
 from model.data.labels import IGNORE, Labelled
 from model.data.read import find_pictures, read_shown
-from model.data.shapes import Shape, box_rle, draw, join_faults, outline
+from model.data.shapes import Shape, box_rle, draw_labelled, join_faults, outline
 from model.data.split_folders import split_by_folders
 from model.data.yolo_names import NAME_FILES, read_data_yaml, read_names
 
@@ -93,7 +93,7 @@ class Yolo(DataSet):
             flaws += [Flaw(kind, where) for kind in (*kinds, *turned)]
         if faults:
             raise BrokenSampleError(self._texts[index], join_faults(faults))
-        return Labelled(image, *draw(shapes, height, width), tuple(flaws))
+        return draw_labelled(image, shapes, flaws)
 
     def orphans(self) -> Sequence[BrokenSampleError]:
         """Return text files without a picture."""

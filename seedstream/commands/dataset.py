@@ -61,14 +61,21 @@ def register(app: typer.Typer, text: str) -> None:
             Path | None,
             typer.Option("--json", metavar="OUT", help="Write all figures to this JSON file."),
         ] = None,
+        recipe: Annotated[
+            str | None,
+            typer.Option(metavar="RECIPE", help="Also count objects at this recipe's input size."),
+        ] = None,
     ) -> None:
-        """Read every picture; print what was found and every broken file.
+        """Read every picture; print what was found, what is broken and what is doubtful.
 
-        Exits with 1 if any file is broken. The others are still counted.
+        Exits with 1 if any file is broken, or if there is no object at all. Pictures that are good
+        are still counted.
         """
         from contract.process import configure_logging
         from model.data.check_report import run_check
 
         configure_logging("dataset", "ERROR", "text")
         names = [name.strip() for name in classes.split(",") if name.strip()]
-        raise typer.Exit(run_check(path, layout, split, names or None, sheet, limit, json_out))
+        raise typer.Exit(
+            run_check(path, layout, split, names or None, sheet, limit, json_out, recipe)
+        )
