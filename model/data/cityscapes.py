@@ -93,13 +93,14 @@ class Cityscapes(DataSet):
         )
 
     def part(self, split: Split) -> DataSet:
-        """Return the official part; where there is only one on disk, it is split by name."""
-        return split_by_folders(self, split)
+        """Return the official part; where only training is on disk, it is split by name."""
+        return split_by_folders(self, split, official=True)
 
     def notes(self) -> Sequence[str]:
         """Return that a part is missing."""
-        missing = [part for part in FOLDERS if part not in self._parts]
-        return [f"there is no part {part!r}: the pictures are split by name" for part in missing]
+        if self._parts == ["train"]:
+            return ["there is no part 'val': that of training is split by name"]
+        return ["there is no part 'train': nothing to learn from"] if len(self._parts) < 2 else []
 
     def read(self, index: int) -> Labelled:
         """Read picture ``index``."""

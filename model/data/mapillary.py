@@ -78,8 +78,8 @@ class Mapillary(DataSet):
         return self._files[self.names[index]]
 
     def part(self, split: Split) -> DataSet:
-        """Return the official part; where there is only one on disk, it is split by name."""
-        return split_by_folders(self, split)
+        """Return the official part; where only training is on disk, it is split by name."""
+        return split_by_folders(self, split, official=True)
 
     def read(self, index: int) -> Labelled:
         """Read picture ``index``."""

@@ -16,23 +16,36 @@ def split_folders(root: Path) -> list[Path]:
     return sorted(path for path in root.iterdir() if path.is_dir() and _part_of(path.name))
 
 
-def split_by_folders(whole: DataSet, split: Split) -> DataSet:
+def split_by_folders(whole: DataSet, split: Split, *, official: bool = False) -> DataSet:
     """Return a part: by the folders in the pictures' names where both parts are there.
 
-    Pictures in a folder ``test*`` then belong to no part. Without such folders the split is by
-    name, and every picture belongs to one.
+    Beside ``train*``, pictures in no folder of either part (``test*``) belong to neither; without
+    ``val*`` those in ``train*`` are split by name. Without such folders all are.
+
+    Args:
+        whole: The data set.
+        split: Which part.
+        official: Whether ``val*`` is the part that the publisher's figures are measured on: all of
+            it validates then, also where it is alone.
     """
     parts = [_part_of_name(name) for name in whole.names]
-    if not {TRAIN, VALIDATION} <= {*parts}:
+    if official and {*parts} == {VALIDATION}:
+        return Subset(whole, []) if split == "train" else whole
+    own = {TRAIN, VALIDATION} <= {*parts}
+    kept = [index for index, part in enumerate(parts) if part in (TRAIN, VALIDATION)]
+    if not own and TEST in parts and TRAIN in parts:
+        kept = [index for index, part in enumerate(parts) if part != TEST]
+    elif not own:
         return split_by_name(whole, split)
-    wanted = {"train": (TRAIN,), "validation": (VALIDATION,), "all": (TRAIN, VALIDATION)}[split]
-    chosen = [index for index, part in enumerate(parts) if part in wanted]
-    left_out = sum(part not in (TRAIN, VALIDATION) for part in parts)
-    if not left_out:
-        return whole if split == "all" else Subset(whole, chosen)
-    return _Noted(
-        whole, chosen, f"{left_out} pictures belong to neither train nor val and are not read"
-    )
+    left_out = len(whole) - len(kept)
+    note = f"{left_out} pictures belong to neither train nor val and are not read"
+    found = _Noted(whole, kept, note) if left_out else whole
+    if split == "all":
+        return found
+    if not own:
+        return split_by_name(found, split)
+    wanted = TRAIN if split == "train" else VALIDATION
+    return Subset(found, [i for i, index in enumerate(kept) if parts[index] == wanted])
 
 
 class _Noted(Subset):

@@ -155,8 +155,8 @@ def _named_colours(path: Path) -> dict[str, int]:
         name, _, rest = line.partition(":")
         if not line.strip() or line.startswith("#") or name in _BACKGROUND:
             continue
-        words = rest.split(":")[0].split(",")
-        if len(words) != 3 or not all(w.strip().isdecimal() and int(w) < 256 for w in words):
+        words = [word.strip() for word in rest.split(":")[0].split(",")]
+        if len(words) != 3 or not all(map(_is_byte, words)):
             faults.append(f"{path}: line {number}: expected `name:red,green,blue::`, got {line!r}")
         elif name in found:
             faults.append(f"{path}: line {number}: {name!r} is there twice")
@@ -166,6 +166,10 @@ def _named_colours(path: Path) -> dict[str, int]:
     if faults or len(found) >= IGNORE:
         raise ConfigurationError(faults or f"{path}: {len(found)} classes, expected at most 254")
     return found
+
+
+def _is_byte(word: str) -> bool:
+    return word.isdecimal() and len(word) <= 3 and int(word) < 256
 
 
 def _listed(root: Path, start: str) -> set[str]:

@@ -68,14 +68,20 @@ def test_the_official_split_is_kept(tmp_path: Path):
     assert not data.notes()
 
 
-@pytest.mark.parametrize("part", ["train", "val"])
-def test_a_single_part_on_disk_is_split_by_name_and_that_is_noted(tmp_path: Path, part: str):
-    write_cityscapes(tmp_path, {f"{part}/ulm/{n}": two_objects() for n in range(40)})
-
-    data = Cityscapes(tmp_path)
+def test_training_alone_on_disk_is_split_by_name_and_that_is_noted(tmp_path: Path):
+    data = Cityscapes(
+        write_cityscapes(tmp_path, {f"train/ulm/{n}": two_objects() for n in range(40)})
+    )
 
     assert 0 < len(data.part("validation")) < len(data.part("train")) < len(data.part("all")) == 40
-    assert data.notes()[0].endswith("the pictures are split by name")
+    assert data.notes() == ["there is no part 'val': that of training is split by name"]
+
+
+def test_validation_alone_on_disk_validates_as_a_whole(tmp_path: Path):
+    data = Cityscapes(write_cityscapes(tmp_path, {f"val/ulm/{n}": two_objects() for n in range(9)}))
+
+    assert [len(data.part(part)) for part in ("train", "validation", "all")] == [0, 9, 9]
+    assert data.notes() == ["there is no part 'train': nothing to learn from"]
 
 
 @pytest.mark.parametrize("official", [34, 255, 7_001, 34_000])

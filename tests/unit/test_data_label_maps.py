@@ -317,6 +317,20 @@ def test_parts_may_lie_in_folders_of_their_own(tmp_path: Path):
     assert caught.value.path == tmp_path / "val" / "masks" / "b.png"
 
 
+def test_a_folder_of_tests_is_read_as_no_part(tmp_path: Path):
+    write_label_maps(tmp_path / "train", tuple(f"{number}" for number in range(30)))
+    write_label_maps(tmp_path / "test", ("x", "y"))
+
+    data = LabelMaps(tmp_path)
+    parts = {part: data.part(part) for part in ("train", "validation", "all")}
+
+    assert 0 < len(parts["validation"]) < len(parts["train"])
+    assert len(parts["train"]) + len(parts["validation"]) == len(parts["all"]) == 30
+    assert all(name.startswith("train/") for name in parts["all"].names)
+    note = "2 pictures belong to neither train nor val and are not read"
+    assert [list(part.notes()) for part in parts.values()] == 3 * [[note]]
+
+
 def test_maps_may_lie_beside_their_pictures(tmp_path: Path):
     for name, mask in (("1", "1_cp_masks.tif"), ("2_img", "2_masks.png"), ("x/3", "x/3_masks.png")):
         write_picture(tmp_path / "train" / f"{name}.png")

@@ -1,5 +1,6 @@
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import pytest
 
@@ -8,7 +9,9 @@ from model.data.data_set import BrokenSampleError
 from model.data.flaws import Flaw, FlawKind
 from model.data.object_masks import ObjectMasks
 from model.data.open import detect, open_data_set
+from model.evaluation.on_pictures import Options, open_paired
 from tests.data_sets import SIZE, two_objects, write_picture
+from tests.tiny_model import CARD
 
 
 def write_masks(root: Path, names: tuple[str, ...] = ("a1", "b2")) -> Path:
@@ -77,3 +80,12 @@ def test_a_second_picture_of_a_folder_is_told(tmp_path: Path):
 def test_a_folder_without_pictures_is_refused(tmp_path: Path):
     with pytest.raises(ConfigurationError, match="expected folders NAME/images/ and NAME/masks/"):
         ObjectMasks(tmp_path)
+
+
+def test_objects_without_a_name_are_measured_as_a_models_only_class(tmp_path: Path):
+    model = msgspec.structs.replace(CARD, classes=("nucleus",))
+
+    data, pairing = open_paired(write_masks(tmp_path), "object-masks", model, Options(split="all"))
+
+    assert data.classes == pairing.measured == ("nucleus",)
+    assert data.read(0).instances.any()

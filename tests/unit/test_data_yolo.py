@@ -79,11 +79,12 @@ def test_folders_of_train_and_val_are_the_split(tmp_path: Path):
 
 
 def test_folders_above_images_are_a_split_too(tmp_path: Path):
-    for part in ("train", "valid"):
+    for part in ("train", "valid", "test"):
         write_yolo(tmp_path / part, {"1": GOOD})
 
     data = open_data_set(tmp_path, split="validation")
 
+    assert open_data_set(tmp_path).names == ("train/1", "valid/1")
     assert data.names == ("valid/1",)
     assert data.read(0).instances.any()
 
