@@ -1,7 +1,6 @@
 """One file per object: ``NAME/images/NAME.png`` beside ``NAME/masks/*.png``.
 
-So the 2018 Data Science Bowl publishes its nuclei. What is not 0 in a mask is the object; an object
-that others cover completely has no pixels.
+So the 2018 Data Science Bowl publishes its nuclei. What is not 0 in a mask is the object.
 """
 
 from collections.abc import Sequence
@@ -77,6 +76,12 @@ class ObjectMasks(DataSet):
             # The smaller of two objects is in front, as in every layout of outlines.
             inside &= np.asarray(areas)[instances] > areas[number]
             instances[inside] = number
+        seen = {0, *np.unique(instances).tolist()}
+        flaws += [
+            Flaw(FlawKind.COVERED, path.name)
+            for number, path in enumerate(mask_paths, start=1)
+            if areas[number] and number not in seen
+        ]
         labels = (instances > 0).astype(np.uint8)
         return show(Labelled(image, instances, labels, tuple(flaws)), upright)
 
