@@ -69,7 +69,15 @@ class ObjectMasks(DataSet):
         areas = [np.inf]
         flaws = []
         for number, path in enumerate(mask_paths, start=1):
-            inside = read_map(path, image.shape) != 0
+            values = read_map(path, image.shape)
+            numbers = np.unique(values[values != 0])
+            if numbers.size > 1:
+                raise BrokenSampleError(
+                    path,
+                    f"holds the numbers {numbers[:4].tolist()}, a label map; expected a mask of "
+                    "one object",
+                )
+            inside = values != 0
             areas.append(float(inside.sum()))
             if not areas[number]:
                 flaws.append(Flaw(FlawKind.EMPTY, path.name))

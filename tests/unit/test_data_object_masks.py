@@ -70,6 +70,13 @@ def test_an_empty_mask_is_counted_and_loses_nothing_else(tmp_path: Path):
     assert len(np.unique(picture.instances)) == 3
 
 
+def test_a_mask_of_several_numbers_is_refused_as_a_label_map(tmp_path: Path):
+    write_picture(write_masks(tmp_path) / "a1" / "masks" / "1.png", two_objects(np.uint8, 7, 9))
+
+    with pytest.raises(BrokenSampleError, match=r"the numbers \[7, 9\], a label map; expected a"):
+        ObjectMasks(tmp_path).read(0)
+
+
 def test_a_picture_without_masks_is_named_and_loses_nothing_else(tmp_path: Path):
     write_masks(tmp_path)
     for path in (tmp_path / "a1" / "masks").iterdir():
