@@ -7,6 +7,7 @@ folder or in ``annotations/`` that holds COCO's three lists (``annotations.json`
 ``result.json``, FiftyOne's ``labels.json``).
 """
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -52,11 +53,13 @@ def open_coco(path: Path, split: Split) -> DataSet:
 
     Args:
         path: The file, or the folder.
-        split: Which part: files (Roboflow: folders) ``train*`` and ``val*`` are the parts where
-            there are both, others are then left out; otherwise pictures are split by name.
+        split: Which part: files (Roboflow: folders) with a word ``train*`` or ``val*`` in their
+            name are the parts where there are both, others are then left out; otherwise pictures
+            are split by name.
 
     Raises:
-        ConfigurationError: There is no such file, one is broken, or their classes contradict.
+        ConfigurationError: There is no such file, one is broken, their classes contradict, or
+            nothing says how several belong together.
     """
     if path.is_file():
         return split_by_name(_open(path), split)
@@ -66,15 +69,18 @@ def open_coco(path: Path, split: Split) -> DataSet:
             f"{path}: expected COCO annotations: annotations/instances_*.json, */{ROBOFLOW}, or a "
             "JSON file with images, annotations and categories"
         )
-    parts = {
-        kind: [file for file in files if _part(file).lower().startswith(start)]
-        for kind, start in _STARTS.items()
-    }
+    parts = {kind: [file for file in files if _split(file) == kind] for kind in _STARTS}
     own = all(parts.values())
     others: list[Path] = []
     if own:
         known = [*parts["train"], *parts["validation"]]
         files, others = known, [file for file in files if file not in known]
+    elif len(files) > 1 and any(_part(file) == file.stem for file in files):
+        names = ", ".join(file.relative_to(path).as_posix() for file in files)
+        raise ConfigurationError(
+            f"{path}: has several annotation files, which may label the same pictures: {names}; "
+            "name the one to read, or begin the names of two with train and val"
+        )
     classes = _classes(files)
     chosen = parts[split] if own and split != "all" else files
     if len(files) == 1 and files[0].parent == path:
@@ -109,6 +115,15 @@ def _part(file: Path) -> str:
     if file.name == ROBOFLOW:
         return file.parent.name
     return file.stem.removeprefix("instances_").removeprefix("panoptic_")
+
+
+def _split(file: Path) -> Split | None:
+    """Return the part of which the first word says so."""
+    for word in re.split(r"[^a-z0-9]+", _part(file).lower()):
+        for kind, start in _STARTS.items():
+            if word.startswith(start):
+                return kind
+    return None
 
 
 def _classes(files: Sequence[Path]) -> tuple[str, ...] | None:

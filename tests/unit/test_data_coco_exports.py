@@ -130,11 +130,25 @@ def test_a_folder_with_an_annotation_file_is_recognised(tmp_path: Path, file: st
     assert data.root == tmp_path
 
 
-def test_files_of_two_parts_in_one_folder_are_the_split(tmp_path: Path):
-    for part in ("train", "val"):
+@pytest.mark.parametrize(
+    ("train", "held"),
+    [("train", "val"), ("coco_Train", "coco_valid"), ("x-train2020", "x-validation")],
+)
+def test_files_of_two_parts_in_one_folder_are_the_split(tmp_path: Path, train: str, held: str):
+    for part in (train, held):
         write_coco(tmp_path / f"{part}.json", [annotation(1, 100)], tmp_path / "images")
 
-    assert open_data_set(tmp_path, split="validation").names[0] == "val/000000000000"
+    assert open_data_set(tmp_path, split="train").names[0] == f"{train}/000000000000"
+    assert open_data_set(tmp_path, split="validation").names[0] == f"{held}/000000000000"
+
+
+def test_several_annotation_files_that_are_no_parts_are_not_mixed(tmp_path: Path):
+    for name in ("annotations", "annotations-old"):
+        write_coco(tmp_path / f"{name}.json", [annotation(1, 100)], tmp_path / "images")
+
+    with pytest.raises(ConfigurationError, match=r"annotations-old\.json, annotations\.json; name"):
+        open_data_set(tmp_path)
+    assert len(open_data_set(tmp_path / "annotations.json")) == 2
 
 
 def test_a_json_file_that_is_something_else_makes_no_data_set(tmp_path: Path):
