@@ -1,7 +1,6 @@
 """One file per object: ``NAME/images/NAME.png`` beside ``NAME/masks/*.png``.
 
-So the 2018 Data Science Bowl publishes its nuclei. What is not 0 in a mask is the object; an object
-that others cover completely has no pixels.
+So the 2018 Data Science Bowl publishes its nuclei. What is not 0 in a mask is the object.
 """
 
 from collections.abc import Sequence
@@ -70,13 +69,27 @@ class ObjectMasks(DataSet):
         areas = [np.inf]
         flaws = []
         for number, path in enumerate(mask_paths, start=1):
-            inside = read_map(path, image.shape) != 0
+            values = read_map(path, image.shape)
+            numbers = np.unique(values[values != 0])
+            if numbers.size > 1:
+                raise BrokenSampleError(
+                    path,
+                    f"holds the numbers {numbers[:4].tolist()}, a label map; expected a mask of "
+                    "one object",
+                )
+            inside = values != 0
             areas.append(float(inside.sum()))
             if not areas[number]:
                 flaws.append(Flaw(FlawKind.EMPTY, path.name))
             # The smaller of two objects is in front, as in every layout of outlines.
             inside &= np.asarray(areas)[instances] > areas[number]
             instances[inside] = number
+        seen = {0, *np.unique(instances).tolist()}
+        flaws += [
+            Flaw(FlawKind.COVERED, path.name)
+            for number, path in enumerate(mask_paths, start=1)
+            if areas[number] and number not in seen
+        ]
         labels = (instances > 0).astype(np.uint8)
         return show(Labelled(image, instances, labels, tuple(flaws)), upright)
 

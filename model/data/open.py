@@ -118,10 +118,23 @@ def _seen(path: Path) -> str:
         for name in [next((n for n, known in _LAYOUTS.items() if known.fits(folder)), None)]
         if name
     ]
-    hint = f" (name a folder in it that is one: {', '.join(inside[:8])})" if inside else ""
-    if not inside and any(any(path.glob(f"{above}*.xml")) for above in ("", "*/")):
+    hint = ""
+    if inside:
+        hint = f" (name a folder in it that is one: {', '.join(inside[:8])})"
+    elif _holds(path, "*_seg.npy"):
+        hint = " (*_seg.npy is Cellpose's own format; save its masks as PNG or TIFF)"
+    elif _holds(path, "*.xml"):
         hint = " (XML holds boxes, which do not say which pixel is whose)"
     return f"found {_listing(path)}{hint}"
+
+
+def _holds(path: Path, pattern: str) -> bool:
+    """Whether there are such files in a folder or those right below it."""
+    return any(any(path.glob(above + pattern)) for above in ("", "*/"))
+
+
+def _is_voc(path: Path) -> bool:
+    return any((path / folder).is_dir() for folder in (voc.IMAGES, voc.OBJECTS))
 
 
 def _is_yolo(path: Path) -> bool:
@@ -138,11 +151,11 @@ _LAYOUTS: dict[Layout, _Known] = {
         lambda path: (path / cityscapes.IMAGES).is_dir(), "leftImg8bit/ and gtFine/"
     ),
     "mapillary": _Known(mapillary.is_mapillary, "training/ or validation/, and config.json"),
-    "voc": _Known(lambda path: (path / voc.IMAGES).is_dir(), "JPEGImages/ and SegmentationObject/"),
     "coco": _Known(
         coco_sets.is_coco,
         "a JSON file, annotations/instances_*.json, or train/_annotations.coco.json",
     ),
+    "voc": _Known(_is_voc, "JPEGImages/ and SegmentationObject/"),
     "object-masks": _Known(object_masks.has_object_masks, "NAME/images/ and NAME/masks/"),
     "label-maps": _Known(
         map_files.has_label_maps, "images/ and instances/ or masks/, or NAME_masks.png"

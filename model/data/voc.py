@@ -2,7 +2,8 @@
 
 Each map has a palette and numbers its objects (or gives the class) per pixel: 0 background, 255 the
 outline between things (void), which is ignored. CVAT and Datumaro write the same maps in colours
-and name these in ``labelmap.txt``. Parts: ``ImageSets/Segmentation/train*.txt`` and ``val*.txt``.
+and name these in ``labelmap.txt``; LabelMe's converter names the numbers in ``class_names.txt``.
+Parts: ``ImageSets/Segmentation/train*.txt`` and ``val*.txt``.
 """
 
 from collections.abc import Sequence
@@ -26,8 +27,8 @@ NAMES = (
 """The classes of the challenge, 1..20."""
 
 _LISTS = Path("ImageSets", "Segmentation")
-_COLOURS = "labelmap.txt"
-_BACKGROUND = ("background", "_background_")
+_COLOURS, _NUMBERS = "labelmap.txt", "class_names.txt"
+_BACKGROUND = ("background", "_background_", "__ignore__")
 _VOID = 0xE0E0C0
 """Colour of the palette's number 255."""
 
@@ -55,7 +56,7 @@ class Voc(DataSet):
         self._has_classes = (root / CLASSES).is_dir()
         self.names = tuple(name for name in self._objects if name in self._images)
         self._labels = _named_colours(root / _COLOURS)
-        self.classes = tuple(self._labels) if self._labels else NAMES
+        self.classes = tuple(self._labels) or _numbered_names(root / _NUMBERS) or NAMES
         if not self._has_classes:
             self.classes = (UNNAMED,)
 
@@ -97,7 +98,7 @@ class Voc(DataSet):
 
     def _read_classes(self, path: Path, shape: tuple[int, ...]) -> Image:
         codes, coloured = read_codes(path, shape, colours=bool(self._labels))
-        table = self._labels or {name: _palette(k) for k, name in enumerate(NAMES, start=1)}
+        table = self._labels or {name: _palette(k) for k, name in enumerate(self.classes, start=1)}
         if coloured:
             known = {colour: label for label, colour in enumerate(table.values(), start=1)}
             known |= {0: 0, _VOID: IGNORE}
@@ -107,10 +108,11 @@ class Voc(DataSet):
         wrong = [code for code in different.tolist() if code not in known]
         if wrong:
             seen = [f"#{code:06x}" for code in wrong] if coloured else wrong
+            own = f"0..{len(self.classes)} or 255, or a {_COLOURS}"
             raise BrokenSampleError(
                 path,
                 f"has the classes {seen[:8]}, expected those of "
-                f"{_COLOURS if self._labels else 'the challenge, 0..20 or 255, or a ' + _COLOURS}",
+                f"{_COLOURS if self._labels else own}",
             )
         labels: Image = np.array([known[code] for code in different.tolist()], np.uint8)
         return np.asarray(labels[places.reshape(codes.shape)], np.uint8)
@@ -166,6 +168,21 @@ def _named_colours(path: Path) -> dict[str, int]:
     if faults or len(found) >= IGNORE:
         raise ConfigurationError(faults or f"{path}: {len(found)} classes, expected at most 254")
     return found
+
+
+def _numbered_names(path: Path) -> tuple[str, ...]:
+    """Return the names of the numbers 1, 2, ...; none where there is no such file.
+
+    Raises:
+        ConfigurationError: A name is there twice, or there are none.
+    """
+    if not path.is_file():
+        return ()
+    lines = path.read_text(encoding="utf-8-sig", errors="replace").splitlines()
+    names = [line.strip() for line in lines if line.strip() and line.strip() not in _BACKGROUND]
+    if len(set(names)) < len(names) or not 0 < len(names) < IGNORE:
+        raise ConfigurationError(f"{path}: expected 1..254 different names, got {names!r:.200}")
+    return tuple(names)
 
 
 def _is_byte(word: str) -> bool:

@@ -50,6 +50,16 @@ def test_where_objects_overlap_the_smaller_one_is_in_front(tmp_path: Path, name:
     assert sorted(sizes.tolist()) == [100, 400, SIZE[0] * SIZE[1] - 500]
 
 
+def test_a_mask_that_is_there_twice_is_counted(tmp_path: Path):
+    write_masks(tmp_path, ("a",))
+    write_picture(tmp_path / "a" / "masks" / "9.png", (two_objects() == 2).astype(np.uint8))
+
+    picture = ObjectMasks(tmp_path).read(0)
+
+    assert picture.flaws == (Flaw(FlawKind.COVERED, "9.png"),)
+    assert np.array_equal(picture.instances, two_objects())
+
+
 def test_an_empty_mask_is_counted_and_loses_nothing_else(tmp_path: Path):
     write_masks(tmp_path, ("a",))
     write_picture(tmp_path / "a" / "masks" / "3.png", np.zeros(SIZE, np.uint8))
@@ -58,6 +68,13 @@ def test_an_empty_mask_is_counted_and_loses_nothing_else(tmp_path: Path):
 
     assert picture.flaws == (Flaw(FlawKind.EMPTY, "3.png"),)
     assert len(np.unique(picture.instances)) == 3
+
+
+def test_a_mask_of_several_numbers_is_refused_as_a_label_map(tmp_path: Path):
+    write_picture(write_masks(tmp_path) / "a1" / "masks" / "1.png", two_objects(np.uint8, 7, 9))
+
+    with pytest.raises(BrokenSampleError, match=r"the numbers \[7, 9\], a label map; expected a"):
+        ObjectMasks(tmp_path).read(0)
 
 
 def test_a_picture_without_masks_is_named_and_loses_nothing_else(tmp_path: Path):

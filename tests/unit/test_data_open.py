@@ -80,12 +80,30 @@ def test_an_unknown_folder_names_those_in_it_that_are_known(tmp_path: Path):
         open_data_set(tmp_path)
 
 
-def test_boxes_in_xml_are_refused_as_boxes(tmp_path: Path):
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        ("1.xml", "XML holds boxes, which do not say which pixel is whose"),
+        ("1_seg.npy", "is Cellpose's own format; save its masks as PNG or TIFF"),
+    ],
+)
+def test_labels_that_cannot_be_read_are_told_as_that(tmp_path: Path, name: str, reason: str):
     write_picture(tmp_path / "holidays" / "1.jpg")
-    (tmp_path / "holidays" / "1.xml").touch()
+    (tmp_path / "holidays" / name).touch()
 
-    with pytest.raises(ConfigurationError, match="XML holds boxes, which do not say which pixel"):
+    with pytest.raises(ConfigurationError, match=reason):
         open_data_set(tmp_path)
+
+
+def test_a_file_of_coco_beside_pictures_of_voc_is_coco(tmp_path: Path):
+    path = tmp_path / "annotations.json"
+    write_coco(path, [annotation(1, 100)], tmp_path / "JPEGImages")
+    path.write_text(path.read_text().replace('"0000', '"JPEGImages/0000'))
+
+    data = open_data_set(tmp_path)
+
+    assert detect(tmp_path) == "coco"
+    assert data.read(0).instances.any()
 
 
 def test_commands_and_recipes_offer_every_layout():

@@ -100,6 +100,17 @@ def coloured(first: tuple[int, ...], second: tuple[int, ...]) -> NDArray[np.uint
     return image
 
 
+def test_numbers_are_those_that_class_names_lists(tmp_path: Path):
+    write_voc(tmp_path, ("a",))
+    write_map(tmp_path / "SegmentationClass" / "a.png", with_void(2, 1))
+    (tmp_path / "class_names.txt").write_text("_background_\ncell\nred cell\n")
+
+    data = Voc(tmp_path)
+
+    assert data.classes == ("cell", "red cell")
+    assert np.array_equal(data.read(0).labels, with_void(2, 1))
+
+
 def test_without_classes_every_object_is_one(tmp_path: Path):
     for path in (write_voc(tmp_path) / "SegmentationClass").iterdir():
         path.unlink()
@@ -149,6 +160,13 @@ def test_boxes_alone_are_refused_with_the_reason(tmp_path: Path):
     write_picture(tmp_path / "JPEGImages" / "1.jpg")
 
     with pytest.raises(ConfigurationError, match=r"boxes .* do not say which pixel is whose"):
+        open_data_set(tmp_path)
+
+
+def test_maps_without_any_pictures_are_refused_with_the_reason(tmp_path: Path):
+    (write_voc(tmp_path) / "JPEGImages").rename(tmp_path / "pictures")
+
+    with pytest.raises(ConfigurationError, match=r"\['JPEGImages'\] missing"):
         open_data_set(tmp_path)
 
 
