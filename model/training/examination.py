@@ -96,7 +96,7 @@ def without_broken(data: DataSet, report: Report) -> DataSet:
     return Subset(data, sorted(report.pictures)) if report.broken else data
 
 
-def refuse_nothing(
+def require_objects(
     recipe: Recipe, learned: Sequence[Report], validated: Report | None, *, complete: bool
 ) -> None:
     """Log what there is of each class at the model's input; refuse data without any object.
