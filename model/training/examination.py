@@ -96,7 +96,7 @@ def without_broken(data: DataSet, report: Report) -> DataSet:
     return Subset(data, sorted(report.pictures)) if report.broken else data
 
 
-def refuse_nothing(
+def require_objects(
     recipe: Recipe, learned: Sequence[Report], validated: Report | None, *, complete: bool
 ) -> None:
     """Log what there is of each class at the model's input; refuse data without any object.
@@ -136,13 +136,17 @@ def joined(reports: Sequence[Report]) -> Report:
     """Return one report on the pictures of several of the same classes."""
     pictures = [found for report in reports for found in report.pictures.values()]
     whole = Report(reports[0].classes, dict(enumerate(pictures)))
+    whole.flaws = [flaw for report in reports for flaw in report.flaws]
     whole.looked = sum(report.looked for report in reports)
     return whole
 
 
 def _ignored(report: Report) -> str:
     count = sum(found.ignored > 0 for found in report.pictures.values())
-    return f" ({count} have ignored regions alone, such as crowds)" if count else ""
+    if not count:
+        return ""
+    reasons = "; ".join(describe_flaws(report.flaws)) or "such as crowds"
+    return f" ({count} have ignored regions alone: {reasons})"
 
 
 def _tell(recipe: Recipe, report: Report, use: str) -> None:

@@ -22,7 +22,7 @@ from model.data.object_sizes import median_area, object_areas
 from model.data.open import open_data_set
 from model.motion.scene_store import StoredScene, read_scenes
 from model.recipes.recipe import Recipe, Source
-from model.training.examination import Broken, examine, refuse_nothing, without_broken
+from model.training.examination import Broken, examine, require_objects, without_broken
 
 _SAMPLE = 200
 """Pictures that a class's share of the pixels, and the size of objects, are counted on."""
@@ -167,9 +167,11 @@ def _examined(
         good = list(reports[-1].pictures.values())
         validation = without_broken(validation, reports[-1])
         measured = spread(len(good), most)
-        of_validation = Report(validation.classes, {n: good[n] for n in measured})
+        of_validation = Report(
+            validation.classes, {n: good[n] for n in measured}, flaws=reports[-1].flaws
+        )
     complete = all(own.looked == len(data) for data, own in zip(learned, of_learned, strict=True))
-    refuse_nothing(recipe, of_learned, of_validation, complete=complete)
+    require_objects(recipe, of_learned, of_validation, complete=complete)
     left_out = [
         data.names[index]
         for (data, indices), own in zip(parts, reports, strict=True)
