@@ -88,7 +88,7 @@ def check(
                 report.broken.append(found)
             done()
     report.broken += data.orphans()
-    report.notes += data.notes()
+    report.notes += [*data.notes(), *data.warnings()]
     return report
 
 

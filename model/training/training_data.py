@@ -50,6 +50,11 @@ class TrainingData:
         """Number of pictures that are learned from."""
         return sum(len(data) for data in self.learned)
 
+    @property
+    def warnings(self) -> list[str]:
+        """What whoever made the labels warns of."""
+        return list(dict.fromkeys(text for data in self.learned for text in data.warnings()))
+
     def composer(self, recipe: Recipe, crop: int) -> Composer:
         """Return what draws crops of ``crop`` pixels."""
         return Composer(self.scenes, self.cut_outs, crop, recipe.augment)
@@ -86,6 +91,8 @@ def open_training_data(recipe: Recipe, root: Path, cache_bytes: int) -> Training
             faults += error.faults
     if faults:
         raise ConfigurationError(faults)
+    for text in dict.fromkeys(text for data in opened for text in data.warnings()):
+        log.warning("%s", text)
     classes = _classes(recipe, opened)
     share = cache_bytes // len(opened)
     learned: list[DataSet] = [
