@@ -118,7 +118,7 @@ def crowded(street: Street, *more: Walker) -> Street:
 
 
 def _is_hidden(part: str, hidden: Hidden) -> bool:
-    return hidden == "upper half" and part != "leg" or hidden == "coat" and part == "coat"
+    return part == hidden or (hidden == "upper half" and part != "leg")
 
 
 def _parts(walker: Walker, x: float, number: int):

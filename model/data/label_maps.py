@@ -7,8 +7,8 @@ one each with the class (0 background, 1..K, 255 ignored; without it everything 
 ["day2/001"]}``, the class names, the bits in use of 16-bit pictures and the names of the pictures
 that validate (without it they are chosen by name). Instead of ``bits``, ``"black": 100, "white":
 3000`` say which brightness is shown as black and white; without any of them each file is stretched
-to its own range (`media.brightness`). ``"warnings": ["..."]`` says what is doubtful about the labels;
-whoever uses them repeats it. Other keys are left alone.
+to its own range (`media.brightness`). ``"warnings": ["..."]`` says what is doubtful about the
+labels; whoever uses them repeats it. Other keys are left alone.
 """
 
 import json

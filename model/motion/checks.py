@@ -5,7 +5,7 @@ Legend: H, W pixels.
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +14,8 @@ from contract.errors import ConfigurationError
 from model.data.labels import Image
 from model.motion.background import edges, steadiness
 from model.motion.fixed_camera import GHOST, RESTLESS, Camera, Sizes
-from model.motion.pieces import LEAST_OBJECTS, Piece, fit_perspective, shape_fault
+from model.motion.object_scale import adapted, fit_perspective, searched
+from model.motion.pieces import LEAST_OBJECTS, Piece, shape_fault
 
 _CORNERS = 40
 """With fewer corners the picture is too smooth to tell whether it shifts."""
@@ -45,7 +46,8 @@ class Survey:
 
 
 def survey(camera: Camera, frames: Iterable[Image]) -> Survey:
-    """Look for moving pieces in some frames."""
+    """Look for moving pieces in some frames; those of all sizes that an object may have."""
+    limits = searched(camera.motion)
     count, changed, largest = 0, 0, 0
     shaped: list[Piece] = []
     unclear: Counter[str] = Counter()
@@ -57,12 +59,23 @@ def survey(camera: Camera, frames: Iterable[Image]) -> Survey:
         for piece in pieces or ():
             largest = max(largest, piece.pixels)
             ghost = camera.is_ghost(piece, steep)
-            fault = GHOST if ghost else shape_fault(piece, camera.motion, camera.shape)
+            fault = GHOST if ghost else shape_fault(piece, limits, camera.shape)
             if fault is None:
                 shaped.append(piece)
             else:
                 unclear[fault] += 1
     return Survey(count, changed, shaped, unclear, largest)
+
+
+def fit_limits(seen: Survey, camera: Camera) -> tuple[Survey, Camera]:
+    """Return survey and camera with the smallest and largest object that the video suggests."""
+    inside = [piece for piece in seen.shaped if piece.is_inside(*camera.shape)]
+    limits = adapted(camera.motion, inside)
+    fitting = camera.limited(limits)
+    faults = [shape_fault(piece, limits, camera.shape) for piece in seen.shaped]
+    shaped = [piece for piece, fault in zip(seen.shaped, faults, strict=True) if fault is None]
+    unclear = seen.unclear + Counter(fault for fault in faults if fault is not None)
+    return replace(seen, shaped=shaped, unclear=unclear), fitting
 
 
 def check_steady(video: Path, samples: Sequence[Image], camera: Camera) -> None:
@@ -119,7 +132,7 @@ def find_sizes(video: Path, seen: Survey, camera: Camera) -> Sizes:
     """
     line = None
     if camera.motion.height_tolerance:
-        line = fit_perspective(seen.shaped)
+        line = fit_perspective([p for p in seen.shaped if camera.fault(p, Sizes()) is None])
         if line is None:
             raise ConfigurationError(
                 f"{video}: the heights of {len(seen.shaped)} moving pieces do not depend on where "
