@@ -213,8 +213,9 @@ class _Maker:
         if faults and not self.force:
             raise ConfigurationError(
                 f"{self.video}: the labels are not to be trusted: {'; '.join(faults)}. Record "
-                "longer and with more contrast, choose other limits (docs/train/labels-from-a-camera.md, "
-                "step 3), or keep the labels to look at them with --force"
+                "longer and with more contrast, choose other limits "
+                "(docs/train/labels-from-a-camera.md, step 3), or keep the labels to look at them "
+                "with --force"
             )
         return evidence.doubts()
 

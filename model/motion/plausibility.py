@@ -134,7 +134,7 @@ class Witness:
             return
         background = self.camera.background
         noise = np.maximum(background.noise, np.float32(1))
-        traces = background.difference(frame).distance / noise
+        traces = np.asarray(background.difference(frame).distance / noise, np.float32)
         for piece in labels.good:
             above, below = goes_on(piece, traces)
             self._above += [] if above is None else [above]
