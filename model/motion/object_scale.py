@@ -15,8 +15,11 @@ from model.motion.pieces import LEAST_OBJECTS, Piece
 Line = tuple[float, float]
 """(slope, intercept) of the height over the row of the feet, in pixels."""
 
-_AGREES = 0.2
+_AGREES = 0.25
 """Relative deviation within which a line explains a height."""
+
+_NEAR = 0.25
+"""Exponent of the height that a piece weighs: near ones are measured better, far ones count."""
 
 _PAIRS = 600
 _STEEPEST = 4.0  # of a camera half a metre above the ground
@@ -131,17 +134,16 @@ def _best_line(sizes: _Sizes) -> Line:
     ]
     lines += [(0.0, float(height)) for height in np.unique(sizes.height[first])]
     best = max(lines, key=lambda line: float(sizes.pixels[sizes.agreeing(line)].sum()))
-    for _ in range(3):
+    for _ in range(5):
         best = _refined(sizes.only(sizes.agreeing(best)), best)
     return best
 
 
 def _refined(sizes: _Sizes, line: Line) -> Line:
-    """Fit a line to pieces that agree with one; each weighs as much as it has pixels."""
+    """Fit a line to pieces that agree with one."""
     if np.ptp(sizes.bottom) < 4:  # all walk along one line: it says nothing about others
         return 0.0, float(np.median(sizes.height))
-    weights = np.sqrt(sizes.pixels) / sizes.height  # relative deviations
-    slope, intercept = np.polyfit(sizes.bottom, sizes.height, 1, w=weights)
+    slope, intercept = np.polyfit(sizes.bottom, sizes.height, 1, w=sizes.height**_NEAR)
     if not _FLATTEST <= slope <= _STEEPEST:
         return line
     return float(slope), float(intercept)
