@@ -94,7 +94,7 @@ class Evidence:
                 f"the labels explain {self.explained:.0%} of what moves, expected at least "
                 f"{explained:.0%}",
             )
-        if 0 < self.seconds < seconds:
+        if 0 < self.seconds < seconds - 0.05:  # a frame more or less
             said.append(f"{self.seconds:.0f} seconds of video, expected at least {seconds:.0f}")
         if self.tracks is not None and self.tracks < tracks:
             said.append(f"{self.tracks} different objects, expected at least {tracks}")

@@ -178,8 +178,8 @@ def test_a_place_that_is_mostly_taken_needs_a_named_background(tmp_path):
     with pytest.raises(ConfigurationError, match=r"taken for background.*--background"):
         label_from_motion({desk: options(motion=looks)}, tmp_path / "a")
     (summary,) = label_from_motion(
-        {desk: options(motion=looks, background=(1, 14))}, tmp_path / "b"
-    )
+        {desk: options(motion=looks, background=(1, 14))}, tmp_path / "b", force=True
+    )  # a single visitor is too few to be believed
 
     assert summary.objects >= 43
     assert summary.ignored < 0.01
