@@ -137,7 +137,8 @@ def find_sizes(video: Path, seen: Survey, camera: Camera) -> Sizes:
             raise ConfigurationError(
                 f"{video}: the heights of {len(seen.shaped)} moving pieces do not depend on where "
                 "they stand, expected a camera that looks along the ground; set height_tolerance "
-                "to 0 (--height-tolerance 0)"
+                "to 0 (--height-tolerance 0) if it looks down. Are they parts of what moves? Other "
+                f"pieces: {_reasons(seen.unclear)}"
             )
     whole = [piece.pixels for piece in seen.shaped if piece.is_inside(*camera.shape)]
     typical = float(np.median(whole)) if whole and camera.motion.largest else None
