@@ -178,7 +178,7 @@ class _Maker:
         self, name: str, frames: StoredFrames, camera: Camera, sizes: Sizes
     ) -> tuple[Summary, list[str]]:
         shown, close = set(spread(len(frames), SHOWN)), set(spread(len(frames), _SURVEY))
-        count, witness = _Count(), Witness(camera)
+        count, witness = _Count(), Witness(camera, len(frames), frames.seconds)
         for index, number in enumerate(frames.numbers):
             frame = frames[index]
             pieces = camera.pieces(frame)
@@ -199,7 +199,7 @@ class _Maker:
             if index in shown:
                 count.samples.append(labels.picture)
         held = count.hold_out(self.options.validation)
-        evidence = witness.evidence(frames.seconds)
+        evidence = witness.evidence()
         warnings = self._judge(evidence)
         return count.summary(name, len(frames), camera, sizes, evidence, warnings), held
 

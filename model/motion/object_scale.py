@@ -18,7 +18,7 @@ Line = tuple[float, float]
 _AGREES = 0.25
 """Relative deviation within which a line explains a height."""
 
-_NEAR = 0.2
+_NEAR = 0.1
 """Exponent of the height that a piece weighs: near ones are measured better, far ones count."""
 
 _PAIRS = 600

@@ -109,16 +109,23 @@ class Witness:
 
     Attributes:
         camera: What labels it.
+        frames: Number of frames, with those left out.
+        seconds: How long they last; 0 if unknown.
     """
 
     camera: Camera
+    frames: int
+    seconds: float
     _moving: int = 0
     _labelled: int = 0
     _objects: int = 0
     _above: list[bool] = field(default_factory=list)
     _below: list[bool] = field(default_factory=list)
     _flat: list[bool] = field(default_factory=list)
-    _tracks: Tracks = field(default_factory=Tracks)
+    _tracks: Tracks = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._tracks = Tracks(self.seconds / self.frames)
 
     def add(self, index: int, labels: Labels) -> None:
         """Take the labels of frame ``index`` in."""
@@ -140,8 +147,8 @@ class Witness:
             self._above += [] if above is None else [above]
             self._below += [] if below is None else [below]
 
-    def evidence(self, seconds: float) -> Evidence:
-        """Return what was collected from ``seconds`` of video."""
+    def evidence(self) -> Evidence:
+        """Return what was collected."""
         return Evidence(
             explained=self._labelled / max(self._moving, 1),
             more_above=_share(self._above),
@@ -149,7 +156,7 @@ class Witness:
             flat=_share(self._flat) if self._has_heads else None,
             objects=self._objects,
             tracks=self._tracks.count(),
-            seconds=seconds,
+            seconds=self.seconds,
         )
 
     @property

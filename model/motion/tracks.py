@@ -6,7 +6,8 @@ from dataclasses import dataclass, field
 from model.motion.pieces import Piece
 
 _MISSED = 15
-"""Frames after which an object that is not labelled any more is another one."""
+"""Frames after which an object that is not labelled any more is another one, at most."""
+_MISSED_SECONDS = 2.0
 _STEP = (0.75, 0.15)
 """How far an object moves from one frame to the next, and more in each one missed, in heights."""
 _GROWTH = 1.4
@@ -15,8 +16,13 @@ _LINKED_SHARE = 0.5
 
 @dataclass
 class Tracks:
-    """Counts objects that come, walk and go; told of the labels frame by frame."""
+    """Counts objects that come, walk and go; told of the labels frame by frame.
 
+    Attributes:
+        interval: Seconds from one frame to the next; 0 if unknown.
+    """
+
+    interval: float = 0.0
     _open: list["_Track"] = field(default_factory=list)
     _long: int = 0
     _labels: int = 0
@@ -24,7 +30,12 @@ class Tracks:
 
     def add(self, index: int, pieces: Sequence[Piece]) -> None:
         """Link the labels of frame ``index``, each to the nearest object that is not taken."""
-        self._open = [track for track in self._open if index - track.index <= _MISSED]
+        most = (
+            min(_MISSED, max(1, round(_MISSED_SECONDS / self.interval)))
+            if self.interval
+            else _MISSED
+        )
+        self._open = [track for track in self._open if index - track.index <= most]
         self._labels += len(pieces)
         pairs = sorted(
             (distance, p, t)

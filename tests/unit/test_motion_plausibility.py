@@ -146,6 +146,14 @@ def test_one_who_comes_much_later_is_another():
     assert tracks.count() == 2
 
 
+def test_whoever_takes_the_same_place_seconds_later_is_another():
+    tracks = Tracks(interval=0.6)
+    for index in [*range(10), *range(15, 25)]:
+        tracks.add(index, [piece(100, 100, 40)])
+
+    assert tracks.count() == 2
+
+
 def test_frames_too_far_apart_tell_nothing_of_tracks():
     tracks = Tracks()
     for index in range(20):
