@@ -25,6 +25,12 @@ _NOISE = 10.0
 _NOISY_SHARE = 0.2
 _CHANGED_SHARE = 0.3
 
+TAKEN_FOR_BACKGROUND = (
+    "Things stand in one place for half of the time and are taken for background; name a stretch "
+    "of the video in which that place is free (--background)"
+)
+"""What to do where `stands_still`."""
+
 
 @dataclass(frozen=True, eq=False)
 class Survey:
@@ -157,15 +163,17 @@ def _too_few(video: Path, seen: Survey, camera: Camera, objects: int, unclear: C
         f"{LEAST_OBJECTS}. Other pieces: {_reasons(unclear)}. The largest has {seen.largest} "
         f"pixels ({camera.motion.min_pixels:.0f} to {camera.motion.max_pixels:.0f} are accepted). "
     )
-    if unclear[RESTLESS] + unclear[GHOST] > objects:
-        return text + (
-            "Things stand in one place for half of the time and are taken for background; name a"
-            " stretch of the video in which that place is free (--background)"
-        )
+    if stands_still(unclear, objects):
+        return text + TAKEN_FOR_BACKGROUND
     return text + (
         "Choose --preset for what moves, record longer, or widen the [motion] limit that most "
         "pieces fail"
     )
+
+
+def stands_still(unclear: Counter[str], objects: int) -> bool:
+    """Tell whether more pieces come from what stood still than there are objects."""
+    return unclear[RESTLESS] + unclear[GHOST] > objects
 
 
 def _reasons(unclear: Counter[str]) -> str:

@@ -20,7 +20,15 @@ import numpy as np
 from contract.errors import ConfigurationError
 from model.data.labels import IGNORE, CutOut, Labelled
 from model.motion.background import Background, sample_count
-from model.motion.checks import check_steady, check_survey, find_sizes, fit_limits, survey
+from model.motion.checks import (
+    TAKEN_FOR_BACKGROUND,
+    check_steady,
+    check_survey,
+    find_sizes,
+    fit_limits,
+    stands_still,
+    survey,
+)
 from model.motion.fixed_camera import Camera, Labels, Sizes
 from model.motion.motion_options import Options
 from model.motion.object_scale import Line
@@ -200,10 +208,10 @@ class _Maker:
                 count.samples.append(labels.picture)
         held = count.hold_out(self.options.validation)
         evidence = witness.evidence()
-        warnings = self._judge(evidence)
+        warnings = self._judge(evidence, count.unclear)
         return count.summary(name, len(frames), camera, sizes, evidence, warnings), held
 
-    def _judge(self, evidence: Evidence) -> list[str]:
+    def _judge(self, evidence: Evidence, unclear: Counter[str]) -> list[str]:
         """Return what is doubtful.
 
         Raises:
@@ -211,9 +219,11 @@ class _Maker:
         """
         faults = evidence.faults()
         if faults and not self.force:
+            advice = "Record longer and with more contrast, or choose other limits"
+            if stands_still(unclear, evidence.objects):
+                advice = TAKEN_FOR_BACKGROUND
             raise ConfigurationError(
-                f"{self.video}: the labels are not to be trusted: {'; '.join(faults)}. Record "
-                "longer and with more contrast, choose other limits "
+                f"{self.video}: the labels are not to be trusted: {'; '.join(faults)}. {advice} "
                 "(docs/train/labels-from-a-camera.md, step 3), or keep the labels to look at them "
                 "with --force"
             )
