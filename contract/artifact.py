@@ -70,6 +70,7 @@ class Artifact(msgspec.Struct, frozen=True, kw_only=True):
             in input pixels; None where unknown, as in older files.
         precision: Precision of the weights.
         training_data: What the weights were trained on, with licences, for people.
+        label_warnings: What is doubtful about the labels they were trained on, one sentence each.
         accuracy: Measured figures by name, for instance ``{"recall": 0.93}``.
         comparison: The file against PyTorch at export, by name; empty in older files. See
             `model.export.verify.Comparison`.
@@ -92,6 +93,7 @@ class Artifact(msgspec.Struct, frozen=True, kw_only=True):
     object_pixels: float | None = None
     precision: Precision = "float32"
     training_data: str = ""
+    label_warnings: tuple[str, ...] = ()
     accuracy: dict[str, float] = {}
     comparison: dict[str, float] = {}
     source_commit: str = "unknown"

@@ -59,6 +59,10 @@ class Cached(DataSet):
         """Return what was assumed of the whole data set."""
         return self._whole.notes()
 
+    def warnings(self) -> Sequence[str]:
+        """Return what whoever made the labels warns of."""
+        return self._whole.warnings()
+
     def true_shapes(self, index: int) -> Sequence[TrueShape] | None:
         """Return the annotations of picture ``index``."""
         return self._whole.true_shapes(index)

@@ -63,7 +63,7 @@ def check(
     chosen = range(len(data)) if indices is None else indices
     report = look(data, chosen, done, threads)
     report.broken += data.orphans()
-    report.notes += data.notes()
+    report.notes += [*data.notes(), *data.warnings()]
     return report
 
 

@@ -83,6 +83,10 @@ class DataSet(ABC):
         """Return what was assumed where the files do not say it, one sentence each."""
         return ()
 
+    def warnings(self) -> Sequence[str]:
+        """Return what whoever made the labels warns of, one sentence each."""
+        return ()
+
     def true_shapes(self, index: int) -> Sequence[TrueShape] | None:
         """Return the annotations of picture ``index``; None where the layout has only pixels.
 
@@ -115,6 +119,10 @@ class Subset(DataSet):
     def notes(self) -> Sequence[str]:
         """Return what was assumed of the whole data set."""
         return self._whole.notes()
+
+    def warnings(self) -> Sequence[str]:
+        """Return what whoever made the labels warns of."""
+        return self._whole.warnings()
 
     def true_shapes(self, index: int) -> Sequence[TrueShape] | None:
         """Return the annotations of picture ``index`` of the subset."""
@@ -181,6 +189,10 @@ class Renamed(DataSet):
         """Return what was assumed of the whole data set."""
         return self._whole.notes()
 
+    def warnings(self) -> Sequence[str]:
+        """Return what whoever made the labels warns of."""
+        return self._whole.warnings()
+
     def true_shapes(self, index: int) -> Sequence[TrueShape] | None:
         """Return the annotations of picture ``index`` with the new classes."""
         shapes = self._whole.true_shapes(index)
@@ -221,6 +233,10 @@ class Joined(DataSet):
     def notes(self) -> Sequence[str]:
         """Return what was assumed of the parts."""
         return [note for part in self._parts for note in part.notes()]
+
+    def warnings(self) -> Sequence[str]:
+        """Return what whoever made the labels of the parts warns of."""
+        return [text for part in self._parts for text in part.warnings()]
 
     def true_shapes(self, index: int) -> Sequence[TrueShape] | None:
         """Return the annotations of picture ``index`` of all."""

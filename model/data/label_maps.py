@@ -7,7 +7,8 @@ one each with the class (0 background, 1..K, 255 ignored; without it everything 
 ["day2/001"]}``, the class names, the bits in use of 16-bit pictures and the names of the pictures
 that validate (without it they are chosen by name). Instead of ``bits``, ``"black": 100, "white":
 3000`` say which brightness is shown as black and white; without any of them each file is stretched
-to its own range (`media.brightness`). Other keys are left alone.
+to its own range (`media.brightness`). ``"warnings": ["..."]`` says what is doubtful about the
+labels; whoever uses them repeats it. Other keys are left alone.
 
 ``"connected": true`` makes each connected piece of a number an object of its own: so masks of 0 and
 1 (or 255), which say where objects are but not which is which, become instances.
@@ -73,6 +74,7 @@ class LabelMaps(DataSet):
         self.levels = _levels(root, card)
         held = card.get("validation")
         self.held: tuple[str, ...] | None = None if held is None else tuple(held)
+        self._warnings = tuple(card.get("warnings", ()))
         self.names = tuple(self._files.images)
         self._connected = bool(card.get("connected"))
 
@@ -117,6 +119,10 @@ class LabelMaps(DataSet):
             )
         instances[classes == IGNORE] = 0
         return show(Labelled(image, instances, classes.astype(np.uint8), flaws), upright)
+
+    def warnings(self) -> Sequence[str]:
+        """Return the warnings in ``dataset.json``."""
+        return self._warnings
 
     def orphans(self) -> Sequence[BrokenSampleError]:
         """Return label maps and validation names without a picture, and files of one name."""
@@ -167,6 +173,9 @@ def read_card(root: Path) -> dict[str, Any]:
     ]
     if ends and "bits" in card:
         faults.append(f'{path}: expected either "bits" or "black" and "white", got both')
+    warnings = card.get("warnings", [])
+    if not (isinstance(warnings, list) and all(isinstance(text, str) for text in warnings)):
+        faults.append(f'{path}: expected "warnings" to be a list of texts, got {warnings!r:.80}')
     if not isinstance(card.get("connected", False), bool):
         faults.append(
             f'{path}: expected "connected" to be true or false, got {card["connected"]!r}'

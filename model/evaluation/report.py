@@ -110,6 +110,8 @@ def notes(evaluation: Evaluation, options: Options) -> list[str]:
     unmeasured = [name for name in pairing.model if name not in pairing.measured]
     if unmeasured:
         said.append(f"not measured, the data show none: {', '.join(unmeasured)}")
+    doubts = dict.fromkeys([*evaluation.data.warnings(), *evaluation.artifact.label_warnings])
+    said += [f"warning: {text}" for text in doubts]
     if pairing.left_out:
         said.append(f"background to the model: {_shortened(pairing.left_out)}")
     if evaluation.broken:

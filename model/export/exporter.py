@@ -128,6 +128,7 @@ def export_checkpoint(
         object_pixels=_scaled(state.object_pixels, state.input_size, (height, width)),
         precision=options.precision,
         training_data=state.training_data,
+        label_warnings=tuple(state.label_warnings),
         accuracy=dict(state.accuracy if options.accuracy is None else options.accuracy),
         source_commit=_source_commit(),
     )

@@ -5,7 +5,7 @@ Legend: H, W pixels.
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +14,8 @@ from contract.errors import ConfigurationError
 from model.data.labels import Image
 from model.motion.background import edges, steadiness
 from model.motion.fixed_camera import GHOST, RESTLESS, Camera, Sizes
-from model.motion.pieces import LEAST_OBJECTS, Piece, fit_perspective, shape_fault
+from model.motion.object_scale import adapted, fit_perspective, searched
+from model.motion.pieces import LEAST_OBJECTS, Piece, shape_fault
 
 _CORNERS = 40
 """With fewer corners the picture is too smooth to tell whether it shifts."""
@@ -23,6 +24,12 @@ _SHIFT_PIXELS = 1.2
 _NOISE = 10.0
 _NOISY_SHARE = 0.2
 _CHANGED_SHARE = 0.3
+
+TAKEN_FOR_BACKGROUND = (
+    "Things stand in one place for half of the time and are taken for background; name a stretch "
+    "of the video in which that place is free (--background)"
+)
+"""What to do where `stands_still`."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,7 +52,8 @@ class Survey:
 
 
 def survey(camera: Camera, frames: Iterable[Image]) -> Survey:
-    """Look for moving pieces in some frames."""
+    """Look for moving pieces in some frames; those of all sizes that an object may have."""
+    limits = searched(camera.motion)
     count, changed, largest = 0, 0, 0
     shaped: list[Piece] = []
     unclear: Counter[str] = Counter()
@@ -57,12 +65,23 @@ def survey(camera: Camera, frames: Iterable[Image]) -> Survey:
         for piece in pieces or ():
             largest = max(largest, piece.pixels)
             ghost = camera.is_ghost(piece, steep)
-            fault = GHOST if ghost else shape_fault(piece, camera.motion, camera.shape)
+            fault = GHOST if ghost else shape_fault(piece, limits, camera.shape)
             if fault is None:
                 shaped.append(piece)
             else:
                 unclear[fault] += 1
     return Survey(count, changed, shaped, unclear, largest)
+
+
+def fit_limits(seen: Survey, camera: Camera) -> tuple[Survey, Camera]:
+    """Return survey and camera with the smallest and largest object that the video suggests."""
+    inside = [piece for piece in seen.shaped if piece.is_inside(*camera.shape)]
+    limits = adapted(camera.motion, inside)
+    fitting = camera.limited(limits)
+    faults = [shape_fault(piece, limits, camera.shape) for piece in seen.shaped]
+    shaped = [piece for piece, fault in zip(seen.shaped, faults, strict=True) if fault is None]
+    unclear = seen.unclear + Counter(fault for fault in faults if fault is not None)
+    return replace(seen, shaped=shaped, unclear=unclear), fitting
 
 
 def check_steady(video: Path, samples: Sequence[Image], camera: Camera) -> None:
@@ -119,12 +138,13 @@ def find_sizes(video: Path, seen: Survey, camera: Camera) -> Sizes:
     """
     line = None
     if camera.motion.height_tolerance:
-        line = fit_perspective(seen.shaped)
+        line = fit_perspective([p for p in seen.shaped if camera.fault(p, Sizes()) is None])
         if line is None:
             raise ConfigurationError(
                 f"{video}: the heights of {len(seen.shaped)} moving pieces do not depend on where "
                 "they stand, expected a camera that looks along the ground; set height_tolerance "
-                "to 0 (--height-tolerance 0)"
+                "to 0 (--height-tolerance 0) if it looks down. Are they parts of what moves? Other "
+                f"pieces: {_reasons(seen.unclear)}"
             )
     whole = [piece.pixels for piece in seen.shaped if piece.is_inside(*camera.shape)]
     typical = float(np.median(whole)) if whole and camera.motion.largest else None
@@ -143,15 +163,17 @@ def _too_few(video: Path, seen: Survey, camera: Camera, objects: int, unclear: C
         f"{LEAST_OBJECTS}. Other pieces: {_reasons(unclear)}. The largest has {seen.largest} "
         f"pixels ({camera.motion.min_pixels:.0f} to {camera.motion.max_pixels:.0f} are accepted). "
     )
-    if unclear[RESTLESS] + unclear[GHOST] > objects:
-        return text + (
-            "Things stand in one place for half of the time and are taken for background; name a"
-            " stretch of the video in which that place is free (--background)"
-        )
+    if stands_still(unclear, objects):
+        return text + TAKEN_FOR_BACKGROUND
     return text + (
         "Choose --preset for what moves, record longer, or widen the [motion] limit that most "
         "pieces fail"
     )
+
+
+def stands_still(unclear: Counter[str], objects: int) -> bool:
+    """Tell whether more pieces come from what stood still than there are objects."""
+    return unclear[RESTLESS] + unclear[GHOST] > objects
 
 
 def _reasons(unclear: Counter[str]) -> str:

@@ -11,7 +11,7 @@ Legend: H, W pixels. Images are uint8 RGB.
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import cv2
 import numpy as np
@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from model.data.labels import IGNORE, CutOut, Image, Labelled, fill
 from model.motion.background import Background, edges, fill_holes, without_specks
 from model.motion.motion_options import IGNORE_CLASS, Motion, Options
+from model.motion.object_scale import Line
 from model.motion.pieces import Piece, cut, find_pieces, shape_fault
 
 SPECK = 12 / (576 * 768)
@@ -34,10 +35,11 @@ RESTLESS = "where the background is never at rest"
 _LARGEST_CUT = 1.2
 _GHOST_FACTOR = 1.5
 
+EXCLUDED = "in an ignored region"
+"""Why a piece is unclear: nobody wants to know what moves there."""
+
 GHOST = "where something left that stood in the background"
 """Why a piece is unclear: the outline is in the background, not in the frame."""
-
-Line = tuple[float, float]
 
 
 @dataclass(frozen=True)
@@ -61,14 +63,22 @@ class Labels:
     Attributes:
         picture: The frame with instances and ignored areas.
         cut_outs: Its objects that are whole.
-        objects: Number of moving objects that are labelled.
+        good: The pieces that are labelled.
         unclear: How many pieces are ignored, by the reason.
+        moving: Pixels that move, without those of places where nobody wants to know and of gaps
+            that something left.
     """
 
     picture: Labelled
     cut_outs: list[CutOut]
-    objects: int
+    good: Sequence[Piece]
     unclear: Counter[str]
+    moving: int
+
+    @property
+    def objects(self) -> int:
+        """Number of moving objects that are labelled."""
+        return len(self.good)
 
 
 @dataclass(frozen=True, eq=False)
@@ -109,6 +119,10 @@ class Camera:
         object.__setattr__(self, "_edges", edges(self.background.image))
         object.__setattr__(self, "_speck", max(4.0, SPECK * shape[0] * shape[1]))
 
+    def limited(self, motion: Motion) -> "Camera":
+        """Return the same camera with other limits of one object, in pixels."""
+        return replace(self, options=self.options.model_copy(update={"motion": motion}))
+
     @property
     def shape(self) -> tuple[int, int]:
         """H, W."""
@@ -141,7 +155,7 @@ class Camera:
         if piece.window(self.front, margin=2).any():
             return "at an occluder"
         if piece.window(self._ignored)[piece.mask].mean() > 0.5:
-            return "in an ignored region"
+            return EXCLUDED
         if piece.window(self._restless)[piece.mask].mean() > 0.1:
             return RESTLESS
         # One that the border cuts shows a part of itself: more than a large whole one is two.
@@ -180,8 +194,13 @@ class Camera:
         return Labels(
             self._paint(frame, good, unclear, label),
             [cut(frame, piece, label) for piece in whole],
-            len(good),
+            good,
             Counter(fault for fault in faults if fault is not None),
+            sum(
+                piece.pixels
+                for piece, fault in zip(pieces, faults, strict=True)
+                if fault not in (GHOST, EXCLUDED)
+            ),
         )
 
     def _paint(

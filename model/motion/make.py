@@ -10,7 +10,7 @@ import re
 import tempfile
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -20,18 +20,29 @@ import numpy as np
 from contract.errors import ConfigurationError
 from model.data.labels import IGNORE, CutOut, Labelled
 from model.motion.background import Background, sample_count
-from model.motion.checks import check_steady, check_survey, find_sizes, survey
-from model.motion.fixed_camera import Camera, Labels, Line, Sizes
+from model.motion.checks import (
+    TAKEN_FOR_BACKGROUND,
+    check_steady,
+    check_survey,
+    find_sizes,
+    fit_limits,
+    stands_still,
+    survey,
+)
+from model.motion.fixed_camera import Camera, Labels, Sizes
 from model.motion.motion_options import Options
+from model.motion.object_scale import Line
+from model.motion.plausibility import Evidence, Witness
 from model.motion.root import begin, finish
 from model.motion.scene_store import StoredScene, write_cut_out, write_scene
 from model.motion.stored_frames import LEAST_STILL, Progress, StoredFrames, spread, store_frames
+from model.motion.stretches import held_out
 
 SHOWN = 24
 """Labelled frames of a video that are kept to be looked at."""
 
 _SURVEY = 200
-"""Frames that are looked at before anything is labelled."""
+"""Frames that are looked at before anything is labelled, and closely while it is."""
 
 
 @dataclass(frozen=True)
@@ -49,6 +60,9 @@ class Summary:
         ignored: Share of the pixels that is ignored, 0..1.
         perspective: (slope, intercept) of the height over the row of the feet; None if unknown.
         size: H, W.
+        pixels: Smallest and largest piece that counts as an object.
+        evidence: What speaks for and against the labels.
+        warnings: What is doubtful about them, one sentence each.
         samples: Some of the labelled frames, evenly spaced, to look at.
         patches: Some of the cut-outs, to look at.
     """
@@ -63,6 +77,9 @@ class Summary:
     ignored: float
     perspective: Line | None
     size: tuple[int, int]
+    pixels: tuple[float, float]
+    evidence: Evidence
+    warnings: Sequence[str]
     samples: Sequence[Labelled] = field(default=(), repr=False, compare=False)
     patches: Sequence[CutOut] = field(default=(), repr=False, compare=False)
 
@@ -72,6 +89,7 @@ def label_from_motion(
     out: Path,
     *,
     add: bool = False,
+    force: bool = False,
     command: str = "",
     progress: Progress = lambda text, done, whole: None,
 ) -> list[Summary]:
@@ -81,6 +99,7 @@ def label_from_motion(
         videos: Options by video; each video becomes one scene, named after the file.
         out: Folder of the data set.
         add: Add to the data set that is there.
+        force: Keep labels that are hardly believable; the data set warns of them.
         command: What the user typed, for the record in ``dataset.json``.
         progress: Told about the progress.
 
@@ -99,7 +118,7 @@ def label_from_motion(
         stage = Path(folder)
         for video, options in videos.items():
             try:
-                summary, names_held = _Maker(video, options, classes, stage, progress).make()
+                summary, names_held = _Maker(video, options, classes, stage, progress, force).make()
             except ConfigurationError as error:
                 faults += error.faults
                 continue
@@ -107,8 +126,9 @@ def label_from_motion(
             validation += names_held
         if faults:
             raise ConfigurationError(faults)
+        warnings = [f"{one.name}: {text}" for one in summaries for text in one.warnings]
         credits = [options.credits for options in videos.values() if options.credits]
-        finish(stage, out, classes, validation, credits, command)
+        finish(stage, out, classes, validation, credits, warnings, command)
     return summaries
 
 
@@ -126,6 +146,7 @@ class _Maker:
     classes: Sequence[str]
     stage: Path
     progress: Progress
+    force: bool
 
     def make(self) -> tuple[Summary, list[str]]:
         """Return the summary and the names of the pictures that validate."""
@@ -134,6 +155,7 @@ class _Maker:
         camera = self._camera(frames)
         self.progress(f"{self.video.name}: what moves", 0, 1)
         seen = survey(camera, frames.spread(_SURVEY))
+        seen, camera = fit_limits(seen, camera)
         check_survey(self.video, seen, camera)
         sizes = find_sizes(self.video, seen, camera)
         summary, held = self._label_all(name, frames, camera, sizes)
@@ -163,9 +185,8 @@ class _Maker:
     def _label_all(
         self, name: str, frames: StoredFrames, camera: Camera, sizes: Sizes
     ) -> tuple[Summary, list[str]]:
-        teaching = len(frames) - round(self.options.validation * len(frames))
-        shown = set(spread(len(frames), SHOWN))
-        count = _Count()
+        shown, close = set(spread(len(frames), SHOWN)), set(spread(len(frames), _SURVEY))
+        count, witness = _Count(), Witness(camera, len(frames), frames.seconds)
         for index, number in enumerate(frames.numbers):
             frame = frames[index]
             pieces = camera.pieces(frame)
@@ -174,29 +195,46 @@ class _Maker:
                 frames.path(index).unlink()
                 continue
             labels = camera.label(frame, pieces, sizes)
-            picture = f"{name}/{number:06d}"
-            self._write(picture, labels.picture)
-            count.add(labels)
+            self._write(f"{name}/{number:06d}", labels.picture)
+            files = [
+                write_cut_out(self.stage, name, count.cut_outs + k, cut_out, self.classes)
+                for k, cut_out in enumerate(labels.cut_outs, start=1)
+            ]
+            count.add(f"{name}/{number:06d}", labels, files)
+            witness.add(index, labels)
+            if index in close:
+                witness.look_closely(frame, labels)
             if index in shown:
                 count.samples.append(labels.picture)
-            if index >= teaching:
-                count.held.append(picture)
-            else:
-                self._write_cut_outs(name, labels.cut_outs, count)
-        return count.summary(name, len(frames), sizes.line, camera.shape), count.held
+        held = count.hold_out(self.options.validation)
+        evidence = witness.evidence()
+        warnings = self._judge(evidence, count.unclear)
+        return count.summary(name, len(frames), camera, sizes, evidence, warnings), held
 
-    def _write_cut_outs(self, name: str, cut_outs: Sequence[CutOut], count: "_Count") -> None:
-        for cut_out in cut_outs:
-            count.cut_outs += 1
-            write_cut_out(self.stage, name, count.cut_outs, cut_out, self.classes)
-        # Of the first few of a frame at most, so that the sheet shows many moments.
-        count.patches += cut_outs[:2]
-        if len(count.patches) > 4 * SHOWN:
-            del count.patches[::2]
+    def _judge(self, evidence: Evidence, unclear: Counter[str]) -> list[str]:
+        """Return what is doubtful.
+
+        Raises:
+            ConfigurationError: The labels are hardly believable, and not wanted all the same.
+        """
+        faults = evidence.faults()
+        if faults and not self.force:
+            advice = "Record longer and with more contrast, or choose other limits"
+            if stands_still(unclear, evidence.objects):
+                advice = TAKEN_FOR_BACKGROUND
+            raise ConfigurationError(
+                f"{self.video}: the labels are not to be trusted: {'; '.join(faults)}. {advice} "
+                "(docs/train/labels-from-a-camera.md, step 3), or keep the labels to look at them "
+                "with --force"
+            )
+        return evidence.doubts()
 
     def _details(self, summary: Summary) -> dict[str, Any]:
         names = ("size", "frames", "validation", "changed", "objects", "cut_outs", "ignored")
-        values = {name: getattr(summary, name) for name in (*names, "unclear")}
+        values = {
+            name: getattr(summary, name) for name in (*names, "pixels", "unclear", "warnings")
+        }
+        values["evidence"] = asdict(summary.evidence)
         options = self.options.model_dump(mode="json", by_alias=True, exclude_none=True)
         return {**values, "video": self.video.name, "options": options}
 
@@ -213,33 +251,61 @@ class _Maker:
 class _Count:
     """What has been labelled so far."""
 
-    frames: int = 0
-    objects: int = 0
+    objects: list[int] = field(default_factory=list)  # of each frame
+    names: list[str] = field(default_factory=list)
+    files: list[list[Path]] = field(default_factory=list)  # of the cut-outs of each frame
     cut_outs: int = 0
     ignored: float = 0.0
     unclear: Counter[str] = field(default_factory=Counter)
-    held: list[str] = field(default_factory=list)
+    held: list[int] = field(default_factory=list)
     samples: list[Labelled] = field(default_factory=list)
     patches: list[CutOut] = field(default_factory=list)
 
-    def add(self, labels: Labels) -> None:
-        self.frames += 1
-        self.objects += labels.objects
+    def add(self, name: str, labels: Labels, files: list[Path]) -> None:
+        self.names.append(name)
+        self.objects.append(labels.objects)
+        self.files.append(files)
+        self.cut_outs += len(files)
         self.ignored += float((labels.picture.labels == IGNORE).mean())
         self.unclear += labels.unclear
+        # Of the first few of a frame at most, so that the sheet shows many moments.
+        self.patches += labels.cut_outs[:2]
+        if len(self.patches) > 4 * SHOWN:
+            del self.patches[::2]
 
-    def summary(self, name: str, frames: int, line: Line | None, size: tuple[int, int]) -> Summary:
+    def hold_out(self, share: float) -> list[str]:
+        """Choose the pictures that validate, return their names, and remove their cut-outs."""
+        self.held = held_out(self.objects, share)
+        for index in self.held:
+            for file in self.files[index]:
+                file.unlink()
+            self.cut_outs -= len(self.files[index])
+        return [self.names[index] for index in self.held]
+
+    def summary(
+        self,
+        name: str,
+        frames: int,
+        camera: Camera,
+        sizes: Sizes,
+        evidence: Evidence,
+        warnings: Sequence[str],
+    ) -> Summary:
+        done = len(self.names)
         return Summary(
             name=name,
-            frames=self.frames,
+            frames=done,
             validation=len(self.held),
-            changed=frames - self.frames,
-            objects=self.objects,
+            changed=frames - done,
+            objects=sum(self.objects),
             cut_outs=self.cut_outs,
             unclear=dict(self.unclear.most_common()),
-            ignored=self.ignored / max(self.frames, 1),
-            perspective=line,
-            size=size,
+            ignored=self.ignored / max(done, 1),
+            perspective=sizes.line,
+            size=camera.shape,
+            pixels=(camera.motion.min_pixels, camera.motion.max_pixels),
+            evidence=evidence,
+            warnings=warnings,
             samples=self.samples,
             patches=self.patches,
         )

@@ -48,6 +48,10 @@ class Motion(_Table):
     max_pixels: float = Field(default=0.1, gt=0)
     """Largest piece that can be one object (share of the pixels)."""
 
+    adapt: bool = True
+    """Fit `min_pixels` and `max_pixels` to the objects of the video, starting from the preset;
+    default: unless one of them is given."""
+
     aspect: Range = (0.2, 0.58)
     """Smallest and largest width / height of one object."""
 
@@ -174,8 +178,8 @@ class Options(_Table):
     from it. Default: all frames, which is right if no place is covered for half of the time."""
 
     validation: float = Field(default=0.15, ge=0, le=0.5)
-    """Share of the frames, the last ones, used for validation, not training; nothing is cut out of
-    them."""
+    """Share of the labelled objects used for validation, not training: up to five stretches of the
+    video, none shorter than 15 frames; nothing is cut out of them."""
 
     image: Literal["jpg", "png"] = "jpg"
     """How frames are stored; jpg has quality 95 without colour subsampling."""
@@ -208,7 +212,8 @@ class Options(_Table):
         preset = values.get("preset") or preset_of(str(values.get("class", "")))
         motion = values.get("motion") or {}
         if isinstance(motion, dict) and preset in PRESETS:
-            motion = PRESETS[preset] | motion
+            own_sizes = bool({"min_pixels", "max_pixels"} & motion.keys())
+            motion = {"adapt": not own_sizes} | PRESETS[preset] | motion
         return {**values, "preset": preset, "motion": motion}
 
     @model_validator(mode="after")

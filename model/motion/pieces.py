@@ -3,7 +3,6 @@
 Legend: H, W pixels of the picture, h, w pixels of a piece's box.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -115,27 +114,6 @@ def shape_fault(piece: Piece, motion: Motion, picture: tuple[int, int]) -> str |
         ),
     )
     return next((fault for good, fault in tests if not good), None)
-
-
-def fit_perspective(pieces: Sequence[Piece]) -> tuple[float, float] | None:
-    """Fit height = slope * bottom + intercept over pieces, dropping what is far off, five times.
-
-    Returns:
-        Slope and intercept; None where fewer than `LEAST_OBJECTS` pieces agree.
-    """
-    bottom = np.array([piece.bottom for piece in pieces], float)
-    height = np.array([piece.height for piece in pieces], float)
-    keep = np.ones(len(pieces), bool)
-    slope = intercept = 0.0
-    for _ in range(5):
-        if keep.sum() < LEAST_OBJECTS:
-            return None
-        if np.ptp(bottom[keep]) < 4:  # all walk along one line: it says nothing about others
-            slope, intercept = 0.0, float(np.median(height[keep]))
-        else:
-            slope, intercept = np.polyfit(bottom[keep], height[keep], 1)
-        keep = np.abs(height / np.maximum(slope * bottom + intercept, 1) - 1) < 0.25
-    return float(slope), float(intercept)
 
 
 def cut(frame: Image, piece: Piece, label: int) -> CutOut:

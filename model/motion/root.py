@@ -51,6 +51,7 @@ def finish(
     classes: Sequence[str],
     validation: Sequence[str],
     credits: Sequence[str],
+    warnings: Sequence[str],
     command: str,
 ) -> None:
     """Move the scenes made in ``stage`` into the data set and describe it.
@@ -61,6 +62,7 @@ def finish(
         classes: Class names of the whole data set.
         validation: Names of the new pictures that measure and do not teach.
         credits: Authors and licences of the new scenes.
+        warnings: What is doubtful about their labels, one sentence each.
         command: What the user typed.
 
     Raises:
@@ -78,6 +80,7 @@ def finish(
     values |= {
         "classes": list(classes),
         "credits": "; ".join(dict.fromkeys(known)),
+        "warnings": [*values.get("warnings", []), *warnings],
         "validation": [*values.get("validation", []), *validation],
         "made_by": [*values.get("made_by", []), *([command] if command else [])],
         "seedstream": metadata.version("seedstream"),

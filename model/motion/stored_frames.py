@@ -39,11 +39,13 @@ class StoredFrames(Sequence[Image]):
         folder: Where they lie.
         numbers: Their numbers in the video, counted from 1.
         ending: Ending of the files.
+        seconds: How long they last; 0 where the video does not say.
     """
 
     folder: Path
     numbers: tuple[int, ...]
     ending: str
+    seconds: float = 0.0
 
     def __len__(self) -> int:
         return len(self.numbers)
@@ -95,6 +97,7 @@ def _store(video: Path, folder: Path, options: Options, progress: Progress) -> S
     folder.mkdir(parents=True)
     number = 0
     numbers: list[int] = []
+    times: list[float] = []
     shape: tuple[int, ...] | None = None
     with Video(video) as opened:
         for frame in _good_frames(opened):
@@ -112,6 +115,7 @@ def _store(video: Path, folder: Path, options: Options, progress: Progress) -> S
                     )
                 _write(folder / f"{number:06d}.{options.image}", image)
                 numbers.append(number)
+                times.append(frame.seconds)
                 progress(f"{video.name}: decoding", number, last)
                 if len(numbers) == options.max_frames:
                     break
@@ -125,7 +129,8 @@ def _store(video: Path, folder: Path, options: Options, progress: Progress) -> S
             f"{step}), expected at least {LEAST_FRAMES} of a fixed camera; record longer or lower "
             "--step"
         )
-    return StoredFrames(folder, tuple(numbers), options.image)
+    seconds = (times[-1] - times[0]) * len(times) / (len(times) - 1)
+    return StoredFrames(folder, tuple(numbers), options.image, seconds)
 
 
 def _good_frames(video: Video) -> Iterator[VideoFrame]:

@@ -39,6 +39,7 @@ class Checkpoint:
         n_sigma: Number of bandwidth channels, 1 or 2.
         input_size: (height, width) in pixels of the exported input, multiples of 8.
         training_data: Data, licences and credits, for people.
+        label_warnings: What is doubtful about the labels of the training data, one sentence each.
         accuracy: Measured figures by name.
         seed_threshold: Lowest seed score that starts an instance, 0..1.
         score_threshold: Lowest instance score reported by default, 0..1.
@@ -54,6 +55,7 @@ class Checkpoint:
     n_sigma: int
     input_size: list[int]
     training_data: str = ""
+    label_warnings: list[str] = field(default_factory=list)
     accuracy: dict[str, float] = field(default_factory=dict)
     seed_threshold: float = 0.9
     score_threshold: float = 0.5

@@ -262,6 +262,7 @@ class _Run:
             "min_pixels": recipe.min_pixels,
             "object_pixels": self._object_pixels,
             "training_data": recipe.training_data,
+            "label_warnings": self._data.warnings,
             "accuracy": self._best["accuracy"] if self._best["step"] == done else {},
         }
 

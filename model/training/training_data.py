@@ -55,6 +55,11 @@ class TrainingData:
         """Number of pictures that are learned from."""
         return sum(len(data) for data in self.learned)
 
+    @property
+    def warnings(self) -> list[str]:
+        """What whoever made the labels warns of."""
+        return list(dict.fromkeys(text for data in self.learned for text in data.warnings()))
+
     def composer(self, recipe: Recipe, crop: int) -> Composer:
         """Return what draws crops of ``crop`` pixels."""
         return Composer(self.scenes, self.cut_outs, crop, recipe.augment)
@@ -108,6 +113,8 @@ def open_training_data(
             faults += error.faults
     if faults:
         raise ConfigurationError(faults)
+    for text in dict.fromkeys(text for data in opened for text in data.warnings()):
+        log.warning("%s", text)
     classes = _classes(recipe, opened)
     share = cache_bytes // len(opened)
     mend = _mending(broken, len(classes))

@@ -89,7 +89,7 @@ def register(app: typer.Typer, text: str) -> None:
                 rich_help_panel=_FRAMES,
                 min=0,
                 max=0.5,
-                help="Share of the frames kept for validation: the last ones.",
+                help="Share of the labelled objects kept for validation, in several stretches.",
             ),
         ] = None,
         threshold: Annotated[
@@ -124,6 +124,13 @@ def register(app: typer.Typer, text: str) -> None:
             ),
         ] = None,
         add: Annotated[bool, typer.Option("--add", help="Add to an existing data set.")] = False,
+        force: Annotated[
+            bool,
+            typer.Option(
+                "--force",
+                help="Keep labels that are hardly believable; the data set warns of them.",
+            ),
+        ] = False,
         compose: Annotated[
             int, typer.Option(min=0, help="Also compose N crowded pictures in OUT-composed.")
         ] = 0,
@@ -150,17 +157,21 @@ def register(app: typer.Typer, text: str) -> None:
             },
         )
         command = shlex.join(["seedstream", *sys.argv[1:]])
-        _make(dict.fromkeys(videos, chosen), out, add, command)
+        _make(dict.fromkeys(videos, chosen), out, command, add=add, force=force)
         if compose:
             _compose(out, compose, seed)
 
 
-def _make(videos: "dict[Path, Options]", out: Path, add: bool, command: str) -> None:
+def _make(
+    videos: "dict[Path, Options]", out: Path, command: str, *, add: bool, force: bool
+) -> None:
     from model.motion.make import label_from_motion
     from model.motion.sheets import write_sheets
 
     with _progress() as progress:
-        summaries = label_from_motion(videos, out, add=add, command=command, progress=progress)
+        summaries = label_from_motion(
+            videos, out, add=add, force=force, command=command, progress=progress
+        )
     for one in summaries:
         print(_describe(one))
         print(f"  look at            {', '.join(str(path) for path in write_sheets(out, one))}")
@@ -204,6 +215,13 @@ def _describe(one: "Summary") -> str:
     if one.perspective is not None:
         slope, intercept = one.perspective
         lines.append(f"  perspective        height = {slope:.3f} x row {intercept:+.1f} pixels")
+    seen = one.evidence
+    lines.append(f"  objects            {one.pixels[0]:.0f} to {one.pixels[1]:.0f} pixels")
+    lines.append(f"  explained          {seen.explained:.0%} of what moves")
+    if seen.tracks is not None:
+        length = f", {seen.seconds:.0f} seconds" if seen.seconds else ""
+        lines.append(f"  seen               {seen.tracks} different objects{length}")
     if one.changed:
         lines.append(f"  left out           {one.changed} frames in which the light changed")
+    lines += [f"  warning            {text}" for text in one.warnings]
     return "\n".join(lines)

@@ -108,6 +108,18 @@ def test_label_maps_are_measured_by_average_precision_and_reported_in_full(
     assert read_accuracy(out / "report.json") == report["accuracy"]
 
 
+def test_warnings_of_the_data_and_of_the_artifact_stand_beside_the_figures(
+    tmp_path: Path, evaluate: Callable[..., Done]
+) -> None:
+    card = msgspec.structs.replace(ONE, label_warnings=("gate: 3 seconds",))
+    data = label_maps(tmp_path / "data", [BOTH])
+    (data / "dataset.json").write_text('{"warnings": ["yard: only legs?"]}')
+
+    done = evaluate("--model", artifact(tmp_path, card), "--data", data, "--split", "all")
+
+    assert "warning: yard: only legs?\nwarning: gate: 3 seconds\n" in done.stdout
+
+
 def test_the_pages_show_each_picture_to_the_network_once(tmp_path: Path, model: Path) -> None:
     data = label_maps(tmp_path / "data", [BOTH, ONE_MISSED])
     evaluation = evaluate_pictures(model, data, Options(split="all"))

@@ -238,7 +238,7 @@ def checkpoint(path: Path, **changes: Any) -> Path:
 
 
 def test_a_checkpoint_becomes_an_artifact_with_its_settings(tmp_path: Path) -> None:
-    path = checkpoint(tmp_path / "checkpoint.pt", object_pixels=400.0)
+    path = checkpoint(tmp_path / "checkpoint.pt", object_pixels=400.0, label_warnings=["dark"])
     done = export_checkpoint(
         path, tmp_path / "out", "street", "7", ExportOptions(accuracy={"recall": 0.9})
     )
@@ -248,6 +248,7 @@ def test_a_checkpoint_becomes_an_artifact_with_its_settings(tmp_path: Path) -> N
     assert artifact.score_threshold == 0.7
     assert artifact.accuracy == {"recall": 0.9}
     assert artifact.training_data == "none"
+    assert artifact.label_warnings == ("dark",)
     assert artifact.object_pixels == 400
     halved = ExportOptions(input_size=(HEIGHT // 2, WIDTH // 2))
     smaller = export_checkpoint(path, tmp_path / "out", "street", "8", halved).artifact

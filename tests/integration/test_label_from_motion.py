@@ -86,9 +86,12 @@ def test_the_data_set_says_how_it_was_made(made):
 
     assert card["classes"] == ["person"]
     assert card["made_by"] == ["seedstream ..."]
-    assert card["validation"] == [f"street-1/{number:06d}" for number in range(52, 61)]
+    # The end with 15 % of the objects; 9 frames if all had as many.
+    assert 9 <= summary.validation <= 12
+    held = range(FRAMES + 1 - summary.validation, FRAMES + 1)
+    assert card["validation"] == [f"street-1/{number:06d}" for number in held]
     assert list(open_data_set(out, split="validation").names) == card["validation"]
-    assert len(open_data_set(out, split="train")) == FRAMES - 9
+    assert len(open_data_set(out, split="train")) == FRAMES - summary.validation
     assert scene["size"] == [360, 480]
     assert scene["options"]["class"] == "person"
     assert scene["objects"] == summary.objects
@@ -178,8 +181,8 @@ def test_a_place_that_is_mostly_taken_needs_a_named_background(tmp_path):
     with pytest.raises(ConfigurationError, match=r"taken for background.*--background"):
         label_from_motion({desk: options(motion=looks)}, tmp_path / "a")
     (summary,) = label_from_motion(
-        {desk: options(motion=looks, background=(1, 14))}, tmp_path / "b"
-    )
+        {desk: options(motion=looks, background=(1, 14))}, tmp_path / "b", force=True
+    )  # a single visitor is too few to be believed
 
     assert summary.objects >= 43
     assert summary.ignored < 0.01

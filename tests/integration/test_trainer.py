@@ -82,6 +82,18 @@ def test_a_run_leaves_what_export_reads_and_a_record(settings, discs):
     assert not list(run.rglob("*.partial"))
 
 
+def test_warnings_of_the_labels_are_repeated_and_kept_in_the_checkpoint(settings, tmp_path, caplog):
+    root = write_discs(tmp_path / "doubtful")
+    card = root / "dataset.json"
+    values = json.loads(card.read_text()) if card.exists() else {}
+    card.write_text(json.dumps(values | {"warnings": ["gate: only legs?"]}))
+
+    newest = train(settings(data=root, stop_after=1, validation_pictures=0))
+
+    assert load_checkpoint(newest).label_warnings == ["gate: only legs?"]
+    assert "gate: only legs?" in caplog.text
+
+
 def test_the_curve_names_step_epoch_rate_and_every_term(settings):
     run = train(settings()).parent.parent
 

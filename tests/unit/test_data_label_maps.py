@@ -260,6 +260,7 @@ def test_a_picture_that_should_validate_but_is_not_there_is_told(tmp_path: Path)
         ('{"classes": "cell"}', "to be a list of names, got 'cell'"),
         ('{"classes": ["cell", "cell"]}', "254 different names"),
         ('{"validation": "b"}', "\"validation\" to be a list of pictures, got 'b'"),
+        ('{"warnings": "dark"}', "\"warnings\" to be a list of texts, got 'dark'"),
         ('{"connected": 1}', '"connected" to be true or false, got 1'),
         ('{"bits": 32}', '"bits" to be 8..16, got 32'),
         ('{"white": "4095"}', "\"white\" to be a number, got '4095'"),

@@ -7,6 +7,7 @@ import pytest
 
 from contract.errors import ConfigurationError
 from model.data.cache import Cached
+from model.data.check import check
 from model.data.data_set import Joined, Renamed, Subset, fingerprint
 from model.data.label_maps import LabelMaps
 from model.data.open import Layout, detect, open_data_set
@@ -205,6 +206,17 @@ def test_what_wraps_a_data_set_passes_on_what_is_known_of_all_of_it(tmp_path: Pa
         assert wrapped.notes() == data.notes() != []
         assert [fault.path.name for fault in wrapped.orphans()] == ["3.txt"]
         assert wrapped.true_shapes(0) is None
+
+
+def test_warnings_of_a_card_reach_whoever_uses_a_part_of_the_data(tmp_path: Path):
+    root = write_label_maps(tmp_path)
+    (root / "dataset.json").write_text('{"warnings": ["gate: 3 seconds"], "validation": ["b"]}')
+    data = open_data_set(root, split="train")
+
+    for wrapped in (data, Subset(data, [0]), Renamed(data, ["object"]), Cached(data, 0)):
+        assert list(wrapped.warnings()) == ["gate: 3 seconds"]
+    assert Joined([data, data]).warnings() == ["gate: 3 seconds"] * 2
+    assert check(data).notes == ["gate: 3 seconds"]
 
 
 def test_a_fingerprint_follows_what_is_in_the_files_and_bears_missing_ones(tmp_path: Path):
