@@ -164,13 +164,17 @@ def grow(
     flat_map: Int32Map,
     n_before: int,
     min_pixels: int,
-) -> Float32Map:
-    """Grow instances around the seeds in turn; write their ids, return their scores (I,).
+) -> tuple[Float32Map, Int32Map]:
+    """Grow instances around the seeds in turn and write their ids.
 
     A proposal becomes an instance when more than half of it is not clustered yet; its pixels are
     clustered either way. Ids start at ``n_before + 1``.
+
+    Returns:
+        Their scores (I,) and the flat positions y * W + x of their seeds (I,).
     """
     scores = np.empty(len(seeds), np.float32)
+    places = np.empty(len(seeds), np.int32)
     clustered = np.zeros(len(points.pixel), np.bool_)
     member = np.empty(len(points.pixel), np.int32)
     n_found = 0
@@ -190,10 +194,64 @@ def grow(
         n_free -= n_new
         if n_members >= min_pixels and 2 * n_new > n_members:
             scores[n_found] = points.score[seed]
+            places[n_found] = points.pixel[seed]
             n_found += 1
             for i in member[:n_members]:
                 flat_map[points.pixel[i]] = n_before + n_found
-    return scores[:n_found].copy()
+    return scores[:n_found].copy(), places[:n_found].copy()
+
+
+@_compiled
+def seed_pieces(instance_map: Int32Map, seeds: Int32Map) -> Int32Map:
+    """Keep of each instance the connected piece that holds its seed.
+
+    Neighbours are the eight around a pixel. Where a later instance took the seed's pixel, the
+    largest piece stays (of equal ones the first in image order).
+
+    Args:
+        instance_map: int32 (H, W), 0 background, 1..I.
+        seeds: int32 (I,), flat position y * W + x of each instance's seed.
+
+    Returns:
+        int32 (H, W), the other pieces background.
+    """
+    height, n_columns = instance_map.shape
+    piece = np.zeros((height, n_columns), np.int32)
+    queue = np.empty(instance_map.size, np.int32)
+    kept = np.zeros(len(seeds), np.int32)  # piece of each instance
+    largest = np.zeros(len(seeds), np.int32)
+    n_pieces = 0
+    for start in range(instance_map.size):
+        number = instance_map[start // n_columns, start % n_columns]
+        if number == 0 or piece[start // n_columns, start % n_columns]:
+            continue
+        n_pieces += 1
+        piece[start // n_columns, start % n_columns] = n_pieces
+        queue[0] = start
+        size, done = 1, 0
+        holds_seed = False
+        while done < size:
+            at = queue[done]
+            done += 1
+            holds_seed |= at == seeds[number - 1]
+            y, x = at // n_columns, at % n_columns
+            for v in range(max(y - 1, 0), min(y + 2, height)):
+                for u in range(max(x - 1, 0), min(x + 2, n_columns)):
+                    if instance_map[v, u] == number and piece[v, u] == 0:
+                        piece[v, u] = n_pieces
+                        queue[size] = v * n_columns + u
+                        size += 1
+        rank = instance_map.size if holds_seed else size
+        if rank > largest[number - 1]:
+            largest[number - 1] = rank
+            kept[number - 1] = n_pieces
+    whole = np.zeros((height, n_columns), np.int32)
+    for y in range(height):
+        for x in range(n_columns):
+            number = instance_map[y, x]
+            if number and kept[number - 1] == piece[y, x]:
+                whole[y, x] = number
+    return whole
 
 
 @_compiled

@@ -311,7 +311,7 @@ class Segmenter:
             seed_threshold=max(self._artifact.seed_threshold, self._score_threshold),
             min_pixels=self._artifact.min_pixels,
             n_classes=len(self._artifact.classes),
-        )
+        ).without_strays()
 
     def _instances(self, maps: Predictions, i: int, fit: Fit) -> Instances:
         clusters = self._cluster(
