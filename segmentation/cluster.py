@@ -48,8 +48,9 @@ class Clusters:
     def without_strays(self) -> "Clusters":
         """Return the instances with the connected piece that holds the seed alone.
 
-        The published method joins pixels by their embedding, wherever they lie: noise far from an
-        object joins it, too, and makes its box too large. Pixels count as connected across corners.
+        The published method joins pixels by their embedding, wherever they lie. That keeps an
+        object together that something in front of it cuts in two; after a short training it also
+        lets noise far away join, which makes boxes too large. Pixels are connected across corners.
         """
         return replace(self, instance_map=seed_pieces(self.instance_map, self.seeds))
 
@@ -148,7 +149,9 @@ def cluster(
         classes.append(np.full(len(found), index, np.int32))
         seeds.append(places)
         n_instances += len(found)
-    return Clusters(instance_map, *(np.concatenate(each) for each in (scores, classes, seeds)))
+    return Clusters(
+        instance_map, np.concatenate(scores), np.concatenate(classes), np.concatenate(seeds)
+    )
 
 
 def _seeds_in_order(score: Float32Map, threshold: float) -> Int32Map:

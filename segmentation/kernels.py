@@ -202,55 +202,88 @@ def grow(
 
 
 @_compiled
+def _root(parent: Int32Map, label: int) -> int:
+    while parent[label] != label:
+        parent[label] = parent[parent[label]]
+        label = parent[label]
+    return label
+
+
+@_compiled
+def _pieces(instance_map: Int32Map, piece: Int32Map, parent: Int32Map) -> int:
+    """Label the connected pieces (across corners, too) of all instances; return the labels used.
+
+    One pass over the picture: a pixel takes the label of a neighbour that was passed before, and
+    labels that meet become one by ``parent``.
+    """
+    height, n_columns = instance_map.shape
+    n = 0
+    for y in range(height):
+        for x in range(n_columns):
+            number = instance_map[y, x]
+            if number == 0:
+                continue
+            label = 0
+            for v, u in ((y, x - 1), (y - 1, x - 1), (y - 1, x), (y - 1, x + 1)):
+                if v < 0 or u < 0 or u >= n_columns or instance_map[v, u] != number:
+                    continue
+                if label == 0:
+                    label = piece[v, u]
+                elif label != piece[v, u]:
+                    one, other = _root(parent, label), _root(parent, piece[v, u])
+                    parent[max(one, other)] = min(one, other)
+            if label == 0:
+                n += 1
+                label = n
+                parent[n] = n
+            piece[y, x] = label
+    return n
+
+
+@_compiled
 def seed_pieces(instance_map: Int32Map, seeds: Int32Map) -> Int32Map:
     """Keep of each instance the connected piece that holds its seed.
 
-    Neighbours are the eight around a pixel. Where a later instance took the seed's pixel, the
-    largest piece stays (of equal ones the first in image order).
+    Where a later instance took the seed's pixel, the largest piece stays, of equal ones the first
+    in image order.
 
     Args:
         instance_map: int32 (H, W), 0 background, 1..I.
         seeds: int32 (I,), flat position y * W + x of each instance's seed.
 
     Returns:
-        int32 (H, W), the other pieces background.
+        int32 (H, W); the map itself, not a copy, where each instance is one piece.
     """
     height, n_columns = instance_map.shape
     piece = np.zeros((height, n_columns), np.int32)
-    queue = np.empty(instance_map.size, np.int32)
-    kept = np.zeros(len(seeds), np.int32)  # piece of each instance
-    largest = np.zeros(len(seeds), np.int32)
+    parent = np.zeros(instance_map.size // 2 + 2, np.int32)  # no two new labels are neighbours
+    n = _pieces(instance_map, piece, parent)
+    size = np.zeros(n + 1, np.int32)
+    owner = np.zeros(n + 1, np.int32)
+    for y in range(height):
+        for x in range(n_columns):
+            if piece[y, x]:
+                label = _root(parent, piece[y, x])
+                piece[y, x] = label
+                size[label] += 1
+                owner[label] = instance_map[y, x]
+    kept = np.zeros(len(seeds) + 1, np.int32)
     n_pieces = 0
-    for start in range(instance_map.size):
-        number = instance_map[start // n_columns, start % n_columns]
-        if number == 0 or piece[start // n_columns, start % n_columns]:
-            continue
-        n_pieces += 1
-        piece[start // n_columns, start % n_columns] = n_pieces
-        queue[0] = start
-        size, done = 1, 0
-        holds_seed = False
-        while done < size:
-            at = queue[done]
-            done += 1
-            holds_seed |= at == seeds[number - 1]
-            y, x = at // n_columns, at % n_columns
-            for v in range(max(y - 1, 0), min(y + 2, height)):
-                for u in range(max(x - 1, 0), min(x + 2, n_columns)):
-                    if instance_map[v, u] == number and piece[v, u] == 0:
-                        piece[v, u] = n_pieces
-                        queue[size] = v * n_columns + u
-                        size += 1
-        rank = instance_map.size if holds_seed else size
-        if rank > largest[number - 1]:
-            largest[number - 1] = rank
-            kept[number - 1] = n_pieces
+    for label in range(1, n + 1):
+        n_pieces += size[label] > 0
+        if size[label] > size[kept[owner[label]]]:
+            kept[owner[label]] = label
+    if n_pieces == np.count_nonzero(kept):
+        return instance_map
+    for i in range(len(seeds)):
+        y, x = seeds[i] // n_columns, seeds[i] % n_columns
+        if instance_map[y, x] == i + 1:
+            kept[i + 1] = piece[y, x]
     whole = np.zeros((height, n_columns), np.int32)
     for y in range(height):
         for x in range(n_columns):
-            number = instance_map[y, x]
-            if number and kept[number - 1] == piece[y, x]:
-                whole[y, x] = number
+            if piece[y, x] and kept[instance_map[y, x]] == piece[y, x]:
+                whole[y, x] = instance_map[y, x]
     return whole
 
 

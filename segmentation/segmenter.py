@@ -301,7 +301,7 @@ class Segmenter:
         seed: NDArray[np.float32],
         class_index: NDArray[np.uint8],
     ) -> Clusters:
-        return cluster(
+        clusters = cluster(
             offset,
             bandwidth,
             seed,
@@ -311,7 +311,8 @@ class Segmenter:
             seed_threshold=max(self._artifact.seed_threshold, self._score_threshold),
             min_pixels=self._artifact.min_pixels,
             n_classes=len(self._artifact.classes),
-        ).without_strays()
+        )
+        return clusters.without_strays() if self._artifact.connected else clusters
 
     def _instances(self, maps: Predictions, i: int, fit: Fit) -> Instances:
         clusters = self._cluster(

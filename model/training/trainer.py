@@ -253,6 +253,7 @@ class _Run:
             "seed_threshold": recipe.seed_threshold,
             "score_threshold": recipe.score_threshold,
             "min_pixels": recipe.min_pixels,
+            "connected": recipe.connected,
             "object_pixels": self._object_pixels,
             "training_data": recipe.training_data,
             "accuracy": self._best["accuracy"] if self._best["step"] == done else {},

@@ -116,6 +116,7 @@ class TorchEngine:
             seed_threshold=recipe.seed_threshold,
             score_threshold=recipe.score_threshold,
             min_pixels=recipe.min_pixels,
+            connected=recipe.connected,
         )
 
     def run(self, images: NDArray[np.uint8]) -> Predictions:
