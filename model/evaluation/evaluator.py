@@ -104,8 +104,8 @@ def on_video(
         rewrite_artifact(
             model,
             accuracy=accuracy,
-            seed_threshold=best.threshold,
-            score_threshold=best.threshold,
+            seed_threshold=None if report.flat else best.threshold,
+            score_threshold=None if report.flat else best.threshold,
             min_pixels=best.min_pixels,
         )
         print(f"stored thresholds and figures in {model}")

@@ -183,6 +183,11 @@ def evaluate_boxes(
             f"{boxes_csv}: expected true boxes of the frames {first}..{last}, found those of "
             f"{min(true, default=0)}..{max(true, default=0)}"
         )
+    if tried and not any(len(true.get(number, ())) for number in range(first, last + 1)):
+        raise ConfigurationError(
+            f"{boxes_csv}: no true box in the frames {first}..{last}: there is nothing to choose "
+            "thresholds by; choose other frames"
+        )
     engine = open_engine(artifact, provider)
     if class_name not in engine.artifact.classes:
         raise ConfigurationError(

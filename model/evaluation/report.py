@@ -27,8 +27,8 @@ _OTHER_SIZE = 4
 """Objects of so many times the area of those learned, or a part of it, are another kind."""
 
 FLAT = (
-    "WARNING: the sweep is flat: all thresholds and sizes tried are equally good on these pictures, "
-    "so the artifact keeps its own; label more pictures to choose by"
+    "WARNING: the sweep is flat: all thresholds and sizes tried are equally good on these "
+    "pictures, so the artifact keeps its own; label more pictures to choose by"
 )
 
 COLUMNS: dict[Metric, tuple[tuple[str, str], ...]] = {
