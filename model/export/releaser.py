@@ -89,7 +89,8 @@ def release_run(
                 f"{data}: not released: pictures named above could not be read; repair or remove "
                 "them (`seedstream dataset check` names all)"
             )
-        place, _ = release_artifact(exported.folder, store, promote=promote, force=force)
+        check_worth(contract.read_card(exported.folder).accuracy, run, force)
+        place, _ = release_artifact(exported.folder, store, promote=promote, force=True)
     _say(place, promote)
 
 
@@ -109,9 +110,9 @@ def check_worth(accuracy: Mapping[str, float], where: Path, force: bool) -> None
         return
     if figures:
         raise ConfigurationError(
-            f"{where}: not released: {', '.join(figures)} are all 0: it finds none of the labelled "
-            "objects; look at its pictures (`seedstream evaluate --out`), train longer or check "
-            "the labels (`seedstream dataset check`), or give --force"
+            f"{where}: not released: its figures ({', '.join(list(figures)[:2])}, ...) are all 0: "
+            "it finds none of the labelled objects; look at its pictures (`seedstream evaluate "
+            "--out`), train longer or check the labels (`seedstream dataset check`), or give --force"
         )
     raise ConfigurationError(
         f"{where}: not released: it carries no figure: nothing was there to validate it on; "
