@@ -112,7 +112,7 @@ def check_worth(accuracy: Mapping[str, float], where: Path, force: bool) -> None
         raise ConfigurationError(
             f"{where}: not released: its figures ({', '.join(list(figures)[:2])}, ...) are all 0: "
             "it finds none of the labelled objects; look at its pictures (`seedstream evaluate "
-            "--out`), train longer or check the labels (`seedstream dataset check`), or give --force"
+            "--out`), train longer, check the labels (`seedstream dataset check`), or give --force"
         )
     raise ConfigurationError(
         f"{where}: not released: it carries no figure: nothing was there to validate it on; "
