@@ -34,6 +34,9 @@ class _Run(msgspec.Struct):
     recipe: _Recipe = msgspec.field(default_factory=_Recipe)
 
 
+_runs = msgspec.json.Decoder(_Run)
+
+
 def release_exported(
     folder: Path, store: Store, name: str | None, promote: bool, force: bool = False
 ) -> None:
@@ -226,7 +229,7 @@ def default_name(state: Checkpoint, run: Path) -> str:
         return state.name
     file = run / "run.json"
     try:
-        name = msgspec.json.decode(file.read_bytes(), type=_Run).recipe.name
+        name = _runs.decode(file.read_bytes()).recipe.name
     except (OSError, *JSON_ERRORS):
         name = ""
     if not name:
