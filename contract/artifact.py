@@ -66,6 +66,8 @@ class Artifact(msgspec.Struct, frozen=True, kw_only=True):
         seed_threshold: Lowest seed score that starts an instance, 0..1.
         score_threshold: Lowest instance score reported by default, 0..1.
         min_pixels: Smallest foreground and smallest instance, in input pixels.
+        connected: Whether an instance is only the connected piece that holds its seed; false in
+            older files.
         object_pixels: Median area of the objects in the training data, letterboxed into the input,
             in input pixels; None where unknown, as in older files.
         precision: Precision of the weights.
@@ -90,6 +92,7 @@ class Artifact(msgspec.Struct, frozen=True, kw_only=True):
     seed_threshold: float = 0.9
     score_threshold: float = 0.5
     min_pixels: int = 128
+    connected: bool = False
     object_pixels: float | None = None
     precision: Precision = "float32"
     training_data: str = ""

@@ -8,12 +8,19 @@ Shape letters: H, W; S bandwidths per pixel; P foreground pixels of one class; I
 Pure: no input or output.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from segmentation.kernels import Float32Map, Int32Map, foreground, grow, sort_into_cells
+from segmentation.kernels import (
+    Float32Map,
+    Int32Map,
+    foreground,
+    grow,
+    seed_pieces,
+    sort_into_cells,
+)
 
 PAPER_GRID_STEP = (2 / 2047, 1 / 1023)
 """One pixel in grid units (x, y) in the published method: 2048x1024 pixels span 2x1 units."""
@@ -30,11 +37,22 @@ class Clusters:
             class overwrites an earlier one where they overlap, so an id may have no pixel left.
         scores: float32 (I,), seed score of each instance's seed pixel, 0..1.
         classes: int32 (I,), class index of each instance.
+        seeds: int32 (I,), flat position y * W + x of each instance's seed pixel.
     """
 
     instance_map: Int32Map
     scores: Float32Map
     classes: Int32Map
+    seeds: Int32Map
+
+    def without_strays(self) -> "Clusters":
+        """Return the instances with the connected piece that holds the seed alone.
+
+        The published method joins pixels by their embedding, wherever they lie. That keeps an
+        object together that something in front of it cuts in two; after a short training it also
+        lets noise far away join, which makes boxes too large. Pixels are connected across corners.
+        """
+        return replace(self, instance_map=seed_pieces(self.instance_map, self.seeds))
 
 
 def cluster_maps(
@@ -111,6 +129,7 @@ def cluster(
     step = np.array(grid_step, np.float32)
     scores = [np.empty(0, np.float32)]
     classes = [np.empty(0, np.int32)]
+    seeds = [np.empty(0, np.int32)]
     n_instances = 0
     for index in range(n_classes):
         points = foreground(
@@ -118,7 +137,7 @@ def cluster(
         )
         if len(points.pixel) < min_pixels:
             continue
-        found = grow(
+        found, places = grow(
             _seeds_in_order(points.score, seed_threshold),
             points,
             sort_into_cells(points.embedding, step),
@@ -128,8 +147,11 @@ def cluster(
         )
         scores.append(found)
         classes.append(np.full(len(found), index, np.int32))
+        seeds.append(places)
         n_instances += len(found)
-    return Clusters(instance_map, np.concatenate(scores), np.concatenate(classes))
+    return Clusters(
+        instance_map, np.concatenate(scores), np.concatenate(classes), np.concatenate(seeds)
+    )
 
 
 def _seeds_in_order(score: Float32Map, threshold: float) -> Int32Map:

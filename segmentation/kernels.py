@@ -164,13 +164,17 @@ def grow(
     flat_map: Int32Map,
     n_before: int,
     min_pixels: int,
-) -> Float32Map:
-    """Grow instances around the seeds in turn; write their ids, return their scores (I,).
+) -> tuple[Float32Map, Int32Map]:
+    """Grow instances around the seeds in turn and write their ids.
 
     A proposal becomes an instance when more than half of it is not clustered yet; its pixels are
     clustered either way. Ids start at ``n_before + 1``.
+
+    Returns:
+        Their scores (I,) and the flat positions y * W + x of their seeds (I,).
     """
     scores = np.empty(len(seeds), np.float32)
+    places = np.empty(len(seeds), np.int32)
     clustered = np.zeros(len(points.pixel), np.bool_)
     member = np.empty(len(points.pixel), np.int32)
     n_found = 0
@@ -190,10 +194,97 @@ def grow(
         n_free -= n_new
         if n_members >= min_pixels and 2 * n_new > n_members:
             scores[n_found] = points.score[seed]
+            places[n_found] = points.pixel[seed]
             n_found += 1
             for i in member[:n_members]:
                 flat_map[points.pixel[i]] = n_before + n_found
-    return scores[:n_found].copy()
+    return scores[:n_found].copy(), places[:n_found].copy()
+
+
+@_compiled
+def _root(parent: Int32Map, label: int) -> int:
+    while parent[label] != label:
+        parent[label] = parent[parent[label]]
+        label = parent[label]
+    return label
+
+
+@_compiled
+def _pieces(instance_map: Int32Map, piece: Int32Map, parent: Int32Map) -> int:
+    """Label the connected pieces (across corners, too) of all instances; return the labels used.
+
+    One pass over the picture: a pixel takes the label of a neighbour that was passed before, and
+    labels that meet become one by ``parent``.
+    """
+    height, n_columns = instance_map.shape
+    n = 0
+    for y in range(height):
+        for x in range(n_columns):
+            number = instance_map[y, x]
+            if number == 0:
+                continue
+            label = 0
+            for v, u in ((y, x - 1), (y - 1, x - 1), (y - 1, x), (y - 1, x + 1)):
+                if v < 0 or u < 0 or u >= n_columns or instance_map[v, u] != number:
+                    continue
+                if label == 0:
+                    label = piece[v, u]
+                elif label != piece[v, u]:
+                    one, other = _root(parent, label), _root(parent, piece[v, u])
+                    parent[max(one, other)] = min(one, other)
+            if label == 0:
+                n += 1
+                label = n
+                parent[n] = n
+            piece[y, x] = label
+    return n
+
+
+@_compiled
+def seed_pieces(instance_map: Int32Map, seeds: Int32Map) -> Int32Map:
+    """Keep of each instance the connected piece that holds its seed.
+
+    Where a later instance took the seed's pixel, the largest piece stays, of equal ones the first
+    in image order.
+
+    Args:
+        instance_map: int32 (H, W), 0 background, 1..I.
+        seeds: int32 (I,), flat position y * W + x of each instance's seed.
+
+    Returns:
+        int32 (H, W); the map itself, not a copy, where each instance is one piece.
+    """
+    height, n_columns = instance_map.shape
+    piece = np.zeros((height, n_columns), np.int32)
+    parent = np.zeros(instance_map.size // 2 + 2, np.int32)  # no two new labels are neighbours
+    n = _pieces(instance_map, piece, parent)
+    size = np.zeros(n + 1, np.int32)
+    owner = np.zeros(n + 1, np.int32)
+    for y in range(height):
+        for x in range(n_columns):
+            if piece[y, x]:
+                label = _root(parent, piece[y, x])
+                piece[y, x] = label
+                size[label] += 1
+                owner[label] = instance_map[y, x]
+    kept = np.zeros(len(seeds) + 1, np.int32)
+    n_pieces = 0
+    for label in range(1, n + 1):
+        n_pieces += size[label] > 0
+        if size[label] > size[kept[owner[label]]]:
+            kept[owner[label]] = label
+    if n_pieces == np.count_nonzero(kept):
+        return instance_map
+    for i in range(len(seeds)):
+        y, x = seeds[i] // n_columns, seeds[i] % n_columns
+        if instance_map[y, x] == i + 1:
+            kept[i + 1] = piece[y, x]
+    whole = np.zeros((height, n_columns), np.int32)
+    for y in range(height):
+        for x in range(n_columns):
+            if piece[y, x] and kept[instance_map[y, x]] == piece[y, x]:
+                whole[y, x] = instance_map[y, x]
+    return whole
 
 
 @_compiled

@@ -301,7 +301,7 @@ class Segmenter:
         seed: NDArray[np.float32],
         class_index: NDArray[np.uint8],
     ) -> Clusters:
-        return cluster(
+        clusters = cluster(
             offset,
             bandwidth,
             seed,
@@ -312,6 +312,7 @@ class Segmenter:
             min_pixels=self._artifact.min_pixels,
             n_classes=len(self._artifact.classes),
         )
+        return clusters.without_strays() if self._artifact.connected else clusters
 
     def _instances(self, maps: Predictions, i: int, fit: Fit) -> Instances:
         clusters = self._cluster(

@@ -141,7 +141,9 @@ class Composer:
         place, options = self.scenes[scene], self.augment
         turned = rng.random() < options.rotate
         size = round(self.crop * _DIAGONAL) if turned else self.crop
-        window = cut_window(place, place.pictures[picture], size, options, rng)
+        # Turned, only the middle of the window is shown.
+        margin = (1 - 1 / _DIAGONAL) / 2 if turned else 0.0
+        window = cut_window(place, place.pictures[picture], size, options, rng, margin)
         shown = window.picture
         if options.copy_paste.objects:
             shown = paste(window, self._place(place, window, rng))

@@ -20,7 +20,7 @@ class Window:
     Attributes:
         picture: What it shows; beyond the picture's border it is mirrored and ignored.
         front: (side, side) int32, see `model.data.labels.Scene`, rows counted in the window.
-        top: Row of the picture at which it begins, for the perspective.
+        top: Row of the picture at which it begins, for the perspective; negative above it.
     """
 
     picture: Labelled
@@ -29,16 +29,32 @@ class Window:
 
 
 def cut_window(
-    scene: Scene, picture: Labelled, crop: int, augment: Augment, rng: np.random.Generator
+    scene: Scene,
+    picture: Labelled,
+    crop: int,
+    augment: Augment,
+    rng: np.random.Generator,
+    margin: float = 0.0,
 ) -> Window:
-    """Cut the window that becomes a crop of S = ``crop`` pixels, at a random scale."""
+    """Cut the window that becomes a crop of S = ``crop`` pixels, at a random scale.
+
+    Args:
+        scene: Where the picture is from.
+        picture: What is cut.
+        crop: S.
+        augment: How crops are drawn.
+        rng: Draws.
+        margin: Share of the window's side, at each edge, that the crop will not show: the window
+            reaches so far beyond the picture, or the picture's borders would never be seen.
+    """
     shape = picture.labels.shape
     factor = np.exp(rng.uniform(*np.log(scene.scale))) * _fit(shape, scene.fit)
     side = max(1, round(crop / factor))
-    top, left = _corner(picture, side, augment, rng)
-    area = (slice(top, top + side), slice(left, left + side))
+    top, left = _corner(picture, side, augment, rng, int(margin * side))
+    area = (slice(max(top, 0), top + side), slice(max(left, 0), left + side))
     height, width = picture.labels[area].shape
-    pad = (0, side - height, 0, side - width)
+    above, before = max(-top, 0), max(-left, 0)
+    pad = (above, side - above - height, before, side - before - width)
     window = Labelled(
         cv2.copyMakeBorder(picture.image[area], *pad, cv2.BORDER_REFLECT_101),
         cv2.copyMakeBorder(picture.instances[area], *pad, cv2.BORDER_CONSTANT, value=0),
@@ -47,7 +63,8 @@ def cut_window(
     front = np.zeros((side, side), np.int32)
     if scene.front is not None:
         part = scene.front[area]
-        front[:height, :width] = np.where(part > 0, np.maximum(part - top, 1), 0)
+        inside = front[above : above + height, before : before + width]
+        inside[:] = np.where(part > 0, np.maximum(part - top, 1), 0)
     return Window(window, front, top)
 
 
@@ -56,9 +73,12 @@ def _fit(shape: tuple[int, ...], size: tuple[int, int] | None) -> float:
 
 
 def _corner(
-    picture: Labelled, side: int, augment: Augment, rng: np.random.Generator
+    picture: Labelled, side: int, augment: Augment, rng: np.random.Generator, margin: int
 ) -> tuple[int, int]:
-    """Top and left of a window, around an object or anywhere, moved inside the picture."""
+    """Top and left of a window, around an object or anywhere, moved inside the picture.
+
+    Its outer ``margin`` pixels may lie beyond the picture.
+    """
     rows, columns = picture.labels.shape
     center = None
     if rng.random() < augment.centered:
@@ -70,7 +90,7 @@ def _corner(
     else:
         shift = rng.uniform(-augment.off_center, augment.off_center, 2) * side
         center = center[0] + shift[0], center[1] + shift[1]
-    return _start(rows, side, center[0]), _start(columns, side, center[1])
+    return _start(rows, side, center[0], margin), _start(columns, side, center[1], margin)
 
 
 def _object_center(
@@ -83,8 +103,9 @@ def _object_center(
     return (rows[0] + rows[-1]) / 2, (columns.min() + columns.max()) / 2
 
 
-def _start(length: int, side: int, center: float) -> int:
-    return min(max(round(center) - side // 2, 0), max(length - side, 0))
+def _start(length: int, side: int, center: float, margin: int) -> int:
+    furthest = max(length - side + margin, -margin)
+    return min(max(round(center) - side // 2, -margin), furthest)
 
 
 def resize(window: Labelled, crop: int, least_pixels: int) -> Labelled:

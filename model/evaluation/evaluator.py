@@ -12,9 +12,9 @@ from rich.progress import track
 from contract.errors import ConfigurationError
 from contract.process import configure_logging
 from model.evaluation.on_pictures import Evaluation, Options, evaluate_pictures
-from model.evaluation.on_video import Report, evaluate_boxes
+from model.evaluation.on_video import Report, Scores, evaluate_boxes
 from model.evaluation.pages import write_pages
-from model.evaluation.report import notes, sweep_table, table, write_report
+from model.evaluation.report import FLAT, notes, sweep_table, table, write_report
 from model.evaluation.thresholds import Tried
 from model.export.rewrite import check_rewritable, rewrite_artifact
 
@@ -104,8 +104,8 @@ def on_video(
         rewrite_artifact(
             model,
             accuracy=accuracy,
-            seed_threshold=best.threshold,
-            score_threshold=best.threshold,
+            seed_threshold=None if report.flat else best.threshold,
+            score_threshold=None if report.flat else best.threshold,
             min_pixels=best.min_pixels,
         )
         print(f"stored thresholds and figures in {model}")
@@ -140,18 +140,22 @@ def _print_video(report: Report, class_name: str) -> None:
     print("score   recall  precision  f1")
     for scores in report.sweep:
         mark = "  <- reported" if scores is report.chosen else ""
-        print(
-            f"{scores.threshold:<7.3f} {scores.recall:.3f}   {scores.precision:.3f}"
-            f"      {scores.f1:.3f}{mark}"
-        )
+        print(f"{scores.threshold:<7.3f} {_shares(scores)}{mark}")
     if report.grid:
         print("threshold  min pixels  recall  precision  f1")
     for scores in report.grid:
         mark = "  <- best" if scores is report.best else ""
-        print(
-            f"{scores.threshold:<9.3f}  {scores.min_pixels:<10d}  {scores.recall:.3f}   "
-            f"{scores.precision:.3f}      {scores.f1:.3f}{mark}"
-        )
+        print(f"{scores.threshold:<9.3f}  {scores.min_pixels:<10d}  {_shares(scores)}{mark}")
+    if report.grid and report.flat:
+        print(FLAT)
+
+
+def _shares(scores: Scores) -> str:
+    return f"{_share(scores.recall)}   {_share(scores.precision)}      {_share(scores.f1)}"
+
+
+def _share(value: float | None) -> str:
+    return "-    " if value is None else f"{value:.3f}"
 
 
 def _write_figures(path: Path, accuracy: dict[str, float]) -> None:

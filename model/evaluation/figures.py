@@ -3,7 +3,7 @@
 Legend: K classes; N thresholds.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -11,7 +11,19 @@ import numpy as np
 from model.evaluation.matching import PictureScores, mean_average_precision
 
 Values = dict[str, float]
-"""Figures by name."""
+"""Figures by name; one without a denominator (the precision of no predictions) is left out."""
+
+TRUE, PREDICTED = "true_instances", "predicted_instances"
+
+_COUNTS = frozenset(
+    {TRUE, PREDICTED, "pictures", "tiles", "score_threshold", "first_frame", "last_frame"}
+)
+"""Names of an artifact's figures that say what was measured, not how good it is."""
+
+
+def quality(accuracy: Mapping[str, float]) -> Values:
+    """Return those figures of an artifact that say how good it is; 0 is bad in all of them."""
+    return {name: value for name, value in accuracy.items() if name not in _COUNTS}
 
 
 @dataclass(frozen=True)
@@ -39,7 +51,8 @@ def detection(scores: Sequence[PictureScores], classes: Sequence[str]) -> Figure
     """Return recall, precision, F1, mean IoU of the matches and panoptic quality.
 
     Counts are summed over the pictures, at their lowest IoU threshold. Over all classes the
-    panoptic quality is the mean of the classes', the others are of the summed counts.
+    panoptic quality is the mean of the classes', the others are of the summed counts. What has no
+    denominator (the recall of no objects, the precision of no predictions) is left out.
 
     Args:
         scores: Counts of each picture.
@@ -61,20 +74,21 @@ def detection(scores: Sequence[PictureScores], classes: Sequence[str]) -> Figure
     }
     overall = _rates(at, *(float(counts.sum()) for counts in (tp, fp, fn, iou)))
     qualities = [values["panoptic_quality"] for values in by_class.values()]
-    overall["panoptic_quality"] = float(np.mean(qualities)) if qualities else 1.0
+    if qualities:
+        overall["panoptic_quality"] = float(np.mean(qualities))
     return Figures(overall, by_class)
 
 
 def _rates(at: str, tp: float, fp: float, fn: float, iou: float) -> Values:
-    return {
-        f"recall_{at}": tp / (tp + fn) if tp + fn else 1.0,
-        f"precision_{at}": tp / (tp + fp) if tp + fp else 1.0,
-        f"f1_{at}": 2 * tp / (2 * tp + fp + fn) if tp + fp + fn else 1.0,
-        "mean_iou_of_matches": iou / tp if tp else 0.0,
-        "panoptic_quality": iou / (tp + (fp + fn) / 2) if tp + fp + fn else 1.0,
-        "true_instances": tp + fn,
-        "predicted_instances": tp + fp,
+    shares = {
+        f"recall_{at}": (tp, tp + fn),
+        f"precision_{at}": (tp, tp + fp),
+        f"f1_{at}": (2 * tp, 2 * tp + fp + fn),
+        "mean_iou_of_matches": (iou, tp),
+        "panoptic_quality": (iou, tp + (fp + fn) / 2),
     }
+    known = {name: part / whole for name, (part, whole) in shares.items() if whole}
+    return known | {TRUE: tp + fn, PREDICTED: tp + fp}
 
 
 def bowl(scores: Sequence[PictureScores], classes: Sequence[str]) -> Figures:
@@ -96,8 +110,5 @@ def bowl(scores: Sequence[PictureScores], classes: Sequence[str]) -> Figures:
 
 
 def _named(values: dict[float, float]) -> Values:
-    mean = float(np.mean(list(values.values()))) if values else 0.0
-    return {
-        **{f"average_precision_at_iou_{t:g}": value for t, value in values.items()},
-        "average_precision": mean,
-    }
+    named = {f"average_precision_at_iou_{t:g}": value for t, value in values.items()}
+    return named | ({"average_precision": float(np.mean(list(values.values())))} if values else {})

@@ -142,20 +142,20 @@ def mean_average_precision(
 
     A picture without true and without predicted instances has no such value (0 / 0) and is left
     out of the mean. (The Data Science Bowl had none; StarDist's default, counts summed over all
-    pictures, does not see it either.) Where that leaves none, the value is 1: there was nothing to
-    find and nothing was found.
+    pictures, does not see it either.)
 
     Args:
         pictures: Counts of each picture, with the same thresholds.
         label: Class to look at, 1..K; None takes all classes together.
 
     Returns:
-        The value by threshold, 0..1; empty without pictures.
+        The value by threshold, 0..1; empty where no picture has one: nothing was there to be
+        found, and nothing was found, which says nothing about a model.
     """
-    if not pictures:
-        return {}
     values = [value for each in pictures if (value := _precision(each, label)) is not None]
-    mean = np.mean(values, axis=0) if values else np.ones(len(pictures[0].thresholds))
+    if not values:
+        return {}
+    mean = np.mean(values, axis=0)
     return dict(zip(pictures[0].thresholds, mean.tolist(), strict=True))
 
 

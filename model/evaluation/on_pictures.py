@@ -25,10 +25,22 @@ from model.evaluation.figures import bowl, detection
 from model.evaluation.matching import PictureScores, score_picture
 from model.evaluation.predict import Cell, ManySegmenters, instance_map
 from model.evaluation.ranking import Metric, Ranking, choose_metric, make_ranking
-from model.evaluation.thresholds import Row, Setting, Tried, as_shipped, choose, grid
+from model.evaluation.thresholds import (
+    NO_AREAS,
+    Row,
+    Setting,
+    Tried,
+    as_shipped,
+    choose,
+    grid,
+    is_flat,
+)
 from segmentation.engines import open_engine
 from segmentation.engines.base import Engine, Provider
 from segmentation.letterbox import Resize
+
+_SAMPLE = 200
+"""Pictures whose objects say which smallest sizes a sweep tries."""
 
 Progress = Callable[[Iterable[int], int], Iterable[int]]
 """Passes numbers of pictures on, showing how many of the total (second argument) are done."""
@@ -76,6 +88,7 @@ class Evaluation:
         tiles: Pictures or tiles that ran through the network.
         object_pixels: Median area of the true objects in the letterboxed pictures, in pixels of the
             model's input; None without objects.
+        objects: How many of them there are.
         seen: Number of each picture that was measured, into ``data``.
         scores: Counts of each of those, with the thresholds of ``shown``.
         broken: Pictures that could not be read.
@@ -94,6 +107,7 @@ class Evaluation:
     resize: Resize
     tiles: int
     object_pixels: float | None
+    objects: int
     seen: Sequence[int]
     scores: Sequence[PictureScores]
     broken: Sequence[BrokenSampleError]
@@ -104,6 +118,11 @@ class Evaluation:
     def shown(self) -> Setting:
         """What the report is about: the sweep's choice, or the artifact as it is."""
         return self.best or self.shipped
+
+    @property
+    def flat(self) -> bool:
+        """Whether a sweep was to choose and found nothing to choose by."""
+        return self.best is not None and is_flat(self.rows, self.metric)
 
     def accuracy(self) -> dict[str, float]:
         """Return the figures that an artifact carries (`contract.artifact.Artifact.accuracy`).
@@ -144,14 +163,25 @@ def evaluate_pictures(
         chosen = np.linspace(0, len(data) - 1, options.limit).astype(int).tolist()
         data = Subset(data, chosen)
     ranking = make_ranking(metric, data, pairing)
-    cells = _cells(engine.artifact, options.score, tried, ranked=ranking is not None)
-    segmenters = ManySegmenters(engine, cells, options.resize)
     input_size = (engine.artifact.height, engine.artifact.width)
+    ranked = ranking is not None
+    cells = _cells(
+        engine.artifact,
+        options.score,
+        grid(engine.artifact, tried, _sampled_areas(data, input_size, options)) if tried else [],
+        ranked=ranked,
+    )
+    segmenters = ManySegmenters(engine, cells, options.resize)
     run = _Run(segmenters, input_size, data, pairing, cells, ranking)
     run.go(progress)
+    if tried and not any(len(areas) for areas in run.areas):
+        raise ConfigurationError(
+            f"{path}: no labelled object of {list(pairing.measured)} in the {len(run.seen)} "
+            f"pictures ({options.split}): there is nothing to choose thresholds by; label some"
+        )
     rows = run.rows()
-    shipped = as_shipped(rows, engine.artifact, options.score, ranked=ranking is not None)
-    best = choose(rows, metric) if tried else None
+    shipped = as_shipped(rows, engine.artifact, options.score, ranked=ranked)
+    best = choose(rows, metric, engine.artifact) if tried else None
     shown = (best or shipped).reported
     return Evaluation(
         artifact=engine.artifact,
@@ -165,6 +195,7 @@ def evaluate_pictures(
         resize=options.resize,
         tiles=run.tiles,
         object_pixels=median_area(run.areas),
+        objects=sum(map(len, run.areas)),
         seen=run.seen,
         scores=run.scores[cells.index(shown)],
         broken=run.broken,
@@ -198,13 +229,29 @@ def open_paired(
     return Renamed(data, artifact.classes, options.classes), pairing
 
 
+def _sampled_areas(
+    data: DataSet, input_size: tuple[int, int], options: Options
+) -> NDArray[np.float64]:
+    """Areas of the labelled objects, on up to 200 pictures, in the pixels that sizes count in."""
+    areas = [NO_AREAS]
+    for index in np.linspace(0, len(data) - 1, min(len(data), _SAMPLE)).astype(int).tolist():
+        try:
+            picture = data.read(index)
+        except BrokenSampleError:
+            continue  # the evaluation names it
+        native = options.resize in ("tile", "auto")  # tiles are not scaled
+        height, width = picture.labels.shape
+        areas.append(object_areas(picture, (height, width) if native else input_size))
+    return np.concatenate(areas)
+
+
 def _cells(
-    artifact: Artifact, score: float | None, tried: Tried | None, *, ranked: bool
+    artifact: Artifact, score: float | None, tried: Sequence[Cell], *, ranked: bool
 ) -> list[Cell]:
     own = [Cell.of(artifact, score)]
     if ranked:
         own.append(Cell(artifact.seed_threshold, artifact.min_pixels))
-    return sorted({*own, *(grid(artifact, tried) if tried else [])})
+    return sorted({*own, *tried})
 
 
 class _Run:

@@ -18,7 +18,7 @@ from media.pictures import UnreadableInputError
 from media.videos import Video
 from model.evaluation.boxes import Boxes, match_boxes, read_boxes
 from model.evaluation.predict import Cell, ManySegmenters
-from model.evaluation.thresholds import Tried, grid
+from model.evaluation.thresholds import Tried, closeness, grid
 from segmentation.engines import open_engine
 from segmentation.engines.base import Engine, Provider
 from segmentation.letterbox import Resize
@@ -46,20 +46,20 @@ class Scores:
     min_pixels: int = 0
 
     @property
-    def recall(self) -> float:
-        """Share of the true boxes that were found, 0..1; 1 where there is nothing to find."""
-        return self.matched / self.true if self.true else 1.0
+    def recall(self) -> float | None:
+        """Share of the true boxes that were found, 0..1; None where there are none."""
+        return self.matched / self.true if self.true else None
 
     @property
-    def precision(self) -> float:
-        """Share of the predicted boxes that are right, 0..1; 1 where nothing was predicted."""
-        return self.matched / self.predicted if self.predicted else 1.0
+    def precision(self) -> float | None:
+        """Share of the predicted boxes that are right, 0..1; None where there are none."""
+        return self.matched / self.predicted if self.predicted else None
 
     @property
-    def f1(self) -> float:
-        """Harmonic mean of recall and precision, 0..1."""
-        total = self.recall + self.precision
-        return 2 * self.recall * self.precision / total if total else 0.0
+    def f1(self) -> float | None:
+        """Harmonic mean of recall and precision, 0..1; None where there are no boxes at all."""
+        total = self.true + self.predicted
+        return 2 * self.matched / total if total else None
 
 
 @dataclass(frozen=True)
@@ -73,6 +73,7 @@ class Report:
         chosen: Scores at the threshold asked for (the artifact's own by default).
         sweep: Scores at every threshold tried, ascending.
         grid: Scores at every threshold and every smallest size; empty where that was not asked for.
+        own: What the artifact's clustering runs with.
     """
 
     first: int
@@ -81,11 +82,21 @@ class Report:
     chosen: Scores
     sweep: tuple[Scores, ...]
     grid: tuple[Scores, ...] = ()
+    own: Cell | None = None
 
     @property
     def best(self) -> Scores:
-        """The scores of the grid with the highest F1; of equal ones those of the larger size."""
-        return max(self.grid, key=lambda scores: (scores.f1, scores.min_pixels))
+        """The scores of the grid with the highest F1, of equal ones those nearest to the own."""
+        return max(self.grid, key=lambda scores: (scores.f1 or 0, *self._closeness(scores)))
+
+    @property
+    def flat(self) -> bool:
+        """Whether the whole grid is equally good, so that there is nothing to choose by."""
+        return len({scores.f1 for scores in self.grid}) == 1
+
+    def _closeness(self, scores: Scores) -> tuple[float, float, Cell]:
+        cell = Cell(scores.threshold, scores.min_pixels)
+        return closeness(cell, self.own or cell)
 
     def accuracy(self, scores: Scores | None = None) -> dict[str, float]:
         """Return the figures that an artifact carries (`contract.artifact.Artifact.accuracy`).
@@ -94,9 +105,9 @@ class Report:
             scores: Those of the thresholds that it ships with; None takes the chosen ones.
         """
         scores = scores or self.chosen
-        return {
-            f"recall_at_iou_{self.iou:g}": round(scores.recall, 4),
-            f"precision_at_iou_{self.iou:g}": round(scores.precision, 4),
+        at = f"at_iou_{self.iou:g}"
+        shares = {f"recall_{at}": scores.recall, f"precision_{at}": scores.precision}
+        return {name: round(share, 4) for name, share in shares.items() if share is not None} | {
             "score_threshold": scores.threshold,
             "first_frame": float(self.first),
             "last_frame": float(self.last),
@@ -176,6 +187,11 @@ def evaluate_boxes(
             f"{boxes_csv}: expected true boxes of the frames {first}..{last}, found those of "
             f"{min(true, default=0)}..{max(true, default=0)}"
         )
+    if tried and not any(len(true.get(number, ())) for number in range(first, last + 1)):
+        raise ConfigurationError(
+            f"{boxes_csv}: no true box in the frames {first}..{last}: there is nothing to choose "
+            "thresholds by; choose other frames"
+        )
     engine = open_engine(artifact, provider)
     if class_name not in engine.artifact.classes:
         raise ConfigurationError(
@@ -195,7 +211,8 @@ def evaluate_boxes(
         for t, cell in zip(thresholds, own, strict=True)
     )
     tried_cells = tuple(by_cell[cell] for cell in cells)
-    return Report(first, last, iou, line[thresholds.index(chosen)], line, tried_cells)
+    own_cell = Cell.of(engine.artifact)
+    return Report(first, last, iou, line[thresholds.index(chosen)], line, tried_cells, own_cell)
 
 
 def score_cells(

@@ -8,7 +8,8 @@ from typing import Any
 
 from model.data.data_set import Subset, fingerprint
 from model.data.labels import IGNORED
-from model.evaluation.figures import Figures
+from model.evaluation.figures import TRUE, Figures
+from model.evaluation.matching import average_precision
 from model.evaluation.on_pictures import Evaluation, Options
 from model.evaluation.ranking import MAIN, Metric
 from model.evaluation.thresholds import F1, Row, Setting
@@ -18,6 +19,17 @@ JSON_FILE, TEXT_FILE = "report.json", "report.md"
 
 _SHOWN = (0.5, 0.6, 0.7, 0.75, 0.8, 0.9)
 """IoU thresholds that the table shows; the mean is of all."""
+
+_WORST = 20
+"""Pictures that the text names; the JSON has all."""
+
+_OTHER_SIZE = 4
+"""Objects of so many times the area of those learned, or a part of it, are another kind."""
+
+FLAT = (
+    "WARNING: the sweep is flat: all thresholds and sizes tried are equally good on these "
+    "pictures, so the artifact keeps its own; label more pictures to choose by"
+)
 
 COLUMNS: dict[Metric, tuple[tuple[str, str], ...]] = {
     "average-precision": (
@@ -79,7 +91,7 @@ def sweep_table(rows: Sequence[Row], metric: Metric, best: Setting) -> str:
             "score threshold" if row.cell == best.reported else "",
         ]
         cells = [f"{row.cell.threshold:g}", str(row.cell.min_pixels)]
-        cells += [f"{values.get(key, 0):.3f}" for key in keys]
+        cells += [f"{values[key]:.3f}" if key in values else "-" for key in keys]
         lines.append(f"| {' | '.join(cells)} | {', '.join(mark for mark in marks if mark)} |")
     return "\n".join(lines)
 
@@ -92,8 +104,11 @@ def notes(evaluation: Evaluation, options: Options) -> list[str]:
         f"{evaluation.layout}; metric {evaluation.metric}",
         f"seed threshold {shown.seed_threshold:g}, score threshold {shown.score_threshold:g}, "
         f"min pixels {shown.min_pixels}"
-        + ("; chosen by the sweep on these pictures" if evaluation.best else ""),
+        + ("; chosen by the sweep on these pictures" if _chosen(evaluation) else ""),
     ]
+    if evaluation.flat:
+        said.append(FLAT)
+    said += _objects(evaluation)
     if evaluation.resize != "letterbox":
         said.append(
             f"resize {evaluation.resize}: {'at most ' if evaluation.resize == 'auto' else ''}"
@@ -119,6 +134,62 @@ def notes(evaluation: Evaluation, options: Options) -> list[str]:
     return said
 
 
+def _chosen(evaluation: Evaluation) -> bool:
+    return evaluation.best is not None and not evaluation.flat
+
+
+def _objects(evaluation: Evaluation) -> list[str]:
+    """What the true objects say about how far the figures can be trusted."""
+    if not evaluation.objects:
+        return ["WARNING: no labelled object in these pictures: the figures say nothing of recall"]
+    found, learned = evaluation.object_pixels, evaluation.artifact.object_pixels
+    said = f"{evaluation.objects} labelled objects, median area {found:g} pixels of the input"
+    said += f"; of the training data {learned:g}" if learned else ""
+    if found and learned and not 1 / _OTHER_SIZE < found / learned < _OTHER_SIZE:
+        said = f"WARNING: {said}: these pictures hardly show what was learned"
+    values = evaluation.shown.figures.by_class
+    absent = [name for name in evaluation.pairing.measured if not values.get(name, {}).get(TRUE)]
+    if absent:
+        return [said, f"WARNING: no labelled object of {', '.join(absent)} in these pictures"]
+    return [said]
+
+
+def picture_rows(evaluation: Evaluation) -> list[dict[str, Any]]:
+    """Return what each picture gave with the thresholds shown, the worst ones first.
+
+    Its average precision is the mean of TP / (TP + FP + FN) over the IoU thresholds, None where it
+    has no instance, true or predicted; the counts are those at an IoU of 0.5.
+    """
+    rows = []
+    for index, scores in zip(evaluation.seen, evaluation.scores, strict=True):
+        tp, fp, fn = (int(counts[:, 0].sum()) for counts in (scores.tp, scores.fp, scores.fn))
+        value = average_precision(scores)
+        rows.append(
+            {
+                "name": evaluation.data.names[index],
+                "true": tp + fn,
+                "found": tp,
+                "wrong": fp,
+                "average_precision": None if value is None else round(value, 4),
+            }
+        )
+    return sorted(rows, key=lambda row: 2 if (v := row["average_precision"]) is None else v)
+
+
+def picture_table(evaluation: Evaluation) -> str:
+    """Return a Markdown table of the worst pictures."""
+    rows = picture_rows(evaluation)
+    lines = ["| picture | true | found | wrong | AP |", "| --- | ---: | ---: | ---: | ---: |"]
+    for row in rows[:_WORST]:
+        value = row["average_precision"]
+        shown = "-" if value is None else f"{value:.3f}"
+        counts = f"{row['true']} | {row['found']} | {row['wrong']}"
+        lines.append(f"| {row['name']} | {counts} | {shown} |")
+    if len(rows) > _WORST:
+        lines.append(f"\nThe worst {_WORST} of {len(rows)} pictures; {JSON_FILE} has all.")
+    return "\n".join(lines)
+
+
 def _shortened(names: Sequence[str], most: int = 8) -> str:
     more = f" and {len(names) - most} more" if len(names) > most else ""
     return ", ".join(names[:most]) + more
@@ -139,6 +210,7 @@ def write_report(evaluation: Evaluation, options: Options, folder: Path) -> list
             table(evaluation, evaluation.shipped.figures),
             sweep_table(evaluation.rows, evaluation.metric, evaluation.best),
         ]
+    parts.append(picture_table(evaluation))
     parts.append(f"`{document['command']}`, {document['started_at']}")
     (folder / TEXT_FILE).write_text("\n\n".join(parts) + "\n")
     return [folder / JSON_FILE, folder / TEXT_FILE]
@@ -152,6 +224,7 @@ def describe(evaluation: Evaluation, options: Options) -> dict[str, Any]:
     return {
         "accuracy": evaluation.accuracy(),
         "by_class": evaluation.shown.figures.by_class,
+        "by_picture": picture_rows(evaluation),
         "metric": evaluation.metric,
         "thresholds": _thresholds(evaluation.shown),
         "before_sweep": _setting(evaluation.shipped) if evaluation.best else None,
@@ -168,6 +241,8 @@ def describe(evaluation: Evaluation, options: Options) -> dict[str, Any]:
             "layout": evaluation.layout,
             "split": options.split,
             "pictures": len(evaluation.seen),
+            "objects": evaluation.objects,
+            "object_pixels": evaluation.object_pixels,
             "fingerprint": fingerprint(Subset(evaluation.data, evaluation.seen)),
             "classes": dict(evaluation.pairing.becomes),
             "background": [n for n in evaluation.pairing.left_out if n != IGNORED],

@@ -2,12 +2,16 @@
 
 Sizes follow the model's input: an input of twice the side shows an object with four times the
 pixels, but also shows objects that a smaller one does not, so the sizes tried grow with the side.
+They follow the objects, too: where all are large, only a size close to theirs drops false pieces.
 """
 
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
 
 from contract.artifact import Artifact
 from contract.errors import ConfigurationError
@@ -23,6 +27,14 @@ THRESHOLDS = (0.5, 0.6, 0.7, 0.75, 0.8, 0.85, 0.9, 0.925, 0.95, 0.975)
 
 _SHARES = (1 / 48, 1 / 24, 1 / 12, 1 / 6, 1 / 3)
 """Sizes tried, in pixels per pixel of the input's side (the root of its area)."""
+
+_SMALL_OBJECTS, _OBJECT_SHARES = 0.05, (1 / 4, 1 / 2, 3 / 4)
+"""Sizes tried, as shares of the area that this quantile of the labelled objects has."""
+
+_ALIKE = 1.25
+"""Sizes of objects within this factor of one that is tried anyway are not tried as well."""
+
+NO_AREAS: NDArray[np.float64] = np.zeros(0)
 
 Number = TypeVar("Number", int, float)
 
@@ -40,28 +52,40 @@ class Tried:
     min_pixels: Sequence[int] | None = None
 
 
-def sizes(artifact: Artifact) -> tuple[int, ...]:
+def sizes(artifact: Artifact, areas: NDArray[np.float64]) -> tuple[int, ...]:
     """Return the smallest sizes of an instance that are tried, in pixels of the input.
 
     The artifact's own is one of them. An input of 384x384 tries 8, 16, 32, 64 and 128; one of
-    1024x2048 tries 30, 60, 121, 241 and 483.
+    1024x2048 tries 30, 60, 121, 241 and 483. Objects of which 5 % have fewer than 2,000 pixels add
+    500, 1000 and 1500.
+
+    Args:
+        artifact: Its own size and its input count.
+        areas: float (I,), areas of the labelled objects in pixels of the input.
     """
     side = math.sqrt(artifact.height * artifact.width)
-    return tuple(sorted({artifact.min_pixels, *(max(1, round(side * s)) for s in _SHARES)}))
+    found = {artifact.min_pixels, *(max(1, round(side * s)) for s in _SHARES)}
+    small = float(np.quantile(areas, _SMALL_OBJECTS)) if len(areas) else 0.0
+    for share in _OBJECT_SHARES:
+        size = max(1, round(share * small))
+        if len(areas) and all(max(size, each) > _ALIKE * min(size, each) for each in found):
+            found.add(size)
+    return tuple(sorted(found))
 
 
-def grid(artifact: Artifact, tried: Tried) -> list[Cell]:
+def grid(artifact: Artifact, tried: Tried, areas: NDArray[np.float64] = NO_AREAS) -> list[Cell]:
     """Return what a sweep tries; what the artifact ships with is always among it.
 
     Args:
         artifact: Its thresholds and input size count.
         tried: What is asked for.
+        areas: float (I,), areas of the labelled objects in pixels of the input, where known.
 
     Raises:
         ConfigurationError: A value is out of its range; all are named.
     """
     thresholds = THRESHOLDS if tried.thresholds is None else tried.thresholds
-    min_pixels = sizes(artifact) if tried.min_pixels is None else tried.min_pixels
+    min_pixels = sizes(artifact, areas) if tried.min_pixels is None else tried.min_pixels
     area = artifact.height * artifact.width
     faults = [
         f"a seed threshold is {t:g}, expected {FOREGROUND_THRESHOLD:g}..1: pixels with a lower "
@@ -160,29 +184,53 @@ def as_shipped(
     )
 
 
-def choose(rows: Sequence[Row], metric: Metric) -> Setting:
-    """Return the best thresholds: by the metric's main figure, then by F1, then the higher ones.
+def choose(rows: Sequence[Row], metric: Metric, artifact: Artifact) -> Setting:
+    """Return the best thresholds: by the metric's main figure, then by F1.
+
+    Of equal ones it takes those nearest to the artifact's own, which its recipe was written with:
+    few pictures leave many equal, and the ends of what was tried are the least likely to hold on
+    others. Where all are equal (`is_flat`) the artifact's own stay as they are.
 
     Where instances are ranked, the metric says from which seed score on they are of use; which of
     them are then reported by default is decided by F1.
     """
-
-    def key(row: Row) -> tuple[float, ...]:
-        main = (row.measured.overall.get(name, 0.0) for name in MAIN[metric])
-        return (*main, row.counted.overall[F1], *row.cell)
-
-    best = reported = max(rows, key=key)
-    if metric != "average-precision":
+    ranked = metric != "average-precision"
+    if is_flat(rows, metric):
+        return as_shipped(rows, artifact, None, ranked=ranked)
+    own = Cell.of(artifact)
+    started = own._replace(threshold=artifact.seed_threshold) if ranked else own
+    best = max(rows, key=lambda row: (*_merit(row, metric), *closeness(row.cell, started)))
+    reported = best
+    if ranked:
         alike = [
             row
             for row in rows
             if row.cell.min_pixels == best.cell.min_pixels
             and row.cell.threshold >= best.cell.threshold
         ]
-        reported = max(alike, key=lambda row: (row.counted.overall[F1], *row.cell))
+        reported = max(alike, key=lambda row: (_f1(row), *closeness(row.cell, own)))
     return Setting(
         best.cell.threshold,
         reported.cell.threshold,
         best.cell.min_pixels,
         best.measured.joined(reported.counted),
     )
+
+
+def is_flat(rows: Sequence[Row], metric: Metric) -> bool:
+    """Whether all that was tried is equally good, so that there is nothing to choose by."""
+    return len({_merit(row, metric) for row in rows}) == 1
+
+
+def closeness(cell: Cell, own: Cell) -> tuple[float, float, Cell]:
+    """Return a key that is highest for the cell nearest to ``own``: threshold first, then size."""
+    further = max(cell.min_pixels, own.min_pixels) / min(cell.min_pixels, own.min_pixels)
+    return -round(abs(cell.threshold - own.threshold), 6), -further, cell
+
+
+def _merit(row: Row, metric: Metric) -> tuple[float, ...]:
+    return (*(row.measured.overall.get(name, 0.0) for name in MAIN[metric]), _f1(row))
+
+
+def _f1(row: Row) -> float:
+    return row.counted.overall.get(F1, 0.0)

@@ -125,6 +125,7 @@ def export_checkpoint(
         seed_threshold=state.seed_threshold,
         score_threshold=state.score_threshold if score is None else score,
         min_pixels=state.min_pixels,
+        connected=state.connected,
         object_pixels=_scaled(state.object_pixels, state.input_size, (height, width)),
         precision=options.precision,
         training_data=state.training_data,

@@ -14,6 +14,7 @@ from contract.errors import ConfigurationError
 from contract.json_text import JSON_ERRORS
 from contract.plain_files import check_self_contained
 from model.evaluation.evaluator import on_pictures
+from model.evaluation.figures import quality
 from model.evaluation.on_pictures import Options
 from model.evaluation.thresholds import Tried
 from model.export.exporter import Exported, ExportOptions, export_checkpoint
@@ -36,13 +37,15 @@ class _Run(msgspec.Struct):
 _runs = msgspec.json.Decoder(_Run)
 
 
-def release_exported(folder: Path, store: Store, name: str | None, promote: bool) -> None:
+def release_exported(
+    folder: Path, store: Store, name: str | None, promote: bool, force: bool = False
+) -> None:
     """Put an exported artifact into a store.
 
     Raises:
         ConfigurationError: See `release_artifact`.
     """
-    place, _ = release_artifact(folder, store, name=name, promote=promote)
+    place, _ = release_artifact(folder, store, name=name, promote=promote, force=force)
     _say(place, promote)
 
 
@@ -53,6 +56,7 @@ def release_run(
     name: str | None,
     promote: bool,
     measured: tuple[Path, Mapping[str, str]] | None,
+    force: bool = False,
 ) -> None:
     """Export a run into a store.
 
@@ -64,6 +68,7 @@ def release_run(
         promote: Whether workers are to load it from now on.
         measured: Data whose validation part chooses the thresholds, and class of the model by
             class of the data; None keeps the run's thresholds.
+        force: Whether a model that finds nothing, or that nobody measured, may be released.
 
     Raises:
         ConfigurationError: See `release` and
@@ -72,7 +77,7 @@ def release_run(
         ExportError: The file failed its comparison; the store is as it was.
     """
     if measured is None:
-        done = release(run, store, options, name=name, promote=promote)
+        done = release(run, store, options, name=name, promote=promote, force=force)
         print(f"against PyTorch: {done.comparison}")
         _say(done.folder, promote)
         return
@@ -87,8 +92,36 @@ def release_run(
                 f"{data}: not released: pictures named above could not be read; repair or remove "
                 "them (`seedstream dataset check` names all)"
             )
-        place, _ = release_artifact(exported.folder, store, promote=promote)
+        check_worth(contract.read_card(exported.folder).accuracy, run, force)
+        place, _ = release_artifact(exported.folder, store, promote=promote, force=True)
     _say(place, promote)
+
+
+def check_worth(accuracy: Mapping[str, float], where: Path, force: bool) -> None:
+    """Refuse a model whose figures are all 0, or that has none.
+
+    Args:
+        accuracy: Its figures, as an artifact carries them.
+        where: What is to be released, for messages.
+        force: Whether it may be released all the same.
+
+    Raises:
+        ConfigurationError: It may not.
+    """
+    figures = quality(accuracy)
+    if force or any(figures.values()):
+        return
+    if figures:
+        raise ConfigurationError(
+            f"{where}: not released: its figures ({', '.join(list(figures)[:2])}, ...) are all 0: "
+            "it finds none of the labelled objects; look at its pictures (`seedstream evaluate "
+            "--out`), train longer, check the labels (`seedstream dataset check`), or give --force"
+        )
+    raise ConfigurationError(
+        f"{where}: not released: it carries no figure: nothing was there to validate it on; "
+        "measure a run with `release --data`, an artifact with `seedstream evaluate --sweep`, or "
+        "give --force"
+    )
 
 
 def _say(place: Path, promote: bool) -> None:
@@ -102,6 +135,7 @@ def release(
     *,
     name: str | None = None,
     promote: bool = True,
+    force: bool = False,
 ) -> Exported:
     """Export a run's checkpoint and put it into a store as its next version.
 
@@ -111,17 +145,19 @@ def release(
         options: As of an export.
         name: Name of the model; None takes the checkpoint's, else that of the run's recipe.
         promote: Whether workers are to load it from now on.
+        force: See `check_worth`.
 
     Returns:
         The artifact where it lies now.
 
     Raises:
-        ConfigurationError: The run, an option or the store does not fit.
+        ConfigurationError: The run, an option or the store does not fit; or see `check_worth`.
         ExportError: The file failed its comparison; the store is as it was.
     """
     file = find_checkpoint(run)
     state = load_checkpoint(file)
     name = name or default_name(state, run)
+    check_worth(state.accuracy if options.accuracy is None else options.accuracy, run, force)
     with store.stage(name) as stage:
         done = export_checkpoint(state, stage.folder, name, _PENDING, options)
         for part in done.folder.iterdir():
@@ -136,7 +172,12 @@ def release(
 
 
 def release_artifact(
-    folder: Path, store: Store, *, name: str | None = None, promote: bool = True
+    folder: Path,
+    store: Store,
+    *,
+    name: str | None = None,
+    promote: bool = True,
+    force: bool = False,
 ) -> tuple[Path, Artifact]:
     """Put an exported artifact into a store as its next version; its weights stay as they are.
 
@@ -147,17 +188,20 @@ def release_artifact(
         store: The store.
         name: Name of the model; None takes the artifact's.
         promote: Whether workers are to load it from now on.
+        force: See `check_worth`.
 
     Returns:
         Where it lies now, and what it says about itself.
 
     Raises:
-        ConfigurationError: It is no artifact, its files are broken, or the store does not fit.
+        ConfigurationError: It is no artifact, its files are broken, or the store does not fit; or
+            see `check_worth`.
     """
     model = contract.find_model(folder)
     check_self_contained(model)
     metadata = {each.key: each.value for each in onnx.load(model).metadata_props}
     artifact = contract.from_metadata(metadata, str(model))
+    check_worth(artifact.accuracy, folder, force)
     name = name or artifact.name
     named = msgspec.structs.replace(artifact, name=name)
     with store.stage(name) as stage:

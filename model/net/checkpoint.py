@@ -44,6 +44,7 @@ class Checkpoint:
         seed_threshold: Lowest seed score that starts an instance, 0..1.
         score_threshold: Lowest instance score reported by default, 0..1.
         min_pixels: Smallest foreground and smallest instance, in input pixels.
+        connected: Whether an instance is only the connected piece that holds its seed.
         object_pixels: Median area of the objects in the training data, letterboxed into
             ``input_size``, in input pixels; None where unknown, as in older files.
         name: Default name of the model, empty where nobody gave one.
@@ -60,6 +61,7 @@ class Checkpoint:
     seed_threshold: float = 0.9
     score_threshold: float = 0.5
     min_pixels: int = 128
+    connected: bool = False
     object_pixels: float | None = None
     name: str = ""
     input_power: float = 1.0

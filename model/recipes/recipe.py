@@ -276,6 +276,10 @@ class Recipe(Part):
     min_pixels: int = Field(default=128, ge=1)
     """Smallest instance in input pixels."""
 
+    connected: bool = True
+    """Keep of each instance only the connected piece that holds its seed: right where noise joins
+    from afar (short trainings), wrong where things in front cut objects in two."""
+
     training_data: str = ""
     """Data, licences and credits, for the artifact's metadata."""
 

@@ -5,8 +5,10 @@ A checkpoint is written beside its place and renamed, so no stop leaves half a f
 
 import hashlib
 import logging
+import math
 import os
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,6 +28,30 @@ _KEPT = 2
 log = logging.getLogger(__name__)
 
 _KEYS = ("step", "identity", "best", "model_state_dict", "optimizer_state_dict")
+
+
+def is_better(score: float | None, loss: float, best: Mapping[str, Any]) -> bool:
+    """Whether weights are better than the best ones of earlier steps.
+
+    The score decides; of equal ones the validation loss does, and where that is equal as well the
+    later step wins: a score of 0 from the first to the last step says nothing for the first.
+
+    Args:
+        score: Of the weights' validation; None where it found nothing to measure by.
+        loss: The validation's loss.
+        best: ``score``, ``loss`` and ``step`` (0: none yet) of the best ones; runs of older
+            versions have no ``loss``.
+    """
+    if not best["step"]:
+        return True
+    new, old = (-1.0 if each is None else each for each in (score, best["score"]))
+    if new != old:
+        return new > old
+    return _finite(loss) <= _finite(best.get("loss", math.inf))
+
+
+def _finite(loss: float) -> float:
+    return loss if math.isfinite(loss) else math.inf
 
 
 @dataclass(frozen=True)

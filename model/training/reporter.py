@@ -138,7 +138,9 @@ class Reporter:
             validation_score=result.score,
             average_precision=precision,
         )
-        scalars = {"validation/loss": result.loss, "validation/score": result.score}
+        scalars = {"validation/loss": result.loss}
+        if result.score is not None:
+            scalars["validation/score"] = result.score
         scalars |= {f"average_precision/{k:.2f}": v for k, v in result.average_precision.items()}
         for name, value in scalars.items():
             self._board.add_scalar(name, value, done - 1)
@@ -148,9 +150,9 @@ class Reporter:
             self._board.add_image(name, strip, done - 1, dataformats="HWC")
         self._results(done, last={"step": done, "score": result.score}, best=best)
         log.info(
-            "validation after step %d: loss %.4f, average precision %s, best %.4f after step %s",
-            *(done, result.loss, " ".join(f"{k}: {v:.3f}" for k, v in precision.items())),
-            *(best["score"], best["step"]),
+            "validation after step %d: loss %.4f, average precision %s, best %s after step %s",
+            *(done, result.loss, " ".join(f"{k}: {v:.3f}" for k, v in precision.items()) or "-"),
+            *("-" if best["score"] is None else f"{best['score']:.4f}", best["step"]),
         )
 
     def saved(self, done: int) -> None:

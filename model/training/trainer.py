@@ -25,6 +25,7 @@ from model.recipes.recipe import Phase, Recipe, load_recipe, plan
 from model.training.checkpoints import (
     BEST,
     Checkpoints,
+    is_better,
     load_initial_weights,
     name_weights,
 )
@@ -227,12 +228,16 @@ class _Run:
         if data is None or not most:
             return
         result = validate(self._learner, self._recipe, data, self._processes, most)
-        best = self._best["score"]
-        if best is None or result.score > best:
+        if is_better(result.score, result.loss, self._best):
             accuracy = {
                 f"ap_at_iou_{k:g}": round(v, 4) for k, v in result.average_precision.items()
             }
-            self._best = {"score": result.score, "step": done, "accuracy": accuracy}
+            self._best = {
+                "score": result.score,
+                "loss": result.loss,
+                "step": done,
+                "accuracy": accuracy,
+            }
             if self._processes.is_first:
                 self._checkpoints.save_best(self._state(done))
         reporter.validation(done, result, self._best)
@@ -240,7 +245,7 @@ class _Run:
     def _save(self, done: int) -> None:
         if self._processes.is_first:
             self._checkpoints.save(self._state(done), done)
-            if done == self._steps and self._best["score"] is None:
+            if done == self._steps and not self._best["step"]:
                 self._checkpoints.save_best(self._state(done))
         self._processes.wait()
 
@@ -260,6 +265,7 @@ class _Run:
             "seed_threshold": recipe.seed_threshold,
             "score_threshold": recipe.score_threshold,
             "min_pixels": recipe.min_pixels,
+            "connected": recipe.connected,
             "object_pixels": self._object_pixels,
             "training_data": recipe.training_data,
             "label_warnings": self._data.warnings,

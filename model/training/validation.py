@@ -40,14 +40,15 @@ class Validation:
     Attributes:
         loss: The loss over whole pictures.
         average_precision: Mean over the pictures of TP / (TP + FP + FN), by IoU threshold.
-        score: What the best weights are chosen by: the mean of those.
+        score: What the best weights are chosen by: the mean of those; None where nothing was there
+            to be found, and nothing was found.
         artifact: Thresholds and grid that were used.
         drawn: The first pictures of this process, fitted into the input, and what the network said.
     """
 
     loss: float
     average_precision: dict[float, float]
-    score: float
+    score: float | None
     artifact: Artifact
     drawn: Sequence[tuple[Labelled, Predictions]]
 
@@ -86,7 +87,7 @@ def validate(
     return Validation(
         loss=float(np.mean([loss for loss, _ in pairs])),
         average_precision=precision,
-        score=float(np.mean(list(precision.values()))),
+        score=float(np.mean(list(precision.values()))) if precision else None,
         artifact=engine.artifact,
         drawn=drawn,
     )
@@ -116,6 +117,7 @@ class TorchEngine:
             seed_threshold=recipe.seed_threshold,
             score_threshold=recipe.score_threshold,
             min_pixels=recipe.min_pixels,
+            connected=recipe.connected,
         )
 
     def run(self, images: NDArray[np.uint8]) -> Predictions:

@@ -29,6 +29,12 @@ def register(app: typer.Typer, text: str) -> None:
         promote: Annotated[
             bool, typer.Option(help="Make it NAME/current, which workers load.")
         ] = True,
+        force: Annotated[
+            bool,
+            typer.Option(
+                "--force", help="Release a model whose figures are all 0, or that has none."
+            ),
+        ] = False,
         data: Annotated[
             Path | None,
             typer.Option(
@@ -82,7 +88,7 @@ def register(app: typer.Typer, text: str) -> None:
                     f"{source}: an exported artifact is released unchanged: leave {given} out, or "
                     "release its run"
                 )
-            release_exported(source, Store(store), name, promote)
+            release_exported(source, Store(store), name, promote, force)
             return
         if data is None and classes is not None:
             raise ConfigurationError("--classes says what the classes of --data are: add --data")
@@ -98,4 +104,4 @@ def register(app: typer.Typer, text: str) -> None:
             score_threshold=score,
         )
         measured = None if data is None else (data, parse_classes(classes))
-        release_run(source, Store(store), options, name, promote, measured)
+        release_run(source, Store(store), options, name, promote, measured, force)

@@ -281,7 +281,8 @@ def test_a_sweep_finds_the_size_that_drops_the_dirt_and_stores_it(
     assert report["accuracy"]["average_precision_at_iou_0.5"] == 1.0
     assert len(report["sweep"]) == 4
     card = contract.check_file(model)
-    assert (card.min_pixels, card.seed_threshold, card.score_threshold) == (20, 0.9, 0.9)
+    # Both thresholds are equally good with that size: the artifact's own stays.
+    assert (card.min_pixels, card.seed_threshold, card.score_threshold) == (20, 0.5, 0.5)
     assert card.accuracy == report["accuracy"]
     assert card.object_pixels == LEFT[2] * LEFT[3], "the data's, as the artifact did not say it"
     again = evaluate(
@@ -289,6 +290,76 @@ def test_a_sweep_finds_the_size_that_drops_the_dirt_and_stores_it(
     )
     assert again.returncode == 0
     assert json.loads((tmp_path / "a.json").read_text()) == report["accuracy"]
+
+
+def test_a_flat_sweep_says_so_and_keeps_the_thresholds(
+    tmp_path: Path, evaluate: Callable[..., Done]
+) -> None:
+    model = artifact(tmp_path, msgspec.structs.replace(ONE, seed_threshold=0.6, min_pixels=24))
+    data = label_maps(tmp_path / "data", [BOTH])
+    done = evaluate(
+        *("--model", model, "--data", data, "--split", "all", "--sweep", "--out", tmp_path / "r"),
+        *("--min-pixels", "20,40", "--seed-thresholds", "0.5,0.9"),
+    )
+    assert done.returncode == 0, done.stderr
+    assert "WARNING: the sweep is flat" in done.stdout
+    assert "chosen by the sweep" not in done.stdout
+    card = contract.check_file(model)
+    assert (card.min_pixels, card.seed_threshold, card.score_threshold) == (24, 0.6, 0.5)
+    assert card.accuracy["recall_at_iou_0.5"] == 1
+
+
+def test_a_set_without_an_object_measures_nothing_and_chooses_nothing(
+    tmp_path: Path, model: Path, evaluate: Callable[..., Done]
+) -> None:
+    data = label_maps(tmp_path / "data", [([], []), ([], [])])
+    before = (model / "model.onnx").read_bytes()
+    options = ("--model", model, "--data", data, "--split", "all")
+
+    done = evaluate(*options, "--out", tmp_path / "r")
+    assert done.returncode == 0, done.stderr
+    assert "WARNING: no labelled object in these pictures" in done.stdout
+    assert "1.000" not in done.stdout
+    report = json.loads((tmp_path / "r" / "report.json").read_text())
+    assert set(report["accuracy"]) == {"true_instances", "predicted_instances", "pictures"}
+
+    swept = evaluate(*options, "--sweep")
+    assert swept.returncode == 2
+    assert "no labelled object of ['person'] in the 2 pictures (all)" in swept.stderr
+    assert (model / "model.onnx").read_bytes() == before
+
+
+def test_the_report_scores_each_picture_the_worst_first(
+    tmp_path: Path, model: Path, evaluate: Callable[..., Done]
+) -> None:
+    data = label_maps(tmp_path / "data", [BOTH, ONE_MISSED, ([], []), ([LEFT], [RIGHT])])
+    done = evaluate("--model", model, "--data", data, "--split", "all", "--out", tmp_path / "r")
+    assert done.returncode == 0, done.stderr
+    rows = json.loads((tmp_path / "r" / "report.json").read_text())["by_picture"]
+    assert [(row["name"], row["average_precision"]) for row in rows] == [
+        ("3", 0),
+        ("1", 0.5),
+        ("0", 1),
+        ("2", None),
+    ]
+    assert [(row["true"], row["found"], row["wrong"]) for row in rows[:2]] == [(1, 0, 1), (2, 1, 0)]
+    text = (tmp_path / "r" / "report.md").read_text()
+    assert "| 3 | 1 | 0 | 1 | 0.000 |" in text
+    assert "| 2 | 0 | 0 | 0 | - |" in text
+
+
+def test_objects_of_another_size_than_those_learned_are_pointed_out(
+    tmp_path: Path, evaluate: Callable[..., Done]
+) -> None:
+    area = LEFT[2] * LEFT[3]
+    data = label_maps(tmp_path / "data", [BOTH])
+    for number, (learned, warned) in enumerate([(area * 1.5, False), (area * 9.0, True)]):
+        card = msgspec.structs.replace(ONE, object_pixels=learned)
+        model = artifact(tmp_path / str(number), card)
+        done = evaluate("--model", model, "--data", data, "--split", "all")
+        assert f"2 labelled objects, median area {area} pixels of the input" in done.stdout
+        assert f"of the training data {learned:g}" in done.stdout
+        assert ("WARNING" in done.stdout) == warned
 
 
 def test_tiles_find_the_small_objects_of_a_large_picture_and_say_their_cost(

@@ -285,7 +285,8 @@ def clusters(*boxes: tuple[int, int, int, int], classes: tuple[int, ...] = (0, 0
     for number, (top, bottom, left, right) in enumerate(boxes, start=1):
         instance_map[top:bottom, left:right] = number
     n = len(boxes)
-    return Clusters(instance_map, np.ones(n, np.float32), np.array(classes[:n], np.int32))
+    seeds = np.array([top * 20 + left for top, _, left, _ in boxes], np.int32)
+    return Clusters(instance_map, np.ones(n, np.float32), np.array(classes[:n], np.int32), seeds)
 
 
 def test_instances_are_matched_by_overlap_and_class() -> None:

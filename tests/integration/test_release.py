@@ -166,3 +166,53 @@ def test_data_choose_the_thresholds_of_a_release(run: Path, tmp_path: Path) -> N
     shipped = OnnxEngine(store / "cells", provider="cpu").artifact
     assert "ap_50" not in shipped.accuracy  # what the checkpoint said is replaced
     assert any("0.5" in name for name in shipped.accuracy), shipped.accuracy
+
+
+def test_a_run_that_finds_nothing_in_the_data_is_released_by_force_alone(
+    run: Path, tmp_path: Path
+) -> None:
+    from tests.made_data import write_discs
+
+    file = run / "checkpoints" / "step-00000012.pt"
+    state = torch.load(file)
+    state["model_state_dict"]["decoders.1.output_conv.bias"].fill_(-50)  # seeds nowhere
+    torch.save(state, file)
+    data, store = write_discs(tmp_path / "discs"), tmp_path / "store"
+
+    with pytest.raises(ConfigurationError, match=r"are all 0: it finds none .* give --force"):
+        invoke(run, "--store", store, "--data", data)
+    assert not (store / "cells").exists(), "the store is as it was"
+    output = invoke(run, "--store", store, "--data", data, "--force")
+
+    assert "the sweep is flat" in output
+    shipped = OnnxEngine(store / "cells", provider="cpu").artifact
+    assert (shipped.seed_threshold, shipped.score_threshold, shipped.min_pixels) == (0.9, 0.5, 128)
+
+
+@pytest.mark.parametrize(
+    ("figures", "said"),
+    [
+        (
+            {"ap_at_iou_0.5": 0.0, "ap_at_iou_0.9": 0.0},
+            r"\(ap_at_iou_0.5, .* are all 0",
+        ),
+        ({}, "it carries no figure: nothing was there to validate it on"),
+        ({"pictures": 12.0, "true_instances": 0.0}, "it carries no figure"),
+    ],
+)
+def test_what_finds_nothing_or_was_never_validated_is_released_by_force_alone(
+    run: Path, tmp_path: Path, figures: dict[str, float], said: str
+) -> None:
+    from model.export.exporter import ExportOptions, export_checkpoint
+
+    file = run / "checkpoints" / "step-00000012.pt"
+    torch.save({**torch.load(file), "accuracy": figures}, file)
+    exported = export_checkpoint(run, tmp_path / "out", "cells", "try", ExportOptions()).folder
+    store = tmp_path / "store"
+    for source in (run, exported):
+        with pytest.raises(ConfigurationError, match=said):
+            invoke(source, "--store", store, "--no-promote")
+    assert not (store / "cells").exists()
+
+    invoke(exported, "--store", store, "--force")
+    assert OnnxEngine(store / "cells", provider="cpu").artifact.version == "1"

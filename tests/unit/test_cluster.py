@@ -76,6 +76,50 @@ def test_instances_come_in_order_of_falling_score_and_ties_in_image_order() -> N
     np.testing.assert_allclose(found.scores, [0.99, 0.95, 0.95, 0.95])
 
 
+def with_stray(side: int) -> tuple[dict[str, NDArray[Any]], NDArray[np.int32]]:
+    """Maps of 30 squares, and noise right of the last row that points at the last square's middle.
+
+    Returns:
+        The maps, and the squares without the noise.
+    """
+    maps, truth = squares(30)
+    top, left = 20, 164 + 60
+    here = np.s_[top : top + side, left : left + side]
+    assert not truth[here].any()
+    rows, columns = np.nonzero(truth == 30)
+    y, x = np.mgrid[here]
+    maps["offset"][0][here] = (columns.mean() - x) * PAPER_GRID_STEP[0]
+    maps["offset"][1][here] = (rows.mean() - y) * PAPER_GRID_STEP[1]
+    maps["seed"][here] = 0.8
+    return maps, truth
+
+
+def test_a_stray_piece_far_from_the_seed_is_left_out_of_the_instance() -> None:
+    maps, truth = with_stray(side=10)
+    published = run(maps)
+    assert (published.instance_map > 0).sum() == (truth > 0).sum() + 100
+
+    np.testing.assert_array_equal(published.without_strays().instance_map, truth)
+
+
+def test_the_piece_of_the_seed_stays_even_where_another_is_larger() -> None:
+    maps, truth = with_stray(side=14)
+    np.testing.assert_array_equal(run(maps).without_strays().instance_map, truth)
+
+
+def test_pieces_that_touch_at_a_corner_are_one() -> None:
+    instance_map = np.kron(np.eye(2, dtype=np.int32), np.ones((3, 3), np.int32))
+    found = Clusters(instance_map, np.ones(1), np.zeros(1, np.int32), np.zeros(1, np.int32))
+    np.testing.assert_array_equal(found.without_strays().instance_map, instance_map)
+
+
+def test_of_an_instance_whose_seed_was_taken_by_a_later_one_the_largest_piece_stays() -> None:
+    instance_map = np.array([[1, 1, 2, 1, 1, 1, 0, 1]], np.int32)
+    seeds = np.array([2, 2], np.int32)
+    found = Clusters(instance_map, np.ones(2), np.zeros(2, np.int32), seeds)
+    assert found.without_strays().instance_map.tolist() == [[0, 0, 2, 1, 1, 1, 0, 0]]
+
+
 def test_classes_are_clustered_apart_and_ids_run_on() -> None:
     maps, truth = squares(6)
     maps["class_index"] = np.where(truth % 2 == 0, 0, 2).astype(np.uint8)

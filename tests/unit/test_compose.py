@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 
 from model.augment.compose import CROWD, LEAST_VISIBLE, Composer, PictureCutOuts, StoredCutOuts
+from model.augment.windows import cut_window
 from model.data.labels import IGNORE, CutOut, Labelled, Scene
 from model.recipes.recipe import Augment, CopyPaste, Light
 
@@ -153,6 +154,41 @@ def test_a_turned_crop_keeps_objects_and_their_labels_together():
         rows = np.flatnonzero((crop.instances == 3).any(axis=1))
         angles.add(len(rows))
     assert len(angles) > 2
+
+
+def test_turned_crops_show_the_borders_of_the_picture_as_often_as_straight_ones():
+    picture = empty(128, 128)
+    picture.instances[:] = 1
+    picture.instances[4:-4, 4:-4] = 0
+    picture.labels[:] = picture.instances
+    place = scene(picture)
+    shares = []
+    for rotate in (0.0, 1.0):
+        anywhere = PLAIN.model_copy(update={"centered": 0.0, "rotate": rotate})
+        composer = Composer([place], crop=48, augment=anywhere)
+        crops = [composer.draw(np.random.default_rng(seed)) for seed in range(80)]
+        shares.append(np.mean([(crop.instances > 0).sum() >= 60 for crop in crops]))
+        assert all(((crop.instances > 0) == (crop.labels == 1)).all() for crop in crops)
+    straight, turned = shares
+    assert straight > 0.5
+    assert turned > 0.8 * straight
+
+
+def test_a_window_beyond_the_border_keeps_what_stands_in_front_in_its_place():
+    picture = empty(64, 64)
+    front = np.zeros((64, 64), np.int32)
+    front[:8, 10:20] = 40
+    place = Scene([picture], 1.0, (1.0, 1.0), front=front)
+    for seed in range(20):
+        rng = np.random.default_rng(seed)
+        anywhere = PLAIN.model_copy(update={"centered": 0.0})
+        window = cut_window(place, picture, 32, anywhere, rng, margin=0.25)
+        assert -8 <= window.top <= 40
+        rows = np.flatnonzero((window.front > 0).any(axis=1))
+        if len(rows):
+            assert rows[0] == max(-window.top, 0)
+            assert window.front.max() == 40 - window.top
+        assert (window.picture.labels[: max(-window.top, 0)] == IGNORE).all()
 
 
 def test_upside_down_only_where_it_is_allowed():

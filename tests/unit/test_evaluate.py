@@ -11,6 +11,7 @@ from contract.errors import ConfigurationError
 from model.evaluation.boxes import Boxes, box_iou, match_boxes, read_boxes
 from model.evaluation.on_video import Report, Scores, evaluate_boxes, read_frames, score_cells
 from model.evaluation.predict import Cell
+from model.evaluation.thresholds import Tried
 from segmentation.engines.base import Predictions
 
 EMPTY = np.zeros((0, 4))
@@ -110,7 +111,7 @@ def test_recall_and_precision_count_over_all_frames_and_follow_the_threshold() -
     assert (low.matched, low.predicted, low.true) == (1, 2, 2)
     assert (low.recall, low.precision, low.f1) == (0.5, 0.5, 0.5)
     assert (high.recall, high.precision) == (0.5, 1.0)
-    assert (none.recall, none.precision, none.f1) == (0.0, 1.0, 0.0)
+    assert (none.recall, none.precision, none.f1) == (0.0, None, 0.0)
     assert engine.runs == 2  # once a frame
 
 
@@ -121,6 +122,36 @@ def test_instances_of_other_classes_do_not_count() -> None:
     (vehicle,) = score_cells(PaintedEngine(), frames, true, cells(0.5), "vehicle", 0.5)
     assert (person.matched, person.predicted) == (0, 0)
     assert (vehicle.matched, vehicle.predicted) == (1, 1)
+
+
+def test_what_has_no_denominator_is_no_figure() -> None:
+    nothing = Scores(0.9, matched=0, predicted=0, true=0)
+    assert (nothing.recall, nothing.precision, nothing.f1) == (None, None, None)
+    silent = Scores(0.9, matched=0, predicted=0, true=7)
+    figures = Report(301, 400, 0.5, silent, (silent,)).accuracy()
+    assert figures["recall_at_iou_0.5"] == 0
+    assert "precision_at_iou_0.5" not in figures, "the precision of no predictions"
+
+
+def test_of_equally_good_boxes_the_artifacts_own_setting_wins() -> None:
+    grid = tuple(
+        Scores(threshold, 8, 9, 10, size)
+        for size in (8, 64, 500)
+        for threshold in (0.5, 0.8, 0.975)
+    )
+    flat = Report(1, 2, 0.5, grid[0], (grid[0],), grid, own=Cell(0.8, 50))
+    assert flat.flat
+    assert (flat.best.threshold, flat.best.min_pixels) == (0.8, 64)
+    better = Report(1, 2, 0.5, grid[0], (), (*grid, Scores(0.9, 9, 9, 10, 8)), own=Cell(0.8, 50))
+    assert not better.flat
+    assert (better.best.threshold, better.best.min_pixels) == (0.9, 8)
+
+
+def test_a_sweep_over_frames_without_a_true_box_is_refused(tmp_path: Path) -> None:
+    file = tmp_path / "boxes.csv"
+    file.write_text("1,1,1,1,1,1\n9,1,1,1,1,1\n")
+    with pytest.raises(ConfigurationError, match=r"no true box in the frames 3\.\.5"):
+        evaluate_boxes(tmp_path, tmp_path, file, 3, 5, tried=Tried())
 
 
 def test_the_figures_that_an_artifact_carries_name_the_overlap_and_the_frames() -> None:

@@ -5,10 +5,20 @@ import pytest
 from contract.artifact import Artifact
 from contract.errors import ConfigurationError
 from model.evaluation.classes import pair, parse_classes
-from model.evaluation.figures import Figures, bowl, detection
+from model.evaluation.figures import Figures, bowl, detection, quality
 from model.evaluation.matching import PictureScores
 from model.evaluation.predict import Cell
-from model.evaluation.thresholds import Row, Tried, as_shipped, choose, grid, parse_numbers, sizes
+from model.evaluation.ranking import Metric
+from model.evaluation.thresholds import (
+    Row,
+    Tried,
+    as_shipped,
+    choose,
+    grid,
+    is_flat,
+    parse_numbers,
+    sizes,
+)
 
 CARD = Artifact(
     name="a",
@@ -50,6 +60,17 @@ def test_average_precision_is_a_mean_over_pictures_and_not_over_instances() -> N
     assert set(figures.by_class) == {"person"}
 
 
+def test_what_has_no_denominator_is_no_figure() -> None:
+    nothing, silent, wrong = scores((0, 0, 0, 0.0)), scores((0, 0, 9, 0.0)), scores((0, 3, 0, 0.0))
+    assert quality(detection([nothing], CARD.classes).overall) == {}
+    assert quality(bowl([nothing], CARD.classes).overall) == {}
+    said = quality(detection([silent], CARD.classes).overall)
+    assert said == {"recall_at_iou_0.5": 0, "f1_at_iou_0.5": 0, "panoptic_quality": 0}
+    said = quality(detection([wrong], CARD.classes).overall)
+    assert said == {"precision_at_iou_0.5": 0, "f1_at_iou_0.5": 0, "panoptic_quality": 0}
+    assert bowl([silent], CARD.classes).overall["average_precision"] == 0
+
+
 def row(threshold: float, size: int, main: float, f1: float) -> Row:
     return Row(
         Cell(threshold, size),
@@ -60,7 +81,7 @@ def row(threshold: float, size: int, main: float, f1: float) -> Row:
 
 def test_average_precision_chooses_one_threshold_for_both() -> None:
     rows = [row(0.5, 8, 0.5, 0.9), row(0.7, 8, 0.6, 0.7), row(0.7, 32, 0.55, 0.8)]
-    best = choose(rows, "average-precision")
+    best = choose(rows, "average-precision", CARD)
     assert (best.seed_threshold, best.score_threshold, best.min_pixels) == (0.7, 0.7, 8)
     assert best.figures.overall["average_precision"] == 0.6
 
@@ -72,15 +93,29 @@ def test_a_ranking_metric_chooses_what_is_ranked_and_f1_chooses_what_is_reported
         row(0.9, 8, 0.4, 0.7),
         row(0.7, 32, 0.55, 0.95),
     ]
-    best = choose(rows, "coco")
+    best = choose(rows, "coco", CARD)
     assert (best.seed_threshold, best.score_threshold, best.min_pixels) == (0.5, 0.7, 8)
     assert best.figures.overall["coco_ap"] == 0.6
     assert best.figures.overall["f1_at_iou_0.5"] == 0.8
 
 
-def test_of_equal_figures_the_higher_threshold_wins() -> None:
-    best = choose([row(0.5, 8, 0.6, 0.5), row(0.9, 8, 0.6, 0.5)], "average-precision")
-    assert best.seed_threshold == 0.9
+@pytest.mark.parametrize("metric", ["average-precision", "coco"])
+def test_of_equal_figures_those_nearest_to_the_artifacts_own_win(metric: Metric) -> None:
+    rows = [row(t, m, 0.6, 0.5) for m in (8, 32, 128) for t in (0.5, 0.7, 0.85, 0.975)]
+    rows += [row(t, 40, 0.5, 0.4) for t in (0.6, 0.8)]
+    best = choose(rows, metric, CARD)
+    seed = 0.85 if metric == "average-precision" else 0.7  # it ranks from the seed threshold on
+    assert (best.seed_threshold, best.score_threshold, best.min_pixels) == (seed, 0.85, 32)
+
+
+@pytest.mark.parametrize("metric", ["average-precision", "coco"])
+@pytest.mark.parametrize("level", [0.0, 0.7])
+def test_a_flat_sweep_keeps_the_artifacts_own_thresholds(metric: Metric, level: float) -> None:
+    rows = [row(t, m, level, level) for m in (8, 40, 128) for t in (0.5, 0.6, 0.8, 0.975)]
+    assert is_flat(rows, metric)
+    best = choose(rows, metric, CARD)
+    assert (best.seed_threshold, best.score_threshold, best.min_pixels) == (0.6, 0.8, 40)
+    assert not is_flat([*rows, row(0.9, 8, level, level + 0.1)], metric)
 
 
 def test_the_artifact_as_it_is_ranks_from_the_seed_and_reports_from_the_score_threshold() -> None:
@@ -100,7 +135,16 @@ def test_the_artifact_as_it_is_ranks_from_the_seed_and_reports_from_the_score_th
 def test_the_sizes_tried_follow_the_side_of_the_input(
     size: tuple[int, int], expected: tuple[int, ...]
 ) -> None:
-    assert sizes(msgspec.structs.replace(CARD, height=size[0], width=size[1])) == expected
+    card = msgspec.structs.replace(CARD, height=size[0], width=size[1])
+    assert sizes(card, np.zeros(0)) == expected
+
+
+def test_sizes_are_tried_up_to_those_of_the_labelled_objects() -> None:
+    tall = np.linspace(2000, 9000, 101)
+    assert sizes(CARD, tall) == (8, 16, 32, 40, 64, 128, 588, 1175, 1762)
+    assert {cell.min_pixels for cell in grid(CARD, Tried(), tall)} == {*sizes(CARD, tall)}
+    small = np.full(9, 40.0)  # 10, 20 and 30 are close to what is tried anyway
+    assert sizes(CARD, small) == sizes(CARD, np.zeros(0)) == (8, 16, 32, 40, 64, 128)
 
 
 def test_a_sweep_tries_every_pair_and_what_the_artifact_ships_with() -> None:

@@ -1,5 +1,6 @@
 """From images of any size to instances, over an engine that sees bright squares as objects."""
 
+import msgspec
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -73,6 +74,18 @@ def test_instances_are_in_pixels_of_the_captured_frame(size: tuple[int, int]) ->
     assert np.abs(np.subtract(person.box, expected)).max() <= pixel
     assert vehicle.center[0] == pytest.approx(width * 5 / 8, abs=pixel)
     assert vehicle.center[1] == pytest.approx(height * 3 / 4, abs=pixel)
+
+
+def test_a_box_is_that_of_the_piece_that_holds_the_seed_where_the_artifact_says_so() -> None:
+    image = np.zeros((64, 96, 3), np.uint8)
+    image[4:24, 10:30, 0] = 200
+    image[30:36, 36:42, 0] = 200  # points at the middle of all 200s, as noise does
+    engine = SquareEngine()
+    (whole,) = Segmenter(engine).segment([image])
+    engine.artifact = msgspec.structs.replace(engine.artifact, connected=True)
+    (found,) = Segmenter(engine).segment([image])
+    assert (whole.boxes.tolist(), whole.areas.tolist()) == ([[10, 4, 32, 32]], [436])
+    assert (found.boxes.tolist(), found.areas.tolist()) == ([[10, 4, 20, 20]], [400])
 
 
 def test_masks_areas_boxes_and_centres_agree_with_each_other() -> None:
