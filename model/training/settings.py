@@ -71,8 +71,8 @@ class TrainSettings(BaseSettings):
     """Stop after this number of steps of the whole run; it can be resumed later."""
 
     initial_weights: Path | None = None
-    """Checkpoint to start from: a whole network with the same heads, or an ERFNet encoder. A
-    resumed run must have started from the same file."""
+    """Weights to start from: an artifact (NAME/VERSION), the folder of a run, a checkpoint, or an
+    ERFNet encoder. A resumed run must have started from the same file."""
 
     deterministic: bool = True
     """Request kernels that give the same numbers every time, and warn where there are none (slower

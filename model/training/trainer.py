@@ -10,6 +10,7 @@ import os
 import signal
 import threading
 import time
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 from types import FrameType
@@ -21,13 +22,16 @@ from torch import Tensor
 from contract.errors import ConfigurationError, SeedstreamError
 from model.augment.crops import Crops, batch_indices, load_batches
 from model.data.data_set import DataSet, Joined
-from model.recipes.recipe import Phase, Recipe, load_recipe, plan
-from model.training.checkpoints import (
-    BEST,
-    Checkpoints,
-    load_initial_weights,
+from model.net.initial_weights import (
+    InitialWeights,
+    find_weights,
+    fit_batch_norm,
     name_weights,
+    read_initial_weights,
+    start_from,
 )
+from model.recipes.recipe import Phase, Recipe, load_recipe, plan
+from model.training.checkpoints import BEST, Checkpoints
 from model.training.distributed import Processes, join_processes
 from model.training.learner import Learner, StepReport, choose_arithmetic
 from model.training.reporter import Reporter
@@ -42,6 +46,9 @@ from model.training.validation import recount_batch_norm, validate
 
 log = logging.getLogger(__name__)
 
+_FITTED = 32
+"""Crops on which the batch norms of an artifact get their statistics."""
+
 
 class NonFiniteLossError(SeedstreamError):
     """The loss is no number any more; the last checkpoint is from before."""
@@ -51,11 +58,16 @@ class StoppedError(SeedstreamError):
     """The run was asked to stop; its last step is kept."""
 
 
-def train(settings: TrainSettings) -> Path:
+ReadWeights = Callable[[Path], InitialWeights]
+"""Reads a file of weights to start from."""
+
+
+def train(settings: TrainSettings, read_weights: ReadWeights = read_initial_weights) -> Path:
     """Run a recipe from its data to the best checkpoint; an unfinished run in ``out`` goes on.
 
     Args:
         settings: What to run, on what, where.
+        read_weights: Reads ``initial_weights``; the default knows checkpoints alone, no artifacts.
 
     Returns:
         ``RUN/checkpoints/best.pt``; the newest checkpoint where the run was to stop before that.
@@ -70,7 +82,7 @@ def train(settings: TrainSettings) -> Path:
     with join_processes(settings.device) as processes:
         _prepare(settings)
         with _StopSignal(enabled=processes.world == 1) as stop:
-            return _Run(settings, recipe, processes, stop).go()
+            return _Run(settings, recipe, processes, stop, read_weights).go()
 
 
 def _prepare(settings: TrainSettings) -> None:
@@ -118,9 +130,10 @@ class _Run:
         recipe: Recipe,
         processes: Processes,
         stop: _StopSignal,
+        read_weights: ReadWeights,
     ) -> None:
         self._settings, self._recipe, self._processes = settings, recipe, processes
-        self._stop = stop
+        self._stop, self._read_weights = stop, read_weights
         data = open_training_data(recipe, settings.data, settings.cache_bytes)
         self._data: TrainingData = data
         self._phases = plan(recipe.stages, data.pictures)
@@ -261,11 +274,12 @@ class _Run:
     def _resume(self) -> int:
         """Load the newest checkpoint and return the steps done."""
         path = self._settings.initial_weights
-        given = None if path is None else name_weights(path)
+        file = None if path is None else find_weights(path)
+        given = None if file is None else name_weights(file)
         state = self._checkpoints.newest()
         if state is None:
-            if path is not None:
-                load_initial_weights(self._learner.network, path)
+            if file is not None:
+                self._start_from(file)
             self._began_from = given
             return 0
         faults = [
@@ -291,6 +305,18 @@ class _Run:
         self._best = state["best"]
         log.info("resuming at step %d of %d", state["step"], self._steps)
         return int(state["step"])
+
+    def _start_from(self, path: Path) -> None:
+        weights, learner = self._read_weights(path), self._learner
+        told = start_from(learner.network, weights, self._data.classes)
+        log.info("%s: started from %s", path, told)
+        if weights.fused:
+            first = self._phases[0]
+            batch = first.stage.batch
+            parts = batch_indices(0, -(-_FITTED // batch), batch, 0, 1)
+            batches = load_batches(self._crops(first), parts, 0, self._processes.device)
+            images = (loaded[0] for loaded in batches)
+            fit_batch_norm(learner.network, weights.fused, images, learner.run)
 
     def _tell_batch(
         self, step: int, phase: Phase, crops: Crops, batch: list[Tensor], report: StepReport

@@ -374,7 +374,7 @@ def test_discs_are_learned(settings, tmp_path):
 
 def test_training_can_start_from_an_encoder_trained_for_classification(settings, tmp_path):
     from model.net.erfnet import BranchedERFNet
-    from model.training.checkpoints import load_initial_weights
+    from model.net.initial_weights import read_initial_weights, start_from
 
     torch.manual_seed(5)
     published = BranchedERFNet([3, 1])
@@ -384,7 +384,7 @@ def test_training_can_start_from_an_encoder_trained_for_classification(settings,
     network = BranchedERFNet([4, 1])
     untouched = network.decoders[0].state_dict()["output_conv.weight"].clone()
 
-    load_initial_weights(network, path)
+    start_from(network, read_initial_weights(path), ["disc"])
 
     name = "layers.7.conv3x1_1.weight"
     assert torch.equal(network.encoder.state_dict()[name], published.encoder.state_dict()[name])
