@@ -70,6 +70,9 @@ class TrainSettings(BaseSettings):
     stop_after: int | None = Field(default=None, ge=1)
     """Stop after this number of steps of the whole run; it can be resumed later."""
 
+    patience: int = Field(default=0, ge=0)
+    """Stop after this number of validations in a row without a better one; 0 never does."""
+
     initial_weights: Path | None = None
     """Weights to start from: an artifact (NAME/VERSION), the folder of a run, a checkpoint, or an
     ERFNet encoder. A resumed run must have started from the same file."""

@@ -7,14 +7,11 @@ with the very numbers of one that was not.
 
 import logging
 import os
-import signal
-import threading
 import time
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
-from types import FrameType
-from typing import Any, Self
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -34,8 +31,11 @@ from model.recipes.recipe import Phase, Recipe, load_recipe, plan
 from model.training.checkpoints import BEST, Checkpoints
 from model.training.distributed import Processes, join_processes
 from model.training.learner import Learner, StepReport, choose_arithmetic
+from model.training.patience import Patience
 from model.training.reporter import Reporter
+from model.training.run_identity import differences, next_run
 from model.training.settings import TrainSettings
+from model.training.stop_signal import StopSignal
 from model.training.training_data import (
     TrainingData,
     foreground_weights,
@@ -81,7 +81,7 @@ def train(settings: TrainSettings, read_weights: ReadWeights = read_initial_weig
     recipe = load_recipe(settings.recipe)
     with join_processes(settings.device) as processes:
         _prepare(settings)
-        with _StopSignal(enabled=processes.world == 1) as stop:
+        with StopSignal(enabled=processes.world == 1) as stop:
             return _Run(settings, recipe, processes, stop, read_weights).go()
 
 
@@ -95,32 +95,6 @@ def _prepare(settings: TrainSettings) -> None:
     torch.manual_seed(settings.seed)
 
 
-class _StopSignal:
-    """Whether SIGTERM or SIGINT came while it was entered; a second one ends the process at once.
-
-    Several processes would hear it at different steps: they do without this, stop where they are,
-    and go on from their last checkpoint.
-    """
-
-    def __init__(self, *, enabled: bool) -> None:
-        self.came = False
-        self._enabled = enabled and threading.current_thread() is threading.main_thread()
-        self._before: dict[int, Any] = {}
-
-    def __enter__(self) -> Self:
-        for number in (signal.SIGTERM, signal.SIGINT) if self._enabled else ():
-            self._before[number] = signal.signal(number, self._hear)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        for number, handler in self._before.items():
-            signal.signal(number, handler)
-
-    def _hear(self, number: int, _: FrameType | None) -> None:
-        self.came = True
-        signal.signal(number, signal.SIG_DFL)
-
-
 class _Run:
     """A run in one process: its plan, its learner, its files."""
 
@@ -129,7 +103,7 @@ class _Run:
         settings: TrainSettings,
         recipe: Recipe,
         processes: Processes,
-        stop: _StopSignal,
+        stop: StopSignal,
         read_weights: ReadWeights,
     ) -> None:
         self._settings, self._recipe, self._processes = settings, recipe, processes
@@ -152,6 +126,7 @@ class _Run:
         }
         self._checkpoints = Checkpoints(settings.out / "checkpoints")
         self._best: dict[str, Any] = {"score": None, "step": 0, "accuracy": {}}
+        self._patience = Patience(settings.patience)
         self._began_from: dict[str, str] | None = None
 
     @property
@@ -162,9 +137,12 @@ class _Run:
         """Learn what is left to learn."""
         done = self._resume()
         end = min(self._steps, self._settings.stop_after or self._steps)
-        if done >= end:
+        if self._settings.patience and self._data.validation is None:
+            log.warning("patience has no effect: no validation pictures")
+        if done >= end or self._patience.is_over:
             log.warning(
-                "nothing to learn: %d of %d steps are done, to stop at %d", done, self._steps, end
+                "nothing to learn: %d of %d steps are done, to stop at %d%s; %s",
+                *(done, self._steps, end, self._tell_patience(), next_run(self._settings)),
             )
         else:
             about = self._identity | {
@@ -176,7 +154,7 @@ class _Run:
             with closing(reporter):
                 for phase in self._phases:
                     first, last = max(done, phase.first_step), min(end, phase.end)
-                    if first < last:
+                    if first < last and not self._patience.is_over:
                         self._learn(phase, first, last, reporter)
         best = self._checkpoints.folder / BEST
         return best if best.exists() else self._checkpoints.all()[-1]
@@ -218,7 +196,18 @@ class _Run:
                 raise StoppedError(
                     f"stopped after step {done} of {self._steps}; the same command resumes it"
                 )
+            if self._patience.is_over and done < self._steps:
+                log.info("stopped early, after step %d%s", done, self._tell_patience())
+                return
             began = time.monotonic()
+
+    def _tell_patience(self) -> str:
+        if not self._patience.is_over:
+            return ""
+        return (
+            f": {self._patience.since} validations in a row without a better one (patience "
+            f"{self._patience.limit}); the best weights are those of step {self._best['step']}"
+        )
 
     @property
     def _optimizer(self) -> Any:
@@ -232,8 +221,11 @@ class _Run:
         data, most = self._data.validation, self._settings.validation_pictures
         if data is None or not most:
             return
-        result = validate(self._learner, self._recipe, data, self._processes, most)
+        result = validate(
+            self._learner, self._recipe, data, self._processes, most, reporter.validating
+        )
         best = self._best["score"]
+        self._patience.hear(result.score, result.loss)
         if best is None or result.score > best:
             accuracy = {
                 f"ap_at_iou_{k:g}": round(v, 4) for k, v in result.average_precision.items()
@@ -258,6 +250,7 @@ class _Run:
             "identity": self._identity,
             "initial_weights": self._began_from,
             "best": self._best,
+            "patience": self._patience.state(),
             "name": recipe.name,
             "classes": list(self._data.classes),
             "n_sigma": recipe.n_sigma,
@@ -282,12 +275,9 @@ class _Run:
                 self._start_from(file)
             self._began_from = given
             return 0
-        faults = [
-            f"{self._checkpoints.folder}: holds a run with another {key}: {_difference(old, new)}; "
-            "choose another --out or remove the folder"
-            for key, new in self._identity.items()
-            if (old := state["identity"].get(key)) != new
-        ]
+        faults = differences(self._checkpoints.folder, state["identity"], self._identity)
+        if faults:
+            faults.append(next_run(self._settings))
         self._began_from = state.get("initial_weights")
         if given and given["sha256"] != (self._began_from or {}).get("sha256"):
             began = (
@@ -303,6 +293,7 @@ class _Run:
             raise ConfigurationError(faults)
         self._learner.load(state)
         self._best = state["best"]
+        self._patience.load(state.get("patience", {}))
         log.info("resuming at step %d of %d", state["step"], self._steps)
         return int(state["step"])
 
@@ -345,11 +336,3 @@ def _check_batches(phases: list[Phase], world: int) -> None:
     ]
     if faults:
         raise ConfigurationError(faults)
-
-
-def _difference(old: Any, new: Any) -> str:
-    """Name what differs between two values of a run's identity."""
-    if isinstance(old, dict) and isinstance(new, dict):
-        keys = [key for key in sorted({*old, *new}) if old.get(key) != new.get(key)]
-        return ", ".join(f"{key} was {old.get(key)!r}, is {new.get(key)!r}" for key in keys)
-    return f"was {old!r}, is {new!r}"
