@@ -100,6 +100,19 @@ class CopyPaste(Part):
     unset: its own."""
 
 
+class Fade(Part):
+    """Objects that lose contrast beside others that keep it, as dim nuclei beside bright ones."""
+
+    share: Share = 0.0
+    """Share of the crops in which objects are faded; 0 fades none."""
+
+    objects: Share = 0.5
+    """Share of the objects of such a crop that are faded."""
+
+    contrast: Factors = (0.15, 0.6)
+    """What is left of a faded object's difference to the background, drawn for each object."""
+
+
 class Augment(Part):
     """How crops are drawn from pictures."""
 
@@ -123,6 +136,9 @@ class Augment(Part):
 
     least_pixels: int = Field(default=30, ge=1)
     """An object with fewer visible pixels in the crop is ignored."""
+
+    fade: Fade = Fade()
+    """Objects of less contrast than their neighbours."""
 
     light: Light = Light()
     """Changes of light, lens and coding."""
