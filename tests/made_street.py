@@ -1,4 +1,4 @@
-"""A made street: walking figures before a wall, as label maps; half of the pictures validate."""
+"""A made street: walking figures before a wall, as label maps."""
 
 import json
 from pathlib import Path
@@ -22,17 +22,17 @@ clip_norm = 20.0
 [augment]
 centered = 0.9
 off_center = 0.3
-light = { share = 0.0, blur_share = 0.0, noise_share = 0.0, jpeg_share = 0.0 }
+light = {{ share = 0.0, blur_share = 0.0, noise_share = 0.0, jpeg_share = 0.0 }}
 [[stages]]
-crop = 128
+crop = 96
 epochs = 1
 batch = 4
-crops_per_epoch = 160
+crops_per_epoch = {crops}
 learning_rate = 5e-4
 """
 
 
-def write_street(root: Path, learned: int = 10, validated: int = 10, seed: int = 3) -> Path:
+def write_street(root: Path, learned: int = 10, validated: int = 6, seed: int = 3) -> Path:
     """Write pictures of 192x256 pixels with three to six people each, some behind others."""
     rng = np.random.default_rng(seed)
     for folder in ("images", "instances"):
