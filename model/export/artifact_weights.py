@@ -76,7 +76,13 @@ def read_artifact(path: Path) -> InitialWeights:
     if faults:
         raise ConfigurationError(faults)
     state |= {name: torch.from_numpy(found[name].copy()) for name in stored}
-    return InitialWeights(state=state, classes=artifact.classes, input_power=power, fused=fused)
+    return InitialWeights(
+        state=state,
+        classes=artifact.classes,
+        input_power=power,
+        training_data=artifact.training_data,
+        fused=fused,
+    )
 
 
 def _is_stored(name: str, fused: tuple[str, ...]) -> bool:

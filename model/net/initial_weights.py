@@ -37,6 +37,7 @@ class InitialWeights:
         state: By name in `BranchedERFNet`: those of the whole network, or of the encoder alone.
         classes: K class names of a whole network; empty for an encoder alone.
         input_power: Exponent of the brightness that they were trained with; None if unknown.
+        training_data: Data, licences and credits of what they learned from, for people.
         fused: Batch norms that are part of the convolution before them, as artifacts have them;
             `fit_batch_norm` gives them statistics.
     """
@@ -44,6 +45,7 @@ class InitialWeights:
     state: Mapping[str, Tensor]
     classes: tuple[str, ...] = ()
     input_power: float | None = None
+    training_data: str = ""
     fused: tuple[str, ...] = ()
 
 
@@ -95,7 +97,10 @@ def read_initial_weights(path: Path) -> InitialWeights:
             raise ConfigurationError([*not_ours.faults, *error.faults]) from error
         return InitialWeights(state={f"encoder.{name}": value for name, value in encoder.items()})
     return InitialWeights(
-        state=state, classes=tuple(trained.classes), input_power=trained.input_power
+        state=state,
+        classes=tuple(trained.classes),
+        input_power=trained.input_power,
+        training_data=trained.training_data,
     )
 
 

@@ -128,6 +128,7 @@ class _Run:
         self._best: dict[str, Any] = {"score": None, "step": 0, "accuracy": {}}
         self._patience = Patience(settings.patience)
         self._began_from: dict[str, str] | None = None
+        self._training_data = recipe.training_data
 
     @property
     def _steps(self) -> int:
@@ -260,7 +261,7 @@ class _Run:
             "score_threshold": recipe.score_threshold,
             "min_pixels": recipe.min_pixels,
             "object_pixels": self._object_pixels,
-            "training_data": recipe.training_data,
+            "training_data": self._training_data,
             "accuracy": self._best["accuracy"] if self._best["step"] == done else {},
         }
 
@@ -293,6 +294,7 @@ class _Run:
             raise ConfigurationError(faults)
         self._learner.load(state)
         self._best = state["best"]
+        self._training_data = state.get("training_data", self._training_data)
         self._patience.load(state.get("patience", {}))
         log.info("resuming at step %d of %d", state["step"], self._steps)
         return int(state["step"])
@@ -301,6 +303,9 @@ class _Run:
         weights, learner = self._read_weights(path), self._learner
         told = start_from(learner.network, weights, self._data.classes)
         log.info("%s: started from %s", path, told)
+        if weights.training_data:  # whoever must be credited for them, must be for what they become
+            parts = (self._training_data, f"started from weights of: {weights.training_data}")
+            self._training_data = "; ".join(filter(None, parts))
         if weights.fused:
             first = self._phases[0]
             batch = first.stage.batch

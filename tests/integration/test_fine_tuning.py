@@ -55,7 +55,9 @@ def test_its_first_steps_begin_where_the_shipped_model_stands(runs) -> None:
     assert losses(runs["tuned"])[0] < 0.5 * losses(runs["new"])[0]
 
 
-def test_the_record_names_the_artifact(runs) -> None:
+def test_the_record_names_the_artifact_and_the_weights_credit_its_data(runs) -> None:
     record = json.loads((runs["tuned"].parent.parent / "run.json").read_text())
 
     assert record["initial_weights"]["path"] == "artifacts/street/1/model.onnx"
+    assert "COCO128 (annotations CC BY 4.0" in load_checkpoint(runs["tuned"]).training_data
+    assert load_checkpoint(runs["new"]).training_data == ""
