@@ -32,7 +32,8 @@ def fade_objects(crop: Labelled, options: Fade, rng: np.random.Generator) -> Ima
         return crop.image
     faded = numbers[rng.random(len(numbers)) < options.objects]
     left = np.ones(int(numbers.max()) + 1, np.float32)
-    left[faded] = np.exp(rng.uniform(*np.log(options.contrast), len(faded)))
+    low, high = np.log(options.contrast)
+    left[faded] = np.exp(rng.uniform(low, high, len(faded)))
     # The nearest object within the rim decides for a pixel: grown by a minimum where none lies.
     contrast = left[crop.instances]
     kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * _RIM + 1, 2 * _RIM + 1))
@@ -40,4 +41,4 @@ def fade_objects(crop: Labelled, options: Fade, rng: np.random.Generator) -> Ima
     soft = np.where(crop.instances > 0, contrast, cv2.GaussianBlur(grown, (0, 0), 1))[..., None]
     ground = np.median(background, axis=0).astype(np.float32)
     pixels = ground + (crop.image - ground) * soft
-    return np.round(np.clip(pixels, 0, 255)).astype(np.uint8)
+    return np.asarray(np.round(np.clip(pixels, 0, 255)), np.uint8)

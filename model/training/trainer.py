@@ -309,8 +309,8 @@ class _Run:
         if weights.fused:
             first = self._phases[0]
             batch = first.stage.batch
-            parts = batch_indices(0, -(-_FITTED // batch), batch, 0, 1)
-            batches = load_batches(self._crops(first), parts, 0, self._processes.device)
+            indices = batch_indices(0, -(-_FITTED // batch), batch, 0, 1)
+            batches = load_batches(self._crops(first), indices, 0, self._processes.device)
             images = (loaded[0] for loaded in batches)
             fit_batch_norm(learner.network, weights.fused, images, learner.run)
 
