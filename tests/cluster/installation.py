@@ -6,7 +6,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from tests.cluster.machine import Cluster
+from tests.cluster.machine import DIR, Cluster
+from tests.made_data import write_discs, write_recipe
 
 HERE = Path(__file__).resolve().parent
 REPOSITORY = HERE.parent.parent
@@ -68,6 +69,14 @@ class Stack:
             "rollout", "status", "deployment/worker", f"--timeout={timeout_seconds:.0f}s",
             timeout=timeout_seconds + 10,
         )  # fmt: skip
+
+    def start_training(self) -> None:
+        """Apply what trains a tiny model into the volume of models; it trains once."""
+        if not self.kubectl("get", "job", "train", "--ignore-not-found"):
+            data = DIR / "volumes" / "training-data"
+            write_discs(data)
+            write_recipe(data)
+        self.apply(OVERLAYS / "training")
 
     def look(self, script: str, *arguments: str, timeout: float = 240) -> str:
         """Run a script of ``inside/`` in the pod `looker`; return what it prints."""

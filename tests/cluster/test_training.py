@@ -5,18 +5,12 @@ from datetime import datetime
 
 import pytest
 
-from tests.cluster.installation import OVERLAYS, Stack, Timer
-from tests.cluster.machine import DIR
-from tests.made_data import write_discs, write_recipe
+from tests.cluster.installation import Stack, Timer
 
 
 @pytest.fixture(scope="module")
 def training(stack: Stack) -> Stack:
-    data = DIR / "volumes" / "training-data"
-    write_discs(data)
-    write_recipe(data)
-    stack.kubectl("delete", "job", "train", "--ignore-not-found", timeout=90)
-    stack.apply(OVERLAYS / "training")
+    stack.start_training()
     stack.kubectl("wait", "--for=condition=Ready", "pod/looker", "--timeout=90s", timeout=100)
     return stack
 
