@@ -107,6 +107,10 @@ class Card(Artifact, frozen=True, kw_only=True):
     file_sha256: str = ""
 
 
+_artifacts = msgspec.json.Decoder(Artifact, strict=False)
+_cards = msgspec.json.Decoder(Card, strict=False)
+
+
 def to_metadata(artifact: Artifact) -> dict[str, str]:
     """Return the ONNX metadata properties that carry ``artifact``."""
     return {METADATA_KEY: msgspec.json.encode(artifact).decode()}
@@ -129,7 +133,7 @@ def from_metadata(metadata: Mapping[str, str], where: str) -> Artifact:
             f"{sorted(metadata) or 'none'}; export models with `seedstream export`"
         )
     try:
-        artifact = msgspec.json.decode(text, type=Artifact, strict=False)
+        artifact = _artifacts.decode(text)
     except JSON_ERRORS as error:
         raise ConfigurationError(
             f"{where}: the metadata property '{METADATA_KEY}' does not fit schema {SCHEMA}: "
@@ -219,7 +223,7 @@ def read_card(folder: Path) -> Card:
     if path.exists():
         check_plain(path, folder, _MOST_CARD_BYTES)
     try:
-        return msgspec.json.decode(path.read_bytes(), type=Card, strict=False)
+        return _cards.decode(path.read_bytes())
     except OSError as error:
         raise ConfigurationError(f"{path}: cannot read the model card: {error.strerror}") from error
     except JSON_ERRORS as error:

@@ -1,6 +1,7 @@
 """Whoever writes a JSON document and whoever reads it: what can be wrong with one.
 
-Library: msgspec.
+Library: msgspec. Make its decoders when a module is loaded, not in a function: two threads that are
+the first to decode a type crash the process (0.22).
 """
 
 import msgspec

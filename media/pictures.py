@@ -207,7 +207,23 @@ def read_image(path: Path | str, *, levels: Levels = OWN_RANGE) -> Image:
         SeveralPicturesError: It holds several pictures.
         NotAPictureError: It is something else.
     """
-    path = Path(path)
+    stored, upright = read_stored(Path(path), levels=levels)
+    return upright.turn(stored)
+
+
+def read_stored(path: Path, *, levels: Levels = OWN_RANGE) -> tuple[Image, Upright]:
+    """Read a picture as it is stored, and how its EXIF asks for it to be shown.
+
+    Args:
+        path: The file.
+        levels: Which brightness is shown as black and as white.
+
+    Returns:
+        uint8 (H, W, 3) RGB, not turned; and what turns it.
+
+    Raises:
+        UnreadableInputError: As `read_image`.
+    """
     check_file(path)
     tiff = read_tiff_header(path)
     if tiff is not None and tiff.fault:
@@ -221,15 +237,15 @@ def read_image(path: Path | str, *, levels: Levels = OWN_RANGE) -> Image:
         if _is_motion_jpeg(path, picture):
             raise SeveralPicturesError(path, "holds several pictures (JPEG), expected one")
         if not beyond_pillow(picture):
-            return page_to_rgb(path, picture, levels)
+            return _stored_rgb(path, picture, levels)
         picture.load()
         if picture.format == "PNG":
             with identified(path) as sums:
                 sums.verify()  # OpenCV's library would print what is wrong
-        return orientation(picture).turn(to_rgb(path, _deep_pixels(path), levels))
+        return to_rgb(path, _deep_pixels(path), levels), orientation(picture)
 
 
-def _read_deep_tiff(path: Path, tiff: TiffHeader, levels: Levels) -> Image:
+def _read_deep_tiff(path: Path, tiff: TiffHeader, levels: Levels) -> tuple[Image, Upright]:
     if tiff.several_pages:
         raise UnreadableInputError(
             path,
@@ -237,8 +253,8 @@ def _read_deep_tiff(path: Path, tiff: TiffHeader, levels: Levels) -> Image:
             "save each as a file of its own",
         )
     check_size(path, tiff.width, tiff.height)
-    shown = to_rgb(path, _deep_pixels(path), levels)
-    return ORIENTATIONS.get(tiff.orientation, Upright()).turn(shown)
+    stored = to_rgb(path, _deep_pixels(path), levels)
+    return stored, ORIENTATIONS.get(tiff.orientation, Upright())
 
 
 def page_to_rgb(path: Path, picture: Pillow.Image, levels: Levels) -> Image:
@@ -247,13 +263,18 @@ def page_to_rgb(path: Path, picture: Pillow.Image, levels: Levels) -> Image:
     Raises:
         UnreadableInputError: Brightness lies beyond strict ``levels``.
     """
+    stored, upright = _stored_rgb(path, picture, levels)
+    return upright.turn(stored)
+
+
+def _stored_rgb(path: Path, picture: Pillow.Image, levels: Levels) -> tuple[Image, Upright]:
     picture.load()
     upright = orientation(picture)
     if not has_levels(picture):
-        return upright.turn(eight_bits(picture))
-    shown = to_rgb(path, grey_values(picture), levels)
+        return eight_bits(picture), upright
+    stored = to_rgb(path, grey_values(picture), levels)
     # Pillow swaps black and white of 8 bits alone (TIFF 6.0, WhiteIsZero).
-    return upright.turn(255 - shown if tags_of(picture).get(262) == 0 else shown)
+    return 255 - stored if tags_of(picture).get(262) == 0 else stored, upright
 
 
 def to_rgb(path: Path, values: Values, levels: Levels) -> Image:

@@ -69,6 +69,9 @@ class State(msgspec.Struct, frozen=True):
     servers: tuple[ServerRecord, ...]
 
 
+_states = msgspec.json.Decoder(State)
+
+
 def state_folder() -> Path:
     """Return the folder of the state file and of the servers' data and logs."""
     return cache_folder() / "stack"
@@ -87,7 +90,7 @@ def read_state() -> State | None:
     """
     path = _path()
     try:
-        state = msgspec.json.decode(path.read_bytes(), type=State)
+        state = _states.decode(path.read_bytes())
     except FileNotFoundError:
         return None
     except JSON_ERRORS as error:

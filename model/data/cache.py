@@ -1,6 +1,7 @@
 """A data set whose pictures stay decoded in memory, as far as a number of bytes goes."""
 
-from collections.abc import Sequence
+import threading
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -20,22 +21,30 @@ class Cached(DataSet):
     Args:
         whole: The data set.
         limit_bytes: Most bytes of decoded pictures and labels to keep.
+        mend: What becomes of each picture before it is kept.
     """
 
-    def __init__(self, whole: DataSet, limit_bytes: int) -> None:
+    def __init__(
+        self,
+        whole: DataSet,
+        limit_bytes: int,
+        mend: Callable[[Labelled], Labelled] = lambda picture: picture,
+    ) -> None:
         self.root, self.classes, self.names = whole.root, whole.classes, whole.names
-        self._whole, self._free = whole, limit_bytes
+        self._whole, self._free, self._mend = whole, limit_bytes, mend
         self._kept: dict[int, Labelled] = {}
+        self._counting = threading.Lock()
 
     def read(self, index: int) -> Labelled:
         """Read picture ``index`` from memory or disk."""
         kept = self._kept.get(index)
         if kept is None:
-            kept = _renumbered(self._whole.read(index))
+            kept = _renumbered(self._mend(self._whole.read(index)))
             size = kept.image.nbytes + kept.instances.nbytes + kept.labels.nbytes
-            if size <= self._free:
-                self._free -= size
-                self._kept[index] = kept
+            with self._counting:  # several threads examine the data before a run
+                if size <= self._free and index not in self._kept:
+                    self._free -= size
+                    self._kept[index] = kept
         return kept
 
     def files(self, index: int) -> tuple[Path, ...]:
@@ -61,4 +70,4 @@ def _renumbered(picture: Labelled) -> Labelled:
         return picture
     numbers, compact = np.unique(picture.instances, return_inverse=True)
     compact = compact.reshape(picture.instances.shape) + (numbers[0] != 0)
-    return Labelled(picture.image, compact.astype(np.int32), picture.labels)
+    return Labelled(picture.image, compact.astype(np.int32), picture.labels, picture.flaws)

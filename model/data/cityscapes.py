@@ -23,7 +23,8 @@ import numpy as np
 from contract.errors import ConfigurationError
 from model.data.data_set import BrokenSampleError, DataSet, Split
 from model.data.labels import IGNORE, Labelled
-from model.data.read import read_image, read_map
+from model.data.read import map_size, read_map, read_placed, show
+from model.data.split_folders import split_by_folders
 
 CLASSES = {
     24: "person",
@@ -42,45 +43,45 @@ IGNORED = (29, 30)
 
 BACKGROUND_BELOW = 24
 
-FOLDERS: dict[Split, tuple[str, ...]] = {
-    "train": ("train",),
-    "validation": ("val",),
-    "all": ("train", "val"),
-}
-IMAGES, LABELS = "leftImg8bit", "gtFine"
+FOLDERS = ("train", "val")
+KINDS = IMAGES, LABELS = "leftImg8bit", "gtFine"
 _IMAGE_ENDING, _LABELS_ENDING = "_leftImg8bit.png", "_gtFine_instanceIds.png"
 
 
 class Cityscapes(DataSet):
     """Street scenes of 50 cities.
 
+    The test pictures have no labels and are never read.
+
     Args:
-        root: Folder that holds ``leftImg8bit`` and ``gtFine``.
-        split: The official one; the test pictures have no labels and are never read.
+        root: Folder that holds ``leftImg8bit`` and ``gtFine``, each with ``train`` or ``val`` or
+            both.
 
     Raises:
-        ConfigurationError: A folder is missing.
+        ConfigurationError: Neither part is there, or one lacks its pictures or labels.
     """
 
-    def __init__(self, root: Path, split: Split = "all") -> None:
-        wanted = [root / kind / part for kind in (IMAGES, LABELS) for part in FOLDERS[split]]
+    def __init__(self, root: Path) -> None:
+        self._parts = [
+            part for part in FOLDERS if any((root / kind / part).is_dir() for kind in KINDS)
+        ]
+        wanted = [root / kind / part for kind in KINDS for part in self._parts or FOLDERS]
         missing = [f"{folder}: there is no such folder" for folder in wanted if not folder.is_dir()]
         if missing:
             raise ConfigurationError(
-                [*missing, f"{root}: expected Cityscapes with the split {split!r}, see above"]
+                [*missing, f"{root}: expected Cityscapes with train, val or both, see above"]
             )
         self.root = root
         self.classes = tuple(CLASSES.values())
         below = root / IMAGES
         files = [
             path
-            for part in FOLDERS[split]
+            for part in self._parts
             for path in sorted((below / part).glob(f"*/*{_IMAGE_ENDING}"))
         ]
         self.names = tuple(
             path.relative_to(below).as_posix().removesuffix(_IMAGE_ENDING) for path in files
         )
-        self._parts = FOLDERS[split]
         self._table = _label_table()
 
     def files(self, index: int) -> tuple[Path, ...]:
@@ -91,10 +92,20 @@ class Cityscapes(DataSet):
             self.root / LABELS / f"{name}{_LABELS_ENDING}",
         )
 
+    def part(self, split: Split) -> DataSet:
+        """Return the official part; where only training is on disk, it is split by name."""
+        return split_by_folders(self, split, official=True)
+
+    def notes(self) -> Sequence[str]:
+        """Return that a part is missing."""
+        if self._parts == ["train"]:
+            return ["there is no part 'val': that of training is split by name"]
+        return ["there is no part 'train': nothing to learn from"] if len(self._parts) < 2 else []
+
     def read(self, index: int) -> Labelled:
         """Read picture ``index``."""
         image_path, labels_path = self.files(index)
-        image = read_image(image_path)
+        image, upright = read_placed(image_path, map_size(labels_path))
         numbers = read_map(labels_path, image.shape).astype(np.int32)
         single = numbers >= 1000
         official = np.where(single, numbers // 1000, numbers)
@@ -108,7 +119,8 @@ class Cityscapes(DataSet):
         labels = self._table[official]
         # A group of a class that has objects, or an object of a class that is not evaluated.
         labels[(labels != 0) & ~single] = IGNORE
-        return Labelled(image, np.where((labels > 0) & (labels < IGNORE), numbers, 0), labels)
+        instances = np.where((labels > 0) & (labels < IGNORE), numbers, 0)
+        return show(Labelled(image, instances, labels), upright)
 
     def orphans(self) -> Sequence[BrokenSampleError]:
         """Return label files without a picture."""

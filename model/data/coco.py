@@ -1,63 +1,31 @@
 """COCO instance annotations: one JSON file with polygons or run-length encodings.
 
-Every annotation is checked when its picture is read, so that a wrong one costs that picture alone.
-Until then it stays the bytes it is in the file: COCO's own training part would be some GiB as
-Python objects. Legend: H, W pixels of the picture.
+An annotation is looked at when its picture is read. Until then it stays the bytes it is in the
+file: COCO's own training part would be some GiB as Python objects. Legend: H, W pixels of the
+picture.
 """
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import msgspec
+import numpy as np
 from pycocotools import mask as coco_mask
 
-from contract.errors import ConfigurationError, InvalidMessageError
 from contract.json_text import JSON_ERRORS
-from contract.mask import decode_mask
+from media.frames import Upright
+from model.data import coco_file
+from model.data.coco_file import Document, Key, Picture, label_of, same
+from model.data.coco_pictures import PictureFinder, listed, plain_name, stem
+from model.data.coco_shapes import draw_annotation
 from model.data.data_set import BrokenSampleError, DataSet
+from model.data.flaws import Flaw
 from model.data.labels import IGNORE, Labelled, TrueShape
-from model.data.read import ENDINGS, read_image
-from model.data.shapes import Shape, draw, join_faults, polygons_rle
+from model.data.read import read_placed, show
+from model.data.shapes import Shape, draw_labelled, join_faults
 
-
-class _Category(msgspec.Struct):
-    id: int
-    name: str
-
-
-class _Head(msgspec.Struct):
-    """What says where an annotation belongs."""
-
-    image_id: int
-
-
-class _Picture(msgspec.Struct):
-    id: int
-    file_name: str
-    width: int
-    height: int
-
-
-class _RunLengths(msgspec.Struct):
-    size: tuple[int, int]
-    counts: str | list[int]
-
-
-class _Annotation(msgspec.Struct):
-    id: int
-    image_id: int
-    category_id: int
-    area: float
-    segmentation: _RunLengths | list[list[float]]
-    iscrowd: int = 0
-
-
-class _File(msgspec.Struct):
-    images: list[msgspec.Raw]
-    annotations: list[msgspec.Raw]
-    categories: list[_Category]
+_CROWDED = 0.5
+"""Share of the annotations from which on crowds are hardly what was meant."""
 
 
 class Coco(DataSet):
@@ -69,6 +37,8 @@ class Coco(DataSet):
         path: The JSON file.
         images: Folder that its ``file_name`` s are in; None looks for it beside the file.
         prefix: Put before every name, so that several files can be told apart.
+        classes: Class names in the order wanted, some of which the file may lack; None takes the
+            file's own in the order of their numbers.
 
     Attributes:
         image_ids: COCO's number of every picture.
@@ -77,192 +47,138 @@ class Coco(DataSet):
         ConfigurationError: The file is missing or is no such file, or the pictures are not found.
     """
 
-    def __init__(self, path: Path, images: Path | None = None, prefix: str = "") -> None:
-        document = _parse(path)
+    def __init__(
+        self,
+        path: Path,
+        images: Path | None = None,
+        prefix: str = "",
+        classes: Sequence[str] | None = None,
+    ) -> None:
+        document = coco_file.read_document(path)
         self.root = path
-        self._orphans: list[BrokenSampleError] = []
-        pictures = self._pictures(document.images)
-        self._pictures_in_order = sorted(pictures.values(), key=lambda p: p.file_name)
-        self.names = tuple(prefix + _stem(p.file_name) for p in self._pictures_in_order)
-        self.image_ids = tuple(p.id for p in self._pictures_in_order)
-        categories = sorted(document.categories, key=lambda c: c.id)
-        self.classes = tuple(c.name for c in categories)
-        self._labels = {c.id: label for label, c in enumerate(categories, start=1)}
+        self._notes: list[str] = []
+        self._set_classes(document, classes)
+        pictures, reasons = listed(document.images, path)
+        self._orphans = [BrokenSampleError(path, reason) for reason in reasons]
+        self._pictures_in_order = sorted(pictures.values(), key=lambda p: plain_name(p.file_name))
+        self.names = tuple(prefix + stem(p.file_name) for p in self._pictures_in_order)
+        self.image_ids: tuple[Key, ...] = tuple(p.id for p in self._pictures_in_order)
         self._annotations = self._by_picture(document.annotations, pictures)
-        self._images = images or _find_images(path, self._pictures_in_order)
+        names = [picture.file_name for picture in self._pictures_in_order]
+        self._finder = PictureFinder(path, names, images)
+        self._frames: dict[int, tuple[int, int, Upright]] = {}
 
     def files(self, index: int) -> tuple[Path, ...]:
         """Return the image of picture ``index`` and the annotation file."""
-        return (self._images / self._pictures_in_order[index].file_name, self.root)
+        return (self._finder.find(self._pictures_in_order[index].file_name), self.root)
 
     def orphans(self) -> Sequence[BrokenSampleError]:
         """Return entries that belong to no picture."""
         return self._orphans
 
+    def notes(self) -> Sequence[str]:
+        """Return which categories were left out, and whether most objects are crowds."""
+        return self._notes
+
     def read(self, index: int) -> Labelled:
         """Read picture ``index``; all faults of its annotations are told together."""
         entry = self._pictures_in_order[index]
-        path = self._images / entry.file_name
-        image = read_image(path)
+        path = self._finder.find(entry.file_name)
+        size = entry.size
+        image, upright = read_placed(path, size and (size[1], size[0]))
         height, width = image.shape[:2]
-        if (width, height) != (entry.width, entry.height):
+        if size not in (None, (width, height)):
             raise BrokenSampleError(
                 path,
-                f"is {width}x{height} pixels, {self.root.name} says {entry.width}x{entry.height}",
+                f"is {width}x{height} pixels, {self.root.name} says {size[0]}x{size[1]}",
             )
+        self._frames[index] = (height, width, upright)
+        trues, flaws = self._shapes(entry, height, width)
         label = {name: k for k, name in enumerate(self.classes, start=1)}
         shapes = [
-            Shape(IGNORE if true.crowd else label[true.class_name], true.mask)
-            for true in self.true_shapes(index)
+            Shape(IGNORE if true.crowd else label[true.class_name], true.mask) for true in trues
         ]
-        return Labelled(image, *draw(shapes, height, width))
+        return show(draw_labelled(image, shapes, flaws), upright)
 
     def true_shapes(self, index: int) -> list[TrueShape]:
         """Return the annotations of picture ``index``; all faults are told together."""
+        height, width, upright = self._frame(index)
+        shapes, _ = self._shapes(self._pictures_in_order[index], height, width)
+        if upright.changes_nothing:
+            return shapes
+        return [
+            shape._replace(
+                mask=coco_mask.encode(np.asfortranarray(upright.turn(coco_mask.decode(shape.mask))))
+            )
+            for shape in shapes
+        ]
+
+    def _frame(self, index: int) -> tuple[int, int, Upright]:
+        """Return H and W of the annotations, and what turns them upright."""
+        known = self._frames.get(index)
+        if known is not None:
+            return known
         entry = self._pictures_in_order[index]
-        shapes, faults = [], []
-        for raw in self._annotations.get(entry.id, []):
-            shape, found = self._shape(raw, entry.height, entry.width)
-            faults += found
-            shapes += [shape] if shape else []
+        size = entry.size
+        path = self._finder.find(entry.file_name)
+        if size is not None and not path.is_file():
+            return size[1], size[0], Upright()
+        image, upright = read_placed(path, size and (size[1], size[0]))
+        self._frames[index] = (image.shape[0], image.shape[1], upright)
+        return self._frames[index]
+
+    def _shapes(
+        self, entry: Picture, height: int, width: int
+    ) -> tuple[list[TrueShape], tuple[Flaw, ...]]:
+        shapes: list[TrueShape] = []
+        flaws: list[Flaw] = []
+        faults: list[str] = []
+        for raw in self._annotations.get(same(entry.id), []):
+            drawn = draw_annotation(raw, self._classes_by_id, height, width)
+            faults += drawn.faults
+            flaws += drawn.flaws
+            shapes += [drawn.shape] if drawn.shape else []
         if faults:
             raise BrokenSampleError(self.root, f"{entry.file_name}: {join_faults(faults)}")
-        return shapes
+        return shapes, tuple(flaws)
 
-    def _shape(self, raw: bytes, height: int, width: int) -> tuple[TrueShape | None, list[str]]:
-        try:
-            annotation = msgspec.json.decode(raw, type=_Annotation)
-        except JSON_ERRORS as error:
-            return None, [f"annotation {_id(raw)}: {error}"]
-        faults = []
-        label = self._labels.get(annotation.category_id)
-        if label is None:
-            faults.append(
-                f"has category {annotation.category_id}, expected one of {sorted(self._labels)}"
+    def _set_classes(self, document: Document, classes: Sequence[str] | None) -> None:
+        kept = coco_file.without_groups(document)
+        if classes is not None:
+            kept = [each for each in kept if each.name in classes]
+        left_out = [each.name for each in document.categories if each not in kept]
+        if left_out:
+            self._notes.append(
+                f"category {', '.join(map(repr, left_out))} is only the group of the others and "
+                "has no annotation: left out"
             )
-        if not annotation.area > 0:
-            faults.append(f"has area {annotation.area}, expected more than 0")
-        if isinstance(annotation.segmentation, _RunLengths):
-            rle, found = _run_lengths(annotation.segmentation, height, width)
-        else:
-            rle, found = polygons_rle(annotation.segmentation, height, width)
-        faults += found
-        if faults or rle is None or label is None:
-            return None, [f"annotation {annotation.id}: {fault}" for fault in faults]
-        name = self.classes[label - 1]
-        return TrueShape(rle, name, annotation.area, bool(annotation.iscrowd)), []
-
-    def _pictures(self, entries: Sequence[msgspec.Raw]) -> dict[int, _Picture]:
-        found: dict[int, _Picture] = {}
-        stems: set[str] = set()
-        for raw in entries:
-            try:
-                entry = msgspec.json.decode(raw, type=_Picture)
-            except JSON_ERRORS as error:
-                self._orphan(f"picture {_id(raw)}: {error}")
-                continue
-            if entry.id in found or _stem(entry.file_name) in stems:
-                self._orphan(f"picture {entry.id}, {entry.file_name}, is listed twice; left out")
-                continue
-            stems.add(_stem(entry.file_name))
-            found[entry.id] = entry
-        return found
+        own = coco_file.class_names(kept, self.root)
+        self.classes = tuple(classes) if classes is not None else own
+        self._classes_by_id = {same(each.id): each.name for each in kept}
 
     def _by_picture(
-        self, entries: Sequence[msgspec.Raw], pictures: dict[int, _Picture]
-    ) -> dict[int, list[bytes]]:
-        found: dict[int, list[bytes]] = {}
-        decoder = msgspec.json.Decoder(_Head)
+        self, entries: Sequence[msgspec.Raw], pictures: dict[str, Picture]
+    ) -> dict[str, list[bytes]]:
+        found: dict[str, list[bytes]] = {}
+        crowds = 0
         for raw in entries:
             try:
-                image_id = decoder.decode(raw).image_id
+                head = coco_file.heads.decode(raw)
             except JSON_ERRORS as error:
-                self._orphan(f"annotation {_id(raw)}: {error}")
+                self._orphan(f"annotation {label_of(raw)}: {error}")
                 continue
-            if image_id in pictures:
-                found.setdefault(image_id, []).append(bytes(raw))
+            crowds += bytes(head.iscrowd) in coco_file.TRUE
+            if same(head.image_id) in pictures:
+                found.setdefault(same(head.image_id), []).append(bytes(raw))
             else:
-                self._orphan(f"annotation {_id(raw)}: there is no picture {image_id}")
+                self._orphan(f"annotation {label_of(raw)}: there is no picture {head.image_id}")
+        if crowds > _CROWDED * len(entries):
+            self._notes.append(
+                f"{crowds} of {len(entries)} annotations are marked as crowds (iscrowd 1) and so "
+                "ignored. CVAT marks every mask so: where they are single objects, export polygons "
+                "or set iscrowd to 0"
+            )
         return found
 
     def _orphan(self, reason: str) -> None:
         self._orphans.append(BrokenSampleError(self.root, reason))
-
-
-def _parse(path: Path) -> _File:
-    if not path.is_file():
-        raise ConfigurationError(f"{path}: there is no such annotation file")
-    try:
-        document = msgspec.json.decode(path.read_bytes(), type=_File)
-    except JSON_ERRORS as error:
-        raise ConfigurationError(
-            f"{path}: expected COCO annotations (images, annotations, categories): {error}"
-        ) from error
-    names, ids = [c.name for c in document.categories], [c.id for c in document.categories]
-    twice = [
-        f"{path}: categories {what} are not unique"
-        for what, values in (("names", names), ("ids", ids))
-        if len(set(values)) < len(values)
-    ]
-    if not 0 < len(names) < IGNORE:
-        twice.append(f"{path}: has {len(names)} categories, expected 1..254")
-    if twice:
-        raise ConfigurationError(twice)
-    return document
-
-
-def _find_images(path: Path, pictures: Sequence[_Picture]) -> Path:
-    """Return the first usual folder that holds any of the first pictures."""
-    part = path.stem.removeprefix("instances_")
-    above = path.parent.parent
-    folders = [
-        folder / name
-        for folder in (path.parent, above)
-        for name in (part, f"images/{part}", "images", ".")
-    ]
-    for folder in folders:
-        if any(_is_file(folder / picture.file_name) for picture in pictures[:100]):
-            return folder
-    first = pictures[0].file_name if pictures else "any picture (the file lists none)"
-    looked = ", ".join(str(folder) for folder in folders)
-    raise ConfigurationError(f"{path}: expected {first} in one of {looked}")
-
-
-def _is_file(path: Path) -> bool:
-    try:
-        return path.is_file()
-    except OSError:  # a name that is too long, a folder that may not be looked into
-        return False
-
-
-def _run_lengths(
-    lengths: _RunLengths, height: int, width: int
-) -> tuple[dict[str, Any] | None, list[str]]:
-    if tuple(lengths.size) != (height, width):
-        return None, [f"has run lengths of size {list(lengths.size)}, expected {[height, width]}"]
-    if isinstance(lengths.counts, list):
-        total = sum(lengths.counts)
-        if total != height * width or min(lengths.counts) < 0:
-            return None, [f"has run lengths of {total} pixels, expected {height * width}"]
-        plain = {"size": [height, width], "counts": lengths.counts}
-        return coco_mask.frPyObjects(plain, height, width), []
-    try:
-        # Not pycocotools: of counts that end early it returns memory that nothing was written to.
-        decode_mask({"size": [height, width], "counts": lengths.counts})
-    except InvalidMessageError as error:
-        return None, [f"has run lengths that do not decode: {error}"]
-    return {"size": [height, width], "counts": lengths.counts.encode()}, []
-
-
-def _id(raw: bytes) -> object:
-    """Return the id of an entry that may be unreadable as what it ought to be."""
-    try:
-        entry = json.loads(bytes(raw).decode(errors="replace"), strict=False)
-    except (ValueError, RecursionError):
-        return "without id"
-    return entry.get("id", "without id") if isinstance(entry, dict) else entry
-
-
-def _stem(file_name: str) -> str:
-    stem, dot, ending = file_name.rpartition(".")
-    return stem if dot and f".{ending.lower()}" in ENDINGS else file_name

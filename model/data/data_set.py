@@ -154,6 +154,7 @@ class Renamed(DataSet):
         self._whole = whole
         named = {old: mapping.get(old, old) for old in whole.classes}
         self._becomes = {o: new for o, new in named.items() if new in (IGNORED, *classes)}
+        self._becomes.setdefault(IGNORED, IGNORED)  # regions whose class nobody knows
         labels = {name: k for k, name in enumerate(classes, start=1)} | {IGNORED: IGNORE}
         self._table = np.zeros(256, np.uint8)
         self._table[IGNORE] = IGNORE
@@ -165,7 +166,8 @@ class Renamed(DataSet):
         picture = self._whole.read(index)
         labels = self._table[picture.labels]
         kept = (labels != 0) & (labels != IGNORE)
-        return Labelled(picture.image, np.where(kept, picture.instances, 0), labels)
+        instances = np.where(kept, picture.instances, 0)
+        return Labelled(picture.image, instances, labels, picture.flaws)
 
     def files(self, index: int) -> tuple[Path, ...]:
         """Return the files that picture ``index`` is read from."""
@@ -224,6 +226,12 @@ class Joined(DataSet):
         """Return the annotations of picture ``index`` of all."""
         part, own = self._places[index]
         return part.true_shapes(own)
+
+
+def spread(count: int, most: int | None) -> list[int]:
+    """Return at most ``most`` of the numbers 0..count - 1, evenly spread; None takes all."""
+    chosen = count if most is None else min(count, most)
+    return [int(number) for number in np.linspace(0, count - 1, chosen)]
 
 
 def split_by_name(whole: DataSet, split: Split, share: float = VALIDATION_SHARE) -> DataSet:

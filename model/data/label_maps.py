@@ -8,6 +8,14 @@ one each with the class (0 background, 1..K, 255 ignored; without it everything 
 that validate (without it they are chosen by name). Instead of ``bits``, ``"black": 100, "white":
 3000`` say which brightness is shown as black and white; without any of them each file is stretched
 to its own range (`media.brightness`). Other keys are left alone.
+
+``"connected": true`` makes each connected piece of a number an object of its own: so masks of 0 and
+1 (or 255), which say where objects are but not which is which, become instances.
+
+The same with other names, as tools write it: ``masks/`` (EmbedSeg, StarDist) or ``labels/`` instead
+of ``instances/``; each part in a folder (``train/images/``, ``train/masks/``, ``val/...``); maps
+beside their pictures (Cellpose: ``NAME.png`` or ``NAME_img.png``, ``NAME_masks.png`` or
+``NAME_cp_masks.png``).
 """
 
 import json
@@ -16,17 +24,23 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from contract.errors import ConfigurationError
 from media.brightness import Levels
-from model.data.data_set import BrokenSampleError, DataSet
+from model.data.data_set import BrokenSampleError, DataSet, Split, Subset
+from model.data.flaws import Flaw, FlawKind
 from model.data.labels import IGNORE, UNNAMED, Labelled
-from model.data.read import ENDINGS, find_pictures, read_image, read_map
+from model.data.map_files import find_map_files
+from model.data.read import map_size, read_map, read_placed, show
+from model.data.split_folders import split_by_folders
 
 CARD = "dataset.json"
-IMAGES, INSTANCES, CLASSES = "images", "instances", "classes"
+
+_PIECE_PIXELS = 9
+"""Pieces of a mask below this are specks."""
 
 
 class LabelMaps(DataSet):
@@ -46,12 +60,7 @@ class LabelMaps(DataSet):
     """
 
     def __init__(self, root: Path, classes: Sequence[str] | None = None) -> None:
-        missing = [name for name in (IMAGES, INSTANCES) if not (root / name).is_dir()]
-        if missing:
-            found = sorted(path.name for path in root.iterdir()) if root.is_dir() else "nothing"
-            raise ConfigurationError(
-                f"{root}: expected folders images/ and instances/, {missing} missing, found {found}"
-            )
+        self._files = find_map_files(root)
         card = read_card(root)
         named = card.get("classes")
         if named and classes and len(named) != len(classes):
@@ -64,48 +73,61 @@ class LabelMaps(DataSet):
         self.levels = _levels(root, card)
         held = card.get("validation")
         self.held: tuple[str, ...] | None = None if held is None else tuple(held)
-        self._images = _by_name(root / IMAGES)
-        self.names = tuple(self._images)
-        self._instances = _by_name(root / INSTANCES)
-        self._labels = _by_name(root / CLASSES) if (root / CLASSES).is_dir() else None
+        self.names = tuple(self._files.images)
+        self._connected = bool(card.get("connected"))
 
     def files(self, index: int) -> tuple[Path, ...]:
         """Return image, instances and, where there are any, classes of picture ``index``."""
         name = self.names[index]
-        maps = [self._instances.get(name, [self.root / INSTANCES / f"{name}.png"])]
-        if self._labels is not None:
-            maps.append(self._labels.get(name, [self.root / CLASSES / f"{name}.png"]))
-        return (self._images[name][0], *(paths[0] for paths in maps))
+        return tuple(kind.path(name) for kind in self._files if kind is not None)
+
+    def part(self, split: Split) -> DataSet:
+        """Return a split: as ``dataset.json`` says in ``validation``, by folders, or by name.
+
+        Frames of a video that follow each other look alike: which of them validate cannot be left
+        to their names.
+        """
+        if self.held is None or split == "all":
+            return split_by_folders(self, split)
+        held, wanted = set(self.held), split == "validation"
+        return Subset(self, [i for i, name in enumerate(self.names) if (name in held) == wanted])
 
     def read(self, index: int) -> Labelled:
         """Read picture ``index``."""
         paths = self.files(index)
-        image = read_image(paths[0], self.levels)
+        image, upright = read_placed(paths[0], map_size(paths[1]), self.levels)
         numbers = read_map(paths[1], image.shape)
-        _refuse_full(numbers, paths[1])
+        flaws: tuple[Flaw, ...] = ()
+        if self._connected:
+            numbers = _pieces(numbers)
+        else:
+            _refuse_full(numbers, paths[1])
+            if _is_mask_in_pieces(numbers):
+                flaws = (Flaw(FlawKind.PIECES, paths[1].name),)
         instances = numbers.astype(np.int32)
-        if self._labels is None:
-            return Labelled(image, instances, (instances > 0).astype(np.uint8))
-        labels = read_map(paths[2], image.shape)
-        wrong = sorted({*np.unique(labels).tolist()} - {*range(len(self.classes) + 1), IGNORE})
+        if self._files.classes is None:
+            labels = (instances > 0).astype(np.uint8)
+            return show(Labelled(image, instances, labels, flaws), upright)
+        classes = read_map(paths[2], image.shape)
+        wrong = sorted({*np.unique(classes).tolist()} - {*range(len(self.classes) + 1), IGNORE})
         if wrong:
             raise BrokenSampleError(
                 paths[2],
                 f"has the classes {wrong[:8]}, expected 0..{len(self.classes)} or {IGNORE}",
             )
-        instances[labels == IGNORE] = 0
-        return Labelled(image, instances, labels.astype(np.uint8))
+        instances[classes == IGNORE] = 0
+        return show(Labelled(image, instances, classes.astype(np.uint8), flaws), upright)
 
     def orphans(self) -> Sequence[BrokenSampleError]:
         """Return label maps and validation names without a picture, and files of one name."""
         found = []
-        for files in (self._images, self._instances, self._labels or {}):
+        for files in (kind for kind in self._files if kind is not None):
             for name, (first, *others) in files.items():
                 reason = f"is left out: {first.name} has the same name"
                 found += [BrokenSampleError(path, reason) for path in others]
-                if name not in self._images:
+                if name not in self._files.images:
                     found.append(BrokenSampleError(first, "there is no picture of this name"))
-        lost = [name for name in self.held or () if name not in self._images]
+        lost = [name for name in self.held or () if name not in self._files.images]
         if lost:
             reason = f'"validation" names missing pictures: {", ".join(lost[:8])}'
             found.append(BrokenSampleError(self.root / CARD, f"{reason} ({len(lost)} in all)"))
@@ -145,6 +167,10 @@ def read_card(root: Path) -> dict[str, Any]:
     ]
     if ends and "bits" in card:
         faults.append(f'{path}: expected either "bits" or "black" and "white", got both')
+    if not isinstance(card.get("connected", False), bool):
+        faults.append(
+            f'{path}: expected "connected" to be true or false, got {card["connected"]!r}'
+        )
     held = card.get("validation")
     if held is not None and not (isinstance(held, list) and all(isinstance(n, str) for n in held)):
         faults.append(f'{path}: expected "validation" to be a list of pictures, got {held!r:.80}')
@@ -167,14 +193,24 @@ def _levels(root: Path, card: Mapping[str, Any]) -> Levels:
         raise ConfigurationError(f"{root / CARD}: {error}") from error
 
 
-def _by_name(folder: Path) -> dict[str, list[Path]]:
-    """Return the pictures of a folder by their path without ending; one file each, usually."""
-    found: dict[str, list[Path]] = {}
-    for path in find_pictures(folder):
-        found.setdefault(path.relative_to(folder).with_suffix("").as_posix(), []).append(path)
-    for paths in found.values():
-        paths.sort(key=lambda path: ENDINGS.index(path.suffix.lower()))
-    return found
+def _is_mask_in_pieces(numbers: NDArray[np.generic]) -> bool:
+    """Whether a map says where objects are (0 and 1) but, it seems, not which is which."""
+    if not numbers.size or numbers.max() != 1:
+        return False
+    pieces = _pieces(numbers)
+    return int((np.bincount(pieces.reshape(-1))[1:] >= _PIECE_PIXELS).sum()) > 1
+
+
+def _pieces(numbers: NDArray[np.generic]) -> NDArray[np.int32]:
+    """Number the connected pieces (8 neighbours) of each number from 1."""
+    pieces = np.zeros(numbers.shape, np.int32)
+    count = 0
+    for number in np.unique(numbers):
+        if number:
+            found, parts = cv2.connectedComponents((numbers == number).astype(np.uint8))
+            pieces[parts > 0] = parts[parts > 0] + count
+            count += found - 1
+    return pieces
 
 
 def _refuse_full(numbers: NDArray[np.generic], path: Path) -> None:
@@ -184,7 +220,10 @@ def _refuse_full(numbers: NDArray[np.generic], path: Path) -> None:
     if bits > 16 or not numbers.size or numbers.max() < last:
         return
     if len(np.unique(numbers)) == 2:
-        reason = f"holds only 0 and {last}, a mask; expected another number for each instance"
+        reason = (
+            f"holds only 0 and {last}, a mask; expected another number for each instance, or "
+            f'"connected": true in {CARD} to make each connected piece an instance'
+        )
     else:
         reason = (
             f"numbers up to {last}, the last that {bits} bits hold, so instances may share one; "

@@ -11,6 +11,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from model.data.flaws import Flaw
+
 IGNORE = 255
 """Label of a pixel that neither teaches nor punishes."""
 
@@ -33,11 +35,13 @@ class Labelled:
         image: (H, W, 3) uint8 RGB.
         instances: (H, W) int32, 0 where there is none.
         labels: (H, W) uint8: 0 background, 1..K class, 255 ignore.
+        flaws: Objects that were mended or became ignored regions when the picture was read.
     """
 
     image: Image
     instances: NDArray[np.int32]
     labels: Image
+    flaws: tuple[Flaw, ...] = ()
 
 
 class TrueShape(NamedTuple):

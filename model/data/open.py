@@ -1,24 +1,52 @@
 """Open a data set, whatever its layout.
 
-What tells the layouts apart: Cityscapes has ``leftImg8bit/``, COCO a JSON file or
-``annotations/instances_*.json``, label maps ``images/`` and ``instances/``, YOLO ``images/`` and
-``labels/``.
+A layout is recognised by its folders and files; the first that fits counts, in the order of
+`_LAYOUTS`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from contract.errors import ConfigurationError
-from model.data import cityscapes, label_maps, yolo
-from model.data.coco import Coco
-from model.data.data_set import DataSet, Joined, Renamed, Split, Subset, split_by_name
+from model.data import (
+    cityscapes,
+    coco_sets,
+    label_maps,
+    labelme,
+    map_files,
+    mapillary,
+    object_masks,
+    voc,
+    yolo,
+)
+from model.data.data_set import DataSet, Renamed, Split
+from model.data.labels import UNNAMED
+from model.data.split_folders import split_folders
 
-Layout = Literal["auto", "cityscapes", "coco", "label-maps", "yolo"]
+Layout = Literal[
+    "auto",
+    "cityscapes",
+    "coco",
+    "label-maps",
+    "labelme",
+    "mapillary",
+    "object-masks",
+    "voc",
+    "yolo",
+]
 
-_LOOKED_FOR = """\
-cityscapes (leftImg8bit/ and gtFine/), coco (a JSON file, or annotations/instances_*.json), \
-label-maps (images/ and instances/) or yolo (images/ and labels/)"""
+
+class _Known(NamedTuple):
+    """How a layout is recognised.
+
+    Attributes:
+        fits: Whether a folder or file is of the layout.
+        files: What it looks like, for people.
+    """
+
+    fits: Callable[[Path], bool]
+    files: str
 
 
 def open_data_set(
@@ -31,11 +59,10 @@ def open_data_set(
     """Open a data set; pictures are read later, one by one.
 
     Args:
-        path: Folder, or annotation file of COCO.
+        path: Folder, annotation file of COCO, or ``data.yaml`` of YOLO.
         layout: What to take it for; ``auto`` looks.
-        split: Which part. Cityscapes, COCO (``instances_train*``, ``instances_val*``) and YOLO
-            (folders ``train*`` and ``val*``) have their own, label maps may name the pictures that
-            validate in ``dataset.json``; everything else is split by name.
+        split: Which part. Its own lists of parts count (COCO, VOC, ``data.yaml``, ``dataset.json``
+            of label maps), then folders ``train*`` and ``val*``; everything else is split by name.
         classes: Which classes, in which order; others become background. Label maps take them as
             the names of their classes instead, unless ``dataset.json`` has every one of them.
 
@@ -45,31 +72,27 @@ def open_data_set(
     if not path.exists():
         raise ConfigurationError(f"{path}: there is no such data set")
     found = detect(path) if layout == "auto" else layout
-    if found == "label-maps":
-        card = label_maps.read_card(path)
-        named = card.get("classes", [])
-        names = None if classes and set(classes) <= set(named) else classes
-        maps = label_maps.LabelMaps(path, names)
-        data: DataSet = _part(maps, maps.held, split)
-    elif found == "cityscapes":
-        data = cityscapes.Cityscapes(path, split)
-    elif found == "coco":
-        data = _open_coco(path, split)
-    else:
-        data = yolo.Yolo(path).part(split)
+    data: DataSet
+    match found:
+        case "label-maps":
+            named = label_maps.read_card(path).get("classes", [])
+            names = None if classes and set(classes) <= set(named) else classes
+            data = label_maps.LabelMaps(path, names).part(split)
+        case "coco":
+            data = coco_sets.open_coco(path, split)
+        case "cityscapes":
+            data = cityscapes.Cityscapes(path).part(split)
+        case "labelme":
+            data = labelme.LabelMe(path).part(split)
+        case "mapillary":
+            data = mapillary.Mapillary(path).part(split)
+        case "object-masks":
+            data = object_masks.ObjectMasks(path).part(split)
+        case "voc":
+            data = voc.Voc(path).part(split)
+        case _:
+            data = yolo.Yolo(path).part(split)
     return _chosen(data, classes) if classes else data
-
-
-def _part(maps: DataSet, held: Sequence[str] | None, split: Split) -> DataSet:
-    """Split as ``dataset.json`` says in ``validation`` (names of pictures), else by name.
-
-    Frames of a video that follow each other look alike: which of them validate cannot be left to
-    their names.
-    """
-    if held is None or split == "all":
-        return split_by_name(maps, split)
-    chosen, wanted = set(held), split == "validation"
-    return Subset(maps, [i for i, name in enumerate(maps.names) if (name in chosen) == wanted])
 
 
 def detect(path: Path) -> Layout:
@@ -78,54 +101,80 @@ def detect(path: Path) -> Layout:
     Raises:
         ConfigurationError: It is none that is known; says what was looked for and found.
     """
-    if path.is_file() and path.suffix == ".json":
-        return "coco"
-    if (path / cityscapes.IMAGES).is_dir():
-        return "cityscapes"
-    if any((path / "annotations").glob("instances_*.json")):
-        return "coco"
-    if (path / label_maps.IMAGES).is_dir() and (path / label_maps.INSTANCES).is_dir():
-        return "label-maps"
-    if any((path / folder / yolo.LABELS).is_dir() for folder in (".", "train", "val", "valid")):
-        return "yolo"
-    seen = "is a file" if path.is_file() else f"found {_listing(path)}"
-    raise ConfigurationError(f"{path}: {seen}; expected {_LOOKED_FOR}")
+    for name, known in _LAYOUTS.items():
+        if known.fits(path):
+            return name
+    raise ConfigurationError(f"{path}: {_seen(path)}; expected {_EXPECTED}")
 
 
-def _open_coco(path: Path, split: Split) -> DataSet:
+def _seen(path: Path) -> str:
+    """Say what a path is that is no data set, and which folder in it may be one."""
     if path.is_file():
-        return split_by_name(Coco(path), split)
-    files = sorted((path / "annotations").glob("instances_*.json"))
-    if not files:
-        raise ConfigurationError(f"{path}: expected annotations/instances_*.json")
-    parts = {
-        kind: [file for file in files if file.stem.startswith(f"instances_{start}")]
-        for kind, start in (("train", "train"), ("validation", "val"))
-    }
-    own = all(parts.values())
-    if own:
-        files = parts[split] if split != "all" else [*parts["train"], *parts["validation"]]
-    opened = [Coco(file, prefix=f"{file.stem.removeprefix('instances_')}/") for file in files]
-    different = [part for part in opened if part.classes != opened[0].classes]
-    if different:
-        raise ConfigurationError(
-            [f"{d.root}: categories differ from those of {opened[0].root}" for d in different]
-        )
-    data = _At(path, opened)
-    return data if own else split_by_name(data, split)
+        return "is a file"
+    inside = [
+        f"{folder.name}/ ({name})"
+        for folder in sorted(path.iterdir())
+        if folder.is_dir()
+        for name in [next((n for n, known in _LAYOUTS.items() if known.fits(folder)), None)]
+        if name
+    ]
+    hint = ""
+    if inside:
+        hint = f" (name a folder in it that is one: {', '.join(inside[:8])})"
+    elif _holds(path, "*_seg.npy"):
+        hint = " (*_seg.npy is Cellpose's own format; save its masks as PNG or TIFF)"
+    elif _holds(path, "*.xml"):
+        hint = " (XML holds boxes, which do not say which pixel is whose)"
+    return f"found {_listing(path)}{hint}"
 
 
-class _At(Joined):
-    """Annotation files of one folder."""
+def _holds(path: Path, pattern: str) -> bool:
+    """Whether there are such files in a folder or those right below it."""
+    return any(any(path.glob(above + pattern)) for above in ("", "*/"))
 
-    def __init__(self, root: Path, parts: Sequence[DataSet]) -> None:
-        super().__init__(parts)
-        self.root = root
+
+def _is_voc(path: Path) -> bool:
+    return any((path / folder).is_dir() for folder in (voc.IMAGES, voc.OBJECTS))
+
+
+def _is_yolo(path: Path) -> bool:
+    if path.is_file():
+        return path.suffix in (".yaml", ".yml")
+    folders = [folder / yolo.LABELS for folder in (path, *split_folders(path))]
+    found = [folder for folder in folders if folder.is_dir()]
+    # Outlines of LabelMe may lie in a folder of that name as well.
+    return any(any(folder.rglob("*.txt")) or not labelme.is_labelme(folder) for folder in found)
+
+
+_LAYOUTS: dict[Layout, _Known] = {
+    "cityscapes": _Known(
+        lambda path: (path / cityscapes.IMAGES).is_dir(), "leftImg8bit/ and gtFine/"
+    ),
+    "mapillary": _Known(mapillary.is_mapillary, "training/ or validation/, and config.json"),
+    "coco": _Known(
+        coco_sets.is_coco,
+        "a JSON file, annotations/instances_*.json, or train/_annotations.coco.json",
+    ),
+    "voc": _Known(_is_voc, "JPEGImages/ and SegmentationObject/"),
+    "object-masks": _Known(object_masks.has_object_masks, "NAME/images/ and NAME/masks/"),
+    "label-maps": _Known(
+        map_files.has_label_maps, "images/ and instances/ or masks/, or NAME_masks.png"
+    ),
+    "yolo": _Known(_is_yolo, "images/ and labels/, or a data.yaml"),
+    "labelme": _Known(labelme.is_labelme, "NAME.json beside NAME.jpg"),
+}
+
+_EXPECTED = " or ".join(
+    ", ".join(f"{name} ({known.files})" for name, known in each)
+    for each in ([*_LAYOUTS.items()][:-1], [*_LAYOUTS.items()][-1:])
+)
 
 
 def _chosen(data: DataSet, classes: Sequence[str]) -> DataSet:
     if tuple(classes) == data.classes:
         return data
+    if data.classes == (UNNAMED,) and len(classes) == 1:
+        return Renamed(data, classes, {UNNAMED: classes[0]})
     faults = [
         f"{data.root}: has no class {name!r}, expected some of {list(data.classes)}"
         for name in classes

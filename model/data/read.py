@@ -1,5 +1,9 @@
 """Read pictures and label maps from files, with a reason where that is impossible.
 
+Labels belong either to the pixels as they are stored or to the picture as its EXIF asks for it to
+be shown, and tools differ. One rule holds for every layout that states the size of its labels, or
+has them as pixels: the size decides (`read_placed`), and where it fits both the picture is refused.
+
 Pillow decodes both: unlike OpenCV it refuses a JPEG that ends early (instead of filling the rest
 with grey) and keeps the numbers of label maps with a palette. Legend: H, W pixels.
 """
@@ -10,17 +14,20 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image as Pillow
 
 from media import pictures
 from media.brightness import Levels
+from media.frames import Upright
 from media.pictures import UnreadableInputError
 from model.data.data_set import BrokenSampleError
-from model.data.labels import Image
+from model.data.labels import Image, Labelled
 
 ENDINGS = pictures.PICTURE_ENDINGS
 """What counts as a picture, in any case; of label maps with one name the first in this order."""
 
 _LARGEST = np.iinfo(np.int32).max
+_LOSSY = ("JPEG", "MPO")
 
 
 def find_pictures(folder: Path) -> list[Path]:
@@ -47,8 +54,71 @@ def read_image(path: Path, levels: Levels = pictures.OWN_RANGE) -> Image:
         BrokenSampleError: It is missing, does not decode to its end, holds several pictures, or has
             brightness beyond strict ``levels``.
     """
+    return read_shown(path, levels)[0]
+
+
+def read_shown(path: Path, levels: Levels = pictures.OWN_RANGE) -> tuple[Image, Upright]:
+    """Read a picture as `read_image` does; and how it was turned to be shown."""
     with _told(path):
-        return pictures.read_image(path, levels=levels)
+        stored, upright = pictures.read_stored(path, levels=levels)
+    return upright.turn(stored), upright
+
+
+def read_placed(
+    path: Path, labelled: tuple[int, int] | None, levels: Levels = pictures.OWN_RANGE
+) -> tuple[Image, Upright]:
+    """Read a picture in the frame in which its labels are: as stored, or as shown.
+
+    Args:
+        path: The file.
+        labelled: (H, W) of the labels; None where they do not say it.
+        levels: Which brightness of more than 8 bits is shown as black and as white.
+
+    Returns:
+        (H, W, 3) uint8 RGB; and what turns it, and labels drawn on it, upright (`show`). A picture
+        that has another size either way is returned as shown.
+
+    Raises:
+        BrokenSampleError: As `read_image`; or its EXIF turns it and the labels fit both ways.
+    """
+    with _told(path):
+        stored, upright = pictures.read_stored(path, levels=levels)
+    shown = upright.turn(stored)
+    if upright.changes_nothing or (
+        labelled is not None and labelled not in (stored.shape[:2], shown.shape[:2])
+    ):
+        return shown, Upright()
+    if labelled is None or stored.shape[:2] == shown.shape[:2]:
+        raise BrokenSampleError(
+            path,
+            f"is {_describe(upright)} by its EXIF, and its labels fit both before and after: "
+            "remove the orientation (`exiftool -Orientation= FILE`) if they were drawn on the "
+            "stored pixels, or turn the pixels (`mogrify -auto-orient FILE`) if they were drawn on "
+            "the picture as viewers show it",
+        )
+    return (shown, Upright()) if labelled == shown.shape[:2] else (stored, upright)
+
+
+def show(picture: Labelled, upright: Upright) -> Labelled:
+    """Return a picture with its labels, both turned upright."""
+    if upright.changes_nothing:
+        return picture
+    return Labelled(
+        upright.turn(picture.image),
+        upright.turn(picture.instances),
+        upright.turn(picture.labels),
+        picture.flaws,
+    )
+
+
+def map_size(path: Path) -> tuple[int, int]:
+    """Return (H, W) of a label map, of which only the header is read.
+
+    Raises:
+        BrokenSampleError: It is missing or is no picture.
+    """
+    with _told(path), pictures.identified(path) as picture:
+        return picture.height, picture.width
 
 
 def read_map(path: Path, shape: tuple[int, ...]) -> NDArray[np.generic]:
@@ -62,15 +132,47 @@ def read_map(path: Path, shape: tuple[int, ...]) -> NDArray[np.generic]:
         (H, W) unsigned or int32, every value 0..2^31 - 1.
 
     Raises:
-        BrokenSampleError: It is missing, does not decode, has several channels, fractions or
-            negative numbers, or another size.
+        BrokenSampleError: It is missing, does not decode, is compressed with losses, has several
+            channels, fractions or negative numbers, or another size.
     """
-    with _told(path), pictures.opened_picture(path, shape) as picture:
+    with _told(path), _opened_map(path, shape) as picture:
         if len(picture.getbands()) != 1:
             raise BrokenSampleError(
                 path, f"has channels {picture.getbands()}, expected one channel of numbers"
             )
         values = np.asarray(picture)
+    return _checked(values, path)
+
+
+def read_codes(
+    path: Path, shape: tuple[int, ...], *, colours: bool
+) -> tuple[NDArray[np.generic], bool]:
+    """Read a label map that may be coloured.
+
+    Args:
+        path: The file.
+        shape: (H, W) that it must have.
+        colours: Whether a palette's colours are meant, and not its numbers.
+
+    Returns:
+        (H, W) unsigned or int32: the numbers of one channel, or of colours
+        ``red << 16 | green << 8 | blue``; and whether they are colours.
+
+    Raises:
+        BrokenSampleError: As `read_map`, except for the channels.
+    """
+    with _told(path), _opened_map(path, shape) as picture:
+        bands = picture.getbands()
+        if bands[:3] == ("R", "G", "B") or (colours and bands == ("P",)):
+            red, green, blue = np.moveaxis(np.asarray(picture.convert("RGB"), np.int32), 2, 0)
+            return red << 16 | green << 8 | blue, True
+        if len(bands) != 1:
+            raise BrokenSampleError(path, f"has channels {bands}, expected one, or colours")
+        values = np.asarray(picture)
+    return _checked(values, path), False
+
+
+def _checked(values: NDArray[np.generic], path: Path) -> NDArray[np.generic]:
     if values.dtype == bool:
         values = values.astype(np.uint8)
     if values.dtype.kind not in "ui":
@@ -79,6 +181,23 @@ def read_map(path: Path, shape: tuple[int, ...]) -> NDArray[np.generic]:
         low, high = int(values.min()), int(values.max())
         raise BrokenSampleError(path, f"has numbers {low}..{high}, expected 0..{_LARGEST}")
     return values
+
+
+def _describe(upright: Upright) -> str:
+    turned = [f"turned by {90 * upright.quarter_turns} degrees"] if upright.quarter_turns else []
+    return " and ".join([*(["mirrored"] if upright.flipped else []), *turned])
+
+
+@contextmanager
+def _opened_map(path: Path, shape: tuple[int, ...]) -> Iterator[Pillow.Image]:
+    with pictures.opened_picture(path, shape) as picture:
+        if picture.format in _LOSSY or picture.info.get("compression") == "jpeg":
+            raise BrokenSampleError(
+                path,
+                "is a JPEG, whose compression changes the numbers of a label map; export the "
+                "labels again, as PNG or TIFF",
+            )
+        yield picture
 
 
 @contextmanager

@@ -1,24 +1,31 @@
 """YOLO segmentation labels: ``images/**/NAME.jpg`` beside ``labels/**/NAME.txt``.
 
 One object a line, ``class x1 y1 x2 y2 ...``, coordinates 0..1 of width and height. A picture
-without a text file is one without objects, as the format has it.
+without a text file is one without objects, as the format has it. Labels belong to the picture as
+its EXIF asks for it to be shown: so the tools of this format read it.
 """
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
-import yaml
-
 from contract.errors import ConfigurationError
-from contract.yaml_text import read_yaml
 from model.data.coco80 import COCO_80
-from model.data.data_set import BrokenSampleError, DataSet, Split, Subset, split_by_name
+from model.data.data_set import BrokenSampleError, DataSet, Split, Subset
+from model.data.flaws import Flaw, FlawKind
 from model.data.labels import IGNORE, Labelled
-from model.data.read import find_pictures, read_image
-from model.data.shapes import Shape, draw, join_faults, polygons_rle
+from model.data.read import find_pictures, read_shown
+from model.data.shapes import Shape, box_rle, draw_labelled, join_faults, outline
+from model.data.split_folders import split_by_folders
+from model.data.yolo_names import NAME_FILES, read_data_yaml, read_names
 
 IMAGES, LABELS = "images", "labels"
+
+_FARTHEST = 2.0
+"""Coordinates beyond this are no fractions: pixels, usually."""
+
+_ROUNDING = 0.01
+"""How far a box may reach beyond its picture, as a fraction: what exporters round."""
 
 log = logging.getLogger(__name__)
 
@@ -26,29 +33,38 @@ log = logging.getLogger(__name__)
 class Yolo(DataSet):
     """Pictures with YOLO's polygons.
 
-    Class names are those of a ``*.yaml`` with ``names`` in the root. Without one they are COCO's 80
-    where the root's name says ``coco`` and no number is above 79, otherwise ``class0``, ``class1``,
-    ...; both are logged as a warning, for a wrong guess would name everything wrongly.
+    Class names are those of a ``*.yaml`` with ``names`` in the root, or of ``classes.txt``. Without
+    either they are COCO's 80 where the root's name says ``coco`` and no number is above 79,
+    otherwise ``class0``, ``class1``, ...; both are logged as a warning, for a wrong guess names
+    everything wrongly.
 
     Args:
-        root: Folder with ``images/`` and ``labels/``, or with ``train/images/`` and so on.
+        path: Folder with ``images/`` and ``labels/``, or with ``train/images/`` and so on; or a
+            ``data.yaml`` whose ``path``, ``train`` and ``val`` say where the pictures are.
 
     Raises:
         ConfigurationError: There are no pictures, or the names are none.
     """
 
-    def __init__(self, root: Path) -> None:
-        self.root = root
-        self._images = [
-            path for path in find_pictures(root) if IMAGES in path.relative_to(root).parts[:-1]
-        ]
-        if not self._images:
-            raise ConfigurationError(f"{root}: no pictures below a folder {IMAGES}/")
-        self._texts = [_text_of(path, root) for path in self._images]
-        self.names = tuple(_name(path, root) for path in self._images)
+    def __init__(self, path: Path) -> None:
+        self.root = path
         self._notes: list[str] = []
-        self.classes = self._class_names()
-        without = sum(not path.is_file() for path in self._texts)
+        self._parts: dict[Split, set[Path]] = {}
+        if path.is_file():
+            card = read_data_yaml(path)
+            self._base, names = card.base, card.names
+            self._images = sorted({image for images in card.parts.values() for image in images})
+            self._parts = self._own_parts(card.parts)
+        else:
+            self._base, names = path, ()
+            self._images = [p for p in find_pictures(path) if _is_below(p, path, IMAGES)]
+        if not self._images:
+            raise ConfigurationError(f"{path}: no pictures below a folder {IMAGES}/")
+        self._texts = [_text_of(image, self._base) for image in self._images]
+        self.names = tuple(_name(image, self._base) for image in self._images)
+        self._labels = self._label_files()
+        self.classes = names or self._class_names()
+        without = sum(not text.is_file() for text in self._texts)
         if without:
             self._notes.append(
                 f"{without} pictures have no text file: treated as having no objects"
@@ -61,70 +77,63 @@ class Yolo(DataSet):
 
     def read(self, index: int) -> Labelled:
         """Read picture ``index``; all faults of its text file are told together."""
-        image = read_image(self._images[index])
+        image, upright = read_shown(self._images[index])
         height, width = image.shape[:2]
+        turned = () if upright.changes_nothing else (FlawKind.TURNED,)
         shapes, faults = [], []
+        flaws: list[Flaw] = []
         for number, line in _lines(self._texts[index]):
-            shape, found = self._shape(line, height, width)
-            faults += [f"line {number} {fault}" for fault in found]
-            shapes += [shape] if shape else []
+            where = f"line {number}"
+            found = _shape(line, len(self.classes), height, width)
+            if isinstance(found, str):
+                faults.append(f"{where} {found}")
+                continue
+            shape, kinds = found
+            shapes.append(shape)
+            flaws += [Flaw(kind, where) for kind in (*kinds, *turned)]
         if faults:
             raise BrokenSampleError(self._texts[index], join_faults(faults))
-        return Labelled(image, *draw(shapes, height, width))
+        return draw_labelled(image, shapes, flaws)
 
     def orphans(self) -> Sequence[BrokenSampleError]:
         """Return text files without a picture."""
         known = set(self._texts)
         return [
             BrokenSampleError(path, f"there is no picture of this name below {IMAGES}/")
-            for path in _text_files(self.root)
+            for path in self._labels
             if path not in known
         ]
 
     def notes(self) -> Sequence[str]:
-        """Return how class names and missing text files were read."""
+        """Return how class names, missing text files and parts were read."""
         return self._notes
 
     def part(self, split: Split) -> DataSet:
-        """Return a split: by folders ``train*`` and ``val*`` where there are both, or by name."""
-        folders = {"train": "train", "validation": "val"}
-        found = {
-            part: [i for i, path in enumerate(self._images) if self._is_below(path, start)]
-            for part, start in folders.items()
-        }
-        if split == "all" or not all(found.values()):
-            return split_by_name(self, split)
-        return Subset(self, found[split])
+        """Return a split: that of ``data.yaml``, by folders ``train*`` and ``val*``, or by name."""
+        if not self._parts:
+            return split_by_folders(self, split)
+        if split == "all":
+            return self
+        chosen = self._parts[split]
+        return Subset(self, [i for i, image in enumerate(self._images) if image in chosen])
 
-    def _is_below(self, path: Path, start: str) -> bool:
-        return any(part.startswith(start) for part in path.relative_to(self.root).parts[:-1])
-
-    def _shape(self, line: str, height: int, width: int) -> tuple[Shape | None, list[str]]:
-        first, *rest = line.split()
-        try:
-            numbers = [float(word) for word in rest]
-            label = int(first) + 1
-        except ValueError:
-            return None, ["is not `class x1 y1 x2 y2 ...` with a whole number and fractions"]
-        faults = []
-        if not 1 <= label <= len(self.classes):
-            faults.append(f"has class {first}, expected 0..{len(self.classes) - 1}")
-        if len(numbers) == 4:
-            faults.append("has 4 coordinates, a box; expected the corners of a polygon")
-            return None, faults
-        sizes = (width, height) * (len(numbers) // 2 + 1)
-        pixels = [value * size for value, size in zip(numbers, sizes, strict=False)]
-        rle, found = polygons_rle([pixels], height, width)
-        faults += found
-        return (None, faults) if faults or rle is None else (Shape(label, rle), [])
+    def _own_parts(self, listed: Mapping[Split, Sequence[Path]]) -> dict[Split, set[Path]]:
+        """Return the pictures of both parts; none where they are not two."""
+        parts = {part: set(images) for part, images in listed.items()}
+        if len(parts) < 2:
+            return {}
+        both = len(parts["train"] & parts["validation"])
+        if not both:
+            return parts
+        self._notes.append(f"{both} pictures are in both train and val: the split is by name")
+        return {}
 
     def _class_names(self) -> tuple[str, ...]:
-        for path in sorted([*self.root.glob("*.yaml"), *self.root.glob("*.yml")]):
-            names = _yaml_names(path)
-            if names:
-                return names
-        highest = max((_highest_class(path) for path in _text_files(self.root)), default=-1)
-        if "coco" in self.root.name.lower() and highest < len(COCO_80):
+        names = read_names(self._base, {text.parent for text in self._texts})
+        if names:
+            return names
+        highest = max((_highest_class(path) for path in self._labels), default=-1)
+        if "coco" in self._base.name.lower() and highest < len(COCO_80):
             names, guess = COCO_80, "COCO's 80, because the folder is named coco"
         else:
             names = tuple(f"class{number}" for number in range(max(highest, 0) + 1))
@@ -134,40 +143,84 @@ class Yolo(DataSet):
         log.warning("%s: %s", self.root, note)
         return names
 
+    def _label_files(self) -> list[Path]:
+        """Return all texts with labels, also those without a picture."""
+        found: Iterable[Path]
+        if self.root.is_dir():
+            found = (p for p in self.root.rglob("*.txt") if _is_below(p, self.root, LABELS))
+        else:
+            folders = {text.parent for text in self._texts}
+            found = (path for folder in folders for path in folder.glob("*.txt"))
+        expected = {*self._texts}
+        return sorted(path for path in found if path in expected or path.name not in NAME_FILES)
 
-def _yaml_names(path: Path) -> tuple[str, ...]:
+
+def _shape(
+    line: str, classes: int, height: int, width: int
+) -> tuple[Shape, tuple[FlawKind, ...]] | str:
+    """Return the object of a line and its flaws, or what makes the line useless."""
+    first, *rest = line.split()
     try:
-        values = read_yaml(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ConfigurationError(f"{path}: expected YAML: {error}") from error
-    names = values.get("names") if isinstance(values, dict) else None
-    if names is None:
-        return ()
-    if isinstance(names, dict) and names.keys() == set(range(len(names))):
-        names = [names[number] for number in range(len(names))]
-    if not isinstance(names, list) or not 0 < len(names) < IGNORE:
-        raise ConfigurationError(
-            f"{path}: expected `names` to be a list or numbers 0, 1, ... with names, got {names!r}"
-        )
-    return tuple(str(name) for name in names)
+        numbers = [float(word) for word in rest]
+        label = int(first) + 1
+    except ValueError:
+        return "is not `class x1 y1 x2 y2 ...` with a whole number and fractions"
+    if not numbers or len(numbers) % 2:
+        return f"has a polygon of {len(numbers)} numbers, expected x y of at least 3 corners"
+    far = [number for number in numbers if abs(number) > _FARTHEST]
+    if far:
+        return f"has the coordinate {far[0]:g}, expected fractions 0..1 of width and height"
+    unknown = () if 1 <= label <= classes else (FlawKind.UNKNOWN_CLASS,)
+    sizes = (width, height) * (len(numbers) // 2)
+    box = _box(numbers)
+    if box:
+        corners = [value * size for value, size in zip(box, sizes, strict=True)]
+        return Shape(IGNORE, box_rle(corners, height, width)), (FlawKind.BOX,)
+    found = outline(
+        [[value * size for value, size in zip(numbers, sizes, strict=True)]], height, width
+    )
+    if found.rle is None:
+        return "; ".join(found.faults)
+    lost = found.lost or unknown
+    return Shape(IGNORE if lost else label, found.rle), (*found.kinds, *unknown)
 
 
-def _text_of(image: Path, root: Path) -> Path:
-    """Replace the last folder ``images`` below the root by ``labels``."""
-    parts = list(image.relative_to(root).parts)
-    last = len(parts) - 1 - parts[:-1][::-1].index(IMAGES) - 1
-    parts[last] = LABELS
-    return root.joinpath(*parts).with_suffix(".txt")
+def _box(numbers: Sequence[float]) -> tuple[float, float, float, float] | None:
+    """Return left, top, right, bottom of a box: four numbers, a centre and a size that fit.
+
+    Two corners are four numbers, too: those that make no box inside the picture are an outline of
+    two corners.
+    """
+    if len(numbers) != 4:
+        return None
+    x, y, width, height = numbers
+    box = (x - width / 2, y - height / 2, x + width / 2, y + height / 2)
+    fits = all(-_ROUNDING <= value <= 1 + _ROUNDING for value in box)
+    return box if width > 0 and height > 0 and fits else None
 
 
-def _name(image: Path, root: Path) -> str:
-    parts = list(image.relative_to(root).with_suffix("").parts)
-    parts.remove(IMAGES)
+def _is_below(path: Path, root: Path, folder: str) -> bool:
+    return folder in path.relative_to(root).parts[:-1]
+
+
+def _text_of(image: Path, base: Path) -> Path:
+    """Replace the last folder ``images``, of those below ``base`` if any is, by ``labels``.
+
+    Without one the text is beside its picture.
+    """
+    inside = image.is_relative_to(base) and _is_below(image, base, IMAGES)
+    parts = list((image.relative_to(base) if inside else image).parts)
+    if IMAGES in parts[:-1]:
+        parts[len(parts) - 2 - parts[:-1][::-1].index(IMAGES)] = LABELS
+    return (base.joinpath(*parts) if inside else Path(*parts)).with_suffix(".txt")
+
+
+def _name(image: Path, base: Path) -> str:
+    below = image.relative_to(base) if image.is_relative_to(base) else image
+    parts = list(below.with_suffix("").parts)
+    if IMAGES in parts[:-1]:
+        parts.remove(IMAGES)
     return "/".join(parts)
-
-
-def _text_files(root: Path) -> list[Path]:
-    return sorted(p for p in root.rglob("*.txt") if LABELS in p.relative_to(root).parts[:-1])
 
 
 def _lines(path: Path) -> list[tuple[int, str]]:
@@ -175,7 +228,7 @@ def _lines(path: Path) -> list[tuple[int, str]]:
     if not path.is_file():
         return []
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
     except UnicodeDecodeError as error:
         raise BrokenSampleError(path, f"is no text: {error}") from error
     return [(number, line) for number, line in enumerate(lines, start=1) if line.strip()]

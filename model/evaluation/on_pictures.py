@@ -183,7 +183,10 @@ def open_paired(
     Raises:
         ConfigurationError: See `evaluate_pictures`.
     """
-    nameless = layout == "label-maps" and not read_card(path).get("classes") and not options.classes
+    unnamed = (layout == "label-maps" and not read_card(path).get("classes")) or (
+        layout == "object-masks" and len(artifact.classes) == 1
+    )
+    nameless = unnamed and not options.classes
     names = artifact.classes if nameless else None
     data = open_data_set(path, layout=layout, split=options.split, classes=names)
     pairing = pair(data.classes, artifact.classes, options.classes)

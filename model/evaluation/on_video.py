@@ -109,6 +109,10 @@ class _Document(msgspec.Struct):
     accuracy: dict[str, float]
 
 
+_documents = msgspec.json.Decoder(_Document)
+_figures = msgspec.json.Decoder(dict[str, float])
+
+
 def read_accuracy(path: Path) -> dict[str, float]:
     """Read the figures that an artifact is to carry, from JSON.
 
@@ -123,9 +127,9 @@ def read_accuracy(path: Path) -> dict[str, float]:
     except OSError as error:
         raise ConfigurationError(f"{path}: cannot read the accuracy: {error.strerror}") from error
     with contextlib.suppress(*JSON_ERRORS):
-        return msgspec.json.decode(content, type=_Document).accuracy
+        return _documents.decode(content).accuracy
     try:
-        return msgspec.json.decode(content, type=dict[str, float])
+        return _figures.decode(content)
     except JSON_ERRORS as error:
         raise ConfigurationError(
             f"{path}: expected one JSON object of numbers, as `seedstream evaluate --out` writes "

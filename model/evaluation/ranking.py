@@ -109,6 +109,9 @@ def choose_metric(metric: Metric | Literal["auto"], layout: Layout) -> Metric:
         by_layout: dict[Layout, Metric] = {
             "cityscapes": "cityscapes",
             "coco": "coco",
+            "labelme": "coco",
+            "mapillary": "coco",
+            "voc": "coco",
             "yolo": "coco",
         }
         return by_layout.get(layout, "average-precision")

@@ -33,6 +33,9 @@ class _Run(msgspec.Struct):
     recipe: _Recipe = msgspec.field(default_factory=_Recipe)
 
 
+_runs = msgspec.json.Decoder(_Run)
+
+
 def release_exported(folder: Path, store: Store, name: str | None, promote: bool) -> None:
     """Put an exported artifact into a store.
 
@@ -182,7 +185,7 @@ def default_name(state: Checkpoint, run: Path) -> str:
         return state.name
     file = run / "run.json"
     try:
-        name = msgspec.json.decode(file.read_bytes(), type=_Run).recipe.name
+        name = _runs.decode(file.read_bytes()).recipe.name
     except (OSError, *JSON_ERRORS):
         name = ""
     if not name:

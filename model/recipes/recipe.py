@@ -208,7 +208,17 @@ class Source(Part):
     path: str = "."
     """Folder or annotation file, relative to --data."""
 
-    layout: Literal["auto", "cityscapes", "coco", "label-maps", "yolo"] = "auto"
+    layout: Literal[
+        "auto",
+        "cityscapes",
+        "coco",
+        "label-maps",
+        "labelme",
+        "mapillary",
+        "object-masks",
+        "voc",
+        "yolo",
+    ] = "auto"
     """How it lies on disk."""
 
     split: Split = "train"

@@ -73,6 +73,9 @@ class History(msgspec.Struct):
     promoted: list[str] = []
 
 
+_histories = msgspec.json.Decoder(History)
+
+
 def read_history(home: Path) -> History:
     """Read a model's history; one that never was is empty.
 
@@ -83,7 +86,7 @@ def read_history(home: Path) -> History:
     if path.is_symlink() or path.exists():
         check_plain(path, home, _MOST_HISTORY_BYTES)
     try:
-        return msgspec.json.decode(path.read_bytes(), type=History)
+        return _histories.decode(path.read_bytes())
     except FileNotFoundError:
         return History()
     except JSON_ERRORS as error:

@@ -35,6 +35,11 @@ class TrainSettings(BaseSettings):
     data: Path
     """Data set, or the folder that contains the recipe's data sets."""
 
+    broken: Literal["stop", "ignore"] = "stop"
+    """What to do with pictures that cannot be used, and regions whose class and instance contradict
+    each other. stop: name them all before the first step and refuse. ignore: leave such pictures
+    out, ignore such regions, and say how many."""
+
     out: Path
     """Folder of the run; an unfinished run found there is resumed."""
 

@@ -108,7 +108,13 @@ class _Run:
     ) -> None:
         self._settings, self._recipe, self._processes = settings, recipe, processes
         self._stop, self._read_weights = stop, read_weights
-        data = open_training_data(recipe, settings.data, settings.cache_bytes)
+        data = open_training_data(
+            recipe,
+            settings.data,
+            settings.cache_bytes,
+            settings.broken,
+            settings.validation_pictures,
+        )
         self._data: TrainingData = data
         self._phases = plan(recipe.stages, data.pictures)
         _check_batches(self._phases, processes.world)
@@ -148,6 +154,7 @@ class _Run:
         else:
             about = self._identity | {
                 "data": self._told,
+                "left_out": list(self._data.left_out),
                 "classes": list(self._data.classes),
                 "initial_weights": self._began_from,
             }

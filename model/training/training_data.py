@@ -5,7 +5,7 @@ Letters: K classes.
 
 import logging
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,12 +14,15 @@ import numpy as np
 from contract.errors import ConfigurationError
 from model.augment.compose import Composer, CutOutSource, PictureCutOuts, StoredCutOuts
 from model.data.cache import Cached
-from model.data.data_set import DataSet, Joined, Renamed, Split, Subset, fingerprint
+from model.data.check import Report
+from model.data.data_set import DataSet, Joined, Renamed, Split, Subset, fingerprint, spread
+from model.data.facts import without_contradictions
 from model.data.labels import IGNORE, UNNAMED, CutOut, Labelled, Scene
 from model.data.object_sizes import median_area, object_areas
 from model.data.open import open_data_set
 from model.motion.scene_store import StoredScene, read_scenes
 from model.recipes.recipe import Recipe, Source
+from model.training.examination import Broken, examine, refuse_nothing, without_broken
 
 _SAMPLE = 200
 """Pictures that a class's share of the pixels, and the size of objects, are counted on."""
@@ -37,6 +40,7 @@ class TrainingData:
         validation: Pictures that measure the weights on the way; None where there are none.
         scenes: Where crops come from.
         cut_outs: What is pasted.
+        left_out: Names of broken pictures that neither teach nor validate.
     """
 
     classes: tuple[str, ...]
@@ -44,6 +48,7 @@ class TrainingData:
     validation: DataSet | None
     scenes: Sequence[Scene]
     cut_outs: CutOutSource
+    left_out: Sequence[str] = ()
 
     @property
     def pictures(self) -> int:
@@ -71,11 +76,28 @@ class TrainingData:
         ]
 
 
-def open_training_data(recipe: Recipe, root: Path, cache_bytes: int) -> TrainingData:
-    """Open all data sets of a recipe below ``root``.
+def open_training_data(
+    recipe: Recipe,
+    root: Path,
+    cache_bytes: int,
+    broken: Broken = "stop",
+    validation_pictures: int | None = None,
+) -> TrainingData:
+    """Open all data sets of a recipe below ``root`` and examine their pictures.
+
+    Args:
+        recipe: What is learned.
+        root: Folder of the data sets.
+        cache_bytes: Memory for decoded pictures.
+        broken: What becomes of pictures that cannot be used. With ``ignore``, regions whose class
+            and instance contradict each other are ignored too.
+        validation_pictures: Most pictures that a validation reads, 0 for a run without; None takes
+            all.
 
     Raises:
-        ConfigurationError: A data set is missing or broken, or classes do not fit; all faults.
+        ConfigurationError: A data set is missing or broken, classes do not fit, or there is no
+            object to learn from or to validate with; all faults.
+        BrokenDataError: Pictures cannot be used and ``broken`` is ``stop``; names all.
     """
     opened: list[DataSet] = []
     faults: list[str] = []
@@ -88,26 +110,74 @@ def open_training_data(recipe: Recipe, root: Path, cache_bytes: int) -> Training
         raise ConfigurationError(faults)
     classes = _classes(recipe, opened)
     share = cache_bytes // len(opened)
-    learned: list[DataSet] = [
-        Cached(Renamed(data, classes, _mapping(data, source, classes)), share)
+    mend = _mending(broken, len(classes))
+    whole: list[DataSet] = [
+        Cached(Renamed(data, classes, _mapping(data, source, classes)), share, mend)
         for data, source in zip(opened, recipe.sources, strict=True)
     ]
-    empty = [f"{data.root}: no pictures to learn from" for data in learned if not len(data)]
+    empty = [f"{data.root}: no pictures to learn from" for data in whole if not len(data)]
     if empty:
         raise ConfigurationError(empty)
+    learned, validation, left_out = _examined(
+        recipe, whole, _validation(recipe, root, classes, mend), broken, validation_pictures
+    )
     scenes, cut_outs = [], []
-    for data, whole, source in zip(learned, opened, recipe.sources, strict=True):
-        of_source, cut = _scenes(data, whole.classes, source, recipe)
+    for data, own, source in zip(learned, opened, recipe.sources, strict=True):
+        of_source, cut = _scenes(data, own.classes, source, recipe)
         scenes += of_source
         cut_outs += cut
-    validation = _validation(recipe, root, classes)
     return TrainingData(
         classes,
         learned,
         validation,
         scenes,
         _cut_out_source(recipe, classes, cut_outs, Joined(learned)),
+        left_out,
     )
+
+
+def _mending(broken: Broken, classes: int) -> Callable[[Labelled], Labelled]:
+    """What becomes of each picture when it is read."""
+    if broken == "stop":
+        return lambda picture: picture
+    return lambda picture: without_contradictions(picture, classes)
+
+
+def _examined(
+    recipe: Recipe,
+    learned: Sequence[DataSet],
+    validation: DataSet | None,
+    broken: Broken,
+    most: int | None,
+) -> tuple[list[DataSet], DataSet | None, list[str]]:
+    """Return both parts without what is left out, and its names.
+
+    What teaches or measures nothing is refused; faults of both parts are told together.
+    """
+    parts: list[tuple[DataSet, Sequence[int]]] = [(data, range(len(data))) for data in learned]
+    if validation is not None and most != 0:
+        # Those that a validation reads; to leave pictures out, all have to be known.
+        every = broken == "ignore"
+        parts.append((validation, spread(len(validation), None if every else most)))
+    reports = examine(parts, broken)
+    of_learned = reports[: len(learned)]
+    kept = [without_broken(data, own) for data, own in zip(learned, of_learned, strict=True)]
+    of_validation = None
+    if validation is not None and most != 0:
+        good = list(reports[-1].pictures.values())
+        validation = without_broken(validation, reports[-1])
+        measured = spread(len(good), most)
+        of_validation = Report(validation.classes, {n: good[n] for n in measured})
+    complete = all(own.looked == len(data) for data, own in zip(learned, of_learned, strict=True))
+    refuse_nothing(recipe, of_learned, of_validation, complete=complete)
+    left_out = [
+        data.names[index]
+        for (data, indices), own in zip(parts, reports, strict=True)
+        if own.broken
+        for index in indices
+        if index not in own.pictures
+    ]
+    return kept, validation, left_out
 
 
 def _open(recipe: Recipe, source: Source, root: Path, split: Split) -> DataSet:
@@ -140,7 +210,9 @@ def _classes(recipe: Recipe, opened: Sequence[DataSet]) -> tuple[str, ...]:
     return tuple(found)
 
 
-def _validation(recipe: Recipe, root: Path, classes: tuple[str, ...]) -> DataSet | None:
+def _validation(
+    recipe: Recipe, root: Path, classes: tuple[str, ...], mend: Callable[[Labelled], Labelled]
+) -> DataSet | None:
     """The validation parts of the sources that are learned from in part."""
     opened = [
         (_open(recipe, source, root, "validation"), source)
@@ -148,7 +220,7 @@ def _validation(recipe: Recipe, root: Path, classes: tuple[str, ...]) -> DataSet
         if source.split == "train"
     ]
     parts = [
-        Renamed(data, classes, _mapping(data, source, classes))
+        Cached(Renamed(data, classes, _mapping(data, source, classes)), 0, mend)
         for data, source in opened
         if len(data)
     ]
@@ -244,5 +316,4 @@ def median_object_pixels(recipe: Recipe, data: TrainingData) -> float | None:
 
 def _sample(data: TrainingData) -> Iterator[Labelled]:
     whole = Joined(data.learned)
-    chosen = np.linspace(0, len(whole) - 1, min(len(whole), _SAMPLE)).astype(int)
-    return (whole.read(index) for index in chosen.tolist())
+    return (whole.read(index) for index in spread(len(whole), _SAMPLE))

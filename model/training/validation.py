@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from contract.artifact import Artifact
-from model.data.data_set import DataSet
+from model.data.data_set import DataSet, spread
 from model.data.labels import IGNORE, Labelled
 from model.evaluation.matching import PictureScores, mean_average_precision, score_picture
 from model.evaluation.predict import instance_map
@@ -67,7 +67,7 @@ def validate(
     """
     engine = TorchEngine(learner, recipe, data.classes)
     segmenter = Segmenter(engine)
-    chosen = np.linspace(0, len(data) - 1, min(len(data), most)).astype(int).tolist()
+    chosen = spread(len(data), most)
     own: list[tuple[float, PictureScores]] = []
     drawn: list[tuple[Labelled, Predictions]] = []
     of_process = chosen[processes.rank :: processes.world]

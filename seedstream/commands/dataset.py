@@ -20,10 +20,23 @@ def register(app: typer.Typer, text: str) -> None:
     @dataset.command("check")
     def check(
         path: Annotated[
-            Path, typer.Argument(metavar="DATA", help="Folder of the data set, or COCO JSON file.")
+            Path,
+            typer.Argument(
+                metavar="DATA", help="Folder of the data set, COCO JSON file, or YOLO data.yaml."
+            ),
         ],
         layout: Annotated[
-            Literal["auto", "cityscapes", "coco", "label-maps", "yolo"],
+            Literal[
+                "auto",
+                "cityscapes",
+                "coco",
+                "label-maps",
+                "labelme",
+                "mapillary",
+                "object-masks",
+                "voc",
+                "yolo",
+            ],
             typer.Option(help="Layout of the data set; auto detects it from the files."),
         ] = "auto",
         split: Annotated[
@@ -48,14 +61,21 @@ def register(app: typer.Typer, text: str) -> None:
             Path | None,
             typer.Option("--json", metavar="OUT", help="Write all figures to this JSON file."),
         ] = None,
+        recipe: Annotated[
+            str | None,
+            typer.Option(metavar="RECIPE", help="Also count objects at this recipe's input size."),
+        ] = None,
     ) -> None:
-        """Read every picture; print what was found and every broken file.
+        """Read every picture; print what was found, what is broken and what is doubtful.
 
-        Exits with 1 if any file is broken. The others are still counted.
+        Exits with 1 if any file is broken, or if there is no object at all. Pictures that are good
+        are still counted.
         """
         from contract.process import configure_logging
         from model.data.check_report import run_check
 
         configure_logging("dataset", "ERROR", "text")
         names = [name.strip() for name in classes.split(",") if name.strip()]
-        raise typer.Exit(run_check(path, layout, split, names or None, sheet, limit, json_out))
+        raise typer.Exit(
+            run_check(path, layout, split, names or None, sheet, limit, json_out, recipe)
+        )

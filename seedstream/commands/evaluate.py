@@ -31,7 +31,17 @@ def register(app: typer.Typer, text: str) -> None:
             ),
         ] = None,
         layout: Annotated[
-            Literal["auto", "cityscapes", "coco", "label-maps", "yolo"],
+            Literal[
+                "auto",
+                "cityscapes",
+                "coco",
+                "label-maps",
+                "labelme",
+                "mapillary",
+                "object-masks",
+                "voc",
+                "yolo",
+            ],
             typer.Option(
                 rich_help_panel=_DATA,
                 help="Layout of the data set; auto detects it from the files.",

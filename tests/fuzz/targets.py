@@ -3,6 +3,7 @@
 A parser may raise its named errors and nothing else.
 """
 
+import base64
 import io
 import json
 import tempfile
@@ -26,6 +27,8 @@ from media.pictures import UnreadableInputError, read_image
 from model.data.cityscapes import Cityscapes
 from model.data.coco import Coco
 from model.data.label_maps import LabelMaps
+from model.data.labelme import LabelMe
+from model.data.voc import Voc
 from model.data.yolo import Yolo
 from model.recipes.recipe import RECIPES, load_recipe
 from producer.camera_list import load_cameras
@@ -295,6 +298,52 @@ _YOLO = [
 ]
 
 
+def _labelme(folder: Path) -> Callable[[bytes], object]:
+    data_sets.write_picture(folder / "a.jpg")
+
+    def run(data: bytes) -> object:
+        (folder / "a.json").write_bytes(data)
+        whole = LabelMe(folder)
+        whole.orphans()
+        return _read(whole, 0)
+
+    return run
+
+
+def _labelme_seeds() -> list[bytes]:
+    mask = base64.b64encode(_saved(np.ones((10, 20), np.uint8), "PNG")).decode()
+    corners = [[5.0, 5.0], [15.0, 5.0], [15.0, 15.0]]
+    shapes: list[dict[str, object]] = [
+        {"label": "cat", "points": corners, "shape_type": "polygon", "group_id": 1},
+        {"label": "cat", "points": corners[:2], "shape_type": "circle", "group_id": None},
+        {"label": "dog", "points": [[5, 5], [24, 14]], "shape_type": "mask", "mask": mask},
+        {"label": "dog", "points": [[5, 5], [24, 14]], "shape_type": "rectangle"},
+    ]
+    size = {"imagePath": "..\\b\\a.jpg", "imageHeight": 40, "imageWidth": 60}
+    return [json.dumps({"shapes": each, **size}).encode() for each in (shapes, shapes[:1])]
+
+
+def _voc(folder: Path) -> Callable[[bytes], object]:
+    data_sets.write_picture(folder / "JPEGImages" / "a.jpg")
+    data_sets.write_picture(folder / "SegmentationObject" / "a.png", data_sets.two_objects())
+    (folder / "SegmentationClass").mkdir()
+
+    def run(data: bytes) -> object:
+        text, _, picture = data.partition(_FIELDS)
+        (folder / "labelmap.txt").write_bytes(text)
+        (folder / "SegmentationClass" / "a.png").write_bytes(picture)
+        return _read(Voc(folder), 0)
+
+    return run
+
+
+def _voc_seeds() -> list[bytes]:
+    numbers = _saved(data_sets.two_objects(np.uint8, 1, 255), "PNG")
+    colours = _saved(np.full((*data_sets.SIZE, 3), 9, np.uint8), "PNG")
+    names = b"# label:color_rgb:parts:actions\nbackground:0,0,0::\ncell:9,9,9::\n"
+    return [names + _FIELDS + colours, _FIELDS + numbers, _FIELDS + colours]
+
+
 def _label_maps(folder: Path) -> Callable[[bytes], object]:
     data_sets.write_label_maps(folder, ("a",))
     card, numbers = folder / "dataset.json", folder / "instances" / "a.png"
@@ -451,6 +500,11 @@ TARGETS: dict[str, Target] = {
     "label-maps": Target(
         _label_maps, _label_map_seeds, words=[b'"classes"', b'"bits"', b'"black"', b"IHDR", b"IDAT"]
     ),
+    "labelme": Target(
+        _labelme,
+        _labelme_seeds,
+        words=[b'"points":', b'"mask"', b'"rotation"', b"1e308", b"NaN", b"[[0,0],[60,0],[60,40]]"],
+    ),
     "mask": Target(
         _mask, _masks, _INVALID, [b'"size":', b"65536", b"16384", b"oo", b"PPPP"], 2_000, 600
     ),
@@ -467,6 +521,7 @@ TARGETS: dict[str, Target] = {
         [b'"size":', b'"counts":', b'"box":', b"2026-01-01T00:00:00+23:59", b'"class":'],
         most_mebibytes=600,
     ),
+    "voc": Target(_voc, _voc_seeds, words=[b"IHDR", b"IDAT", b"PLTE", b":0,0,0::", b"cell:"]),
     "yolo": Target(
         _yolo, lambda: _YOLO, words=[_FIELDS, b"nan", b"inf", b"1e400", b"&a [*a]", b"!!int x"]
     ),

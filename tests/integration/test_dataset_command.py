@@ -5,11 +5,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 from PIL import Image
 
 from contract.process import EXIT_CONFIGURATION, EXIT_FAILED, EXIT_OK
-from tests.data_sets import write_cityscapes, write_label_maps, write_yolo
+from tests.data_sets import SIZE, write_cityscapes, write_label_maps, write_picture, write_yolo
 
 
 def run(*arguments: object) -> subprocess.CompletedProcess[str]:
@@ -58,6 +59,29 @@ def test_nothing_is_drawn_of_a_data_set_without_a_good_picture(tmp_path: Path):
     assert done.returncode == EXIT_FAILED
     assert "not drawn" in done.stdout
     assert not (tmp_path / "sheet.jpg").exists()
+
+
+def test_a_data_set_without_any_object_fails(tmp_path: Path):
+    root = write_label_maps(tmp_path)
+    for path in (root / "instances").iterdir():
+        write_picture(path, np.zeros(SIZE, np.uint16))
+
+    done = run(root, "--recipe", "small")
+
+    assert done.returncode == EXIT_FAILED
+    assert "no objects: none in 3 pictures" in done.stdout
+    assert "at the model's input of 512x384 pixels:" in done.stdout
+
+
+def test_split_counts_are_those_of_the_good_pictures(tmp_path: Path):
+    root = write_cityscapes(tmp_path)
+    for path in (root / "gtFine" / "val").rglob("*.png"):
+        path.write_bytes(b"")
+
+    done = run(root)
+
+    assert done.returncode == EXIT_FAILED
+    assert "1 good pictures (train 1, validation 0), 2 instances, 1 broken pictures" in done.stdout
 
 
 def test_a_part_and_some_classes_can_be_chosen(tmp_path: Path):

@@ -181,6 +181,97 @@ def test_a_broken_picture_is_named(settings, tmp_path, workers):
         train(settings(data=data, data_workers=workers))
 
 
+def test_all_broken_pictures_are_named_before_the_first_step(settings, tmp_path):
+    data = write_discs(tmp_path / "broken", 40)
+    broken = ["003", "017", "031"]
+    for name in broken:
+        (data / "images" / f"{name}.png").write_bytes(b"")
+
+    with pytest.raises(BrokenSampleError) as raised:
+        train(settings(data=data))
+
+    assert all(f"{name}.png: is empty" in str(raised.value) for name in broken)
+    assert "3 pictures cannot be used" in str(raised.value)
+    assert "--broken ignore" in str(raised.value)
+    assert not list((tmp_path / "run").rglob("*.pt"))
+
+
+def test_broken_pictures_are_left_out_where_that_is_asked_for(settings, tmp_path, caplog):
+    data = write_discs(tmp_path / "broken", 40)
+    (data / "images" / "003.png").write_bytes(b"")
+    (data / "images" / "017.png").write_bytes(b"")
+
+    best = train(settings(data=data, broken="ignore", stop_after=1))
+
+    record = json.loads((best.parent.parent / "run.json").read_text())
+    assert sorted(record["left_out"]) == ["003", "017"]
+    assert sum(told["pictures"] for told in record["data"]) == 38
+    assert "left out: " in caplog.text
+    assert "003.png: is empty" in caplog.text
+
+
+def test_regions_that_contradict_each_other_are_a_fault_or_ignored(settings, tmp_path):
+    data = write_discs(tmp_path / "mixed")
+    (data / "dataset.json").write_text('{"classes": ["disc"]}')
+    (data / "classes").mkdir()
+    for path in (data / "instances").iterdir():
+        labels = (cv2.imread(str(path), cv2.IMREAD_UNCHANGED) > 0).astype(np.uint8)
+        labels[:4] = 1  # a class without an instance
+        cv2.imwrite(str(data / "classes" / path.name), labels)
+
+    with pytest.raises(BrokenSampleError, match=r"12 pictures cannot be used(.|\n)*belong to"):
+        train(settings(data=data))
+
+    assert train(settings(data=data, broken="ignore", stop_after=1)).exists()
+
+
+@pytest.mark.parametrize("part", ["learned", "validation", "both"])
+def test_data_without_an_object_to_learn_or_to_measure_are_refused(settings, tmp_path, part):
+    data = write_discs(tmp_path / "empty")
+    held = ["000", "001"]
+    (data / "dataset.json").write_text(json.dumps({"classes": ["disc"], "validation": held}))
+    for path in (data / "instances").iterdir():
+        if part == "both" or (path.stem in held) == (part == "validation"):
+            cv2.imwrite(str(path), np.zeros((64, 64), np.uint16))
+
+    with pytest.raises(ConfigurationError) as raised:
+        train(settings(data=data))
+
+    told = str(raised.value)
+    assert ("no object to learn from in 10 pictures" in told) == (part != "validation")
+    assert ("no object in the 2 pictures that validate" in told) == (part != "learned")
+
+
+def test_crowds_alone_are_nothing_to_learn(settings, tmp_path):
+    recipe = RECIPE.replace('"disc"', '"dog"')
+    crowds = [annotation(n, 100 + n, iscrowd=1) for n in range(4)]
+    data = write_coco(tmp_path / "labels.json", crowds, tmp_path / "images", count=4)
+
+    with pytest.raises(ConfigurationError, match="ignored regions alone, such as crowds"):
+        train(settings(recipe, data=data))
+
+
+def test_a_run_without_validation_needs_no_object_that_validates(settings, tmp_path):
+    data = write_discs(tmp_path / "empty")
+    (data / "dataset.json").write_text('{"classes": ["disc"], "validation": ["000"]}')
+    cv2.imwrite(str(data / "instances" / "000.png"), np.zeros((64, 64), np.uint16))
+
+    assert train(settings(data=data, validation_pictures=0, stop_after=1)).exists()
+
+
+def test_objects_are_counted_at_the_models_input_before_the_first_step(settings, caplog):
+    caplog.set_level("INFO")
+
+    train(
+        settings(
+            "input_size = [32, 32]\n" + RECIPE.replace("input_size = [64, 64]\n", ""), stop_after=1
+        )
+    )
+
+    assert "learned, disc: " in caplog.text
+    assert "at the input of 32x32" in caplog.text
+
+
 def test_a_picture_without_labels_is_named_before_training(settings, tmp_path):
     data = write_discs(tmp_path / "half")
     for path in (data / "instances").iterdir():

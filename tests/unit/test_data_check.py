@@ -3,9 +3,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from model.data.check import check, count_classes, facts
+from model.data.check import check, count_classes
 from model.data.check_report import class_table, sentences, summarize
 from model.data.data_set import Subset
+from model.data.facts import facts
 from model.data.label_maps import LabelMaps
 from model.data.labels import IGNORE, Labelled
 from tests.data_sets import SIZE, two_objects, write_label_maps, write_picture
@@ -131,11 +132,11 @@ def test_a_data_set_with_nothing_but_broken_pictures_is_still_summed_up(tmp_path
 
     assert summary["pictures"] == summary["instances"] == 0
     assert len(summary["broken"]) == 1
-    assert class_table(summary).row_count == 1
+    assert class_table(summary["classes"]).row_count == 1
     assert sentences(summary)
 
 
 def test_a_long_table_leaves_out_classes_that_nothing_shows(tmp_path: Path):
     data = LabelMaps(write_label_maps(tmp_path, ("a",)), [f"class{n}" for n in range(30)])
 
-    assert class_table(summarize(check(Subset(data, [0])), {})).row_count == 1
+    assert class_table(summarize(check(Subset(data, [0])), {})["classes"]).row_count == 1

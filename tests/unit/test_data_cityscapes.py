@@ -50,7 +50,7 @@ def test_objects_get_the_label_of_their_class_and_keep_their_number(tmp_path: Pa
 def test_every_official_number_has_its_meaning(tmp_path: Path, official: int, expected: int):
     numbers = {"train/ulm/x": two_objects(np.uint16, 24_005, official)}
 
-    picture = Cityscapes(write_cityscapes(tmp_path, numbers), "train").read(0)
+    picture = Cityscapes(write_cityscapes(tmp_path, numbers)).read(0)
 
     there = two_objects() == 2
     assert (picture.labels[there] == expected).all()
@@ -62,8 +62,26 @@ def test_every_official_number_has_its_meaning(tmp_path: Path, official: int, ex
 def test_the_official_split_is_kept(tmp_path: Path):
     root = write_cityscapes(tmp_path)
 
-    assert [n.split("/")[0] for n in Cityscapes(root, "train").names] == ["train"]
-    assert [n.split("/")[0] for n in Cityscapes(root, "validation").names] == ["val"]
+    data = Cityscapes(root)
+    assert [n.split("/")[0] for n in data.part("train").names] == ["train"]
+    assert [n.split("/")[0] for n in data.part("validation").names] == ["val"]
+    assert not data.notes()
+
+
+def test_training_alone_on_disk_is_split_by_name_and_that_is_noted(tmp_path: Path):
+    data = Cityscapes(
+        write_cityscapes(tmp_path, {f"train/ulm/{n}": two_objects() for n in range(40)})
+    )
+
+    assert 0 < len(data.part("validation")) < len(data.part("train")) < len(data.part("all")) == 40
+    assert data.notes() == ["there is no part 'val': that of training is split by name"]
+
+
+def test_validation_alone_on_disk_validates_as_a_whole(tmp_path: Path):
+    data = Cityscapes(write_cityscapes(tmp_path, {f"val/ulm/{n}": two_objects() for n in range(9)}))
+
+    assert [len(data.part(part)) for part in ("train", "validation", "all")] == [0, 9, 9]
+    assert data.notes() == ["there is no part 'train': nothing to learn from"]
 
 
 @pytest.mark.parametrize("official", [34, 255, 7_001, 34_000])
@@ -90,10 +108,18 @@ def test_missing_labels_are_named_and_labels_without_a_picture_told(tmp_path: Pa
 
 
 def test_every_missing_folder_is_named_at_once(tmp_path: Path):
-    numbers = {"train/ulm/x": two_objects()}
+    write_cityscapes(tmp_path, {"train/ulm/x": two_objects()})
+    (tmp_path / "leftImg8bit" / "train").rename(tmp_path / "gtFine" / "val")
+    (tmp_path / "gtFine" / "train").rename(tmp_path / "gtFine" / "old")
 
     with pytest.raises(ConfigurationError) as caught:
-        Cityscapes(write_cityscapes(tmp_path, numbers))
+        Cityscapes(tmp_path)
 
     assert f"{tmp_path}/leftImg8bit/val: there is no such folder" in caught.value.faults
-    assert f"{tmp_path}/gtFine/val: there is no such folder" in caught.value.faults
+    for part in ("train", "val"):
+        with pytest.raises(ConfigurationError) as caught:
+            Cityscapes(tmp_path / "nowhere")
+        assert f"{tmp_path}/nowhere/leftImg8bit/{part}: there is no such folder" in (
+            caught.value.faults
+        )
+        assert f"{tmp_path}/nowhere/gtFine/{part}: there is no such folder" in caught.value.faults

@@ -9,8 +9,10 @@ from contract.errors import ConfigurationError
 from media import pictures
 from media.brightness import Levels
 from model.data.data_set import BrokenSampleError
+from model.data.flaws import Flaw, FlawKind
 from model.data.label_maps import LabelMaps
 from model.data.labels import IGNORE
+from model.data.open import detect, open_data_set
 from model.data.read import read_image
 from tests.data_sets import SIZE, two_objects, write_label_maps, write_picture
 
@@ -258,6 +260,7 @@ def test_a_picture_that_should_validate_but_is_not_there_is_told(tmp_path: Path)
         ('{"classes": "cell"}', "to be a list of names, got 'cell'"),
         ('{"classes": ["cell", "cell"]}', "254 different names"),
         ('{"validation": "b"}', "\"validation\" to be a list of pictures, got 'b'"),
+        ('{"connected": 1}', '"connected" to be true or false, got 1'),
         ('{"bits": 32}', '"bits" to be 8..16, got 32'),
         ('{"white": "4095"}', "\"white\" to be a number, got '4095'"),
         ('{"bits": 12, "white": 4000}', 'either "bits" or "black" and "white", got both'),
@@ -276,6 +279,123 @@ def test_a_folder_that_is_none_says_what_is_missing_and_what_is_there(tmp_path: 
 
     with pytest.raises(ConfigurationError, match=r"\['instances'\] missing, found \['images'\]"):
         LabelMaps(tmp_path)
+
+
+@pytest.mark.parametrize("folder", ["masks", "labels"])
+def test_maps_may_be_called_masks_or_labels(tmp_path: Path, folder: str):
+    (write_label_maps(tmp_path) / "instances").rename(tmp_path / folder)
+
+    data = open_data_set(tmp_path)
+
+    assert detect(tmp_path) == "label-maps"
+    assert data.names == ("a", "b", "c")
+    assert np.array_equal(data.read(0).instances, two_objects())
+
+
+def test_labels_that_are_text_are_those_of_yolo(tmp_path: Path):
+    (write_label_maps(tmp_path) / "instances").rename(tmp_path / "labels")
+    (tmp_path / "labels" / "a.txt").write_text("0 0 0 1 0 1 1")
+
+    assert detect(tmp_path) == "yolo"
+
+
+def test_parts_may_lie_in_folders_of_their_own(tmp_path: Path):
+    for part in ("train", "val", "test"):
+        (write_label_maps(tmp_path / part, ("a", "b")) / "instances").rename(
+            tmp_path / part / "masks"
+        )
+    (tmp_path / "val" / "masks" / "b.png").unlink()
+
+    data = LabelMaps(tmp_path)
+
+    assert data.part("train").names == ("train/a", "train/b")
+    assert data.part("validation").names == ("val/a", "val/b")
+    assert data.part("all").names == ("train/a", "train/b", "val/a", "val/b")
+    assert np.array_equal(data.part("validation").read(0).instances, two_objects())
+    with pytest.raises(BrokenSampleError) as caught:
+        data.part("validation").read(1)
+    assert caught.value.path == tmp_path / "val" / "masks" / "b.png"
+
+
+def test_a_folder_of_tests_is_read_as_no_part(tmp_path: Path):
+    write_label_maps(tmp_path / "train", tuple(f"{number}" for number in range(30)))
+    write_label_maps(tmp_path / "test", ("x", "y"))
+
+    data = LabelMaps(tmp_path)
+    parts = {part: data.part(part) for part in ("train", "validation", "all")}
+
+    assert 0 < len(parts["validation"]) < len(parts["train"])
+    assert len(parts["train"]) + len(parts["validation"]) == len(parts["all"]) == 30
+    assert all(name.startswith("train/") for name in parts["all"].names)
+    note = "2 pictures belong to neither train nor val and are not read"
+    assert [list(part.notes()) for part in parts.values()] == 3 * [[note]]
+
+
+def test_maps_may_lie_beside_their_pictures(tmp_path: Path):
+    for name, mask in (("1", "1_cp_masks.tif"), ("2_img", "2_masks.png"), ("x/3", "x/3_masks.png")):
+        write_picture(tmp_path / "train" / f"{name}.png")
+        write_picture(tmp_path / "train" / mask, two_objects())
+    write_picture(tmp_path / "train" / "1_flows.tif")
+    write_picture(tmp_path / "train" / "4.png")
+
+    data = open_data_set(tmp_path)
+
+    assert detect(tmp_path) == "label-maps"
+    assert data.names == ("train/1", "train/2", "train/4", "train/x/3")
+    for index in (0, 1, 3):
+        assert np.array_equal(data.read(index).instances, two_objects())
+    with pytest.raises(BrokenSampleError) as caught:
+        data.read(2)
+    assert caught.value.path == tmp_path / "train" / "4_masks.png"
+    assert not data.orphans()
+
+
+def test_maps_saved_as_jpeg_are_refused(tmp_path: Path):
+    (write_label_maps(tmp_path, ("a", "b")) / "instances" / "a.png").unlink()
+    write_picture(tmp_path / "instances" / "a.jpg", two_objects(np.uint8, 100, 200))
+    data = LabelMaps(tmp_path)
+
+    with pytest.raises(BrokenSampleError, match="is a JPEG, whose compression changes the numbers"):
+        data.read(0)
+    assert data.read(1).instances.any()
+
+
+def test_a_mask_of_several_pieces_is_one_object_and_that_is_said(tmp_path: Path):
+    write_label_maps(tmp_path, ("a", "b"))
+    write_picture(tmp_path / "instances" / "a.png", (two_objects() > 0).astype(np.uint8))
+    write_picture(tmp_path / "instances" / "b.png", (two_objects() == 2).astype(np.uint8))
+
+    pieces, single = LabelMaps(tmp_path)
+
+    assert np.unique(pieces.instances).tolist() == [0, 1]
+    assert pieces.flaws == (Flaw(FlawKind.PIECES, "a.png"),)
+    assert single.flaws == ()
+
+
+@pytest.mark.parametrize("value", [1, 255])
+def test_connected_pieces_of_a_mask_become_objects_on_request(tmp_path: Path, value: int):
+    write_label_maps(tmp_path, ("a",))
+    mask = np.where(two_objects() > 0, value, 0).astype(np.uint8)
+    write_picture(tmp_path / "instances" / "a.png", mask)
+    (tmp_path / "dataset.json").write_text('{"connected": true}')
+
+    picture = LabelMaps(tmp_path).read(0)
+
+    assert np.array_equal(picture.instances, two_objects())
+    assert picture.flaws == ()
+
+
+def test_connected_pieces_of_different_numbers_are_not_joined(tmp_path: Path):
+    write_label_maps(tmp_path, ("a",))
+    numbers = two_objects(np.uint8, 1, 2)
+    numbers[10:30, 40:50] = 7
+    numbers[35:40, 0:5] = 7
+    write_picture(tmp_path / "instances" / "a.png", numbers)
+    (tmp_path / "dataset.json").write_text('{"connected": true}')
+
+    _, sizes = np.unique(LabelMaps(tmp_path).read(0).instances, return_counts=True)
+
+    assert sorted(sizes[1:].tolist()) == [25, 100, 200, 200]
 
 
 def test_real_nuclei_are_read(shared_data: Path):

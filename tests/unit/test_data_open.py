@@ -1,4 +1,6 @@
+import re
 from pathlib import Path
+from typing import get_args, get_type_hints
 
 import numpy as np
 import pytest
@@ -8,6 +10,8 @@ from model.data.cache import Cached
 from model.data.data_set import Joined, Renamed, Subset, fingerprint
 from model.data.label_maps import LabelMaps
 from model.data.open import Layout, detect, open_data_set
+from model.recipes.recipe import Source
+from tests.conftest import REPOSITORY
 from tests.data_sets import (
     annotation,
     two_objects,
@@ -63,6 +67,51 @@ def test_an_unknown_folder_says_what_was_looked_for_and_found(tmp_path: Path):
         open_data_set(tmp_path / "notes.txt")
     with pytest.raises(ConfigurationError, match="there is no such data set"):
         open_data_set(tmp_path / "nowhere")
+
+
+def test_an_unknown_folder_names_those_in_it_that_are_known(tmp_path: Path):
+    write_yolo(tmp_path / "export", {"1": TRIANGLE})
+    write_picture(tmp_path / "holidays" / "1.jpg")
+
+    with pytest.raises(
+        ConfigurationError,
+        match=r"found export/, holidays/ \(name a folder in it that is one: export/ \(yolo\)\)",
+    ):
+        open_data_set(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        ("1.xml", "XML holds boxes, which do not say which pixel is whose"),
+        ("1_seg.npy", "is Cellpose's own format; save its masks as PNG or TIFF"),
+    ],
+)
+def test_labels_that_cannot_be_read_are_told_as_that(tmp_path: Path, name: str, reason: str):
+    write_picture(tmp_path / "holidays" / "1.jpg")
+    (tmp_path / "holidays" / name).touch()
+
+    with pytest.raises(ConfigurationError, match=reason):
+        open_data_set(tmp_path)
+
+
+def test_a_file_of_coco_beside_pictures_of_voc_is_coco(tmp_path: Path):
+    path = tmp_path / "annotations.json"
+    write_coco(path, [annotation(1, 100)], tmp_path / "JPEGImages")
+    path.write_text(path.read_text().replace('"0000', '"JPEGImages/0000'))
+
+    data = open_data_set(tmp_path)
+
+    assert detect(tmp_path) == "coco"
+    assert data.read(0).instances.any()
+
+
+def test_commands_and_recipes_offer_every_layout():
+    assert get_args(get_type_hints(Source)["layout"]) == get_args(Layout)
+    for name in ("dataset", "evaluate"):
+        source = (REPOSITORY / "seedstream" / "commands" / f"{name}.py").read_text()
+        (offered,) = re.findall(r'Literal\[\s*("auto",\s*"cityscapes"[^]]*)\]', source)
+        assert tuple(re.findall(r'"([a-z-]+)"', offered)) == get_args(Layout)
 
 
 def test_a_json_file_is_opened_as_coco_and_split_by_name(tmp_path: Path):

@@ -6,6 +6,8 @@ import pytest
 from contract.errors import ConfigurationError
 from model.data.coco80 import COCO_80
 from model.data.data_set import BrokenSampleError
+from model.data.flaws import Flaw, FlawKind
+from model.data.labels import IGNORE
 from model.data.open import open_data_set
 from model.data.yolo import Yolo
 from tests.data_sets import SIZE, box_polygon, two_objects, write_picture, write_yolo
@@ -77,11 +79,12 @@ def test_folders_of_train_and_val_are_the_split(tmp_path: Path):
 
 
 def test_folders_above_images_are_a_split_too(tmp_path: Path):
-    for part in ("train", "valid"):
+    for part in ("train", "valid", "test"):
         write_yolo(tmp_path / part, {"1": GOOD})
 
     data = open_data_set(tmp_path, split="validation")
 
+    assert open_data_set(tmp_path).names == ("train/1", "valid/1")
     assert data.names == ("valid/1",)
     assert data.read(0).instances.any()
 
@@ -98,16 +101,18 @@ def test_without_such_folders_the_split_is_by_name(tmp_path: Path):
 @pytest.mark.parametrize(
     ("text", "reason"),
     [
-        ("0 0.5 0.5 0.2 0.2", "line 1 has 4 coordinates, a box; expected the corners of a polygon"),
         ("dog 0 0 1 0 1 1", "line 1 is not `class x1 y1 x2 y2 ...`"),
         ("0 0 0 1 0 1 x", "line 1 is not `class x1 y1 x2 y2 ...`"),
-        ("5 0 0 1 0 1 1", "line 1 has class 5, expected 0..1"),
-        ("-1 0 0 1 0 1 1", "line 1 has class -1, expected 0..1"),
         ("0 0 0 1 0 1 1 0.5", "line 1 has a polygon of 7 numbers"),
         ("0", "line 1 has a polygon of 0 numbers"),
-        ("0 0 0 1.5 0 1 1", "line 1 has a polygon corner at (90.0, 0.0), outside the picture"),
+        ("0 1.5 0 1.9 0 1.9 1", "line 1 has a polygon corner at (114.0, 0.0), wholly outside the"),
+        ("0 0 0 300 0 200 100", "line 1 has the coordinate 300, expected fractions 0..1"),
         ("0 0 0 nan 0 1 1", "line 1 has a polygon with a corner that is not a number"),
-        ("0 0 0 1 0 1 1\n\n5 0 0", "line 3 has class 5, expected 0..1; line 3 has a polygon of 2"),
+        (
+            "0 0 0 1 0 1 1\n\n0\n0 5 5",
+            "line 3 has a polygon of 0 numbers, expected x y of at least",
+        ),
+        ("0 0 0 1 0 1 1\n\n0\n0 5 5", "; line 4 has the coordinate 5, expected fractions 0..1"),
     ],
 )
 def test_a_wrong_line_is_named_and_loses_nothing_else(tmp_path: Path, text: str, reason: str):
@@ -123,13 +128,162 @@ def test_a_wrong_line_is_named_and_loses_nothing_else(tmp_path: Path, text: str,
     assert len(np.unique(data.read(1).instances)) == 3
 
 
-@pytest.mark.parametrize("number", ["254", "9" * 5000])
-def test_a_class_that_no_data_set_has_loses_nothing_else(tmp_path: Path, number: str):
-    data = Yolo(write_yolo(tmp_path, {"1": GOOD.replace("0", number, 1), "2": GOOD}))
+def test_a_class_that_is_no_number_of_a_class_loses_nothing_else(tmp_path: Path):
+    data = Yolo(write_yolo(tmp_path, {"1": GOOD.replace("0", "9" * 5000, 1), "2": GOOD}))
 
-    with pytest.raises(BrokenSampleError, match=r"line 1 (has class|is not)"):
+    with pytest.raises(BrokenSampleError, match=r"line 1 is not"):
         data.read(0)
     assert data.read(1).instances.any()
+
+
+@pytest.mark.parametrize("number", ["254", "2", "-1"])
+def test_an_object_of_a_class_that_is_not_named_is_ignored(tmp_path: Path, number: str):
+    root = write_yolo(tmp_path, {"1": GOOD.replace("0", number, 1)})
+    (root / "data.yaml").write_text("names: [cat, dog]")
+
+    picture = Yolo(root).read(0)
+
+    assert picture.flaws == (Flaw(FlawKind.UNKNOWN_CLASS, "line 1"),)
+    assert np.array_equal(picture.labels, two_objects(np.uint8, IGNORE, 2))
+
+
+@pytest.mark.parametrize(
+    ("line", "kind", "ignored"),
+    [
+        # Centre and size, 12 x 8 pixels.
+        ("0 0.5 0.5 0.2 0.2", FlawKind.BOX, (24, 36, 16, 24)),
+        # Two corners: as centre and size they would reach beyond the picture.
+        ("0 0.1 0.2 0.9 0.2", FlawKind.SLIVER, (6, 55, 8, 9)),
+        ("0 0.5 0.5", FlawKind.SLIVER, (30, 31, 20, 21)),
+        ("0 0.5 0.5 0.6 0.6 0.7 0.7", FlawKind.EMPTY, (30, 43, 20, 29)),
+    ],
+)
+def test_what_is_no_outline_costs_its_own_place_alone(
+    tmp_path: Path, line: str, kind: FlawKind, ignored: tuple[int, int, int, int]
+):
+    data = Yolo(write_yolo(tmp_path, {"1": f"{line}\n0 0 0 0.05 0 0.05 0.1 0 0.1"}))
+
+    picture = data.read(0)
+
+    left, right, top, bottom = ignored
+    place = np.zeros(SIZE, bool)
+    place[top:bottom, left:right] = True
+    assert picture.flaws == (Flaw(kind, "line 1"),)
+    assert np.array_equal(picture.labels == IGNORE, place)
+    assert (picture.instances[:4, :3] == 2).all()
+
+
+def test_what_lies_outside_is_clipped(tmp_path: Path):
+    picture = Yolo(write_yolo(tmp_path, {"1": "0 0.5 0 1.5 0 1.5 1 0.5 1"})).read(0)
+
+    assert picture.flaws == (Flaw(FlawKind.CLIPPED, "line 1"),)
+    assert (picture.instances[:, 30:] == 1).all()
+    assert not picture.instances[:, :30].any()
+
+
+def test_a_byte_order_mark_is_no_part_of_a_text(tmp_path: Path):
+    root = write_yolo(tmp_path, {"1": f"\ufeff{GOOD}"})
+    (root / "data.yaml").write_text("\ufeffnames: [cat, dog]")
+
+    data = Yolo(root)
+
+    assert data.classes == ("cat", "dog")
+    assert np.array_equal(data.read(0).instances, two_objects())
+
+
+@pytest.mark.parametrize("place", ["classes.txt", "labels/classes.txt", "labels/x/classes.txt"])
+def test_classes_may_be_named_one_a_line_above_or_among_the_labels(tmp_path: Path, place: str):
+    root = write_yolo(tmp_path, {"x/1": GOOD})
+    (root / place).write_text("\ufeffcat\r\nblue dog\n\n")
+
+    data = Yolo(root)
+
+    assert data.classes == ("cat", "blue dog")
+    assert not data.orphans()
+    assert not data.notes()
+
+
+def test_a_file_of_names_without_any_is_refused(tmp_path: Path):
+    (write_yolo(tmp_path, {"1": GOOD}) / "classes.txt").write_text("\ncat\n")
+
+    with pytest.raises(ConfigurationError, match=r"classes\.txt: expected 1\.\.254 names"):
+        Yolo(tmp_path)
+
+
+YAML = "names: [cat, dog]\n"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "train: images/a\nval: images/b",
+        "path: ../data\ntrain: images/a\nval: [images/b]",
+        "path: /nowhere\ntrain: ../images/a\nval: ../images/b",  # as Roboflow writes it
+        "train: a.txt\nval: b.txt",
+    ],
+)
+def test_a_data_yaml_says_where_the_parts_are(tmp_path: Path, text: str):
+    root = write_yolo(tmp_path / "data", {"a/1": GOOD, "a/2": GOOD, "b/1": GOOD, "c/1": GOOD})
+    (root / "data.yaml").write_text(YAML + text)
+    (root / "a.txt").write_text("./images/a/1.jpg\n./images/a/2.jpg\n")
+    (root / "b.txt").write_text("data/images/b/1.jpg")
+
+    parts = {
+        part: open_data_set(root / "data.yaml", split=part)
+        for part in ("train", "validation", "all")
+    }
+
+    assert {part: data.names for part, data in parts.items()} == {
+        "train": ("a/1", "a/2"),
+        "validation": ("b/1",),
+        "all": ("a/1", "a/2", "b/1"),
+    }
+    assert parts["all"].classes == ("cat", "dog")
+    assert np.array_equal(parts["validation"].read(0).instances, two_objects())
+    assert not parts["all"].orphans()
+
+
+def test_a_data_yaml_with_the_same_pictures_twice_is_split_by_name(tmp_path: Path):
+    root = write_yolo(tmp_path, {f"a/{n}": GOOD for n in range(40)})
+    (root / "data.yaml").write_text(f"{YAML}train: images/a\nval: images/a")
+
+    train, validation = (
+        open_data_set(root / "data.yaml", split=part) for part in ("train", "validation")
+    )
+
+    assert len(train) + len(validation) == 40
+    assert 0 < len(validation) < len(train)
+    assert train.notes() == ["40 pictures are in both train and val: the split is by name"]
+
+
+def test_a_data_yaml_may_name_pictures_beside_their_texts(tmp_path: Path):
+    for name in "ab":
+        write_picture(tmp_path / "obj" / f"{name}.jpg")
+        (tmp_path / "obj" / f"{name}.txt").write_text(GOOD)
+    (tmp_path / "obj" / "classes.txt").write_text("cat\ndog")
+    (tmp_path / "data.yaml").write_text("train: obj")
+
+    data = open_data_set(tmp_path / "data.yaml")
+
+    assert data.names == ("obj/a", "obj/b")
+    assert data.classes == ("cat", "dog")
+    assert np.array_equal(data.read(1).instances, two_objects())
+
+
+@pytest.mark.parametrize(
+    ("text", "fault"),
+    [
+        ("train: images/x\nval: images/y", r"train: images/x is not there; looked below /"),
+        ("names: [cat]", "expected `train` and `val` to name folders that hold pictures"),
+        ("[", "expected YAML"),
+    ],
+)
+def test_a_data_yaml_that_leads_nowhere_is_refused(tmp_path: Path, text: str, fault: str):
+    root = write_yolo(tmp_path, {"1": GOOD})
+    (root / "data.yaml").write_text(text)
+
+    with pytest.raises(ConfigurationError, match=fault):
+        open_data_set(root / "data.yaml")
 
 
 def test_a_text_that_is_none_is_named(tmp_path: Path):

@@ -77,9 +77,10 @@ def test_what_an_option_or_argument_takes_is_said_in_the_same_few_words(
 
 @pytest.mark.parametrize("words", PAGES, ids=" ".join)
 def test_every_choice_of_an_option_is_whole(words: tuple[str, ...]) -> None:
-    joined = page(words, NARROWEST).replace("|\n      ", "|")
+    narrow, wide = (page(words, columns).replace("|\n      ", "|") for columns in (NARROWEST, 200))
     choices = re.compile(r"<[^<> ]*>")
-    assert choices.findall(joined) == choices.findall(page(words, 200))
+    assert choices.findall(narrow) == choices.findall(wide)
+    assert "|\n" not in narrow
 
 
 @pytest.mark.parametrize("command", OF_COMMAND)

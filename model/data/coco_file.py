@@ -1,0 +1,287 @@
+"""COCO's annotation file: what its entries may look like, and which categories are classes.
+
+Exporters differ in what the format leaves open: numbers as text, sizes or areas that are missing,
+``iscrowd`` as null or true. Every decoder is made when this module is loaded: msgspec 0.22 crashes
+where two threads decode a type for the first time.
+"""
+
+import json
+import math
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import TypeVar
+
+import msgspec
+
+from contract.errors import ConfigurationError
+from contract.json_text import JSON_ERRORS
+from model.data.labels import IGNORE
+
+TRUE = frozenset((b"1", b"1.0", b"true", b'"1"', b'"true"', b'"True"'))
+"""How ``iscrowd`` is written where it is set."""
+
+_T = TypeVar("_T")
+
+Key = int | float | str
+"""A number of a picture or category as it is in the file; compare them by `same`."""
+
+
+class Category(msgspec.Struct):
+    """A class, or a group of classes."""
+
+    id: Key
+    name: str
+    supercategory: str | None = None
+    isthing: bool | int | None = None
+
+
+class Head(msgspec.Struct):
+    """What says where an annotation belongs; the rest is looked at when its picture is read."""
+
+    image_id: Key
+    category_id: msgspec.Raw = msgspec.Raw(b"null")
+    iscrowd: msgspec.Raw = msgspec.Raw(b"null")
+
+
+class Picture(msgspec.Struct):
+    """A picture; without its size it has that of its file."""
+
+    id: Key
+    file_name: str
+    width: float | None = None
+    height: float | None = None
+
+    @property
+    def size(self) -> tuple[int, int] | None:
+        """Return (width, height) in pixels, None unless the file says both."""
+        if not self.width or not self.height:
+            return None
+        return int(self.width), int(self.height)
+
+
+class RunLengths(msgspec.Struct):
+    """A mask by columns."""
+
+    size: tuple[int, int]
+    counts: str | list[int]
+
+
+class Annotation(msgspec.Struct):
+    """One object."""
+
+    image_id: Key
+    id: Key | None = None
+    category_id: Key | None = None
+    area: float | None = None
+    segmentation: RunLengths | list[float | list[float]] | None = None
+    bbox: msgspec.Raw = msgspec.Raw(b"null")
+    iscrowd: bool | float | str | None = None
+
+    @property
+    def crowd(self) -> bool:
+        """Return whether it is a group of objects that were not taken apart."""
+        return _is_set(self.iscrowd)
+
+
+class Segment(msgspec.Struct):
+    """One colour of a panoptic map."""
+
+    id: int
+    category_id: Key | None = None
+    iscrowd: bool | float | str | None = None
+
+    @property
+    def crowd(self) -> bool:
+        """Return whether it is a group of objects that were not taken apart."""
+        return _is_set(self.iscrowd)
+
+
+class Panoptic(msgspec.Struct):
+    """What the colours of one picture's map mean."""
+
+    segments_info: list[Segment]
+    file_name: str = ""
+
+
+class Place(msgspec.Struct):
+    """What is left of an annotation whose other values cannot be read."""
+
+    bbox: msgspec.Raw = msgspec.Raw(b"null")
+
+
+class Document(msgspec.Struct):
+    """The whole file; entries stay bytes, for COCO's own training part would be GiB of objects."""
+
+    images: list[msgspec.Raw]
+    annotations: list[msgspec.Raw]
+    categories: list[Category]
+
+
+class _Categories(msgspec.Struct):
+    categories: list[Category]
+
+
+class _Form(msgspec.Struct):
+    images: list[msgspec.Raw]
+    annotations: list[msgspec.Raw]
+    categories: list[msgspec.Raw]
+
+
+annotations = msgspec.json.Decoder(Annotation)
+heads = msgspec.json.Decoder(Head)
+panoptics = msgspec.json.Decoder(Panoptic)
+pictures = msgspec.json.Decoder(Picture)
+places = msgspec.json.Decoder(Place)
+boxes = msgspec.json.Decoder(tuple[float, float, float, float])
+_documents = msgspec.json.Decoder(Document)
+_categories = msgspec.json.Decoder(_Categories)
+_forms = msgspec.json.Decoder(_Form)
+_keys = msgspec.json.Decoder(Key | None)
+
+
+def same(key: Key) -> str:
+    """Return the same text for ``1``, ``1.0`` and ``"1"``."""
+    if isinstance(key, float) and math.isfinite(key) and key.is_integer():
+        key = int(key)
+    return str(key)
+
+
+def read_document(path: Path) -> Document:
+    """Read an annotation file.
+
+    Raises:
+        ConfigurationError: It is missing, or is no such file.
+    """
+    return _decode(path, _documents)
+
+
+def read_categories(path: Path) -> list[Category]:
+    """Read the categories alone, which is quick even of a large file.
+
+    Raises:
+        ConfigurationError: The file is missing, or is no annotation file.
+    """
+    return _decode(path, _categories).categories
+
+
+def is_panoptic(path: Path) -> bool:
+    """Whether an annotation file tells the colours of maps instead of outlines."""
+    try:
+        return b'"segments_info"' in path.read_bytes()
+    except OSError:
+        return False
+
+
+def is_coco(path: Path) -> bool:
+    """Whether a file holds pictures, annotations and categories."""
+    try:
+        _forms.decode(_bytes(path))
+    except (OSError, *JSON_ERRORS):
+        return False
+    return True
+
+
+def _decode(path: Path, decoder: msgspec.json.Decoder[_T]) -> _T:
+    if not path.is_file():
+        raise ConfigurationError(f"{path}: there is no such annotation file")
+    try:
+        return decoder.decode(_bytes(path))
+    except JSON_ERRORS as error:
+        raise ConfigurationError(
+            f"{path}: expected COCO annotations (images, annotations, categories): {error}"
+        ) from error
+
+
+def _bytes(path: Path) -> bytes:
+    """Return what is in a file without a byte order mark."""
+    return path.read_bytes().removeprefix(b"\xef\xbb\xbf")
+
+
+def used_categories(entries: Iterable[msgspec.Raw]) -> set[str]:
+    """Return the numbers of the categories that annotations have."""
+    found: set[bytes] = set()
+    for entry in entries:
+        try:
+            found.add(bytes(heads.decode(entry).category_id))
+        except JSON_ERRORS:  # told when it is looked at
+            continue
+    used = set()
+    for text in found:
+        try:
+            key = _keys.decode(text)
+        except JSON_ERRORS:
+            continue
+        if key is not None:
+            used.add(same(key))
+    return used
+
+
+def groups(categories: Sequence[Category]) -> list[Category]:
+    """Return a category that is nothing but the group of all others; usually there is none.
+
+    Roboflow writes one, with number 0 and often with the name of a class. It has no annotation.
+    """
+    return [
+        each
+        for each in categories
+        if len(categories) > 1
+        and all(other.supercategory == each.name for other in categories if other is not each)
+    ]
+
+
+def without_groups(document: Document) -> list[Category]:
+    """Return the categories by number, without `groups` that have no annotation."""
+    categories = in_order(document.categories)
+    lone = groups(categories)
+    used = used_categories(document.annotations) if lone else set()
+    return [each for each in categories if each not in lone or same(each.id) in used]
+
+
+def things(categories: Sequence[Category]) -> list[Category]:
+    """Return the categories that are not stuff (grass, sky), which has no single objects."""
+    return [each for each in categories if each.isthing is None or each.isthing]
+
+
+def _is_set(value: float | str | None) -> bool:
+    return value in (1, "1", "true", "True")
+
+
+def class_names(categories: Sequence[Category], path: Path) -> tuple[str, ...]:
+    """Return the names of the classes.
+
+    Raises:
+        ConfigurationError: There are none, too many, or two are alike; all faults.
+    """
+    names, ids = [c.name for c in categories], [same(c.id) for c in categories]
+    faults = [
+        f"{path}: categories {what} are not unique: {', '.join(twice)}"
+        for what, values in (("names", names), ("ids", ids))
+        if (twice := [value for value, count in Counter(values).items() if count > 1])
+    ]
+    if not 0 < len(names) < IGNORE:
+        faults.append(f"{path}: has {len(names)} categories, expected 1..254")
+    if faults:
+        raise ConfigurationError(faults)
+    return tuple(names)
+
+
+def in_order(categories: Sequence[Category]) -> list[Category]:
+    """Sort by number; text that is no number comes last."""
+    return sorted(categories, key=lambda each: _order(each.id))
+
+
+def _order(key: Key) -> tuple[float, str]:
+    try:
+        return float(key), ""
+    except (ValueError, OverflowError):
+        return math.inf, str(key)
+
+
+def label_of(raw: bytes) -> str:
+    """Return how to name an annotation that may be unreadable as what it ought to be."""
+    try:
+        entry = json.loads(bytes(raw).decode(errors="replace"), strict=False)
+    except (ValueError, RecursionError):
+        return "without id"
+    return str(entry.get("id", "without id") if isinstance(entry, dict) else entry)

@@ -1,0 +1,137 @@
+"""COCO panoptic annotations: a JSON file beside a folder of coloured maps of the same name.
+
+``panoptic_val2017.json`` lists what the colours of ``panoptic_val2017/NAME.png`` mean: a segment
+has the number ``red + 256 * green + 65536 * blue``. Things become instances, stuff is background;
+crowds and what nobody labelled (number 0) are ignored. Legend: H, W pixels of the picture.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from contract.errors import ConfigurationError
+from contract.json_text import JSON_ERRORS
+from model.data import coco_file
+from model.data.coco_file import Category, Panoptic, label_of, same
+from model.data.coco_pictures import PictureFinder, listed, stem
+from model.data.data_set import BrokenSampleError, DataSet
+from model.data.flaws import Flaw, FlawKind
+from model.data.labels import IGNORE, Labelled
+from model.data.read import map_size, read_codes, read_placed, show
+
+_FAULTS = 8
+"""Numbers without a segment that are told."""
+
+
+class CocoPanoptic(DataSet):
+    """The pictures of one panoptic annotation file.
+
+    Args:
+        path: The JSON file.
+        prefix: Put before every name, so that several files can be told apart.
+        classes: Class names in the order wanted, some of which the file may lack; None takes the
+            file's own things in the order of their numbers.
+
+    Raises:
+        ConfigurationError: The file is missing or is no such file, or pictures or maps are not
+            found.
+    """
+
+    def __init__(self, path: Path, prefix: str = "", classes: Sequence[str] | None = None) -> None:
+        document = coco_file.read_document(path)
+        self.root = path
+        pictures, reasons = listed(document.images, path)
+        things = coco_file.in_order(coco_file.things(document.categories))
+        own = coco_file.class_names(things, path)
+        self.classes = tuple(classes) if classes is not None else own
+        labels = {name: k for k, name in enumerate(self.classes, start=1)}
+        self._labels = {same(each.id): _label(each, labels) for each in document.categories}
+        self._segments: dict[str, bytes] = {}
+        for raw in document.annotations:
+            try:
+                number = same(coco_file.heads.decode(raw).image_id)
+            except JSON_ERRORS as error:
+                reasons.append(f"annotation {label_of(raw)}: {error}")
+                continue
+            if number in pictures:
+                self._segments[number] = bytes(raw)
+            else:
+                reasons.append(f"annotation {label_of(raw)}: there is no picture {number}")
+        self._orphans = [BrokenSampleError(path, reason) for reason in reasons]
+        self._pictures_in_order = sorted(pictures.values(), key=lambda p: p.file_name)
+        self.names = tuple(prefix + stem(each.file_name) for each in self._pictures_in_order)
+        self._finder = PictureFinder(path, [each.file_name for each in self._pictures_in_order])
+        self._maps = _maps(path)
+
+    def files(self, index: int) -> tuple[Path, ...]:
+        """Return the image of picture ``index``, its map and the annotation file."""
+        entry = self._pictures_in_order[index]
+        map_path = self._maps / f"{Path(entry.file_name).stem}.png"
+        return (self._finder.find(entry.file_name), map_path, self.root)
+
+    def orphans(self) -> Sequence[BrokenSampleError]:
+        """Return entries that belong to no picture."""
+        return self._orphans
+
+    def read(self, index: int) -> Labelled:
+        """Read picture ``index``."""
+        image_path, map_path, _ = self.files(index)
+        annotation = self._annotation(index)
+        if annotation.file_name:
+            map_path = self._maps / Path(annotation.file_name).name
+        image, upright = read_placed(image_path, map_size(map_path))
+        codes, coloured = read_codes(map_path, image.shape, colours=True)
+        numbers = codes.astype(np.int64)
+        if coloured:  # they come as red << 16 | green << 8 | blue
+            numbers = (numbers & 0xFF) << 16 | numbers & 0xFF00 | numbers >> 16
+        seen, places = np.unique(numbers, return_inverse=True)
+        unknown = sorted({*seen.tolist()} - {0, *(each.id for each in annotation.segments_info)})
+        if unknown:
+            raise BrokenSampleError(
+                map_path,
+                f"has the numbers {unknown[:_FAULTS]}, which {self.root.name} lists no segment for",
+            )
+        table, flaws = self._table(annotation)
+        labels = np.array([table[number] for number in seen.tolist()], np.uint8)
+        single = (labels > 0) & (labels < IGNORE)
+        instances = np.where(single, np.cumsum(single), 0).astype(np.int32)
+        places = places.reshape(numbers.shape)
+        return show(Labelled(image, instances[places], labels[places], flaws), upright)
+
+    def _table(self, annotation: Panoptic) -> tuple[dict[int, int], tuple[Flaw, ...]]:
+        """Return the label of every number, and what is ignored."""
+        table, flaws = {0: IGNORE}, []
+        for each in annotation.segments_info:
+            label = None if each.category_id is None else self._labels.get(same(each.category_id))
+            if label is None:
+                flaws.append(Flaw(FlawKind.UNKNOWN_CLASS, f"segment {each.id}"))
+            elif label and each.crowd:
+                flaws.append(Flaw(FlawKind.CROWD, f"segment {each.id}"))
+            table[each.id] = IGNORE if label is None or (label and each.crowd) else label
+        return table, tuple(flaws)
+
+    def _annotation(self, index: int) -> Panoptic:
+        entry = self._pictures_in_order[index]
+        raw = self._segments.get(same(entry.id))
+        if raw is None:
+            raise BrokenSampleError(self.root, f"{entry.file_name}: there is no annotation of it")
+        try:
+            return coco_file.panoptics.decode(raw)
+        except JSON_ERRORS as error:
+            reason = f"{entry.file_name}: annotation {label_of(raw)}: {error}"
+            raise BrokenSampleError(self.root, reason) from error
+
+
+def _label(category: Category, labels: dict[str, int]) -> int | None:
+    """Return a thing's label and 0 for stuff; None for a thing that is no class."""
+    return labels.get(category.name) if coco_file.things([category]) else 0
+
+
+def _maps(path: Path) -> Path:
+    folders = [path.parent / path.stem, path.parent.parent / path.stem]
+    for folder in folders:
+        if folder.is_dir():
+            return folder
+    looked = " or ".join(str(folder) for folder in folders)
+    raise ConfigurationError(f"{path}: expected its coloured maps in {looked}")

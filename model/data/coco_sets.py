@@ -1,0 +1,167 @@
+"""Folders with COCO annotations, one file or one for each part.
+
+Where the files lie: ``annotations/instances_train2017.json`` (COCO, CVAT), ``train/`` and
+``valid/`` with ``_annotations.coco.json`` beside the pictures (Roboflow),
+``annotations/panoptic_train2017.json`` beside its folder of maps, or a JSON file in the
+folder or in ``annotations/`` that holds COCO's three lists (``annotations.json``, Label Studio's
+``result.json``, FiftyOne's ``labels.json``).
+"""
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+from contract.errors import ConfigurationError
+from model.data import coco_file
+from model.data.coco import Coco
+from model.data.coco_panoptic import CocoPanoptic
+from model.data.data_set import DataSet, Joined, Split, split_by_name
+
+ROBOFLOW = "_annotations.coco.json"
+
+_MOST_FILES = 20
+"""JSON files of a folder that are looked into: more are labels of one picture each."""
+
+_STARTS: dict[Split, str] = {"train": "train", "validation": "val"}
+
+
+def is_coco(path: Path) -> bool:
+    """Whether a path is a JSON file, or a folder with annotation files."""
+    if path.is_file():
+        return path.suffix == ".json"
+    return bool(annotation_files(path))
+
+
+def annotation_files(folder: Path) -> list[Path]:
+    """Return the annotation files of a folder; none where it holds no COCO data set."""
+    for pattern in ("annotations/instances_*.json", f"*/{ROBOFLOW}", "annotations/panoptic_*.json"):
+        found = sorted(folder.glob(pattern))
+        if found:
+            return found
+    for place in (folder, folder / "annotations"):
+        files = sorted(place.glob("*.json"))
+        if len(files) > _MOST_FILES:
+            continue
+        found = [file for file in files if coco_file.is_coco(file)]
+        if found:
+            return found
+    return []
+
+
+def open_coco(path: Path, split: Split) -> DataSet:
+    """Open an annotation file, or the annotation files of a folder as one data set.
+
+    Args:
+        path: The file, or the folder.
+        split: Which part: files (Roboflow: folders) with a word ``train*`` or ``val*`` in their
+            name are the parts where there are both, others are then left out; otherwise pictures
+            are split by name.
+
+    Raises:
+        ConfigurationError: There is no such file, one is broken, their classes contradict, or
+            nothing says how several belong together.
+    """
+    if path.is_file():
+        return split_by_name(_open(path), split)
+    files = annotation_files(path)
+    if not files:
+        raise ConfigurationError(
+            f"{path}: expected COCO annotations: annotations/instances_*.json, */{ROBOFLOW}, or a "
+            "JSON file with images, annotations and categories"
+        )
+    parts = {kind: [file for file in files if _split(file) == kind] for kind in _STARTS}
+    own = all(parts.values())
+    others: list[Path] = []
+    if own:
+        known = [*parts["train"], *parts["validation"]]
+        files, others = known, [file for file in files if file not in known]
+    elif len(files) > 1 and any(_part(file) == file.stem for file in files):
+        names = ", ".join(file.relative_to(path).as_posix() for file in files)
+        raise ConfigurationError(
+            f"{path}: has several annotation files, which may label the same pictures: {names}; "
+            "name the one to read, or begin the names of two with train and val"
+        )
+    classes = _classes(files)
+    chosen = parts[split] if own and split != "all" else files
+    if len(files) == 1 and files[0].parent == path:
+        return split_by_name(_At(path, [_open(files[0])]), split)
+    opened = [_open(file, f"{_part(file)}/", classes) for file in chosen]
+    data = _At(path, opened, others)
+    return data if own else split_by_name(data, split)
+
+
+class _At(Joined):
+    """Annotation files of one folder, without ``left_out``."""
+
+    def __init__(self, root: Path, parts: Sequence[DataSet], left_out: Sequence[Path] = ()) -> None:
+        super().__init__(parts)
+        self.root = root
+        self._left_out = left_out
+
+    def notes(self) -> Sequence[str]:
+        """Return what was assumed of the files, and which were left out."""
+        names = [file.relative_to(self.root).as_posix() for file in self._left_out]
+        left_out = [f"{name} is in neither part and left out; name it to use it" for name in names]
+        return [*dict.fromkeys(super().notes()), *left_out]
+
+
+def _open(file: Path, prefix: str = "", classes: Sequence[str] | None = None) -> DataSet:
+    if coco_file.is_panoptic(file):
+        return CocoPanoptic(file, prefix, classes)
+    return Coco(file, prefix=prefix, classes=classes)
+
+
+def _part(file: Path) -> str:
+    if file.name == ROBOFLOW:
+        return file.parent.name
+    return file.stem.removeprefix("instances_").removeprefix("panoptic_")
+
+
+def _split(file: Path) -> Split | None:
+    """Return the part of which the first word says so."""
+    for word in re.split(r"[^a-z0-9]+", _part(file).lower()):
+        for kind, start in _STARTS.items():
+            if word.startswith(start):
+                return kind
+    return None
+
+
+def _classes(files: Sequence[Path]) -> tuple[str, ...] | None:
+    """Return the class names of all files, in the order of the file that has all of them.
+
+    Names count, not numbers: tools number the categories of every export anew.
+
+    Returns:
+        The names; None where there is one file.
+
+    Raises:
+        ConfigurationError: Two files have each a class that the other lacks.
+    """
+    if len(files) == 1:
+        return None
+    categories = {
+        file: coco_file.in_order(coco_file.things(coco_file.read_categories(file)))
+        for file in files
+    }
+    lone = {group.name for each in categories.values() for group in coco_file.groups(each)}
+    if lone:  # a file of one class may not show that the other is its group
+        lone -= {name for file in files for name in _used_names(file)}
+    names = {
+        file: tuple(dict.fromkeys(c.name for c in each if c.name not in lone))
+        for file, each in categories.items()
+    }
+    first = max(files, key=lambda file: len(names[file]))  # the first of equals
+    different = [
+        f"{file}: categories differ from those of {first}: {sorted(extra)} are only here"
+        for file in files
+        if (extra := set(names[file]) - set(names[first]))
+    ]
+    if different:
+        raise ConfigurationError(different)
+    return names[first]
+
+
+def _used_names(file: Path) -> set[str]:
+    document = coco_file.read_document(file)
+    used = coco_file.used_categories(document.annotations)
+    return {each.name for each in document.categories if coco_file.same(each.id) in used}

@@ -1,0 +1,284 @@
+"""LabelMe: one JSON file per picture, ``NAME.json`` beside ``NAME.jpg``.
+
+Polygons, circles and masks are objects; what has one ``group_id`` and one label is one object. A
+rectangle is a box without an outline, and ignored; points and lines are left out. ``__ignore__``
+is ignored. Classes are in the order of ``labels.txt`` where there is one, else of the alphabet.
+"""
+
+import base64
+import io
+import math
+from collections.abc import Sequence
+from itertools import chain, islice
+from pathlib import Path, PurePosixPath
+from typing import Any, NamedTuple
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image as Pillow
+from pycocotools import mask as coco_mask
+
+from contract.errors import ConfigurationError
+from contract.json_text import JSON_ERRORS
+from media.pixels import BROKEN
+from model.data.data_set import BrokenSampleError, DataSet, Split
+from model.data.flaws import Flaw, FlawKind
+from model.data.labels import IGNORE, Labelled
+from model.data.read import ENDINGS, find_pictures, read_placed, show
+from model.data.shapes import Shape, box_rle, draw_labelled, join_faults, outline
+from model.data.split_folders import split_by_folders
+
+NAMES = "labels.txt"
+
+_IGNORED = "__ignore__"
+_TURNED_BOXES = ("rotation", "oriented_rectangle")
+_NOT_CLASSES = (_IGNORED, "_background_")
+
+_CIRCLE_CORNERS = 64
+
+_FARTHEST = 1e6
+"""Pixels; a mask that lies farther away than any picture is large is outside all the same."""
+
+_LOOKED_AT = 20
+"""Files that are looked at to recognise the layout."""
+
+
+class _Shape(msgspec.Struct):
+    label: str
+    points: list[tuple[float, float]]
+    shape_type: str | None = "polygon"
+    group_id: int | str | None = None
+    mask: str | None = None
+
+
+class _File(msgspec.Struct):
+    shapes: list[_Shape]
+    imagePath: str  # noqa: N815  LabelMe's own name
+    imageHeight: int | None = None  # noqa: N815
+    imageWidth: int | None = None  # noqa: N815
+
+
+_FILE = msgspec.json.Decoder(_File)
+
+
+class _Entry(NamedTuple):
+    image: Path
+    text: Path
+
+
+class LabelMe(DataSet):
+    """Pictures with LabelMe's outlines.
+
+    Args:
+        root: Folder with the files, at any depth.
+
+    Raises:
+        ConfigurationError: There are none, or ``labels.txt`` is none.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self._orphans: list[BrokenSampleError] = []
+        pictures = _Pictures(root)
+        self._entries: dict[str, _Entry] = {}
+        labels: set[str] = set()
+        for path in sorted(root.rglob("*.json")):
+            try:
+                document = _FILE.decode(path.read_bytes())
+            except JSON_ERRORS as error:
+                self._orphans.append(BrokenSampleError(path, f"is no file of LabelMe: {error}"))
+                continue
+            image = pictures.find(path, document.imagePath)
+            name = image.relative_to(root).with_suffix("").as_posix() if image else ""
+            if image is None:
+                reason = f"its picture {document.imagePath!r} is not below {root}"
+                self._orphans.append(BrokenSampleError(path, reason))
+            elif name in self._entries:
+                reason = f"is left out: {self._entries[name].text.name} labels the same picture"
+                self._orphans.append(BrokenSampleError(path, reason))
+            else:
+                self._entries[name] = _Entry(image, path)
+                labels |= {shape.label for shape in document.shapes}
+        if not self._entries:
+            faults = [f"{fault.path}: {fault.reason}" for fault in self._orphans[:8]]
+            raise ConfigurationError(
+                [*faults, f"{root}: expected pictures with a JSON file of LabelMe each"]
+            )
+        self.names = tuple(self._entries)
+        self.classes = _class_names(root, labels)
+
+    def files(self, index: int) -> tuple[Path, ...]:
+        """Return image and JSON file of picture ``index``."""
+        return tuple(self._entries[self.names[index]])
+
+    def part(self, split: Split) -> DataSet:
+        """Return a part: by folders ``train*`` and ``val*`` where there are both, or by name."""
+        return split_by_folders(self, split)
+
+    def read(self, index: int) -> Labelled:
+        """Read picture ``index``; all faults of its outlines are told together."""
+        image_path, path = self.files(index)
+        try:
+            document = _FILE.decode(path.read_bytes())
+        except (*JSON_ERRORS, OSError) as error:
+            raise BrokenSampleError(path, f"is no file of LabelMe: {error}") from error
+        stated = None
+        if document.imageHeight and document.imageWidth:
+            stated = (document.imageHeight, document.imageWidth)
+        image, upright = read_placed(image_path, stated)
+        height, width = image.shape[:2]
+        if stated not in (None, (height, width)):
+            raise BrokenSampleError(
+                image_path,
+                f"is {width}x{height} pixels (width x height), {path.name} says "
+                f"{document.imageWidth}x{document.imageHeight}",
+            )
+        shapes, faults = [], []
+        flaws: list[Flaw] = []
+        for where, parts in _groups(document.shapes):
+            shape, kinds, wrong = self._object(parts, height, width)
+            faults += [f"{where} {fault}" for fault in wrong]
+            flaws += [Flaw(kind, where) for kind in dict.fromkeys(kinds)]
+            shapes += [shape] if shape else []
+        if faults:
+            raise BrokenSampleError(path, join_faults(faults))
+        return show(draw_labelled(image, shapes, flaws), upright)
+
+    def orphans(self) -> Sequence[BrokenSampleError]:
+        """Return JSON files without a picture, and those that are none of LabelMe's."""
+        return self._orphans
+
+    def _object(
+        self, parts: Sequence[_Shape], height: int, width: int
+    ) -> tuple[Shape | None, list[FlawKind], list[str]]:
+        """Return an object of one or several shapes, its flaws and its faults."""
+        kinds: list[FlawKind] = []
+        faults: list[str] = []
+        drawn: list[Any] = []
+        lost: list[Any] = []
+        for part in parts:
+            rle, own, fault = _draw(part, height, width)
+            kinds += own
+            faults += fault
+            if rle is not None:
+                (lost if any(kind.lost for kind in own) else drawn).append(rle)
+        label = parts[0].label
+        known = label in self.classes
+        if not known and label not in _NOT_CLASSES:
+            kinds.append(FlawKind.UNKNOWN_CLASS)
+        pieces = drawn or lost
+        if faults or not pieces or label == _NOT_CLASSES[1]:
+            return None, kinds, faults
+        number = self.classes.index(label) + 1 if known and drawn else IGNORE
+        return Shape(number, coco_mask.merge(pieces)), kinds, []
+
+
+class _Pictures:
+    """Finds the picture of a JSON file: as it says, beside it, or by its name alone."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+        self._all = find_pictures(root)
+        self._known = set(self._all)
+        self._by_name: dict[str, list[Path]] = {}
+        for path in self._all:
+            self._by_name.setdefault(path.name, []).append(path)
+
+    def find(self, path: Path, said: str) -> Path | None:
+        """Return the picture, None if there is none below the root."""
+        base = PurePosixPath(said.replace("\\", "/")).name
+        places = [path.parent / base, *(path.with_suffix(ending) for ending in ENDINGS)]
+        beside = next((place for place in places if place in self._known), None)
+        others = self._by_name.get(base, [])
+        return beside or (others[0] if len(others) == 1 else None)
+
+
+def is_labelme(root: Path) -> bool:
+    """Whether the first JSON files of a folder, up to two folders down, hold one of LabelMe's."""
+    found = chain.from_iterable(root.glob(f"{above}*.json") for above in ("", "*/", "*/*/"))
+    return any(_is_file_of_labelme(path) for path in islice(found, _LOOKED_AT))
+
+
+def _is_file_of_labelme(path: Path) -> bool:
+    try:
+        _FILE.decode(path.read_bytes())
+    except (*JSON_ERRORS, OSError):
+        return False
+    return True
+
+
+def _class_names(root: Path, labels: set[str]) -> tuple[str, ...]:
+    """Return the names of ``labels.txt``, or those of the outlines in the order of the alphabet."""
+    path = root / NAMES
+    names = sorted(labels)
+    if path.is_file():
+        text = path.read_text(encoding="utf-8-sig", errors="replace")
+        names = [line.strip() for line in text.splitlines() if line.strip()]
+    names = [name for name in names if name not in _NOT_CLASSES]
+    if len(set(names)) < len(names) or len(names) >= IGNORE or not names:
+        where = path if path.is_file() else root
+        raise ConfigurationError(f"{where}: expected 1..254 different labels, got {names!r:.200}")
+    return tuple(names)
+
+
+def _groups(shapes: Sequence[_Shape]) -> list[tuple[str, list[_Shape]]]:
+    """Return the shapes of each object with where it is: those of one group and one label."""
+    found: dict[object, tuple[str, list[_Shape]]] = {}
+    for number, shape in enumerate(shapes, start=1):
+        key = number if shape.group_id is None else (shape.group_id, shape.label)
+        found.setdefault(key, (f"shape {number}", []))[1].append(shape)
+    return list(found.values())
+
+
+def _draw(shape: _Shape, height: int, width: int) -> tuple[Any, list[FlawKind], list[str]]:
+    """Return the pixels of a shape, its flaws, and its faults."""
+    points = np.asarray(shape.points, float).reshape(-1, 2)
+    kind = shape.shape_type or "polygon"
+    if kind in ("point", "points", "line", "linestrip"):
+        return None, [FlawKind.NO_OUTLINE], []
+    if not np.isfinite(points).all():
+        return None, [], ["has a point that is not a number"]
+    if kind == "rectangle" and len(points) >= 2:
+        box = (*points.min(axis=0).tolist(), *points.max(axis=0).tolist())
+        return box_rle(box, height, width), [FlawKind.BOX], []
+    if kind == "mask" and len(points) == 2 and shape.mask:
+        return _pasted(shape.mask, points, height, width)
+    if kind == "circle" and len(points) == 2:
+        points = _circle(*points)
+    elif kind not in ("polygon", *_TURNED_BOXES) or not len(points):
+        return None, [], [f"of the type {kind!r} with {len(points)} points is not read"]
+    found = outline([points.reshape(-1).tolist()], height, width)
+    kinds = [*found.kinds, *([FlawKind.BOX] if kind in _TURNED_BOXES else [])]
+    return found.rle, kinds, list(found.faults)
+
+
+def _circle(centre: NDArray[np.float64], edge: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the corners of a circle around ``centre`` through ``edge``."""
+    angles = np.arange(_CIRCLE_CORNERS) * 2 * math.pi / _CIRCLE_CORNERS
+    radius = math.dist(centre.tolist(), edge.tolist())
+    return centre + radius * np.stack([np.cos(angles), np.sin(angles)], axis=1)
+
+
+def _pasted(
+    text: str, points: NDArray[np.float64], height: int, width: int
+) -> tuple[Any, list[FlawKind], list[str]]:
+    """Return the pixels of a mask, a PNG in base64 whose corner is the first point."""
+    try:
+        with Pillow.open(io.BytesIO(base64.b64decode(text)), formats=["PNG"]) as picture:
+            if picture.height > height or picture.width > width:
+                return None, [], [f"has a mask of {picture.size}, larger than the picture"]
+            patch = np.asarray(picture.convert("L")) > 0
+    except (*BROKEN, Pillow.DecompressionBombError):
+        box = (*points.min(axis=0).tolist(), *points.max(axis=0).tolist())
+        return box_rle(box, height, width), [FlawKind.UNREADABLE], []
+    left, top = np.clip(points.min(axis=0), -_FARTHEST, _FARTHEST).round().astype(int).tolist()
+    inside = np.zeros((height, width), np.uint8, order="F")
+    rows, columns = np.nonzero(patch)
+    rows, columns = rows + top, columns + left
+    seen = (rows >= 0) & (rows < height) & (columns >= 0) & (columns < width)
+    inside[rows[seen], columns[seen]] = 1
+    clipped = [] if seen.all() else [FlawKind.CLIPPED]
+    if not inside.any():
+        return coco_mask.encode(inside), [*clipped, FlawKind.EMPTY], []
+    return coco_mask.encode(inside), clipped, []

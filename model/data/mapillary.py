@@ -1,0 +1,162 @@
+"""Mapillary Vistas: ``training/images``, ``training/v2.0/instances`` (or ``training/instances``).
+
+A pixel of a map is ``class * 256 + n``, of 16 bits; ``config_v2.0.json`` (or ``config.json``) says
+what the classes are. Those with ``instances`` are learned; those of them that are not evaluated are
+ignored, as is what nobody labelled. Everything else is background.
+"""
+
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+import msgspec
+import numpy as np
+
+from contract.errors import ConfigurationError
+from contract.json_text import JSON_ERRORS
+from model.data.data_set import BrokenSampleError, DataSet, Split
+from model.data.labels import IGNORE, Labelled
+from model.data.read import find_pictures, map_size, read_map, read_placed, show
+from model.data.split_folders import split_by_folders
+
+PARTS = ("training", "validation")
+
+_UNLABELLED = "void--unlabeled"
+
+
+class _Label(msgspec.Struct):
+    name: str
+    instances: bool
+    evaluate: bool = True
+
+
+class _Config(msgspec.Struct):
+    labels: list[_Label]
+
+
+_CONFIG = msgspec.json.Decoder(_Config)
+
+
+class Mapillary(DataSet):
+    """Street scenes; the newest version of the labels that is there.
+
+    Classes are called by the last part of their name (``object--vehicle--car``: ``car``), or by all
+    of it where two share that.
+
+    Args:
+        root: Folder with ``training`` or ``validation`` or both, and the configuration.
+
+    Raises:
+        ConfigurationError: There are none, or the configuration is missing or none.
+    """
+
+    def __init__(self, root: Path) -> None:
+        folders = _instance_folders(root)
+        if not folders:
+            raise ConfigurationError(
+                f"{root}: expected training/ or validation/ with images/ and instances/ "
+                "(or v2.0/instances/)"
+            )
+        self.root = root
+        first = next(iter(folders.values())).parent.name
+        version = first if first.startswith("v") and first not in PARTS else ""
+        labels = _read_config(root, version)
+        self.classes, self._table = _classes(labels)
+        self._files = {
+            f"{part}/{path.relative_to(root / part / 'images').with_suffix('').as_posix()}": (
+                path,
+                (folder / path.relative_to(root / part / "images")).with_suffix(".png"),
+            )
+            for part, folder in folders.items()
+            for path in find_pictures(root / part / "images")
+        }
+        self._folders = folders
+        self.names = tuple(self._files)
+
+    def files(self, index: int) -> tuple[Path, ...]:
+        """Return image and instance numbers of picture ``index``."""
+        return self._files[self.names[index]]
+
+    def part(self, split: Split) -> DataSet:
+        """Return the official part; where only training is on disk, it is split by name."""
+        return split_by_folders(self, split, official=True)
+
+    def read(self, index: int) -> Labelled:
+        """Read picture ``index``."""
+        image_path, map_path = self.files(index)
+        image, upright = read_placed(image_path, map_size(map_path))
+        numbers = read_map(map_path, image.shape).astype(np.int32)
+        official = numbers >> 8
+        wrong = np.unique(official[official >= len(self._table)])
+        if wrong.size:
+            raise BrokenSampleError(
+                map_path,
+                f"has the classes {wrong[:8].tolist()}, expected 0..{len(self._table) - 1}",
+            )
+        labels = self._table[official]
+        # From 1, because the first object of class 0 has the number 0.
+        instances = np.where((labels > 0) & (labels < IGNORE), numbers + 1, 0)
+        return show(Labelled(image, instances, labels), upright)
+
+    def orphans(self) -> Sequence[BrokenSampleError]:
+        """Return label files without a picture."""
+        known = {path for _, path in self._files.values()}
+        return [
+            BrokenSampleError(path, "there is no picture of this name below images/")
+            for folder in self._folders.values()
+            for path in find_pictures(folder)
+            if path not in known
+        ]
+
+
+def is_mapillary(root: Path) -> bool:
+    """Whether a folder has the parts and a configuration of Mapillary Vistas."""
+    return bool(_instance_folders(root)) and any(root.glob("config*.json"))
+
+
+def _instance_folders(root: Path) -> dict[str, Path]:
+    """Return the folder of instances of every part, of the newest version that all parts have."""
+    found: dict[str, dict[str, Path]] = {}
+    parts = [part for part in PARTS if (root / part / "images").is_dir()]
+    for part in parts:
+        folders = [*(root / part).glob("v*/instances"), root / part / "instances"]
+        for folder in folders:
+            if folder.is_dir():
+                version = folder.parent.name if folder.parent.name != part else ""
+                found.setdefault(version, {})[part] = folder
+    complete = [version for version, folders in found.items() if len(folders) == len(parts)]
+    return found[max(complete)] if complete else {}
+
+
+def _read_config(root: Path, version: str) -> Sequence[_Label]:
+    path = root / (f"config_{version}.json" if version else "config.json")
+    if not path.is_file():
+        raise ConfigurationError(f"{path}: there is no such file; it says what the classes are")
+    try:
+        labels = _CONFIG.decode(path.read_bytes()).labels
+    except JSON_ERRORS as error:
+        raise ConfigurationError(
+            f"{path}: expected Mapillary's configuration (labels with name and instances): {error}"
+        ) from error
+    count = sum(label.instances and label.evaluate for label in labels)
+    if not 0 < count < IGNORE or len(labels) > 256:
+        raise ConfigurationError(f"{path}: {count} classes with instances, expected 1..254")
+    return labels
+
+
+def _classes(
+    labels: Sequence[_Label],
+) -> tuple[tuple[str, ...], np.ndarray[tuple[int], np.dtype[np.uint8]]]:
+    """Return the names of the classes, and the label of every official number."""
+    learned = [label for label in labels if label.instances and label.evaluate]
+    short = Counter(label.name.rpartition("--")[2] for label in learned)
+    names = []
+    table = np.zeros(len(labels), np.uint8)
+    for number, label in enumerate(labels):
+        if label.instances and label.evaluate:
+            last = label.name.rpartition("--")[2]
+            names.append(last if short[last] == 1 else label.name)
+            table[number] = len(names)
+        elif label.instances or label.name == _UNLABELLED:
+            table[number] = IGNORE
+    return tuple(names), table

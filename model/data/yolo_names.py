@@ -1,0 +1,154 @@
+"""What says the names of YOLO's classes, and where the pictures of each part are.
+
+``data.yaml`` has ``names`` and, for its own tools, ``path``, ``train`` and ``val``; LabelImg, CVAT
+and Label Studio write the names into ``classes.txt``, Darknet into ``obj.names``, one a line.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import yaml
+
+from contract.errors import ConfigurationError
+from contract.yaml_text import read_yaml
+from model.data.data_set import Split
+from model.data.labels import IGNORE
+from model.data.read import find_pictures
+
+NAME_FILES = ("classes.txt", "obj.names", "_darknet.labels")
+"""Files that hold one name a line, among the labels or above them."""
+
+_KEYS: Mapping[str, Split] = {"train": "train", "val": "validation"}
+
+
+class DataYaml(NamedTuple):
+    """What a ``data.yaml`` says.
+
+    Attributes:
+        base: The folder that its pictures are below.
+        parts: The pictures of each part that it names.
+        names: Of the classes; none where it does not say them.
+    """
+
+    base: Path
+    parts: Mapping[Split, Sequence[Path]]
+    names: tuple[str, ...]
+
+
+def read_names(root: Path, folders: Iterable[Path]) -> tuple[str, ...]:
+    """Return the names that a file in ``root`` or among the labels gives; none without such a file.
+
+    Args:
+        root: Folder of the data set.
+        folders: Folders of its labels.
+
+    Raises:
+        ConfigurationError: A file with names is none, or has none that can be used.
+    """
+    for path in sorted([*root.glob("*.yaml"), *root.glob("*.yml")]):
+        names = _yaml_names(path, _values(path))
+        if names:
+            return names
+    around = {folder for each in folders for folder in (each, each.parent)}
+    for folder in (root, *sorted(around)):
+        for path in (folder / name for name in NAME_FILES):
+            if path.is_file():
+                return _listed_names(path)
+    return ()
+
+
+def read_data_yaml(path: Path) -> DataYaml:
+    """Read a ``data.yaml``.
+
+    Raises:
+        ConfigurationError: It is none, or names a folder or list that is not there; all faults.
+    """
+    values = _values(path)
+    bases = [path.parent.resolve()]
+    if isinstance(values.get("path"), str):
+        bases.insert(0, (path.parent / values["path"]).resolve())
+    parts: dict[Split, Sequence[Path]] = {}
+    faults = []
+    for key, part in _KEYS.items():
+        value = values.get(key) or []
+        entries = value if isinstance(value, list) else [value]
+        found = {str(entry): _find(str(entry), bases) for entry in entries}
+        looked = " or ".join(str(base) for base in dict.fromkeys(bases))
+        faults += [
+            f"{path}: {key}: {entry} is not there; looked below {looked}"
+            for entry, place in found.items()
+            if place is None
+        ]
+        pictures = [image for place in found.values() if place for image in _pictures(place)]
+        if pictures:
+            parts[part] = pictures
+    if not parts and not faults:
+        faults.append(f"{path}: expected `train` and `val` to name folders that hold pictures")
+    if faults:
+        raise ConfigurationError(faults)
+    base = next((base for base in bases if base.is_dir()), bases[-1])
+    return DataYaml(base, parts, _yaml_names(path, values))
+
+
+def _find(entry: str, bases: Sequence[Path]) -> Path | None:
+    """Return what an entry names; ``../train`` may stand for ``train``, as Roboflow writes it."""
+    places = (
+        (base / word).resolve() for word in (entry, entry.removeprefix("../")) for base in bases
+    )
+    return next((place for place in places if place.exists()), None)
+
+
+def _pictures(path: Path) -> Iterator[Path]:
+    """Return the pictures of a folder, or those that a list names."""
+    if path.is_dir():
+        yield from find_pictures(path)
+        return
+    for line in _text(path).splitlines():
+        if line.strip():
+            yield _listed(path.parent, line.strip())
+
+
+def _listed(folder: Path, line: str) -> Path:
+    """Return a picture of a list, whose paths may begin above the folder of the list."""
+    parts = Path(line).parts
+    places = (folder.joinpath(*parts[start:]) for start in range(len(parts)))
+    return next((place for place in places if place.is_file()), folder / line).resolve()
+
+
+def _listed_names(path: Path) -> tuple[str, ...]:
+    names = [line.strip() for line in _text(path).rstrip().splitlines()]
+    if not 0 < len(names) < IGNORE or not all(names):
+        raise ConfigurationError(
+            f"{path}: expected 1..254 names of classes, one a line, got {len(names)} lines"
+            f"{'' if all(names) else ', some of them empty'}"
+        )
+    return tuple(names)
+
+
+def _values(path: Path) -> dict[str, Any]:
+    try:
+        values = read_yaml(_text(path))
+    except yaml.YAMLError as error:
+        raise ConfigurationError(f"{path}: expected YAML: {error}") from error
+    return values if isinstance(values, dict) else {}
+
+
+def _yaml_names(path: Path, values: Mapping[str, Any]) -> tuple[str, ...]:
+    names = values.get("names")
+    if names is None:
+        return ()
+    if isinstance(names, dict) and names.keys() == set(range(len(names))):
+        names = [names[number] for number in range(len(names))]
+    if not isinstance(names, list) or not 0 < len(names) < IGNORE:
+        raise ConfigurationError(
+            f"{path}: expected `names` to be a list or numbers 0, 1, ... with names, got {names!r}"
+        )
+    return tuple(str(name) for name in names)
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except (UnicodeDecodeError, OSError) as error:
+        raise ConfigurationError(f"{path}: expected text: {error}") from error

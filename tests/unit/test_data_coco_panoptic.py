@@ -1,0 +1,108 @@
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from contract.errors import ConfigurationError
+from model.data.coco_panoptic import CocoPanoptic
+from model.data.data_set import BrokenSampleError
+from model.data.flaws import FlawKind
+from model.data.labels import IGNORE
+from model.data.open import detect, open_data_set
+from tests.data_sets import SIZE, two_objects, write_picture
+
+DOG, CAT = {"id": 18, "name": "dog", "isthing": 1}, {"id": 17, "name": "cat", "isthing": 1}
+GRASS = {"id": 193, "name": "grass", "isthing": 0}
+FIRST, SECOND, BEHIND = 3_000_001, 70_000, 200
+"""Numbers of the segments: two squares, and what is around them."""
+
+
+def write(root: Path, part: str = "val2017", **changes: object) -> Path:
+    """Write one picture with two things on grass; changes are of the first segment."""
+    numbers = two_objects(np.int64, FIRST, SECOND)
+    numbers[numbers == 0] = BEHIND
+    numbers[0] = 0
+    colours = np.stack([numbers >> shift & 0xFF for shift in (0, 8, 16)], axis=2)
+    path = root / "annotations" / f"panoptic_{part}.json"
+    write_picture(root / part / "x.jpg")
+    write_picture(path.with_suffix("") / "x.png", colours.astype(np.uint8))
+    segments = [
+        {"id": FIRST, "category_id": 18, "iscrowd": 0, **changes},
+        {"id": SECOND, "category_id": 17, "iscrowd": 0},
+        {"id": BEHIND, "category_id": 193, "iscrowd": 0},
+    ]
+    document = {
+        "images": [{"id": 9, "file_name": "x.jpg", "width": SIZE[1], "height": SIZE[0]}],
+        "annotations": [{"image_id": 9, "file_name": "x.png", "segments_info": segments}],
+        "categories": [DOG, CAT, GRASS],
+    }
+    path.write_text(json.dumps(document))
+    return path
+
+
+def test_things_become_instances_and_stuff_is_background(tmp_path: Path):
+    data = CocoPanoptic(write(tmp_path))
+
+    picture = data.read(0)
+
+    assert data.classes == ("cat", "dog")
+    assert data.names == ("x",)
+    assert np.array_equal(picture.labels[1:], two_objects(np.uint8, 2, 1)[1:])
+    assert np.array_equal(picture.instances > 0, two_objects() > 0)
+    assert len(np.unique(picture.instances)) == 3
+    assert (picture.labels[0] == IGNORE).all()  # nobody labelled it
+
+
+@pytest.mark.parametrize(
+    ("changes", "kind"),
+    [
+        ({"iscrowd": 1}, FlawKind.CROWD),
+        ({"category_id": 5}, FlawKind.UNKNOWN_CLASS),
+        ({"category_id": None}, FlawKind.UNKNOWN_CLASS),
+    ],
+)
+def test_a_segment_that_is_no_object_is_ignored(
+    tmp_path: Path, changes: dict[str, object], kind: FlawKind
+):
+    picture = CocoPanoptic(write(tmp_path, **changes)).read(0)
+
+    assert [(flaw.kind, flaw.where) for flaw in picture.flaws] == [(kind, f"segment {FIRST}")]
+    assert (picture.labels[two_objects() == 1] == IGNORE).all()
+    assert (picture.labels[two_objects() == 2] == 1).all()
+
+
+def test_a_folder_of_panoptic_annotations_is_opened_with_its_parts(tmp_path: Path):
+    for part in ("train2017", "val2017"):
+        write(tmp_path, part)
+
+    assert detect(tmp_path) == "coco"
+    assert open_data_set(tmp_path, split="validation").names == ("val2017/x",)
+    assert open_data_set(tmp_path).read(1).instances.any()
+    assert open_data_set(tmp_path / "annotations" / "panoptic_val2017.json").classes == (
+        "cat",
+        "dog",
+    )
+
+
+def test_a_number_without_a_segment_is_the_fault_of_its_picture(tmp_path: Path):
+    with pytest.raises(BrokenSampleError, match=rf"has the numbers \[{FIRST}\], which panoptic_"):
+        CocoPanoptic(write(tmp_path, id=4)).read(0)
+
+
+def test_a_picture_without_an_annotation_is_named(tmp_path: Path):
+    path = write(tmp_path)
+    path.write_text(json.dumps({**json.loads(path.read_text()), "annotations": []}))
+
+    with pytest.raises(BrokenSampleError, match=r"x\.jpg: there is no annotation of it"):
+        CocoPanoptic(path).read(0)
+
+
+def test_missing_maps_say_where_they_were_looked_for(tmp_path: Path):
+    path = write(tmp_path)
+    path.with_suffix("").rename(tmp_path / "elsewhere")
+
+    with pytest.raises(
+        ConfigurationError, match=r"expected its coloured maps in .*/panoptic_val2017"
+    ):
+        CocoPanoptic(path)
