@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from model.augment.fading import fade_objects
 from model.augment.windows import Window, cut_window, flip, resize, turn
 from model.data.labels import IGNORE, CutOut, Image, Labelled, Pictures, Scene
-from model.recipes.recipe import Augment, CopyPaste, Light
+from model.recipes.augmentation import Augment, CopyPaste, Light
 
 CROWD = Augment(centered=0.0, copy_paste=CopyPaste(objects=16, classes={}, height=(0.12, 0.45)))
 """Windows anywhere with up to 16 objects pasted: what motion labels need."""

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 
 from model.data.labels import Image, Labelled
-from model.recipes.recipe import Fade
+from model.recipes.augmentation import Fade
 
 _RIM = 2
 """Pixels around an object that fade with it: light that the lens spread, and outlines drawn

@@ -4,7 +4,7 @@ import pytest
 from model.augment.compose import Composer
 from model.augment.fading import fade_objects
 from model.data.labels import Labelled, Scene
-from model.recipes.recipe import Augment, Fade, Light
+from model.recipes.augmentation import Augment, Fade, Light
 
 
 def two_nuclei(ground: int = 10, bright: int = 200) -> Labelled:
