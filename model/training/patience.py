@@ -1,5 +1,6 @@
 """When a run stops early: after so many validations in a row without a better one."""
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,11 +21,17 @@ class Patience:
     since: int = 0
     _best: tuple[float, float] | None = None
 
-    def hear(self, score: float, loss: float) -> None:
-        """Take a validation into account."""
-        is_better = self._best is None or (score, -loss) > self._best
+    def hear(self, score: float | None, loss: float) -> None:
+        """Take a validation into account.
+
+        Args:
+            score: None where there was nothing to find: worse than any other.
+            loss: One that is not a number is worse than any other.
+        """
+        found = (-1.0 if score is None else score, -loss if math.isfinite(loss) else -math.inf)
+        is_better = self._best is None or found > self._best
         if is_better:
-            self._best = (score, -loss)
+            self._best = found
         self.since = 0 if is_better else self.since + 1
 
     @property

@@ -21,6 +21,14 @@ def test_while_nothing_is_found_a_falling_loss_is_better() -> None:
     assert patience.is_over
 
 
+def test_what_could_not_be_measured_is_never_better() -> None:
+    patience = Patience(2)
+    patience.hear(0.0, 5.0)
+    patience.hear(None, 1.0)
+    patience.hear(0.0, float("nan"))
+    assert patience.is_over
+
+
 def test_without_a_limit_it_never_ends() -> None:
     patience = Patience(0)
     for _ in range(50):
