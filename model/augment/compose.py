@@ -15,9 +15,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from model.augment.fading import fade_objects
 from model.augment.windows import Window, cut_window, flip, resize, turn
 from model.data.labels import IGNORE, CutOut, Image, Labelled, Pictures, Scene
-from model.recipes.recipe import Augment, CopyPaste, Light
+from model.recipes.augmentation import Augment, CopyPaste, Light
 
 CROWD = Augment(centered=0.0, copy_paste=CopyPaste(objects=16, classes={}, height=(0.12, 0.45)))
 """Windows anywhere with up to 16 objects pasted: what motion labels need."""
@@ -153,7 +154,8 @@ class Composer:
         mirror = options.flip_horizontal and rng.random() < 0.5
         upside_down = (options.flip_vertical or place.upside_down) and rng.random() < 0.5
         crop = flip(crop, mirror, upside_down)
-        image = change_light(crop.image, options.light, rng)
+        image = fade_objects(crop, options.fade, rng) if options.fade.share else crop.image
+        image = change_light(image, options.light, rng)
         return Labelled(image, crop.instances, crop.labels)
 
     def _place(self, scene: Scene, window: Window, rng: np.random.Generator) -> list[Placed]:

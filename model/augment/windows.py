@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from model.data.labels import IGNORE, Labelled, Scene
-from model.recipes.recipe import Augment
+from model.recipes.augmentation import Augment
 
 
 @dataclass(frozen=True, eq=False)

@@ -19,6 +19,15 @@ _FUSED: dict[type[nn.Module], tuple[tuple[str, str], ...]] = {
 }
 
 
+def fused_batch_norms(network: BranchedERFNet) -> tuple[str, ...]:
+    """Return the names of the batch norms that `fuse_batch_norm` makes part of convolutions."""
+    return tuple(
+        f"{name}.{bn_name}"
+        for name, module in network.named_modules()
+        for _, bn_name in _FUSED.get(type(module), ())
+    )
+
+
 def fuse_batch_norm(network: BranchedERFNet) -> BranchedERFNet:
     """Return a copy in eval mode whose convolutions carry the batch norm that follows them."""
     fused = copy.deepcopy(network).eval().requires_grad_(False)

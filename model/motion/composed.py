@@ -17,7 +17,7 @@ from model.data.labels import Labelled, Scene
 from model.data.open import open_data_set
 from model.motion.scene_store import StoredScene, read_description, read_scenes
 from model.motion.stored_frames import Progress
-from model.recipes.recipe import CopyPaste
+from model.recipes.augmentation import CopyPaste
 
 _OBJECTS = 16
 _LARGEST_SIDE = 640

@@ -1,10 +1,8 @@
-"""Checkpoints of a run, to go on as if nothing had happened; and weights that it starts from.
+"""Checkpoints of a run, to go on as if nothing had happened.
 
 A checkpoint is written beside its place and renamed, so no stop leaves half a file.
 """
 
-import hashlib
-import logging
 import math
 import os
 import re
@@ -16,16 +14,12 @@ from typing import Any
 import torch
 
 from contract.errors import ConfigurationError
-from model.net.checkpoint import load_checkpoint, read_state
-from model.net.erfnet import BranchedERFNet
-from model.net.published import load_encoder
+from model.net.checkpoint import read_state
 
 _NAME = re.compile(r"step-(\d{8})\.pt")
 BEST = "best.pt"
 _KEPT = 2
 """Newest checkpoints that are kept, besides the best one: the last one may be damaged."""
-
-log = logging.getLogger(__name__)
 
 _KEYS = ("step", "identity", "best", "model_state_dict", "optimizer_state_dict")
 
@@ -116,51 +110,3 @@ def _write(state: dict[str, Any], path: Path) -> None:
         file.flush()
         os.fsync(file.fileno())
     partial.replace(path)
-
-
-def name_weights(path: Path) -> dict[str, str]:
-    """Return path and sha256 of a file of weights, so that a run can say what it began from.
-
-    Raises:
-        ConfigurationError: It cannot be read.
-    """
-    try:
-        with path.open("rb") as file:
-            return {"path": str(path), "sha256": hashlib.file_digest(file, "sha256").hexdigest()}
-    except OSError as error:
-        raise ConfigurationError(
-            f"initial weights: {path}: {error.strerror}; expected a checkpoint"
-        ) from error
-
-
-def load_initial_weights(network: BranchedERFNet, path: Path) -> None:
-    """Load a checkpoint of `seedstream train`, or the encoder of a published one.
-
-    Raises:
-        ConfigurationError: The file is neither, or its shapes do not fit; every fault is listed.
-    """
-    try:
-        trained = load_checkpoint(path).network()
-    except ConfigurationError as not_ours:
-        try:
-            network.encoder.load_state_dict(load_encoder(path), strict=False)
-        except ConfigurationError as error:
-            raise ConfigurationError([*not_ours.faults, *error.faults]) from error
-        log.info("%s: started from its encoder", path)
-        return
-    if trained.heads == network.heads:
-        network.load_state_dict(trained.state_dict())
-        log.info("%s: started from all of its weights", path)
-    else:
-        network.encoder.load_state_dict(
-            {
-                name: value
-                for name, value in trained.encoder.state_dict().items()
-                if not name.startswith("output_conv")
-            },
-            strict=False,
-        )
-        log.info(
-            "%s: started from its encoder; its heads are %s, these are %s",
-            *(path, trained.heads, network.heads),
-        )

@@ -77,6 +77,7 @@ class Reporter:
             disable=not sys.stderr.isatty(),
         )
         self._task = self._progress.add_task("training", total=steps, completed=done)
+        self._validating = self._progress.add_task("validating", total=None, visible=False)
         self._progress.start()
 
     def step(
@@ -126,6 +127,13 @@ class Reporter:
             *(number, self._steps, epoch, report.loss, report.instance, report.variance),
             *(report.seed, seconds),
         )
+
+    def validating(self, done: int, pictures: int) -> None:
+        """Move the bar of a validation; it goes away with the last of its pictures."""
+        if self._active:
+            self._progress.update(
+                self._validating, completed=done, total=pictures, visible=done < pictures
+            )
 
     def validation(self, done: int, result: Validation, best: dict[str, object]) -> None:
         """Report a validation after ``done`` steps; its first pictures are drawn."""

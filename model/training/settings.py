@@ -75,9 +75,12 @@ class TrainSettings(BaseSettings):
     stop_after: int | None = Field(default=None, ge=1)
     """Stop after this number of steps of the whole run; it can be resumed later."""
 
+    patience: int = Field(default=0, ge=0)
+    """Stop after this number of validations in a row without a better one; 0 never does."""
+
     initial_weights: Path | None = None
-    """Checkpoint to start from: a whole network with the same heads, or an ERFNet encoder. A
-    resumed run must have started from the same file."""
+    """Weights to start from: an artifact (NAME/VERSION), the folder of a run, a checkpoint, or an
+    ERFNet encoder. A resumed run must have started from the same file."""
 
     deterministic: bool = True
     """Request kernels that give the same numbers every time, and warn where there are none (slower

@@ -7,13 +7,11 @@ with the very numbers of one that was not.
 
 import logging
 import os
-import signal
-import threading
 import time
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
-from types import FrameType
-from typing import Any, Self
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -21,18 +19,23 @@ from torch import Tensor
 from contract.errors import ConfigurationError, SeedstreamError
 from model.augment.crops import Crops, batch_indices, load_batches
 from model.data.data_set import DataSet, Joined
-from model.recipes.recipe import Phase, Recipe, load_recipe, plan
-from model.training.checkpoints import (
-    BEST,
-    Checkpoints,
-    is_better,
-    load_initial_weights,
+from model.net.initial_weights import (
+    InitialWeights,
+    find_weights,
+    fit_batch_norm,
     name_weights,
+    read_initial_weights,
+    start_from,
 )
+from model.recipes.recipe import Phase, Recipe, load_recipe, plan
+from model.training.checkpoints import BEST, Checkpoints, is_better
 from model.training.distributed import Processes, join_processes
 from model.training.learner import Learner, StepReport, choose_arithmetic
+from model.training.patience import Patience
 from model.training.reporter import Reporter
+from model.training.run_identity import differences, next_run
 from model.training.settings import TrainSettings
+from model.training.stop_signal import StopSignal
 from model.training.training_data import (
     TrainingData,
     foreground_weights,
@@ -43,6 +46,9 @@ from model.training.validation import recount_batch_norm, validate
 
 log = logging.getLogger(__name__)
 
+_FITTED = 32
+"""Crops on which the batch norms of an artifact get their statistics."""
+
 
 class NonFiniteLossError(SeedstreamError):
     """The loss is no number any more; the last checkpoint is from before."""
@@ -52,11 +58,16 @@ class StoppedError(SeedstreamError):
     """The run was asked to stop; its last step is kept."""
 
 
-def train(settings: TrainSettings) -> Path:
+ReadWeights = Callable[[Path], InitialWeights]
+"""Reads a file of weights to start from."""
+
+
+def train(settings: TrainSettings, read_weights: ReadWeights = read_initial_weights) -> Path:
     """Run a recipe from its data to the best checkpoint; an unfinished run in ``out`` goes on.
 
     Args:
         settings: What to run, on what, where.
+        read_weights: Reads ``initial_weights``; the default knows checkpoints alone, no artifacts.
 
     Returns:
         ``RUN/checkpoints/best.pt``; the newest checkpoint where the run was to stop before that.
@@ -70,8 +81,8 @@ def train(settings: TrainSettings) -> Path:
     recipe = load_recipe(settings.recipe)
     with join_processes(settings.device) as processes:
         _prepare(settings)
-        with _StopSignal(enabled=processes.world == 1) as stop:
-            return _Run(settings, recipe, processes, stop).go()
+        with StopSignal(enabled=processes.world == 1) as stop:
+            return _Run(settings, recipe, processes, stop, read_weights).go()
 
 
 def _prepare(settings: TrainSettings) -> None:
@@ -84,32 +95,6 @@ def _prepare(settings: TrainSettings) -> None:
     torch.manual_seed(settings.seed)
 
 
-class _StopSignal:
-    """Whether SIGTERM or SIGINT came while it was entered; a second one ends the process at once.
-
-    Several processes would hear it at different steps: they do without this, stop where they are,
-    and go on from their last checkpoint.
-    """
-
-    def __init__(self, *, enabled: bool) -> None:
-        self.came = False
-        self._enabled = enabled and threading.current_thread() is threading.main_thread()
-        self._before: dict[int, Any] = {}
-
-    def __enter__(self) -> Self:
-        for number in (signal.SIGTERM, signal.SIGINT) if self._enabled else ():
-            self._before[number] = signal.signal(number, self._hear)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        for number, handler in self._before.items():
-            signal.signal(number, handler)
-
-    def _hear(self, number: int, _: FrameType | None) -> None:
-        self.came = True
-        signal.signal(number, signal.SIG_DFL)
-
-
 class _Run:
     """A run in one process: its plan, its learner, its files."""
 
@@ -118,10 +103,11 @@ class _Run:
         settings: TrainSettings,
         recipe: Recipe,
         processes: Processes,
-        stop: _StopSignal,
+        stop: StopSignal,
+        read_weights: ReadWeights,
     ) -> None:
         self._settings, self._recipe, self._processes = settings, recipe, processes
-        self._stop = stop
+        self._stop, self._read_weights = stop, read_weights
         data = open_training_data(
             recipe,
             settings.data,
@@ -146,7 +132,9 @@ class _Run:
         }
         self._checkpoints = Checkpoints(settings.out / "checkpoints")
         self._best: dict[str, Any] = {"score": None, "step": 0, "accuracy": {}}
+        self._patience = Patience(settings.patience)
         self._began_from: dict[str, str] | None = None
+        self._training_data = recipe.training_data
 
     @property
     def _steps(self) -> int:
@@ -156,9 +144,12 @@ class _Run:
         """Learn what is left to learn."""
         done = self._resume()
         end = min(self._steps, self._settings.stop_after or self._steps)
-        if done >= end:
+        if self._settings.patience and self._data.validation is None:
+            log.warning("patience has no effect: no validation pictures")
+        if done >= end or self._patience.is_over:
             log.warning(
-                "nothing to learn: %d of %d steps are done, to stop at %d", done, self._steps, end
+                "nothing to learn: %d of %d steps are done, to stop at %d%s; %s",
+                *(done, self._steps, end, self._tell_patience(), next_run(self._settings)),
             )
         else:
             about = self._identity | {
@@ -171,7 +162,7 @@ class _Run:
             with closing(reporter):
                 for phase in self._phases:
                     first, last = max(done, phase.first_step), min(end, phase.end)
-                    if first < last:
+                    if first < last and not self._patience.is_over:
                         self._learn(phase, first, last, reporter)
         best = self._checkpoints.folder / BEST
         return best if best.exists() else self._checkpoints.all()[-1]
@@ -213,7 +204,18 @@ class _Run:
                 raise StoppedError(
                     f"stopped after step {done} of {self._steps}; the same command resumes it"
                 )
+            if self._patience.is_over and done < self._steps:
+                log.info("stopped early, after step %d%s", done, self._tell_patience())
+                return
             began = time.monotonic()
+
+    def _tell_patience(self) -> str:
+        if not self._patience.is_over:
+            return ""
+        return (
+            f": {self._patience.since} validations in a row without a better one (patience "
+            f"{self._patience.limit}); the best weights are those of step {self._best['step']}"
+        )
 
     @property
     def _optimizer(self) -> Any:
@@ -227,7 +229,10 @@ class _Run:
         data, most = self._data.validation, self._settings.validation_pictures
         if data is None or not most:
             return
-        result = validate(self._learner, self._recipe, data, self._processes, most)
+        result = validate(
+            self._learner, self._recipe, data, self._processes, most, reporter.validating
+        )
+        self._patience.hear(result.score, result.loss)
         if is_better(result.score, result.loss, self._best):
             accuracy = {
                 f"ap_at_iou_{k:g}": round(v, 4) for k, v in result.average_precision.items()
@@ -257,6 +262,7 @@ class _Run:
             "identity": self._identity,
             "initial_weights": self._began_from,
             "best": self._best,
+            "patience": self._patience.state(),
             "name": recipe.name,
             "classes": list(self._data.classes),
             "n_sigma": recipe.n_sigma,
@@ -267,7 +273,7 @@ class _Run:
             "min_pixels": recipe.min_pixels,
             "connected": recipe.connected,
             "object_pixels": self._object_pixels,
-            "training_data": recipe.training_data,
+            "training_data": self._training_data,
             "label_warnings": self._data.warnings,
             "accuracy": self._best["accuracy"] if self._best["step"] == done else {},
         }
@@ -275,19 +281,17 @@ class _Run:
     def _resume(self) -> int:
         """Load the newest checkpoint and return the steps done."""
         path = self._settings.initial_weights
-        given = None if path is None else name_weights(path)
+        file = None if path is None else find_weights(path)
+        given = None if file is None else name_weights(file)
         state = self._checkpoints.newest()
         if state is None:
-            if path is not None:
-                load_initial_weights(self._learner.network, path)
+            if file is not None:
+                self._start_from(file)
             self._began_from = given
             return 0
-        faults = [
-            f"{self._checkpoints.folder}: holds a run with another {key}: {_difference(old, new)}; "
-            "choose another --out or remove the folder"
-            for key, new in self._identity.items()
-            if (old := state["identity"].get(key)) != new
-        ]
+        faults = differences(self._checkpoints.folder, state["identity"], self._identity)
+        if faults:
+            faults.append(next_run(self._settings))
         self._began_from = state.get("initial_weights")
         if given and given["sha256"] != (self._began_from or {}).get("sha256"):
             began = (
@@ -303,8 +307,25 @@ class _Run:
             raise ConfigurationError(faults)
         self._learner.load(state)
         self._best = state["best"]
+        self._training_data = state.get("training_data", self._training_data)
+        self._patience.load(state.get("patience", {}))
         log.info("resuming at step %d of %d", state["step"], self._steps)
         return int(state["step"])
+
+    def _start_from(self, path: Path) -> None:
+        weights, learner = self._read_weights(path), self._learner
+        told = start_from(learner.network, weights, self._data.classes)
+        log.info("%s: started from %s", path, told)
+        if weights.training_data:  # whoever must be credited for them, must be for what they become
+            parts = (self._training_data, f"started from weights of: {weights.training_data}")
+            self._training_data = "; ".join(filter(None, parts))
+        if weights.fused:
+            first = self._phases[0]
+            batch = first.stage.batch
+            indices = batch_indices(0, -(-_FITTED // batch), batch, 0, 1)
+            batches = load_batches(self._crops(first), indices, 0, self._processes.device)
+            images = (loaded[0] for loaded in batches)
+            fit_batch_norm(learner.network, weights.fused, images, learner.run)
 
     def _tell_batch(
         self, step: int, phase: Phase, crops: Crops, batch: list[Tensor], report: StepReport
@@ -333,11 +354,3 @@ def _check_batches(phases: list[Phase], world: int) -> None:
     ]
     if faults:
         raise ConfigurationError(faults)
-
-
-def _difference(old: Any, new: Any) -> str:
-    """Name what differs between two values of a run's identity."""
-    if isinstance(old, dict) and isinstance(new, dict):
-        keys = [key for key in sorted({*old, *new}) if old.get(key) != new.get(key)]
-        return ", ".join(f"{key} was {old.get(key)!r}, is {new.get(key)!r}" for key in keys)
-    return f"was {old!r}, is {new!r}"

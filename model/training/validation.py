@@ -5,7 +5,7 @@ The weights are measured on the way, with the shipped clustering.
 Letters: N pictures of a batch, H, W the model's input, S bandwidths, K classes.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -54,18 +54,25 @@ class Validation:
 
 
 def validate(
-    learner: Learner, recipe: Recipe, data: DataSet, processes: Processes, most: int
+    learner: Learner,
+    recipe: Recipe,
+    data: DataSet,
+    processes: Processes,
+    most: int,
+    tell: Callable[[int, int], None],
 ) -> Validation:
     """Measure the weights on at most ``most`` pictures, spread over the data and the processes.
 
     The network sees each picture once: its loss, its instances and its drawing come of one pass.
+    After each picture of this process ``tell`` hears how many are done, of how many.
     """
     engine = TorchEngine(learner, recipe, data.classes)
     segmenter = Segmenter(engine)
     chosen = spread(len(data), most)
     own: list[tuple[float, PictureScores]] = []
     drawn: list[tuple[Labelled, Predictions]] = []
-    for index in chosen[processes.rank :: processes.world]:
+    of_process = chosen[processes.rank :: processes.world]
+    for done, index in enumerate(of_process, start=1):
         picture = data.read(index)
         fit = Fit.of(picture.labels.shape, recipe.input_size)
         shown = fit.apply(picture.image)
@@ -82,6 +89,7 @@ def validate(
         own.append((loss, score_picture(predicted, classes, picture)))
         if len(drawn) < _DRAWN:
             drawn.append((Labelled(shown, instances, labels), maps))
+        tell(done, len(of_process))
     pairs = [pair for part in processes.gather(own) for pair in part]
     precision = mean_average_precision([scores for _, scores in pairs])
     return Validation(

@@ -8,6 +8,7 @@ import typer
 from seedstream.help_pages import App
 
 _Store = Annotated[Path, typer.Option(help="Folder that holds NAME/VERSION/model.onnx.")]
+_DEFAULT_STORE = Path("artifacts")
 _Name = Annotated[str, typer.Argument(metavar="NAME", help="Name of the model.")]
 
 
@@ -17,7 +18,7 @@ def register(app: typer.Typer, text: str) -> None:
     app.add_typer(models, name="models")
 
     @models.command("list")
-    def list_models(store: _Store) -> None:
+    def list_models(store: _Store = _DEFAULT_STORE) -> None:
         """List all versions; a star marks the one that workers load."""
         from model.registry.listing import table
         from model.registry.store import Store
@@ -27,7 +28,7 @@ def register(app: typer.Typer, text: str) -> None:
     @models.command("show")
     def show(
         model: Annotated[str, typer.Argument(help="NAME or NAME/VERSION.", metavar="MODEL")],
-        store: _Store,
+        store: _Store = _DEFAULT_STORE,
     ) -> None:
         """Check a version's files and print its card; without VERSION, the current one's."""
         from model.registry.listing import describe
@@ -40,7 +41,7 @@ def register(app: typer.Typer, text: str) -> None:
     def promote(
         name: _Name,
         version: Annotated[str, typer.Argument(metavar="VERSION", help="Version to promote.")],
-        store: _Store,
+        store: _Store = _DEFAULT_STORE,
     ) -> None:
         """Check a version's files and make it the one that workers load."""
         from model.registry.store import Store
@@ -49,7 +50,7 @@ def register(app: typer.Typer, text: str) -> None:
         print(f"{name}: current is {version}")
 
     @models.command("rollback")
-    def rollback(name: _Name, store: _Store) -> None:
+    def rollback(name: _Name, store: _Store = _DEFAULT_STORE) -> None:
         """Make the previously current version current again."""
         from model.registry.store import Store
 

@@ -16,10 +16,11 @@ def register(app: typer.Typer, text: str) -> None:
     def train(settings: TrainSettings) -> None:
         from contract.process import configure_logging
         from contract.settings import warn_of_unknown_variables
+        from model.export.artifact_weights import read_weights
         from model.training.trainer import train
 
         configure_logging("train", style="text")
         warn_of_unknown_variables(type(settings))
-        best = train(settings)
+        best = train(settings, read_weights)
         if os.environ.get("RANK", "0") == "0":  # of several processes, one speaks
             print(f"wrote {best}")

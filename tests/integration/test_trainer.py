@@ -1,4 +1,6 @@
+import io
 import json
+import re
 
 import cv2
 import numpy as np
@@ -13,6 +15,7 @@ from model.data.open import open_data_set
 from model.net.checkpoint import load_checkpoint
 from model.training import learner as learning
 from model.training.learner import Learner, choose_arithmetic
+from model.training.reporter import Reporter
 from model.training.settings import TrainSettings
 from model.training.trainer import NonFiniteLossError, train
 from tests.data_sets import annotation, write_coco
@@ -388,6 +391,83 @@ def test_a_run_with_nothing_left_to_learn_says_so(settings, caplog):
     assert "nothing to learn: 2 of 11 steps are done, to stop at 1" in caplog.text
 
 
+NOTHING_LEARNED = RECIPE.split("[[stages]]")[0] + (
+    "[[stages]]\ncrop = 32\nepochs = 6\nbatch = 4\ncrops_per_epoch = 4\nlearning_rate = 1e-30\n"
+    "freeze_batch_norm = true\n"
+)
+"""Six epochs of one step each, after which all weights are what they were."""
+
+
+def test_a_run_stops_early_when_no_validation_is_better_and_stays_so(settings, tmp_path, caplog):
+    text = "dropout = 0.0\n" + NOTHING_LEARNED
+    train(settings(text, patience=2, stop_after=2))
+    best = train(settings(text, patience=2))  # one without a better one was before, one is after
+
+    assert [line["step"] for line in curve(best.parent.parent)] == [0, 1, 2]
+    train(settings(text, patience=2))
+    assert "nothing to learn: 3 of 6 steps are done, to stop at 6: 2 validations in a row" in (
+        caplog.text
+    )
+    assert len(curve(best.parent.parent)) == 3
+    train(settings(text, patience=4))
+    assert len(curve(best.parent.parent)) == 5, "more patience goes on"
+
+
+def test_a_run_of_other_data_is_refused_with_the_command_that_learns_from_them(
+    settings, discs, tmp_path
+):
+    train(settings(stop_after=1))
+    data = write_discs(tmp_path / "more", 14)
+
+    with pytest.raises(ConfigurationError) as caught:
+        train(settings(data=data))
+
+    recipe, run = tmp_path / "discs.toml", tmp_path / "run"
+    assert caught.value.faults[-1] == (
+        f"to go on from its weights: seedstream train {recipe} --data {data} "
+        f"--out {run}-2 --initial-weights {run}"
+    )
+    train(settings(data=data, out=f"{run}-2", initial_weights=run, stop_after=1))
+
+
+def test_a_setting_that_recipes_got_later_does_not_end_older_runs(settings):
+    run = train(settings(stop_after=1)).parent
+    newest = run / "step-00000001.pt"
+    state = torch.load(newest, weights_only=True)
+    del state["identity"]["recipe"]["augment"]["flip_vertical"], state["patience"]
+    torch.save(state, newest)
+
+    train(settings(stop_after=2))
+
+    assert len(curve(settings().out)) == 2
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def test_the_bar_moves_during_a_validation(settings, monkeypatch):
+    screen = Terminal()
+    monkeypatch.setattr("sys.stderr", screen)
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setattr(Reporter, "validating", redrawn(Reporter.validating))
+
+    train(settings(stop_after=3))
+
+    assert re.search(r"validating.*1/2", screen.getvalue())
+
+
+def redrawn(update):
+    """Draw the bar at once: it is else drawn ten times a second."""
+
+    def validating(reporter, done, pictures):
+        update(reporter, done, pictures)
+        reporter._progress.refresh()
+
+    return validating
+
+
 def test_a_broken_mask_of_a_coco_file_is_named_with_its_picture(settings, tmp_path):
     recipe = RECIPE.replace('"disc"', '"dog"')
     masks = [annotation(n, 100 + n, segmentation=RUN_LENGTHS) for n in range(4)]
@@ -477,7 +557,7 @@ def test_discs_are_learned(settings, tmp_path):
 
 def test_training_can_start_from_an_encoder_trained_for_classification(settings, tmp_path):
     from model.net.erfnet import BranchedERFNet
-    from model.training.checkpoints import load_initial_weights
+    from model.net.initial_weights import read_initial_weights, start_from
 
     torch.manual_seed(5)
     published = BranchedERFNet([3, 1])
@@ -487,7 +567,7 @@ def test_training_can_start_from_an_encoder_trained_for_classification(settings,
     network = BranchedERFNet([4, 1])
     untouched = network.decoders[0].state_dict()["output_conv.weight"].clone()
 
-    load_initial_weights(network, path)
+    start_from(network, read_initial_weights(path), ["disc"])
 
     name = "layers.7.conv3x1_1.weight"
     assert torch.equal(network.encoder.state_dict()[name], published.encoder.state_dict()[name])

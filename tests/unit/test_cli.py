@@ -180,3 +180,12 @@ def test_arguments_that_are_refused_are_quoted_without_the_secrets_of_an_address
     assert done.returncode == code
     assert expected in done.stderr
     assert "hunter2" not in done.stdout + done.stderr
+
+
+def test_models_are_listed_from_the_usual_store_unless_another_is_named(tmp_path, monkeypatch):
+    (tmp_path / "artifacts").mkdir()
+    monkeypatch.chdir(tmp_path)
+
+    outcome = runner.invoke(build(["models"]), ["models", "list"])
+
+    assert outcome.exit_code == 0, outcome.output

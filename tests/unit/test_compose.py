@@ -4,7 +4,7 @@ import pytest
 from model.augment.compose import CROWD, LEAST_VISIBLE, Composer, PictureCutOuts, StoredCutOuts
 from model.augment.windows import cut_window
 from model.data.labels import IGNORE, CutOut, Labelled, Scene
-from model.recipes.recipe import Augment, CopyPaste, Light
+from model.recipes.augmentation import Augment, CopyPaste, Light
 
 DARK = Light(share=0, blur_share=0, noise_share=0, jpeg_share=0)
 PLAIN = Augment(centered=0, flip_horizontal=False, light=DARK)

@@ -6,7 +6,7 @@ from model.augment.compose import Composer
 from model.augment.crops import Crops, batch_indices, collate
 from model.data.data_set import BrokenSampleError
 from model.data.labels import Labelled, Scene
-from model.recipes.recipe import Augment
+from model.recipes.augmentation import Augment
 
 
 def picture(seed: int) -> Labelled:

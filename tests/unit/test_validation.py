@@ -27,9 +27,11 @@ def test_the_network_sees_each_picture_once(tmp_path: Path) -> None:
     passes: list[torch.Size] = []
     learner.network.register_forward_pre_hook(lambda _, given: passes.append(given[0].shape))
 
-    result = validate(learner, recipe, data, ALONE, 3)
+    told: list[tuple[int, int]] = []
+    result = validate(learner, recipe, data, ALONE, 3, lambda done, of: told.append((done, of)))
 
     assert passes == [torch.Size([1, 3, 64, 64])] * 3
+    assert told == [(1, 3), (2, 3), (3, 3)]
     shown = [fitted(data[number], recipe.input_size) for number in (0, 2, 4)]
     losses = []
     for picture in shown:
