@@ -253,6 +253,14 @@ def test_an_object_without_a_class_is_a_fault_or_ignored_and_named(settings, tmp
     assert "contradict each other, ignored: 1 object (first: 003, instance 1)" in caplog.text
 
 
+def test_missing_initial_weights_are_told_before_the_data_are_read(settings, tmp_path):
+    data = write_discs(tmp_path / "broken")
+    (data / "images" / "003.png").write_bytes(b"")
+
+    with pytest.raises(ConfigurationError, match=r"initial weights: .*nothing: No such"):
+        train(settings(data=data, initial_weights=tmp_path / "nothing"))
+
+
 @pytest.mark.parametrize("part", ["learned", "validation", "both"])
 def test_data_without_an_object_to_learn_or_to_measure_are_refused(settings, tmp_path, part):
     data = write_discs(tmp_path / "empty")
