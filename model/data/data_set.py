@@ -173,7 +173,8 @@ class Renamed(DataSet):
         """Read picture ``index`` with the new labels."""
         picture = self._whole.read(index)
         labels = self._table[picture.labels]
-        kept = (labels != 0) & (labels != IGNORE)
+        # An instance without a class keeps its number, or nobody would see the contradiction.
+        kept = ((labels != 0) & (labels != IGNORE)) | (picture.labels == 0)
         instances = np.where(kept, picture.instances, 0)
         return Labelled(picture.image, instances, labels, picture.flaws)
 

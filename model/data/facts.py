@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from model.data.flaws import Flaw
+from model.data.flaws import Flaw, FlawKind
 from model.data.labels import IGNORE, Labelled
 
 _EXAMPLES = 5
@@ -126,10 +126,15 @@ def without_contradictions(picture: Labelled, classes: int) -> Labelled:
         wrong |= np.isin(picture.instances, mixed)
     if not wrong.any():
         return picture
+    numbers = np.unique(picture.instances[wrong & inside]).tolist()
+    places = [f"instance {number}" for number in numbers]
+    if (wrong & ~inside).any():
+        places.append("pixels of no instance")
     return replace(
         picture,
         instances=np.where(wrong, np.int32(0), picture.instances),
         labels=np.where(wrong, np.uint8(IGNORE), picture.labels),
+        flaws=(*picture.flaws, *(Flaw(FlawKind.CONTRADICTION, place) for place in places)),
     )
 
 

@@ -29,6 +29,7 @@ class FlawKind(Enum):
     UNKNOWN_CLASS = ("class that the data set does not name, ignored", True)
     UNREADABLE = ("outline that cannot be read, ignored", True)
     NO_OUTLINE = ("point or line without an outline, left out", True)
+    CONTRADICTION = ("class and instance contradict each other, ignored", True)
     PIECES = (
         "map of 0 and 1 in several pieces, taken for one object (a mask of many? "
         '"connected": true in dataset.json makes each piece an object)',

@@ -52,7 +52,8 @@ class CocoTruth:
         numbers = np.unique(picture.instances)
         for number in numbers[numbers > 0].tolist():
             mask = picture.instances == number
-            label = int(picture.labels[mask][0])
+            own = picture.labels[mask]
+            label = int(own[np.argmax(own > 0)])  # of the first pixel that has a class
             if 1 <= label <= len(labels):
                 shapes.append(_shape(mask, labels[label - 1], crowd=False))
         ignored = picture.labels == IGNORE

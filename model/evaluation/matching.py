@@ -80,7 +80,9 @@ def match_instances(
     """
     ids, compact = _compact(true.instances)
     true_classes = np.zeros(len(ids) + 1, np.int64)
-    true_classes[compact] = true.labels  # an instance has one class, so any of its pixels tells it
+    classed = true.labels > 0
+    # An instance has one class, so any of its pixels that has one tells it.
+    true_classes[compact[classed]] = true.labels[classed]
     true_classes = true_classes[1:]
     overlaps = _overlaps(predicted, compact, len(predicted_classes), len(ids))
     ignored = np.bincount(

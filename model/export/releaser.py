@@ -117,10 +117,11 @@ def check_worth(accuracy: Mapping[str, float], where: Path, force: bool) -> None
             "it finds none of the labelled objects; look at its pictures (`seedstream evaluate "
             "--out`), train longer, check the labels (`seedstream dataset check`), or give --force"
         )
+    # Weights between two validations, and those that were only exported, carry nothing at all.
+    reason = "nothing was there to validate it on" if accuracy else "it was never validated"
     raise ConfigurationError(
-        f"{where}: not released: it carries no figure: nothing was there to validate it on; "
-        "measure a run with `release --data`, an artifact with `seedstream evaluate --sweep`, or "
-        "give --force"
+        f"{where}: not released: it carries no figure: {reason}; measure a run with "
+        "`release --data`, an artifact with `seedstream evaluate --sweep`, or give --force"
     )
 
 

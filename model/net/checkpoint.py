@@ -131,7 +131,11 @@ def read_state(path: Path) -> dict[str, Any]:
     except pickle.UnpicklingError as error:
         found = _FORBIDDEN.search(str(error))
         if found is None:
-            raise ConfigurationError(f"{path}: not a PyTorch checkpoint: {error}") from error
+            # Around it PyTorch advises to switch its protection off.
+            reason = str(error).partition("WeightsUnpickler error:")[2].strip().partition("\n")[0]
+            raise ConfigurationError(
+                f"{path}: not a PyTorch checkpoint: {reason or 'not its format'}"
+            ) from error
         raise ConfigurationError(
             f"{path}: refused: it holds '{found[1]}', expected tensors, numbers, texts, lists and "
             "dictionaries; reading such an object would run code from the file. If you trust "

@@ -94,7 +94,8 @@ def read_initial_weights(path: Path) -> InitialWeights:
         try:
             encoder = load_encoder(path)
         except ConfigurationError as error:
-            raise ConfigurationError([*not_ours.faults, *error.faults]) from error
+            faults = dict.fromkeys([*not_ours.faults, *error.faults])
+            raise ConfigurationError(list(faults)) from error
         return InitialWeights(state={f"encoder.{name}": value for name, value in encoder.items()})
     return InitialWeights(
         state=state,

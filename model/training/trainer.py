@@ -108,6 +108,10 @@ class _Run:
     ) -> None:
         self._settings, self._recipe, self._processes = settings, recipe, processes
         self._stop, self._read_weights = stop, read_weights
+        # Before the data are examined, which may take a minute.
+        path = settings.initial_weights
+        self._initial = None if path is None else find_weights(path)
+        self._given = None if self._initial is None else name_weights(self._initial)
         data = open_training_data(
             recipe,
             settings.data,
@@ -280,13 +284,11 @@ class _Run:
 
     def _resume(self) -> int:
         """Load the newest checkpoint and return the steps done."""
-        path = self._settings.initial_weights
-        file = None if path is None else find_weights(path)
-        given = None if file is None else name_weights(file)
+        given, path = self._given, self._settings.initial_weights
         state = self._checkpoints.newest()
         if state is None:
-            if file is not None:
-                self._start_from(file)
+            if self._initial is not None:
+                self._start_from(self._initial)
             self._began_from = given
             return 0
         faults = differences(self._checkpoints.folder, state["identity"], self._identity)

@@ -196,8 +196,11 @@ def test_a_run_that_finds_nothing_in_the_data_is_released_by_force_alone(
             {"ap_at_iou_0.5": 0.0, "ap_at_iou_0.9": 0.0},
             r"\(ap_at_iou_0.5, .* are all 0",
         ),
-        ({}, "it carries no figure: nothing was there to validate it on"),
-        ({"pictures": 12.0, "true_instances": 0.0}, "it carries no figure"),
+        ({}, "it carries no figure: it was never validated"),
+        (
+            {"pictures": 12.0, "true_instances": 0.0},
+            "it carries no figure: nothing was there to validate it on",
+        ),
     ],
 )
 def test_what_finds_nothing_or_was_never_validated_is_released_by_force_alone(

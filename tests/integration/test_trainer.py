@@ -237,6 +237,30 @@ def test_regions_that_contradict_each_other_are_a_fault_or_ignored(settings, tmp
     assert train(settings(data=data, broken="ignore", stop_after=1)).exists()
 
 
+def test_an_object_without_a_class_is_a_fault_or_ignored_and_named(settings, tmp_path, caplog):
+    data = write_discs(tmp_path / "unclassed")
+    (data / "dataset.json").write_text('{"classes": ["disc"]}')
+    (data / "classes").mkdir()
+    for path in (data / "instances").iterdir():
+        instances = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
+        labels = (instances > (path.stem == "003")).astype(np.uint8)  # not instance 1 of 003
+        cv2.imwrite(str(data / "classes" / path.name), labels)
+
+    with pytest.raises(BrokenSampleError, match="instances 1 have unclassified pixels"):
+        train(settings(data=data))
+
+    train(settings(data=data, broken="ignore", stop_after=1))
+    assert "contradict each other, ignored: 1 object (first: 003, instance 1)" in caplog.text
+
+
+def test_missing_initial_weights_are_told_before_the_data_are_read(settings, tmp_path):
+    data = write_discs(tmp_path / "broken")
+    (data / "images" / "003.png").write_bytes(b"")
+
+    with pytest.raises(ConfigurationError, match=r"initial weights: .*nothing: No such"):
+        train(settings(data=data, initial_weights=tmp_path / "nothing"))
+
+
 @pytest.mark.parametrize("part", ["learned", "validation", "both"])
 def test_data_without_an_object_to_learn_or_to_measure_are_refused(settings, tmp_path, part):
     data = write_discs(tmp_path / "empty")

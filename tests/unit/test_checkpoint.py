@@ -10,6 +10,7 @@ torch = pytest.importorskip("torch", reason="the workshop's extra `train` is not
 
 from contract.errors import ConfigurationError  # noqa: E402  (after the skip)
 from model.net.checkpoint import find_checkpoint, load_checkpoint, read_state  # noqa: E402
+from model.net.initial_weights import read_initial_weights  # noqa: E402
 
 
 def touch(path: Path) -> Path:
@@ -78,3 +79,15 @@ def test_a_foreign_dictionary_is_refused_with_its_keys(tmp_path: Path) -> None:
     torch.save({"epoch": 3, 7: torch.ones(1)}, tmp_path / "foreign.pt")
     with pytest.raises(ConfigurationError, match=r"missing 4 required.*found \['7', 'epoch'\]"):
         load_checkpoint(tmp_path / "foreign.pt")
+
+
+def test_a_file_of_text_is_refused_without_the_advice_to_run_code_from_it(tmp_path: Path) -> None:
+    path = tmp_path / "notes.txt"
+    path.write_text("import numpy\n")
+
+    with pytest.raises(ConfigurationError) as raised:
+        read_initial_weights(path)
+
+    assert len(raised.value.faults) == 1
+    assert str(raised.value).startswith(f"{path}: not a PyTorch checkpoint: ")
+    assert "weights_only" not in str(raised.value)

@@ -210,6 +210,8 @@ def test_contradictions_become_ignored_and_the_rest_stays():
     mended = without_contradictions(labelled(instances, labels), classes=2)
 
     assert facts(mended, classes=2)[1] == []
+    places = [flaw.where for flaw in mended.flaws]
+    assert places == ["instance 2", "instance 3", "instance 4", "pixels of no instance"]
     assert np.unique(mended.instances).tolist() == [0, 1]
     for part in (np.s_[35:, :10], np.s_[35:, 20:30], np.s_[35:, 40:50], np.s_[0, 0]):
         assert np.all(mended.labels[part] == IGNORE)
