@@ -16,7 +16,7 @@ from model.data.flaws import FlawKind
 from model.data.label_maps import LabelMaps
 from model.data.labels import IGNORE, Labelled
 from model.data.open import open_data_set
-from model.data.plausibility import classes_without_objects, dark_depth, doubts, too_small
+from model.data.doubts import classes_without_objects, dark_depth, doubts, too_small
 from tests.data_sets import (
     SIZE,
     annotation,
