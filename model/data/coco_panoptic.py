@@ -14,7 +14,7 @@ from contract.errors import ConfigurationError
 from contract.json_text import JSON_ERRORS
 from model.data import coco_file
 from model.data.coco_file import Category, Panoptic, label_of, same
-from model.data.coco_pictures import PictureFinder, listed, stem
+from model.data.coco_pictures import PictureFinder, listed, places, stem
 from model.data.data_set import BrokenSampleError, DataSet
 from model.data.flaws import Flaw, FlawKind
 from model.data.labels import IGNORE, Labelled
@@ -129,7 +129,7 @@ def _label(category: Category, labels: dict[str, int]) -> int | None:
 
 
 def _maps(path: Path) -> Path:
-    folders = [path.parent / path.stem, path.parent.parent / path.stem]
+    folders = [folder / path.stem for folder in places(path)]
     for folder in folders:
         if folder.is_dir():
             return folder

@@ -51,7 +51,7 @@ class PictureFinder:
         part = path.stem.removeprefix("instances_").removeprefix("panoptic_")
         folders = [
             folder / name
-            for folder in (path.parent, path.parent.parent)
+            for folder in places(path)
             for name in (part, f"images/{part}", "images", "data", ".")
         ]
         first = names[:_FIRST]
@@ -119,6 +119,12 @@ def plain_name(name: str) -> str:
         return name
     parts = PurePosixPath(_posix(name)).parts
     return "/".join(part for part in parts if part not in ("/", "..")) or name
+
+
+def places(path: Path) -> tuple[Path, ...]:
+    """Return where an annotation file's pictures may be: one level up may be another data set."""
+    up = path.parent.name.lower() == "annotations"
+    return (path.parent, path.parent.parent) if up else (path.parent,)
 
 
 def is_file(path: Path) -> bool:

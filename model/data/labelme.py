@@ -25,7 +25,7 @@ from media.pixels import BROKEN
 from model.data.data_set import BrokenSampleError, DataSet, Split
 from model.data.flaws import Flaw, FlawKind
 from model.data.labels import IGNORE, Labelled
-from model.data.read import ENDINGS, find_pictures, read_placed, show
+from model.data.read import ENDINGS, find_pictures, read_placed, show, walk
 from model.data.shapes import Shape, box_rle, draw_labelled, join_faults, outline
 from model.data.split_folders import split_by_folders
 
@@ -83,7 +83,7 @@ class LabelMe(DataSet):
         pictures = _Pictures(root)
         self._entries: dict[str, _Entry] = {}
         labels: set[str] = set()
-        for path in sorted(root.rglob("*.json")):
+        for path in sorted(p for p in walk(root) if p.suffix == ".json"):
             try:
                 document = _FILE.decode(path.read_bytes())
             except JSON_ERRORS as error:

@@ -8,6 +8,7 @@ Pillow decodes both: unlike OpenCV it refuses a JPEG that ends early (instead of
 with grey) and keeps the numbers of label maps with a palette. Legend: H, W pixels.
 """
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -34,10 +35,23 @@ def find_pictures(folder: Path) -> list[Path]:
     """Return all pictures below a folder, sorted; hidden files and folders are left out."""
     return sorted(
         path
-        for path in folder.rglob("*")
+        for path in walk(folder)
         if path.suffix.lower() in ENDINGS
         and not any(part.startswith(".") for part in path.relative_to(folder).parts)
     )
+
+
+def walk(folder: Path) -> Iterator[Path]:
+    """Return all files below a folder, also those behind links; each real folder once."""
+    seen = set()
+    for here, folders, files in os.walk(folder, followlinks=True):
+        real = os.path.realpath(here)
+        if real in seen:
+            folders.clear()
+            continue
+        seen.add(real)
+        folders.sort()
+        yield from (Path(here) / name for name in files)
 
 
 def read_image(path: Path, levels: Levels = pictures.OWN_RANGE) -> Image:

@@ -5,6 +5,7 @@ without a text file is one without objects, as the format has it. Labels belong 
 its EXIF asks for it to be shown: so the tools of this format read it.
 """
 
+import contextlib
 import logging
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -14,7 +15,7 @@ from model.data.coco80 import COCO_80
 from model.data.data_set import BrokenSampleError, DataSet, Split, Subset
 from model.data.flaws import Flaw, FlawKind
 from model.data.labels import IGNORE, Labelled
-from model.data.read import find_pictures, read_shown
+from model.data.read import find_pictures, read_shown, walk
 from model.data.shapes import Shape, box_rle, draw_labelled, join_faults, outline
 from model.data.split_folders import split_by_folders
 from model.data.yolo_names import NAME_FILES, read_data_yaml, read_names
@@ -147,7 +148,9 @@ class Yolo(DataSet):
         """Return all texts with labels, also those without a picture."""
         found: Iterable[Path]
         if self.root.is_dir():
-            found = (p for p in self.root.rglob("*.txt") if _is_below(p, self.root, LABELS))
+            found = (
+                p for p in walk(self.root) if p.suffix == ".txt" and _is_below(p, self.root, LABELS)
+            )
         else:
             folders = {text.parent for text in self._texts}
             found = (path for folder in folders for path in folder.glob("*.txt"))
@@ -162,8 +165,8 @@ def _shape(
     first, *rest = line.split()
     try:
         numbers = [float(word) for word in rest]
-        label = int(first) + 1
-    except ValueError:
+        label = _class_number(first) + 1
+    except (ValueError, OverflowError):
         return "is not `class x1 y1 x2 y2 ...` with a whole number and fractions"
     if not numbers or len(numbers) % 2:
         return f"has a polygon of {len(numbers)} numbers, expected x y of at least 3 corners"
@@ -183,6 +186,19 @@ def _shape(
         return "; ".join(found.faults)
     lost = found.lost or unknown
     return Shape(IGNORE if lost else label, found.rle), (*found.kinds, *unknown)
+
+
+def _class_number(word: str) -> int:
+    """Return the class that a word is; NumPy's ``savetxt`` writes ``0.0`` or ``0.000e+00``.
+
+    Raises:
+        ValueError: It is no whole number.
+        OverflowError: It is infinite.
+    """
+    number = float(word)
+    if int(number) != number:
+        raise ValueError(f"{word} is no whole number")
+    return int(number)
 
 
 def _box(numbers: Sequence[float]) -> tuple[float, float, float, float] | None:
@@ -240,5 +256,8 @@ def _highest_class(path: Path) -> int:
         words = [line.split(maxsplit=1)[0] for _, line in _lines(path)]
     except BrokenSampleError:
         return -1
-    numbers = (int(word) for word in words if word.isdecimal() and len(word) <= 3)
-    return max((number for number in numbers if number < IGNORE - 1), default=-1)
+    numbers = []
+    for word in words:
+        with contextlib.suppress(ValueError, OverflowError):
+            numbers.append(_class_number(word))
+    return max((number for number in numbers if 0 <= number < IGNORE - 1), default=-1)

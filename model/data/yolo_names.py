@@ -4,6 +4,7 @@
 and Label Studio write the names into ``classes.txt``, Darknet into ``obj.names``, one a line.
 """
 
+import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -65,9 +66,9 @@ def read_data_yaml(path: Path) -> DataYaml:
         ConfigurationError: It is none, or names a folder or list that is not there; all faults.
     """
     values = _values(path)
-    bases = [path.parent.resolve()]
+    bases = [_plain(path.parent)]
     if isinstance(values.get("path"), str):
-        bases.insert(0, (path.parent / values["path"]).resolve())
+        bases.insert(0, _plain(path.parent / _slashed(values["path"])))
     parts: dict[Split, Sequence[Path]] = {}
     faults = []
     for key, part in _KEYS.items():
@@ -94,7 +95,10 @@ def read_data_yaml(path: Path) -> DataYaml:
 def _find(entry: str, bases: Sequence[Path]) -> Path | None:
     """Return what an entry names; ``../train`` may stand for ``train``, as Roboflow writes it."""
     places = (
-        (base / word).resolve() for word in (entry, entry.removeprefix("../")) for base in bases
+        _plain(base / word)
+        for name in dict.fromkeys((entry, _slashed(entry)))
+        for word in (name, name.removeprefix("../"))
+        for base in bases
     )
     return next((place for place in places if place.exists()), None)
 
@@ -111,9 +115,19 @@ def _pictures(path: Path) -> Iterator[Path]:
 
 def _listed(folder: Path, line: str) -> Path:
     """Return a picture of a list, whose paths may begin above the folder of the list."""
-    parts = Path(line).parts
+    parts = Path(line if (folder / line).is_file() else _slashed(line)).parts
     places = (folder.joinpath(*parts[start:]) for start in range(len(parts)))
-    return next((place for place in places if place.is_file()), folder / line).resolve()
+    return _plain(next((place for place in places if place.is_file()), folder / line))
+
+
+def _plain(path: Path) -> Path:
+    """Return an absolute path without ``..``; links stay, for labels lie beside the link."""
+    return Path(os.path.abspath(path))  # noqa: PTH100
+
+
+def _slashed(text: str) -> str:
+    """Return a path with the separators of this system, where Windows wrote it."""
+    return text.replace("\\", "/")
 
 
 def _listed_names(path: Path) -> tuple[str, ...]:
@@ -138,6 +152,8 @@ def _yaml_names(path: Path, values: Mapping[str, Any]) -> tuple[str, ...]:
     names = values.get("names")
     if names is None:
         return ()
+    if isinstance(names, dict) and all(str(key).isdecimal() for key in names):
+        names = {int(key): name for key, name in names.items()}
     if isinstance(names, dict) and names.keys() == set(range(len(names))):
         names = [names[number] for number in range(len(names))]
     if not isinstance(names, list) or not 0 < len(names) < IGNORE:

@@ -297,3 +297,10 @@ def test_a_picture_that_is_turned_by_180_degrees_is_refused(tmp_path: Path):
 
     with pytest.raises(BrokenSampleError, match="by its EXIF"):
         Coco(path).read(0)
+
+
+def test_a_picture_of_a_neighbouring_data_set_is_never_taken(tmp_path: Path):
+    write_coco(tmp_path / "a/set.json", [annotation(1, 100, category_id=1)], tmp_path / "images")
+
+    with pytest.raises(ConfigurationError, match="in one of"):
+        Coco(tmp_path / "a/set.json")
