@@ -18,11 +18,11 @@ from contract.errors import ConfigurationError
 from contract.process import EXIT_FAILED, EXIT_OK
 from model.data.check import Report, check, count_classes
 from model.data.data_set import DataSet, Split
+from model.data.doubts import classes_without_objects, dark_depth, doubts, too_small
 from model.data.fault_groups import describe_faults
 from model.data.flaws import describe_flaws
 from model.data.label_maps import read_card
 from model.data.open import Layout, open_data_set
-from model.data.doubts import classes_without_objects, dark_depth, doubts, too_small
 from model.data.sheet import contact_sheet
 from model.recipes.recipe import load_recipe
 

@@ -50,5 +50,5 @@ def _text(value: object) -> str:
     if isinstance(value, dict):
         return ", ".join(f"{key} {figure:g}" for key, figure in value.items()) or "-"
     if isinstance(value, list | tuple):
-        return ", ".join(map(str, value))
+        return ", ".join(map(str, value)) or "-"
     return str(value) or "-"

@@ -15,9 +15,9 @@ import numpy as np
 from contract.errors import ConfigurationError
 from model.data.check import Report, area_scale, look
 from model.data.data_set import BrokenSampleError, DataSet, Subset
+from model.data.doubts import classes_without_objects, doubts, too_small
 from model.data.fault_groups import describe_faults
 from model.data.flaws import describe_flaws
-from model.data.doubts import classes_without_objects, doubts, too_small
 from model.recipes.recipe import Recipe
 
 Broken = Literal["stop", "ignore"]

@@ -7,14 +7,15 @@ the same. ``SEEDSTREAM_STEPS`` is the length of each.
 
 import os
 import time
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import pytest
 import redis
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
+from hypothesis.errors import FlakyFailure
 from hypothesis.stateful import (
     RuleBasedStateMachine,
     initialize,
@@ -401,9 +402,22 @@ def latest_first(script: str) -> str:
     return script.replace("if touched and", "if #outcomes > 1 and touched and")
 
 
+@contextmanager
+def found() -> Iterator[None]:
+    """Expect that the machine finds a fault.
+
+    On a busy machine the same steps may end otherwise when they are repeated, which hypothesis
+    reports as such, with what it had found.
+    """
+    with pytest.raises((AssertionError, FlakyFailure)) as raised:
+        yield
+    if isinstance(raised.value, FlakyFailure):
+        assert any(isinstance(each, AssertionError) for each in raised.value.exceptions)
+
+
 def test_the_machine_finds_a_commit_before_the_result_is_stored(machine: type[Delivery]) -> None:
     machine.make_positions, machine.most_cameras, machine.may_be_live = CommitsTooEarly, 1, False
-    with pytest.raises(AssertionError):
+    with found():
         explore(machine, examples=200, steps=STEPS, shrink=False)
 
 
@@ -413,5 +427,5 @@ def test_the_machine_finds_a_fault_of_the_script(
 ) -> None:
     machine.most_cameras, machine.may_be_live = 1, False
     monkeypatch.setattr(sink_module, "STORE", fault(sink_module.STORE))
-    with pytest.raises(AssertionError):
+    with found():
         explore(machine, examples=200, steps=STEPS, shrink=False)

@@ -10,13 +10,13 @@ from model.data.check import Report, check, count_classes, look
 from model.data.check_report import at_input, sentences, summarize, why_none
 from model.data.coco import Coco
 from model.data.data_set import BrokenSampleError
+from model.data.doubts import classes_without_objects, dark_depth, doubts, too_small
 from model.data.facts import facts, without_contradictions
 from model.data.fault_groups import describe_faults
 from model.data.flaws import FlawKind
 from model.data.label_maps import LabelMaps
 from model.data.labels import IGNORE, Labelled
 from model.data.open import open_data_set
-from model.data.doubts import classes_without_objects, dark_depth, doubts, too_small
 from tests.data_sets import (
     SIZE,
     annotation,
