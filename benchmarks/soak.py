@@ -354,6 +354,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=1800.0, help="over how long, s")
     parser.add_argument("--out", type=Path, default=RESULTS, help="folder for what it writes")
     options = parser.parse_args()
+    options.out.mkdir(parents=True, exist_ok=True)
     about = describe()
     found = soak(options.frames, options.seconds)
     page = _page(found, about)
