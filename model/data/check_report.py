@@ -22,7 +22,8 @@ from model.data.doubts import classes_without_objects, dark_depth, doubts, too_s
 from model.data.fault_groups import describe_faults
 from model.data.flaws import describe_flaws
 from model.data.label_maps import read_card
-from model.data.open import Layout, open_data_set
+from model.data.layouts import Layout
+from model.data.open import open_data_set
 from model.data.sheet import contact_sheet
 from model.recipes.recipe import load_recipe
 

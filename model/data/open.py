@@ -6,7 +6,7 @@ A layout is recognised by its folders and files; the first that fits counts, in 
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 from contract.errors import ConfigurationError
 from model.data import (
@@ -22,19 +22,8 @@ from model.data import (
 )
 from model.data.data_set import DataSet, Renamed, Split
 from model.data.labels import UNNAMED
+from model.data.layouts import Layout
 from model.data.split_folders import split_folders
-
-Layout = Literal[
-    "auto",
-    "cityscapes",
-    "coco",
-    "label-maps",
-    "labelme",
-    "mapillary",
-    "object-masks",
-    "voc",
-    "yolo",
-]
 
 
 class _Known(NamedTuple):

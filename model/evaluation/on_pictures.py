@@ -18,8 +18,9 @@ from contract.result import Instance
 from model.data.data_set import BrokenSampleError, DataSet, Renamed, Split, Subset
 from model.data.label_maps import read_card
 from model.data.labels import Labelled
+from model.data.layouts import Layout
 from model.data.object_sizes import median_area, object_areas
-from model.data.open import Layout, detect, open_data_set
+from model.data.open import detect, open_data_set
 from model.evaluation.classes import Pairing, pair
 from model.evaluation.figures import bowl, detection
 from model.evaluation.matching import PictureScores, score_picture

@@ -8,7 +8,7 @@ from contract.errors import ConfigurationError
 from contract.result import Instance
 from model.data.data_set import DataSet
 from model.data.labels import Labelled
-from model.data.open import Layout
+from model.data.layouts import Layout
 from model.evaluation.classes import Pairing
 from model.evaluation.figures import Figures
 

@@ -18,6 +18,7 @@ from pydantic import (
 from contract.errors import ConfigurationError
 from contract.toml_text import read_toml
 from model.data.data_set import Split
+from model.data.layouts import Layout
 from model.recipes.augmentation import Augment, Factors, Part
 
 RECIPES = Path(__file__).parent
@@ -87,17 +88,7 @@ class Source(Part):
     path: str = "."
     """Folder or annotation file, relative to --data."""
 
-    layout: Literal[
-        "auto",
-        "cityscapes",
-        "coco",
-        "label-maps",
-        "labelme",
-        "mapillary",
-        "object-masks",
-        "voc",
-        "yolo",
-    ] = "auto"
+    layout: Layout = "auto"
     """How it lies on disk."""
 
     split: Split = "train"

@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 
 import typer
 
+from model.data.layouts import Layout
 from seedstream.help_pages import App
 
 
@@ -26,17 +27,7 @@ def register(app: typer.Typer, text: str) -> None:
             ),
         ],
         layout: Annotated[
-            Literal[
-                "auto",
-                "cityscapes",
-                "coco",
-                "label-maps",
-                "labelme",
-                "mapillary",
-                "object-masks",
-                "voc",
-                "yolo",
-            ],
+            Layout,
             typer.Option(help="Layout of the data set; auto detects it from the files."),
         ] = "auto",
         split: Annotated[

@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 import typer
 
 from contract.errors import ConfigurationError
+from model.data.layouts import Layout
 from seedstream.options import given_flags
 
 _DATA = "On labelled pictures"
@@ -31,17 +32,7 @@ def register(app: typer.Typer, text: str) -> None:
             ),
         ] = None,
         layout: Annotated[
-            Literal[
-                "auto",
-                "cityscapes",
-                "coco",
-                "label-maps",
-                "labelme",
-                "mapillary",
-                "object-masks",
-                "voc",
-                "yolo",
-            ],
+            Layout,
             typer.Option(
                 rich_help_panel=_DATA,
                 help="Layout of the data set; auto detects it from the files.",

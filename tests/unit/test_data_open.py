@@ -1,6 +1,4 @@
-import re
 from pathlib import Path
-from typing import get_args, get_type_hints
 
 import numpy as np
 import pytest
@@ -10,9 +8,8 @@ from model.data.cache import Cached
 from model.data.check import check
 from model.data.data_set import Joined, Renamed, Subset, fingerprint
 from model.data.label_maps import LabelMaps
-from model.data.open import Layout, detect, open_data_set
-from model.recipes.recipe import Source
-from tests.conftest import REPOSITORY
+from model.data.layouts import Layout
+from model.data.open import detect, open_data_set
 from tests.data_sets import (
     annotation,
     two_objects,
@@ -105,14 +102,6 @@ def test_a_file_of_coco_beside_pictures_of_voc_is_coco(tmp_path: Path):
 
     assert detect(tmp_path) == "coco"
     assert data.read(0).instances.any()
-
-
-def test_commands_and_recipes_offer_every_layout():
-    assert get_args(get_type_hints(Source)["layout"]) == get_args(Layout)
-    for name in ("dataset", "evaluate"):
-        source = (REPOSITORY / "seedstream" / "commands" / f"{name}.py").read_text()
-        (offered,) = re.findall(r'Literal\[\s*("auto",\s*"cityscapes"[^]]*)\]', source)
-        assert tuple(re.findall(r'"([a-z-]+)"', offered)) == get_args(Layout)
 
 
 def test_a_json_file_is_opened_as_coco_and_split_by_name(tmp_path: Path):
