@@ -47,7 +47,7 @@ class Manager(KafkaConnectionManager):  # type: ignore[misc]  # no types there
             transport = KafkaTCPTransport(self._net, sock, host=node.host)
         try:
             await self._shaken(transport)
-        except Exception as error:
+        except (OSError, ValueError, errors.KafkaError) as error:
             transport.close()
             raise errors.KafkaConnectionError(f"Handshake failed: {error}") from error
         receive = transport._sock_recv
