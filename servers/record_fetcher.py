@@ -26,8 +26,8 @@ STARVED_ANSWERS = 5
 and both be full of other partitions."""
 
 FAILING_SECONDS = 120.0
-"""How long a broker may fail at a position without saying why, when it fails at every partition it
-is asked for: then the broker is at fault, more likely than the record."""
+"""How long a broker may fail at a position without saying why, when it fails at all of several
+partitions that it is asked for: then the broker is at fault, more likely than the record."""
 
 
 def reading_past_faults(**options: Any) -> KafkaConsumer:
@@ -71,7 +71,8 @@ class RecordFetcher(Fetcher):  # type: ignore[misc]  # no types there
             for partition, answer in answers.items()
             if answer.error_code == errors.UnknownError.errno
         }
-        self._whole_broker |= dict.fromkeys(failing, failing >= positions.keys())
+        several = len(positions) > 1  # of one alone nobody can tell
+        self._whole_broker |= dict.fromkeys(failing, several and failing >= positions.keys())
         super()._handle_fetch_response(node_id, positions, send_time, response)
         could_give = self._could_give_more(response)
         for partition, position in positions.items():
@@ -112,8 +113,8 @@ class RecordFetcher(Fetcher):  # type: ignore[misc]  # no types there
         except errors.UnknownError as error:
             # Whatever went wrong within the broker, perhaps for a moment.
             why = f"the broker fails there: {error.message}"
-            alone = not self._whole_broker.get(partition, True)
-            patience = STARVED_SECONDS if alone else FAILING_SECONDS
+            at_all = self._whole_broker.get(partition, False)
+            patience = FAILING_SECONDS if at_all else STARVED_SECONDS
         except errors.KafkaError as error:
             if fetched.error_code != errors.NoError.errno:
                 raise

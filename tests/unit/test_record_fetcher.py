@@ -79,10 +79,16 @@ def test_an_answer_without_room_for_a_partition_says_nothing_of_it(response: Any
 
 
 @pytest.mark.parametrize(
-    ("others_fail", "patience"), [(False, STARVED_SECONDS), (True, FAILING_SECONDS)]
+    ("asked", "others_fail", "patience"),
+    [
+        ({STARVED, OTHER}, False, STARVED_SECONDS),
+        ({STARVED, OTHER}, True, FAILING_SECONDS),
+        ({STARVED}, False, STARVED_SECONDS),
+    ],
+    ids=["one of two", "all of two", "the only one"],
 )
 def test_a_broker_that_fails_at_everything_is_given_more_time_than_one_bad_record(
-    others_fail: bool, patience: float
+    asked: set[TopicPartition], others_fail: bool, patience: float
 ) -> None:
     now, subscriptions = 0.0, SubscriptionState()
     subscriptions.assign_from_user([STARVED, OTHER])
@@ -98,7 +104,8 @@ def test_a_broker_that_fails_at_everything_is_given_more_time_than_one_bad_recor
         failing.error_code = UnknownError.errno
         other.error_code = UnknownError.errno if others_fail else 0
         fetcher._completed_fetches.clear()
-        fetcher._handle_fetch_response(0, {STARVED: 7, OTHER: 7}, 0.0, response)
+        response.responses[0].partitions = [failing, other][: len(asked)]
+        fetcher._handle_fetch_response(0, dict.fromkeys(asked, 7), 0.0, response)
         (fetched,) = (f for f in fetcher._completed_fetches if f.topic_partition == STARVED)
         return bool(fetcher._parse_fetched_data(fetched)._lost)
 
