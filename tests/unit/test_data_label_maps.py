@@ -382,6 +382,34 @@ def test_maps_may_lie_beside_their_pictures(tmp_path: Path):
     assert not data.orphans()
 
 
+@pytest.mark.parametrize(
+    ("picture", "label_map"),
+    [
+        ("images/a.png", "masks/a_mask.png"),
+        ("images/a.ome.tif", "masks/a_label.tif"),
+        ("images/a.png", "instances/a_instanceIds.png"),
+        ("a.png", "a_mask.png"),
+        ("a.ome.tif", "a_labels.ome.tif"),
+    ],
+)
+def test_maps_may_have_an_ending_of_their_own(tmp_path: Path, picture: str, label_map: str):
+    write_picture(tmp_path / picture)
+    write_picture(tmp_path / label_map, two_objects())
+
+    data = open_data_set(tmp_path)
+
+    assert detect(tmp_path) == "label-maps"
+    assert data.names == ("a",)
+    assert np.array_equal(data.read(0).instances, two_objects())
+    assert not data.orphans()
+
+
+def test_a_picture_whose_own_name_ends_like_a_map_is_a_picture(tmp_path: Path):
+    write_label_maps(tmp_path, ("cell_mask", "cell"))
+
+    assert LabelMaps(tmp_path).names == ("cell", "cell_mask")
+
+
 def test_maps_saved_as_jpeg_are_refused(tmp_path: Path):
     (write_label_maps(tmp_path, ("a", "b")) / "instances" / "a.png").unlink()
     write_picture(tmp_path / "instances" / "a.jpg", two_objects(np.uint8, 100, 200))
