@@ -138,7 +138,7 @@ def object_mask_seeds() -> list[bytes]:
 def yolo_card(folder: Path) -> Callable[[bytes], object]:
     """Make the reader of a ``data.yaml`` that says where the parts are.
 
-    Words of its target lead nowhere else: a card may name any folder of the machine, also all of it.
+    The words of its target lead nowhere else, for a card may name any folder of the machine.
     """
     data_sets.write_yolo(folder, {"train/a": "0 0.1 0.1 0.5 0.1 0.5 0.5", "val/b": None})
     path = folder / "data.yaml"
