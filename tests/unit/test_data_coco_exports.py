@@ -394,5 +394,5 @@ def test_too_many_categories_say_the_way_out(tmp_path: Path):
     path = write_coco(tmp_path / "a.json", [annotation(1, 100)], tmp_path / "images")
     edit(path, categories=[{"id": n, "name": f"c{n}"} for n in range(1203)])
 
-    with pytest.raises(ConfigurationError, match="has 1203 categories.*keep those"):
+    with pytest.raises(ConfigurationError, match=r"has 1203 categories.*keep those"):
         Coco(path)

@@ -181,7 +181,7 @@ def test_pictures_in_another_folder_are_found(tmp_path: Path, said: str):
 
 
 def test_files_without_a_picture_or_of_something_else_are_told(tmp_path: Path):
-    write_labelme(tmp_path, {"a": [DOG], "b": [DOG]})
+    write_labelme(tmp_path, {"a": [DOG], "b": [DOG]}, imageData=None)
     (tmp_path / "b.jpg").unlink()
     (tmp_path / "c.json").write_text("{}")
 
@@ -231,7 +231,7 @@ def test_a_picture_that_is_inside_its_file_alone_is_read(tmp_path: Path):
     [
         ("?!", "imageData that is no base64"),
         (7, "imageData that is no base64"),
-        (base64.b64encode(b"GIF").decode(), "imageData that is .*picture"),
+        (base64.b64encode(b"GIF").decode(), "imageData that .*no picture"),
     ],
 )
 def test_what_is_no_picture_inside_its_file_is_the_fault_of_that_file(
