@@ -83,14 +83,14 @@ def read_data_yaml(path: Path) -> DataYaml:
             for entry, place in found.items()
             if place is not None and place == Path(place.anchor)
         ]
-        if faults:  # such a folder is not looked through
-            continue
         looked = " or ".join(str(base) for base in dict.fromkeys(bases))
         faults += [
             f"{path}: {key}: {entry} is not there; looked below {looked}"
             for entry, place in found.items()
             if place is None
         ]
+        if faults:  # all are told, and nothing is looked through in vain
+            continue
         pictures = [image for place in found.values() if place for image in _pictures(place)]
         if pictures:
             parts[part] = pictures
