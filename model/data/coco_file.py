@@ -62,7 +62,7 @@ class Picture(msgspec.Struct):
         """Take the address for the name where there is no name."""
         self.file_name = self.file_name or "/".join((self.coco_url or "").split("/")[-2:])
         if not self.file_name:
-            raise ValueError("Object missing required field `file_name` (or `coco_url`)")
+            raise ValueError("Object missing required field `file_name`")
         self.coco_url = None
 
     @property
