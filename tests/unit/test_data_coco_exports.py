@@ -387,7 +387,7 @@ def test_a_picture_without_a_name_or_an_address_is_told(tmp_path: Path):
     pictures = json.loads(path.read_text())["images"]
     edit(path, images=[pictures[0], {"id": 101}])
 
-    assert ["missing required field `file_name`" in f.reason for f in Coco(path).orphans()] == [True]
+    assert ["required field `file_name`" in f.reason for f in Coco(path).orphans()] == [True]
 
 
 def test_too_many_categories_say_the_way_out(tmp_path: Path):
