@@ -65,6 +65,13 @@ class Coco(DataSet):
         self._pictures_in_order = sorted(pictures.values(), key=lambda p: plain_name(p.file_name))
         self.names = tuple(prefix + stem(p.file_name) for p in self._pictures_in_order)
         self.image_ids: tuple[Key, ...] = tuple(p.id for p in self._pictures_in_order)
+        federated = sum(each.federated for each in self._pictures_in_order)
+        if federated:
+            self._notes.append(
+                f"in {federated} of {len(pictures)} pictures only some classes were looked for "
+                "(neg_category_ids, not_exhaustive_category_ids, as LVIS has them): objects "
+                "without an annotation count as background there"
+            )
         self._annotations = self._by_picture(document.annotations, pictures)
         names = [picture.file_name for picture in self._pictures_in_order]
         self._finder = PictureFinder(path, names, images, folder)

@@ -359,3 +359,40 @@ def test_a_picture_of_a_neighbouring_data_set_is_never_taken(tmp_path: Path):
 
     with pytest.raises(ConfigurationError, match="in one of"):
         Coco(tmp_path / "a/set.json")
+
+
+def test_lvis_names_its_pictures_by_address_and_says_what_nobody_looked_for(tmp_path: Path):
+    path = write_coco(
+        tmp_path / "annotations" / "lvis_v1_val.json", [annotation(1, 100)], tmp_path / "val2017"
+    )
+    pictures = [
+        {
+            "id": entry["id"],
+            "coco_url": f"http://images.cocodataset.org/val2017/{entry['file_name']}",
+            "neg_category_ids": [44],
+            "not_exhaustive_category_ids": [],
+        }
+        for entry in json.loads(path.read_text())["images"]
+    ]
+    edit(path, images=pictures)
+
+    data = open_data_set(tmp_path)
+
+    assert data.read(0).instances.any()
+    assert ["in 2 of 2 pictures only some classes" in note for note in data.notes()] == [True]
+
+
+def test_a_picture_without_a_name_or_an_address_is_told(tmp_path: Path):
+    path = write_coco(tmp_path / "a.json", [annotation(1, 100)], tmp_path / "images")
+    pictures = json.loads(path.read_text())["images"]
+    edit(path, images=[pictures[0], {"id": 101}])
+
+    assert ["required field `file_name`" in f.reason for f in Coco(path).orphans()] == [True]
+
+
+def test_too_many_categories_say_the_way_out(tmp_path: Path):
+    path = write_coco(tmp_path / "a.json", [annotation(1, 100)], tmp_path / "images")
+    edit(path, categories=[{"id": n, "name": f"c{n}"} for n in range(1203)])
+
+    with pytest.raises(ConfigurationError, match=r"has 1203 categories.*keep those"):
+        Coco(path)
