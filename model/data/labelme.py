@@ -149,7 +149,7 @@ class LabelMe(DataSet):
         height, width = image.shape[:2]
         if stated not in (None, (height, width)):
             raise BrokenSampleError(
-                image_path,
+                image_path or path,
                 f"is {width}x{height} pixels (width x height), {path.name} says "
                 f"{document.imageWidth}x{document.imageHeight}",
             )
