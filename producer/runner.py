@@ -103,7 +103,9 @@ class CameraRunner:
         self._failures = 0
         self._not_before_ms = 0
         self._began: float | None = None
-        metrics.add_camera(camera.id, camera.fps)
+        # A camera that is published when something moves owes no frames.
+        self._owed_fps = camera.fps if camera.motion is None else None
+        metrics.add_camera(camera.id, self._owed_fps)
 
     def run(self, lease: Lease) -> None:
         """Read the camera; the target of its thread."""
@@ -163,8 +165,8 @@ class CameraRunner:
         lease.enter("first frame", self.camera.first_frame_timeout_seconds + _GRACE_SECONDS)
         self.attempted = True
         self._live = source.live
-        if self.camera.fps is not None:
-            self._announce_fps(self.camera.fps, source.fps)
+        if self._owed_fps is not None:
+            self._announce_fps(self._owed_fps, source.fps)
         session = Session(
             id,
             source.live,
