@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict, Field
 
-WIDTH = 320
+WIDTH = 160
 """Width of the small picture, in pixels."""
 
 Luma = npt.NDArray[np.uint8]
@@ -47,7 +47,7 @@ class MotionSettings(BaseModel):
     threshold: float = Field(default=16, ge=1, le=255)
     """Smallest change of a pixel's brightness, of 255."""
 
-    area: float = Field(default=0.0005, gt=0, le=1)
+    area: float = Field(default=0.0003, gt=0, le=1)
     """Smallest part of the picture that must change, as a share: 0.001 is a thousandth."""
 
     hold_seconds: float = Field(default=2.0, ge=0, le=3600)
