@@ -10,9 +10,6 @@ from numpy.typing import NDArray
 from contract.errors import InvalidMessageError
 from media.jpeg_limits import jpeg_fault
 
-_SMALLEST_FACTOR = 8
-"""libjpeg-turbo scales down to an eighth while it decodes."""
-
 
 def jpeg_size(data: bytes) -> tuple[int, int]:
     """Return (width, height) in pixels by the header of a JPEG whose markers pass the limits.
@@ -44,17 +41,21 @@ def decode_rgb(data: bytes) -> NDArray[np.uint8]:
     return image
 
 
-def decode_small_luma(data: bytes) -> NDArray[np.uint8]:
-    """Return the brightness of a JPEG at an eighth of its size, (H, W), for half the time.
+def decode_small_luma(data: bytes, least_width: int = 1) -> NDArray[np.uint8]:
+    """Return the brightness of a JPEG at down to an eighth of its size, (H, W), in half the time.
 
     All entropy-coded data is read, so what fails in `decode_rgb` fails here too.
+
+    Args:
+        data: The JPEG.
+        least_width: It is scaled down no further than to this width, in pixels.
 
     Raises:
         InvalidMessageError: ``corrupt_image``: its data has an error, however small.
     """
     try:
         image: NDArray[np.uint8] = simplejpeg.decode_jpeg(
-            data, "GRAY", min_height=1, min_width=1, min_factor=_SMALLEST_FACTOR, fastdct=True
+            data, "GRAY", min_height=1, min_width=least_width, fastdct=True
         )
     except ValueError as error:
         raise _broken(error) from error

@@ -29,7 +29,7 @@ class CameraJpeg(NamedTuple):
         data: The JPEG.
         width: In pixels.
         height: In pixels.
-        luma: Its brightness at an eighth of its size, uint8 (H, W), where it has been decoded.
+        luma: Its brightness, scaled down, uint8 (H, W), where it has been decoded.
     """
 
     data: bytes

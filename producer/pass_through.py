@@ -15,6 +15,7 @@ from media.plain_jpeg import PlainJpeg, plain_jpeg
 from producer.camera_pictures import CameraJpeg
 from producer.cameras import Camera
 from producer.encoding import target_size, within
+from producer.motion_gate import WIDTH
 
 _SQUARE = Fraction(1)
 
@@ -39,6 +40,7 @@ class JpegPassage:
         self._every = every
         self._doubted = _PROBATION
         self._unseen = 0
+        self._least_width = 1 if camera.motion is None else WIDTH
         self._possible = (
             possible
             and camera.pass_through
@@ -65,7 +67,7 @@ class JpegPassage:
                 return None
             luma = None
             if self._decode_now():
-                luma = decode_small_luma(jpeg.data)
+                luma = decode_small_luma(jpeg.data, self._least_width)
         except InvalidMessageError:
             self._doubted = _PROBATION
             return None
