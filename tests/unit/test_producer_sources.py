@@ -3,6 +3,7 @@
 import re
 import struct
 import wave
+from fractions import Fraction
 from pathlib import Path
 
 import av
@@ -235,6 +236,7 @@ def test_pictures_of_motion_jpeg_are_passed_on_after_the_first(ending: str, tmp_
         for number, data in enumerate(jpegs):
             packet = av.Packet(data)
             packet.stream, packet.pts, packet.dts = video, number, number
+            packet.time_base = Fraction(1, 12)
             container.mux(packet)
     source = open_source(camera(path), no_bad_packet)
     first, *others = source.pictures()
