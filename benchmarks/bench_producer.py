@@ -146,7 +146,7 @@ def motion_jpeg(rounds: int) -> dict[str, float]:
         gate.judge(small(luma_of(frame)), 0.0)
         encoder.encode(frame)
 
-    ways = {
+    ways: dict[str, Callable[[bytes], object]] = {
         "decode and encode": again,
         "pass on": passage.take,
         "decode and encode, motion gate": gated_again,
