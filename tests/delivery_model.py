@@ -23,8 +23,9 @@ from tests.sink_parts import TTL_SECONDS, ToRedis
 from workers.dead_share import DeadShare
 from workers.loop import Loop, Rules
 from workers.metrics import WorkerMetrics
+from workers.offset_tracker import OffsetTracker
 from workers.pipeline import Limits, Pipeline
-from workers.records import Change, Event, OffsetTracker, Position, Record
+from workers.records import Change, Event, Position, Record
 from workers.sink import RedisSink
 
 T = TypeVar("T")

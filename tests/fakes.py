@@ -16,9 +16,8 @@ from segmentation.decode import Image
 from segmentation.instances import ArrayMask, Instances
 from segmentation.segmenter import Observe, Segmenter
 from workers.app import Inference
-from workers.records import Change, Event, Job, Position, Record
+from workers.records import Change, Entry, Event, Job, Outcome, Position, Record
 from workers.settings import WorkerSettings
-from workers.sink import Entry, Outcome
 
 HEIGHT, WIDTH = 48, 64
 SESSION = new_session()

@@ -28,8 +28,9 @@ from workers.dead_share import DeadShare
 from workers.decoders import MAX_DECODE_SECONDS, SPARE_THREADS
 from workers.loop import Loop, Rules
 from workers.metrics import WorkerMetrics
+from workers.offset_tracker import OffsetTracker
 from workers.pipeline import Limits, Pipeline
-from workers.records import OffsetTracker, Position
+from workers.records import Position
 from workers.settings import WorkerSettings
 from workers.sink import RedisSink
 from workers.source import KafkaSource, open_consumer

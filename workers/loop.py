@@ -16,8 +16,9 @@ from workers.camera_log import CameraLog
 from workers.dead_letters import DeadLetters
 from workers.dead_share import DeadShare
 from workers.metrics import WorkerMetrics
+from workers.offset_tracker import OffsetTracker
 from workers.pipeline import Pipeline
-from workers.records import Change, Event, Job, OffsetTracker, Record
+from workers.records import Change, Event, Job, Record
 from workers.source import KafkaSource
 
 log = logging.getLogger(__name__)

@@ -25,8 +25,9 @@ from workers.dead_letters import DeadLetters
 from workers.decoders import MAX_DECODE_SECONDS, Decoders, Decoding
 from workers.fair_queue import FairQueue
 from workers.metrics import WorkerMetrics
-from workers.records import Job, OffsetTracker
-from workers.sink import Entry, Outcome, RedisSink
+from workers.offset_tracker import OffsetTracker
+from workers.records import Entry, Job, Outcome
+from workers.sink import RedisSink
 
 _WARNINGS = {
     Outcome.SET_BACK: "a session follows that began, by its clock, before the one it follows: was "

@@ -10,7 +10,8 @@ from workers import loop as loop_module
 from workers.dead_share import DeadShare
 from workers.loop import Loop, Rules, reference_seconds
 from workers.metrics import WorkerMetrics
-from workers.records import Change, Event, Job, OffsetTracker, Record
+from workers.offset_tracker import OffsetTracker
+from workers.records import Change, Event, Job, Record
 
 
 class FakeWork:

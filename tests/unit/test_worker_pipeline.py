@@ -23,8 +23,8 @@ from tests.fakes import (
 )
 from workers import decoders, pipeline
 from workers.metrics import WorkerMetrics
+from workers.offset_tracker import OffsetTracker
 from workers.pipeline import Limits, Pipeline
-from workers.records import OffsetTracker
 
 
 class Bench:
