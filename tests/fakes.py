@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import cast
 
@@ -13,8 +13,10 @@ from contract.errors import DeviceError, InvalidMessageError, UnavailableError
 from contract.frame import Frame, encode_frame, new_session
 from contract.result import ModelReference, Result, stream_id
 from segmentation.decode import Image
+from segmentation.engines.base import Predictions
 from segmentation.instances import ArrayMask, Instances
-from segmentation.segmenter import Observe, Segmenter
+from segmentation.letterbox import Fit
+from segmentation.segmenter import Maps, Observe, Segmenter
 from workers.app import Inference
 from workers.records import Change, Entry, Event, Job, Outcome, Position, Record
 from workers.settings import WorkerSettings
@@ -120,9 +122,9 @@ class FakeSegmenter:
     def tiles(self, size: tuple[int, ...]) -> int:
         return self._tiles(size)
 
-    def segment(
+    def maps(
         self, images: Sequence[Image], observe: Observe, sources: Sequence[str]
-    ) -> list[Instances]:
+    ) -> Iterator[Maps]:
         if self._remembers:
             self.batches.append(len(images))
             self.sources += sources
@@ -135,8 +137,12 @@ class FakeSegmenter:
         if self._seconds:
             time.sleep(self._seconds)
         observe("infer", self._seconds)
-        observe("cluster", 0.0)
-        return [_instances(image) for image in images]
+        sizes = [(image.shape[0], image.shape[1]) for image in images]
+        # The images themselves take the place of what a network says about them.
+        yield Maps(cast(Predictions, images), [Fit.of(size, size) for size in sizes])
+
+    def describe(self, maps: Maps) -> list[Instances]:
+        return [_instances(image) for image in cast(Sequence[Image], maps.predictions)]
 
 
 def _instances(image: Image) -> Instances:
