@@ -122,6 +122,10 @@ class FakeSegmenter:
     def tiles(self, size: tuple[int, ...]) -> int:
         return self._tiles(size)
 
+    def fit(self, image: Image) -> Image:
+        self._tiles(image.shape[:2])
+        return image
+
     def maps(
         self, images: Sequence[Image], observe: Observe, sources: Sequence[str]
     ) -> Iterator[Maps]:

@@ -14,6 +14,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 
 from segmentation.decode import Image
+from segmentation.segmenter import Fitted
 from workers.records import Job
 
 DECODE_THREADS = 2
@@ -67,7 +68,7 @@ class Decoding:
     """
 
     job: Job
-    image: Future[Image] | None = None
+    image: Future[Image | Fitted] | None = None
     began: float = math.inf
 
     @property
@@ -95,7 +96,7 @@ class Decoders:
 
     def __init__(
         self,
-        decode: Callable[[Job], Image],
+        decode: Callable[[Job], Image | Fitted],
         window: Callable[[], int],
         lock: "threading.Lock | threading.RLock",
         on_decoded: Callable[[], None],
@@ -127,7 +128,7 @@ class Decoders:
         return sum(self._age(each) > MAX_DECODE_SECONDS for each in self._running)
 
     @property
-    def running(self) -> list[Future[Image]]:
+    def running(self) -> list[Future[Image | Fitted]]:
         """What is being decoded, also what has been given up."""
         return [each.image for each in self._running if each.image is not None]
 
@@ -196,7 +197,7 @@ class Decoders:
     def _waiting(self) -> Decoding | None:
         return next((each for each in self._in_order if each.image is None), None)
 
-    def _end(self, decoding: Decoding, _: Future[Image]) -> None:
+    def _end(self, decoding: Decoding, _: Future[Image | Fitted]) -> None:
         with self._lock:
             self._running.remove(decoding)
         self._on_decoded()

@@ -1,4 +1,4 @@
-"""Decode: records' images -> pixels, ahead of the network by a bounded number of frames.
+"""Decode: records' images -> pixels in the model's size, ahead of the network by a bounded number of frames.
 
 Frames wait undecoded in a `FairQueue`, the one place in the line where they wait long. A frame is
 begun only when the next stage has room for it, and decoded frames are handed over in order per
@@ -14,6 +14,7 @@ from typing import Any
 
 from contract.errors import InvalidMessageError
 from segmentation.decode import Image
+from segmentation.segmenter import Fitted
 from workers import decoders
 from workers.decoders import Decoders, Decoding
 from workers.endings import Endings
@@ -47,7 +48,7 @@ class DecodeStage:
     def __init__(
         self,
         following: ThreadStage[Decoded],
-        decode: Callable[[Job], Image],
+        decode: Callable[[Job], Image | Fitted],
         waiting: FairQueue[Job],
         freshness: Freshness,
         endings: Endings,

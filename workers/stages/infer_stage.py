@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from segmentation.decode import Image
-from segmentation.segmenter import Maps, Segmenter
+from segmentation.segmenter import Fitted, Maps, Segmenter
 from workers.endings import Endings
 from workers.freshness import SUPERSEDED, TOO_OLD, Freshness
 from workers.metrics import WorkerMetrics
@@ -14,10 +14,10 @@ from workers.stages.stage import ThreadStage
 
 
 class Decoded(NamedTuple):
-    """A frame and its pixels."""
+    """A frame and its pixels, in the model's size unless it is tiled."""
 
     job: Job
-    image: Image
+    image: Image | Fitted
 
 
 class Mapped(NamedTuple):
@@ -99,7 +99,8 @@ class InferStage(ThreadStage[Decoded]):
         images = [item.image for item in items]
         jobs = [item.job for item in items]
         self._metrics.batch_size.observe(len(items))
-        self._metrics.tiles.inc(sum(self._segmenter.tiles(image.shape[:2]) for image in images))
+        sizes = [(job.frame.height, job.frame.width) for job in jobs]
+        self._metrics.tiles.inc(sum(map(self._segmenter.tiles, sizes)))
         cameras = [job.frame.camera for job in jobs]
         runs = self._segmenter.maps(images, self._ran, cameras)
         done = 0

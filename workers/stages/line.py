@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from segmentation.decode import Image, decode_image
-from segmentation.segmenter import Segmenter
+from segmentation.segmenter import Fitted, Segmenter
 from workers.endings import Endings
 from workers.fair_queue import FairQueue
 from workers.freshness import Freshness
@@ -159,9 +159,9 @@ class Line:
         running = {future for stage in self._stages for future in stage.stop()}
         return not wait(running, timeout_seconds).not_done
 
-    def _decode_image(self, job: Job) -> Image:
+    def _decode_image(self, job: Job) -> Image | Fitted:
         began = self._clock()
         image = decode_image(job.frame, max_pixels=self._limits.max_frame_pixels)
-        self._segmenter.tiles(image.shape[:2])  # too many are the record's own fault
+        fitted = self._segmenter.fit(image)  # too many tiles are the record's own fault
         self._metrics.stage_seconds.labels("decode").observe(self._clock() - began)
-        return image
+        return fitted
