@@ -3,14 +3,14 @@
 Real Kafka, real Redis, real worker processes (`benchmarks.timed_worker`), JPEG frames of a real
 video; the network alone is a wait. Parts, all in one run:
 
-- *saturated*: every frame of a full topic, ``complete`` mode; fps, and the share of the wall time in
-  which the network waits; processor seconds a frame of worker, Kafka and Redis name the limit.
+- *saturated*: every frame of a full topic, ``complete`` mode; fps, the share of the wall time in
+  which the network waits, the worker's processor time a frame, and where its stages' seconds go.
 - *two workers*: fps of two against one, each with a slow network, so that the host is no limit.
 - *latency*: live mode at 70 % of the network's capacity; from capture to the ready result.
 - *memory*: resident memory over the saturated part.
 
-Run: ``python -m benchmarks.bench_stages``; ``--tree PATH`` runs the workers of another checkout, for
-a comparison side by side. It prints a table and writes a JSON file.
+Run: ``python -m benchmarks.bench_stages``; ``--tree PATH`` runs the workers of another checkout,
+for a comparison side by side. It prints what it measured and writes a JSON file.
 """
 
 import argparse
@@ -30,6 +30,7 @@ import numpy as np
 import redis
 import simplejpeg
 from kafka import KafkaProducer
+from numpy.typing import NDArray
 
 from benchmarks.environment import RESULTS, ROOT, describe
 from contract.frame import Frame, encode_frame, new_session
@@ -163,13 +164,11 @@ class Watch:
     """
 
     workers: Sequence[SeedstreamProcess]
-    servers: Sequence[int]
     rss_mib: list[float] = field(default_factory=list)
 
-    def cpu_seconds(self) -> dict[str, float]:
-        """Return the processor seconds that each has used."""
-        used = {"worker": sum(_cpu(worker.pid) for worker in self.workers)}
-        return used | {f"server {pid}": _cpu(pid) for pid in self.servers}
+    def cpu_seconds(self) -> float:
+        """Return the processor seconds that the workers have used."""
+        return sum(_cpu(worker.pid) for worker in self.workers)
 
     def wait_for(self, bench: Bench, count: int) -> None:
         """Wait until so many results are stored."""
@@ -214,12 +213,12 @@ def saturated(
             stack.enter_context(bench.worker(topic, seconds, batch, "complete"))
             for _ in range(workers)
         ]
-        watch = Watch(started, [])
+        watch = Watch(started)
         watch.wait_for(bench, min(frames, 50))
-        before, began = watch.cpu_seconds()["worker"], time.monotonic()
+        before, began = watch.cpu_seconds(), time.monotonic()
         done = bench.stored()
         watch.wait_for(bench, frames)
-        used, wall = watch.cpu_seconds()["worker"] - before, time.monotonic() - began
+        used, wall = watch.cpu_seconds() - before, time.monotonic() - began
         counted = max(1, frames - done)
         shares = _stage_shares(started[0])
     fps, _ = _fps(bench.results())
@@ -293,9 +292,10 @@ def _servers(tree: Path, size: tuple[int, int]) -> Iterator[Bench]:
         yield Bench(kafka, store, Path(folder), client, tree, encoded, size)
 
 
-def _pictures() -> Iterator[np.ndarray]:
+def _pictures() -> Iterator[NDArray[np.uint8]]:
     with Video(CLIP) as video:
-        yield from (frame for frame in video)
+        for frame in video:
+            yield frame.image
 
 
 def main() -> None:

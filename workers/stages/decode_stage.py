@@ -1,4 +1,4 @@
-"""Decode: records' images -> pixels in the model's size, ahead of the network by a bounded number of frames.
+"""Decode: records' images -> pixels in the model's size, a bounded number ahead of the network.
 
 Frames wait undecoded in a `FairQueue`, the one place in the line where they wait long. A frame is
 begun only when the next stage has room for it, and decoded frames are handed over in order per
