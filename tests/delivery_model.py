@@ -237,7 +237,7 @@ class ModelWorker:
             metrics,
             Limits(
                 max_waiting_frames=8, max_waiting_bytes=10**6, max_batch_size=3,
-                max_frame_pixels=10_000, max_batch_age_seconds=0.001,
+                max_frame_pixels=10_000, linger_seconds=0.001,
             ),
             freshness,
             on_end=self._positions.wake,

@@ -177,9 +177,16 @@ def build_fake(
 
 
 class FakeSink:
-    """Results in memory, of cameras whose clocks are right."""
+    """Results in memory, of cameras whose clocks are right.
+
+    Attributes:
+        calls: How many results each call of ``store`` brought.
+        gate: Each call waits for it.
+    """
 
     def __init__(self) -> None:
+        self.calls: list[int] = []
+        self.gate: threading.Event | None = None
         self.results: dict[str, list[Result]] = {}
         self.away = False
         self.given_up = False
@@ -187,6 +194,9 @@ class FakeSink:
     def store(self, entries: Sequence[Entry]) -> list[Outcome]:
         if self.away:
             raise UnavailableError("Redis is away")
+        self.calls.append(len(entries))
+        if self.gate is not None and not self.gate.wait(10):
+            raise AssertionError("the test never opened the gate")
         return [self._store(entry.result) for entry in entries]
 
     def give_up(self) -> None:

@@ -42,6 +42,10 @@ log = logging.getLogger(__name__)
 _CUDA_BATCH = 8
 _CPU_BATCH = 1
 
+_CUDA_LINGER_SECONDS = 0.02
+"""How long the first frame of a batch waits for others where a batch costs hardly more than one
+frame. On the CPU it costs as much as its frames one by one: a batch is what waits anyhow."""
+
 _CLUSTER_THREADS = 2
 """Frames of a batch that are clustered side by side."""
 
@@ -60,6 +64,7 @@ class Inference:
         segmenter: Finds them.
         provider: Where the network runs, for the metrics.
         max_batch_size: Most frames that should run together.
+        linger_seconds: How long the first frame of a batch waits for others, in seconds.
         warm_up: Runs everything once, so that the first frame does not wait.
     """
 
@@ -67,6 +72,7 @@ class Inference:
     provider: str
     max_batch_size: int
     warm_up: Callable[[], None]
+    linger_seconds: float = 0.0
 
 
 def build_inference(settings: WorkerSettings) -> Inference:
@@ -96,7 +102,8 @@ def build_inference(settings: WorkerSettings) -> Inference:
         engine.warm_up()
         segmenter.warm_up()
 
-    return Inference(segmenter, engine.provider, batch_size, warm_up)
+    linger_seconds = 0.0 if engine.provider == "cpu" else _CUDA_LINGER_SECONDS
+    return Inference(segmenter, engine.provider, batch_size, warm_up, linger_seconds)
 
 
 def batch_sizes_up_to(largest: int) -> tuple[int, ...]:
@@ -212,7 +219,7 @@ class Worker:
             redis_sink,
             endings,
             self._metrics,
-            _limits(settings, self._inference.max_batch_size),
+            _limits(settings, self._inference),
             freshness,
             on_end=self._positions.wake,
         )
@@ -254,11 +261,12 @@ def _freshness(settings: WorkerSettings) -> Freshness:
     )
 
 
-def _limits(settings: WorkerSettings, max_batch_size: int) -> Limits:
+def _limits(settings: WorkerSettings, inference: Inference) -> Limits:
     return Limits(
         max_waiting_frames=settings.max_waiting_frames,
         max_waiting_bytes=settings.max_waiting_bytes,
-        max_batch_size=max_batch_size,
+        max_batch_size=inference.max_batch_size,
+        linger_seconds=inference.linger_seconds,
         max_frame_pixels=settings.max_frame_pixels,
     )
 

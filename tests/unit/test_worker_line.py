@@ -9,6 +9,7 @@ from prometheus_client import CollectorRegistry
 from contract.errors import DeviceError, InvalidMessageError, UnavailableError
 from contract.frame import Frame
 from segmentation.decode import Image
+from segmentation.instances import Instances
 from segmentation.segmenter import Maps, Observe
 from tests.fakes import (
     FakeClock,
@@ -27,6 +28,8 @@ from workers.metrics import WorkerMetrics
 from workers.offset_tracker import OffsetTracker
 from workers.stages import line
 from workers.stages.line import Limits, Line
+from workers.stages.stage_times import State
+from workers.stages.store_stage import PLACES
 
 
 class Bench:
@@ -46,7 +49,7 @@ class Bench:
         self.registry = CollectorRegistry()
         given = {
             "max_waiting_frames": 4, "max_waiting_bytes": 1_000_000,
-            "max_batch_size": 2, "max_batch_age_seconds": 0.01, "max_frame_pixels": 10_000,
+            "max_batch_size": 2, "linger_seconds": 0.01, "max_frame_pixels": 10_000,
         }  # fmt: skip
         ages = {n: limits.pop(n, None) for n in ("max_age_seconds", "old_after_seconds")}
         metrics = WorkerMetrics(self.registry)
@@ -80,6 +83,16 @@ class Bench:
         labels = {"stage": "decode"}
         return self.registry.get_sample_value("seedstream_stage_seconds_count", labels)
 
+    def spent(self, stage: str) -> dict[str, float]:
+        name = "seedstream_stage_time_seconds_total"
+        return {
+            state.value: self.registry.get_sample_value(
+                name, {"stage": stage, "state": state.value}
+            )
+            or 0.0
+            for state in State
+        }
+
     def skipped(self, reason: str) -> float | None:
         labels = {"camera": "gate", "reason": reason}
         return self.registry.get_sample_value("seedstream_frames_skipped_total", labels)
@@ -112,7 +125,7 @@ def test_frames_are_stored_in_order_and_their_positions_done(start: Start) -> No
 
 
 def test_a_batch_goes_when_it_is_full(start: Start) -> None:
-    bench = start(running=False, max_batch_size=3, max_batch_age_seconds=60)
+    bench = start(running=False, max_batch_size=3, linger_seconds=60)
     for number in range(6):
         bench.put(number)
     bench.line.start()
@@ -122,7 +135,7 @@ def test_a_batch_goes_when_it_is_full(start: Start) -> None:
 
 
 def test_a_batch_that_is_not_full_goes_when_its_first_frame_has_waited(start: Start) -> None:
-    bench = start(running=False, max_batch_size=3, max_batch_age_seconds=0.1)
+    bench = start(running=False, max_batch_size=3, linger_seconds=0.1)
     bench.put(0)
     bench.put(1)
     wait_until(lambda: bench.decoded() == 2, what="both decoded")
@@ -550,3 +563,91 @@ def test_stopping_does_not_wait_for_the_other_tiles_of_a_frame(start: Start) -> 
     assert runs == [0]
     bench.line.check()
     assert bench.positions.committable() == {}, "its frame is left to another worker"
+
+
+def test_the_network_goes_on_while_redis_pauses_and_what_waited_is_stored_together(
+    start: Start,
+) -> None:
+    bench = start(running=False, max_waiting_frames=50, max_batch_size=1)
+    bench.sink.gate = threading.Event()
+    bench.line.start()
+    for number in range(20):
+        bench.put(number)
+    wait_until(lambda: len(bench.segmenter.batches) == 20, what="the network is through")
+    assert bench.stored() == []
+    assert bench.positions.committable() == {}, "nothing is done before it is stored"
+    bench.sink.gate.set()
+    bench.wait_done()
+    assert bench.stored() == list(range(20))
+    assert len(bench.sink.calls) < 10, "those that waited went together"
+
+
+def test_a_redis_that_stays_silent_stops_the_line_with_a_bounded_number_of_frames_in_it(
+    start: Start,
+) -> None:
+    bench = start(running=False, max_waiting_frames=500, max_batch_size=1)
+    bench.sink.gate = threading.Event()
+    bench.line.start()
+    for number in range(150):
+        bench.put(number)
+    # Being stored, waiting for it, being described, waiting for it; and some decoded ones.
+    most = 1 + PLACES + 1 + 1
+    wait_until(lambda: len(bench.segmenter.batches) >= PLACES, what="the line filled")
+    wait_until(lambda: bench.decoded() == len(bench.segmenter.batches) + 1, what="it stands")
+    assert len(bench.segmenter.batches) <= most
+    bench.sink.gate.set()
+    bench.wait_done()
+    assert bench.stored() == list(range(150))
+
+
+def test_clustering_that_hangs_is_seen_and_does_not_pass_for_the_network(start: Start) -> None:
+    gate, entered = threading.Event(), threading.Event()
+
+    class Slow(FakeSegmenter):
+        def describe(self, maps: Maps) -> list[Instances]:
+            entered.set()
+            assert gate.wait(10)
+            return super().describe(maps)
+
+    bench = start(Slow())
+    bench.put(0)
+    assert entered.wait(5)
+    wait_until(lambda: bench.line.busy_seconds["describe"] > 0.02)
+    assert bench.line.busy_seconds["infer"] == 0
+    gate.set()
+    bench.wait_done()
+
+
+def test_a_decoder_that_fails_for_no_fault_of_its_record_ends_the_line(
+    start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(frame: Frame, *, max_pixels: int) -> Image:
+        raise MemoryError("no memory for a picture")
+
+    monkeypatch.setattr(line, "decode_image", broken)
+    bench = start()
+    bench.put(0)
+    with pytest.raises(MemoryError, match="no memory"):
+        wait_until(bench.line.check)
+    assert bench.line.ended == "decode"
+    assert bench.dead.reasons == []
+    assert bench.positions.committable() == {}
+
+
+def test_every_second_of_a_stage_is_accounted_for(start: Start) -> None:
+    gate = threading.Event()
+    bench = start(FakeSegmenter(gate=gate), max_batch_size=1)
+    began = time.monotonic()
+    for number in range(4):
+        bench.put(number)
+    assert bench.segmenter.entered.wait(5)
+    wait_until(lambda: bench.line.busy_seconds["infer"] > 0.1)
+    gate.set()
+    bench.wait_done()
+    assert bench.line.stop(5)
+    passed = time.monotonic() - began
+    for stage in ("decode", "infer", "describe", "store"):
+        assert sum(bench.spent(stage).values()) == pytest.approx(passed, abs=0.5)
+    assert bench.spent("infer")["working"] >= 0.1
+    assert bench.spent("decode")["waiting_for_output"] >= 0.05, "the network was its bottleneck"
+    assert bench.spent("store")["waiting_for_input"] >= 0.1

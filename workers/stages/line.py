@@ -31,14 +31,14 @@ class Limits:
 
     Attributes:
         max_batch_size: Most frames of a batch; as many are decoded ahead of the network.
-        max_batch_age_seconds: How long the first frame of a batch waits for others, in seconds.
+        linger_seconds: How long the first frame of a batch waits for others, in seconds.
     """
 
     max_waiting_frames: int
     max_waiting_bytes: int
     max_batch_size: int
     max_frame_pixels: int
-    max_batch_age_seconds: float = 0.02
+    linger_seconds: float
 
 
 class Line:
@@ -91,7 +91,7 @@ class Line:
             endings,
             metrics,
             max_batch_size=limits.max_batch_size,
-            linger_seconds=limits.max_batch_age_seconds,
+            linger_seconds=limits.linger_seconds,
             clock=clock,
             on_end=on_end,
         )
