@@ -47,10 +47,10 @@ class TimedEngine:
         self.batch_sizes = tuple(range(1, batch_size + 1))
         self._seconds = seconds
         self._said = Predictions(
-            *(
-                np.repeat(each, batch_size, axis=0)
-                for each in (said.offset, said.bandwidth, said.seed, said.class_index)
-            )
+            np.repeat(said.offset, batch_size, axis=0),
+            np.repeat(said.bandwidth, batch_size, axis=0),
+            np.repeat(said.seed, batch_size, axis=0),
+            np.repeat(said.class_index, batch_size, axis=0),
         )
 
     def run(self, images: NDArray[np.uint8]) -> Predictions:
