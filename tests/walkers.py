@@ -88,7 +88,7 @@ class Street:
         reach = 2 * walker.height
         mask = np.zeros((self.height + reach, self.width + 2 * reach), np.uint8)
         for _, corners, _ in _parts(walker, self._middle(walker, number), number):
-            cv2.fillPoly(mask, [np.round(corners + (reach, 0)).astype(np.int32)], 1)
+            cv2.fillPoly(mask, [np.round(corners + np.array((reach, 0))).astype(np.int32)], 1)
         return int(mask.sum())
 
     def _middle(self, walker: Walker, number: int) -> float:
