@@ -32,13 +32,20 @@ class CocoPanoptic(DataSet):
         prefix: Put before every name, so that several files can be told apart.
         classes: Class names in the order wanted, some of which the file may lack; None takes the
             file's own things in the order of their numbers.
+        folder: Folder of the whole data set, where pictures may lie as well; None unless named.
 
     Raises:
         ConfigurationError: The file is missing or is no such file, or pictures or maps are not
             found.
     """
 
-    def __init__(self, path: Path, prefix: str = "", classes: Sequence[str] | None = None) -> None:
+    def __init__(
+        self,
+        path: Path,
+        prefix: str = "",
+        classes: Sequence[str] | None = None,
+        folder: Path | None = None,
+    ) -> None:
         document = coco_file.read_document(path)
         self.root = path
         pictures, reasons = listed(document.images, path)
@@ -61,7 +68,8 @@ class CocoPanoptic(DataSet):
         self._orphans = [BrokenSampleError(path, reason) for reason in reasons]
         self._pictures_in_order = sorted(pictures.values(), key=lambda p: p.file_name)
         self.names = tuple(prefix + stem(each.file_name) for each in self._pictures_in_order)
-        self._finder = PictureFinder(path, [each.file_name for each in self._pictures_in_order])
+        names = [each.file_name for each in self._pictures_in_order]
+        self._finder = PictureFinder(path, names, root=folder)
         self._maps = _maps(path)
 
     def files(self, index: int) -> tuple[Path, ...]:
@@ -76,7 +84,8 @@ class CocoPanoptic(DataSet):
 
     def read(self, index: int) -> Labelled:
         """Read picture ``index``."""
-        image_path, map_path, _ = self.files(index)
+        image_path = self._finder.existing(self._pictures_in_order[index].file_name)
+        map_path = self.files(index)[1]
         annotation = self._annotation(index)
         if annotation.file_name:
             map_path = self._maps / Path(annotation.file_name).name
