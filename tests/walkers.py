@@ -82,6 +82,15 @@ class Street:
         image += np.random.default_rng([5, number]).normal(0, 2, image.shape)
         return image.clip(0, 255).round().astype(np.uint8), truth
 
+    def whole(self, index: int, number: int) -> int:
+        """Return how many pixels walker ``index + 1`` has in frame ``number``, covered or not."""
+        walker = self.walkers[index]
+        reach = 2 * walker.height
+        mask = np.zeros((self.height + reach, self.width + 2 * reach), np.uint8)
+        for _, corners, _ in _parts(walker, self._middle(walker, number), number):
+            cv2.fillPoly(mask, [np.round(corners + np.array((reach, 0))).astype(np.int32)], 1)
+        return int(mask.sum())
+
     def _middle(self, walker: Walker, number: int) -> float:
         way = walker.speed * (number - walker.enters)
         return way if walker.speed > 0 else self.width + way
@@ -110,6 +119,21 @@ def procession(frames: int, seed: int = 0, scale: float = 0.4, every: int = 14) 
         coat = tuple(int(v) for v in random.integers(20, 236, 3))
         walkers.append(Walker(enters, foot, height, speed, coat))
     return Street(tuple(walkers))
+
+
+def enlarged(street: Street, factor: float) -> Street:
+    """Return the street seen by a camera with more pixels."""
+    walkers = tuple(
+        replace(
+            one,
+            foot=round(factor * one.foot),
+            height=round(factor * one.height),
+            speed=factor * one.speed,
+        )
+        for one in street.walkers
+    )
+    height, width = round(factor * street.height), round(factor * street.width)
+    return replace(street, walkers=walkers, height=height, width=width)
 
 
 def crowded(street: Street, *more: Walker) -> Street:
