@@ -590,10 +590,11 @@ def test_a_redis_that_stays_silent_stops_the_line_with_a_bounded_number_of_frame
     bench.line.start()
     for number in range(150):
         bench.put(number)
-    # Being stored, waiting for it, being described, waiting for it; and some decoded ones.
-    most = 1 + PLACES + 1 + 1
+    # Being stored (all that waited when it began), waiting for it, being described, waiting for it;
+    # beyond these one waits decoded for the network, and one in the decoders.
+    most = PLACES + PLACES + 1 + 1
     wait_until(lambda: len(bench.segmenter.batches) >= PLACES, what="the line filled")
-    wait_until(lambda: bench.decoded() == len(bench.segmenter.batches) + 1, what="it stands")
+    wait_until(lambda: bench.decoded() == len(bench.segmenter.batches) + 2, what="it stands")
     assert len(bench.segmenter.batches) <= most
     bench.sink.gate.set()
     bench.wait_done()
