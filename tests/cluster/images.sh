@@ -192,3 +192,8 @@ if [ $# = 0 ]; then
 fi
 echo "stand-ins, since nothing can be pulled here: the Python base, apache/kafka, valkey/valkey, prom/prometheus"
 for name in "$@"; do one "$name"; done
+
+# A build whose inputs changed leaves its stages behind, 10 GB for all of them; those of the last hours are the cache.
+old=$(bud images --json --filter dangling=true | "$PY" -c 'import json, sys, time
+print(*(image["id"] for image in json.load(sys.stdin) or () if image["created"] < time.time() - 3 * 3600))')
+[ -z "$old" ] || bud rmi -f $old >/dev/null 2>&1 || true
