@@ -8,6 +8,7 @@ Shape letters: H, W; S bandwidths per pixel; P foreground pixels of one class; I
 Pure: no input or output.
 """
 
+import threading
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -16,16 +17,26 @@ from numpy.typing import NDArray
 from segmentation.kernels import (
     Float32Map,
     Int32Map,
-    foreground,
+    Maps,
+    Scratch,
+    buckets_of,
+    cells_of,
     grow,
-    seed_pieces,
-    sort_into_cells,
+    pick,
+    scan,
+    sort_points,
 )
+from segmentation.map_kernels import seed_pieces
 
 PAPER_GRID_STEP = (2 / 2047, 1 / 1023)
 """One pixel in grid units (x, y) in the published method: 2048x1024 pixels span 2x1 units."""
 
 FOREGROUND_THRESHOLD = 0.5
+
+_KEPT_PIXELS = 1 << 22
+"""Largest image whose scratch memory a thread keeps: 66 bytes a pixel, as far as it is touched."""
+
+_threads = threading.local()
 
 
 @dataclass(frozen=True)
@@ -79,8 +90,11 @@ def cluster_maps(
             f"offset y, {n_sigma} bandwidths, seed"
         )
     raw = np.ascontiguousarray(prediction, dtype=np.float32)
+    seed = np.negative(raw[-1])
     with np.errstate(over="ignore"):  # exp overflows to inf for very low seeds: a score of 0
-        seed = 1 / (1 + np.exp(-raw[-1]))
+        np.exp(seed, out=seed)
+    seed += 1
+    np.divide(1, seed, out=seed)
     clusters = cluster(
         np.tanh(raw[:2]),
         raw[2:-1],
@@ -126,21 +140,33 @@ def cluster(
         The instances, class by class, each class in order of falling seed score.
     """
     instance_map = np.zeros(seed.shape, np.int32)
-    step = np.array(grid_step, np.float32)
     scores = [np.empty(0, np.float32)]
     classes = [np.empty(0, np.int32)]
     seeds = [np.empty(0, np.int32)]
     n_instances = 0
-    for index in range(n_classes):
-        points = foreground(
-            offset, bandwidth, seed, class_index, index, np.float32(foreground_threshold), step
-        )
-        if len(points.pixel) < min_pixels:
-            continue
+    offset, bandwidth, seed = (
+        np.ascontiguousarray(part, np.float32) for part in (offset, bandwidth, seed)
+    )
+    class_index = np.ascontiguousarray(class_index, np.uint8)
+    maps = Maps(offset, bandwidth, seed, seed.view(np.int32), np.array(grid_step, np.float32))
+    scratch = _scratch(seed.size)
+    counts = np.zeros(256, np.int64)
+    n_foreground = scan(maps, class_index, np.float32(foreground_threshold), counts, scratch)
+    for index in np.flatnonzero(counts[:n_classes] >= max(1, min_pixels)).tolist():
+        n_points = int(counts[index])
+        if n_points == n_foreground:
+            points = scratch.foreground
+        else:
+            points = scratch.of_class
+            pick(scratch, n_foreground, index)
+        cells, buckets = cells_of(seed.shape, maps.step), buckets_of(seed_threshold)
+        sort_points(points, n_points, cells, buckets, scratch)
         found, places = grow(
-            _seeds_in_order(points.score, seed_threshold),
-            points,
-            sort_into_cells(points.embedding, step),
+            maps,
+            n_points,
+            cells,
+            buckets,
+            scratch,
             instance_map.reshape(-1),
             n_instances,
             min_pixels,
@@ -154,12 +180,12 @@ def cluster(
     )
 
 
-def _seeds_in_order(score: Float32Map, threshold: float) -> Int32Map:
-    """Positions of the scores at or above the threshold: highest first, ties in image order.
-
-    Score and position are packed into one integer: NumPy sorts integers several times faster than
-    it sorts floats indirectly, and the bits of floats that are not negative sort like the floats.
-    """
-    position = np.flatnonzero(score >= np.float32(threshold))
-    falling = 0x7FFFFFFF - score[position].view(np.int32).astype(np.int64)
-    return (np.sort(falling << 32 | position) & 0xFFFFFFFF).astype(np.int32)
+def _scratch(pixels: int) -> Scratch:
+    """Memory of this thread for images of that many pixels."""
+    if pixels > _KEPT_PIXELS:
+        return Scratch.of(pixels)
+    found: Scratch | None = getattr(_threads, "scratch", None)
+    if found is None or len(found.label) < pixels:
+        found = Scratch.of(pixels)
+        _threads.scratch = found
+    return found
