@@ -74,7 +74,8 @@ class Scratch(NamedTuple):
     ``foreground`` all foreground in image order, ``label`` uint8 (N,) its classes; ``of_class``
     that of one class; ``cell`` int32 (N,): the cell of each of its points, then their place in
     ``sorted``, the same points by cell, and ``order`` int32 (N,) the reverse. ``seeds`` int32 (N,):
-    see `sort_points`. ``clustered`` bool (N,), ``member`` int32 (N,) and ``waiting`` int64 (N,): of `grow`.
+    see `sort_points`. ``clustered`` bool (N,), ``member`` int32 (N,) and ``waiting`` int64 (N,):
+    of `grow`.
     """
 
     foreground: Points
