@@ -14,19 +14,17 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from segmentation.kernels import (
+from segmentation.kernels import Maps, Marks, grow, pick, scan
+from segmentation.map_kernels import seed_pieces
+from segmentation.sorting_kernels import (
     Float32Map,
     Int32Map,
-    Maps,
-    Scratch,
+    Points,
     buckets_of,
     cells_of,
-    grow,
-    pick,
-    scan,
     sort_points,
+    sort_seeds,
 )
-from segmentation.map_kernels import seed_pieces
 
 PAPER_GRID_STEP = (2 / 2047, 1 / 1023)
 """One pixel in grid units (x, y) in the published method: 2048x1024 pixels span 2x1 units."""
@@ -150,42 +148,82 @@ def cluster(
     class_index = np.ascontiguousarray(class_index, np.uint8)
     maps = Maps(offset, bandwidth, seed, seed.view(np.int32), np.array(grid_step, np.float32))
     scratch = _scratch(seed.size)
+    found, label = scratch.foreground, scratch.label
     counts = np.zeros(256, np.int64)
-    n_foreground = scan(maps, class_index, np.float32(foreground_threshold), counts, scratch)
+    n_found = scan(maps, class_index, np.float32(foreground_threshold), counts, found, label)
     for index in np.flatnonzero(counts[:n_classes] >= max(1, min_pixels)).tolist():
-        n_points = int(counts[index])
-        if n_points == n_foreground:
-            points = scratch.foreground
-        else:
+        points, n_points = found, int(counts[index])
+        if n_points < n_found:
             points = scratch.of_class
-            pick(scratch, n_foreground, index)
+            pick(found, label, n_found, index, points)
         cells, buckets = cells_of(seed.shape, maps.step), buckets_of(seed_threshold)
-        sort_points(points, n_points, cells, buckets, scratch)
-        found, places = grow(
-            maps,
+        sort_points(points, n_points, cells, scratch.place, scratch.order, scratch.sorted)
+        sort_seeds(points.score[:n_points], scratch.place, buckets, scratch.seeds)
+        places = grow(
+            scratch.sorted,
             n_points,
+            bandwidth,
             cells,
             buckets,
-            scratch,
+            scratch.seeds,
+            scratch.marks,
             instance_map.reshape(-1),
             n_instances,
             min_pixels,
         )
-        scores.append(found)
-        classes.append(np.full(len(found), index, np.int32))
+        scores.append(seed.reshape(-1)[places])
+        classes.append(np.full(len(places), index, np.int32))
         seeds.append(places)
-        n_instances += len(found)
+        n_instances += len(places)
     return Clusters(
         instance_map, np.concatenate(scores), np.concatenate(classes), np.concatenate(seeds)
     )
 
 
-def _scratch(pixels: int) -> Scratch:
+@dataclass(frozen=True)
+class _Scratch:
+    """Memory for images of up to N pixels; what is never touched costs nothing.
+
+    Attributes:
+        foreground: All foreground in image order.
+        label: uint8 (N,), its classes.
+        of_class: That of one class in image order.
+        sorted: The same by cell.
+        place: int32 (N,), where each point of a class is in ``sorted``.
+        order: int32 (N,), the reverse.
+        seeds: int32 (N,), places of the points that may start an instance, by bucket.
+        marks: Of `segmentation.kernels.grow`.
+    """
+
+    foreground: Points
+    label: NDArray[np.uint8]
+    of_class: Points
+    sorted: Points
+    place: Int32Map
+    order: Int32Map
+    seeds: Int32Map
+    marks: Marks
+
+    @classmethod
+    def of(cls, n: int) -> "_Scratch":
+        return cls(
+            foreground=Points.of(n),
+            label=np.empty(n, np.uint8),
+            of_class=Points.of(n),
+            sorted=Points.of(n),
+            place=np.empty(n, np.int32),
+            order=np.empty(n, np.int32),
+            seeds=np.empty(n, np.int32),
+            marks=Marks(np.empty(n, np.bool_), np.empty(n, np.int32), np.empty(n, np.int64)),
+        )
+
+
+def _scratch(pixels: int) -> _Scratch:
     """Memory of this thread for images of that many pixels."""
     if pixels > _KEPT_PIXELS:
-        return Scratch.of(pixels)
-    found: Scratch | None = getattr(_threads, "scratch", None)
+        return _Scratch.of(pixels)
+    found: _Scratch | None = getattr(_threads, "scratch", None)
     if found is None or len(found.label) < pixels:
-        found = Scratch.of(pixels)
+        found = _Scratch.of(pixels)
         _threads.scratch = found
     return found
