@@ -7,6 +7,7 @@ import onnx
 from onnx import TensorProto, helper
 
 from contract import artifact as contract
+from contract import artifact_files
 from contract.artifact import Artifact
 
 HEIGHT, WIDTH = 32, 48
@@ -80,7 +81,7 @@ def write_artifact(folder: Path, model: Any, artifact: Artifact | None) -> Path:
     if artifact is not None:
         helper.set_model_props(model, contract.to_metadata(artifact))
     folder.mkdir(parents=True)
-    onnx.save(model, folder / contract.MODEL_FILE)
+    onnx.save(model, folder / artifact_files.MODEL_FILE)
     if artifact is not None:
-        contract.write_card(artifact, folder)
+        artifact_files.write_card(artifact, folder)
     return folder

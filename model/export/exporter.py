@@ -17,7 +17,7 @@ import numpy as np
 import onnx
 from numpy.typing import NDArray
 
-from contract import artifact as contract
+from contract import artifact_files
 from contract.artifact import Artifact, Precision
 from contract.errors import ConfigurationError, SeedstreamError
 from model.export.calibration import make_pictures, read_pictures
@@ -204,7 +204,7 @@ def _prove_and_place(
     with tempfile.TemporaryDirectory(prefix=".export-", dir=base) as scratch:
         folder = Path(scratch) / "artifact"
         folder.mkdir()
-        file = folder / contract.MODEL_FILE
+        file = folder / artifact_files.MODEL_FILE
         onnx.save(model, file)
         stamp(file, artifact)
         engine = open_engine(folder, "cpu", threads=1, batch_sizes=(BATCH,))

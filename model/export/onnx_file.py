@@ -17,6 +17,7 @@ import torch
 from onnx import helper, numpy_helper
 
 from contract import artifact as contract
+from contract import artifact_files
 from contract.artifact import Artifact
 from model.export.deployed_network import DeployedNetwork
 
@@ -41,7 +42,7 @@ def to_onnx(network: DeployedNetwork, artifact: Artifact) -> Any:
     example = torch.zeros(2, artifact.height, artifact.width, 3, dtype=torch.uint8)
     names = [contract.INPUT, *contract.OUTPUTS]
     with tempfile.TemporaryDirectory() as scratch, warnings.catch_warnings():
-        path = Path(scratch) / contract.MODEL_FILE
+        path = Path(scratch) / artifact_files.MODEL_FILE
         # The tracing exporter is deprecated, but the newer one needs another package and gains
         # nothing for a graph of convolutions without control flow.
         warnings.simplefilter("ignore", DeprecationWarning)
@@ -69,7 +70,7 @@ def stamp(path: Path, artifact: Artifact) -> None:
     model = onnx.load(path)
     helper.set_model_props(model, contract.to_metadata(artifact))
     onnx.save(model, path)
-    contract.write_card(artifact, path.parent)
+    artifact_files.write_card(artifact, path.parent)
 
 
 def with_variable_size(model: Any) -> Any:

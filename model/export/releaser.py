@@ -9,6 +9,7 @@ import msgspec
 import onnx
 
 from contract import artifact as contract
+from contract import artifact_files
 from contract.artifact import Artifact
 from contract.errors import ConfigurationError
 from contract.json_text import JSON_ERRORS
@@ -92,7 +93,7 @@ def release_run(
                 f"{data}: not released: pictures named above could not be read; repair or remove "
                 "them (`seedstream dataset check` names all)"
             )
-        check_worth(contract.read_card(exported.folder).accuracy, run, force)
+        check_worth(artifact_files.read_card(exported.folder).accuracy, run, force)
         place, _ = release_artifact(exported.folder, store, promote=promote, force=True)
     _say(place, promote)
 
@@ -198,7 +199,7 @@ def release_artifact(
         ConfigurationError: It is no artifact, its files are broken, or the store does not fit; or
             see `check_worth`.
     """
-    model = contract.find_model(folder)
+    model = artifact_files.find_model(folder)
     check_self_contained(model)
     metadata = {each.key: each.value for each in onnx.load(model).metadata_props}
     artifact = contract.from_metadata(metadata, str(model))
@@ -206,7 +207,7 @@ def release_artifact(
     name = name or artifact.name
     named = msgspec.structs.replace(artifact, name=name)
     with store.stage(name) as stage:
-        shutil.copyfile(model, stage.folder / contract.MODEL_FILE)
+        shutil.copyfile(model, stage.folder / artifact_files.MODEL_FILE)
         version = stage.publish(_marker(stage.folder, named))
     if promote:
         store.promote(name, version)
@@ -215,7 +216,8 @@ def release_artifact(
 
 def _marker(folder: Path, artifact: Artifact) -> Callable[[str], None]:
     def mark(version: str) -> None:
-        stamp(folder / contract.MODEL_FILE, msgspec.structs.replace(artifact, version=version))
+        named = msgspec.structs.replace(artifact, version=version)
+        stamp(folder / artifact_files.MODEL_FILE, named)
 
     return mark
 

@@ -10,6 +10,7 @@ import onnx
 from onnx import helper
 
 from contract import artifact as contract
+from contract import artifact_files
 from contract.artifact import Artifact
 from contract.errors import ConfigurationError
 from contract.plain_files import check_self_contained
@@ -45,7 +46,7 @@ def rewrite_artifact(
         ConfigurationError: No artifact, one of a store, one that cannot be written, or a value out
             of its range. Nothing has changed then.
     """
-    path = contract.find_model(folder).resolve()
+    path = artifact_files.find_model(folder).resolve()
     check_rewritable(path)
     check_self_contained(path)
     model = onnx.load(path)
@@ -82,12 +83,12 @@ def check_rewritable(path: Path) -> None:
         ConfigurationError: It is a version of a store, has another file name than artifacts have,
             or cannot be written.
     """
-    path = contract.find_model(path).resolve()
+    path = artifact_files.find_model(path).resolve()
     folder = path.parent
     faults = []
-    if path.name != contract.MODEL_FILE:
+    if path.name != artifact_files.MODEL_FILE:
         faults.append(
-            f"{path}: expected a file {contract.MODEL_FILE} in a folder NAME/VERSION; its "
+            f"{path}: expected a file {artifact_files.MODEL_FILE} in a folder NAME/VERSION; its "
             "thresholds cannot be stored"
         )
     if (folder.parent / HISTORY_FILE).exists():
@@ -107,7 +108,7 @@ def _unwritable(folder: Path, reason: str) -> str:
 
 def _replace(path: Path, content: bytes, old: Artifact, new: Artifact) -> None:
     folder = path.parent
-    fresh = folder / f".{contract.MODEL_FILE}.partial"
+    fresh = folder / f".{artifact_files.MODEL_FILE}.partial"
     try:
         fresh.write_bytes(content)
         sync(fresh)
@@ -122,8 +123,8 @@ def _replace(path: Path, content: bytes, old: Artifact, new: Artifact) -> None:
 
 def _write_card(artifact: Artifact, folder: Path, file_sha256: str) -> None:
     values = {name: getattr(artifact, name) for name in artifact.__struct_fields__}
-    card = contract.Card(**values, file_sha256=file_sha256)
-    partial = folder / f".{contract.CARD_FILE}.partial"
+    card = artifact_files.Card(**values, file_sha256=file_sha256)
+    partial = folder / f".{artifact_files.CARD_FILE}.partial"
     partial.write_bytes(msgspec.json.format(msgspec.json.encode(card), indent=2) + b"\n")
     sync(partial)
-    partial.replace(folder / contract.CARD_FILE)
+    partial.replace(folder / artifact_files.CARD_FILE)

@@ -2,8 +2,8 @@
 
 import msgspec
 
-from contract import artifact as contract
-from contract.artifact import Card
+from contract import artifact_files
+from contract.artifact_files import Card
 from contract.errors import ConfigurationError
 from model.registry.store import Store
 
@@ -28,10 +28,10 @@ def table(store: Store) -> str:
 
 def _row(store: Store, name: str, version: str) -> tuple[str, str, str, str, str]:
     folder = store.root / name / version
-    size = f"{(folder / contract.MODEL_FILE).stat().st_size / 1e6:.1f} MB"
+    size = f"{(folder / artifact_files.MODEL_FILE).stat().st_size / 1e6:.1f} MB"
     when = store.released_at(name, version) if version.isdecimal() else "not a release"
     try:
-        card = contract.read_card(folder)
+        card = artifact_files.read_card(folder)
     except ConfigurationError as error:
         return when, "?", size, "?", str(error)
     # The first figure is the main one; `models show` has them all.

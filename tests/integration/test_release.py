@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 torch = pytest.importorskip("torch", reason="the workshop's extra `train` is not installed")
 pytest.importorskip("onnx", reason="the workshop's extra `train` is not installed")
 
-from contract.artifact import check_file  # noqa: E402  (after the skips)
+from contract.artifact_files import check_file  # noqa: E402  (after the skips)
 from contract.errors import ConfigurationError  # noqa: E402
 from model.export.releaser import default_name  # noqa: E402
 from model.net.checkpoint import Checkpoint  # noqa: E402

@@ -16,7 +16,8 @@ from typer.testing import CliRunner
 onnx = pytest.importorskip("onnx", reason="onnx is not installed")
 
 from contract import artifact as contract  # noqa: E402  (after the skip)
-from contract.artifact import find_model, read_card  # noqa: E402
+from contract import artifact_files  # noqa: E402  (after the skip)
+from contract.artifact_files import find_model, read_card  # noqa: E402
 from contract.errors import ConfigurationError  # noqa: E402
 from model.registry.store import Store  # noqa: E402
 from seedstream.cli import build  # noqa: E402
@@ -41,7 +42,7 @@ def put(store: Store, name: str = "street", *, promote: bool = True) -> str:
             model = onnx.load(path)
             onnx.helper.set_model_props(model, contract.to_metadata(card))
             onnx.save(model, path)
-            contract.write_card(card, stage.folder)
+            artifact_files.write_card(card, stage.folder)
 
         version = stage.publish(mark)
     if promote:
