@@ -24,12 +24,12 @@ from model.export.calibration import make_pictures, read_pictures
 from model.export.deployed_network import DeployedNetwork, fuse_batch_norm
 from model.export.onnx_file import (
     opset_faults,
-    stamp,
     to_onnx,
     weights_sha256,
     with_variable_size,
 )
 from model.export.quantize import MIN_PICTURES, split_pictures, to_int8
+from model.export.stamps import write_stamps
 from model.export.verify import (
     BATCH,
     BOUNDS,
@@ -206,7 +206,7 @@ def _prove_and_place(
         folder.mkdir()
         file = folder / artifact_files.MODEL_FILE
         onnx.save(model, file)
-        stamp(file, artifact)
+        write_stamps(folder, {file.name: artifact})
         engine = open_engine(folder, "cpu", threads=1, batch_sizes=(BATCH,))
         comparison = compare_with_pytorch(engine, *networks, pictures)
         faults = [
@@ -217,7 +217,7 @@ def _prove_and_place(
         if faults:
             raise ExportError(f"{target}: not exported: {'; '.join(faults)}")
         artifact = msgspec.structs.replace(artifact, comparison=comparison.figures())
-        stamp(file, artifact)
+        write_stamps(folder, {file.name: artifact})
         target.parent.mkdir(parents=True, exist_ok=True)
         if target.exists():
             target.rename(Path(scratch) / "replaced")

@@ -65,14 +65,6 @@ def to_onnx(network: DeployedNetwork, artifact: Artifact) -> Any:
     return model
 
 
-def stamp(path: Path, artifact: Artifact) -> None:
-    """Write ``artifact`` into the metadata of an ONNX file and the card beside it."""
-    model = onnx.load(path)
-    helper.set_model_props(model, contract.to_metadata(artifact))
-    onnx.save(model, path)
-    artifact_files.write_card(artifact, path.parent)
-
-
 def with_variable_size(model: Any) -> Any:
     """Return a copy of a model that takes images of any size, multiples of 8.
 

@@ -6,20 +6,17 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import msgspec
-import onnx
 
-from contract import artifact as contract
 from contract import artifact_files
 from contract.artifact import Artifact
 from contract.errors import ConfigurationError
 from contract.json_text import JSON_ERRORS
-from contract.plain_files import check_self_contained
 from model.evaluation.evaluator import on_pictures
 from model.evaluation.figures import quality
 from model.evaluation.on_pictures import Options
 from model.evaluation.thresholds import Tried
 from model.export.exporter import Exported, ExportOptions, export_checkpoint
-from model.export.onnx_file import stamp
+from model.export.stamps import Stamps, read_stamp, read_stamps, write_stamps
 from model.net.checkpoint import Checkpoint, find_checkpoint, load_checkpoint
 from model.registry.store import Store
 
@@ -166,7 +163,7 @@ def release(
             part.rename(stage.folder / part.name)
         done.folder.rmdir()
         done.folder.parent.rmdir()
-        version = stage.publish(_marker(stage.folder, done.artifact))
+        version = stage.publish(_marker(stage.folder, read_stamps(stage.folder), name))
     if promote:
         store.promote(name, version)
     artifact = msgspec.structs.replace(done.artifact, version=version)
@@ -199,25 +196,32 @@ def release_artifact(
         ConfigurationError: It is no artifact, its files are broken, or the store does not fit; or
             see `check_worth`.
     """
-    model = artifact_files.find_model(folder)
-    check_self_contained(model)
-    metadata = {each.key: each.value for each in onnx.load(model).metadata_props}
-    artifact = contract.from_metadata(metadata, str(model))
-    check_worth(artifact.accuracy, folder, force)
-    name = name or artifact.name
-    named = msgspec.structs.replace(artifact, name=name)
+    files = list(artifact_files.find_files(folder).values())
+    # A file that was named alone has any name.
+    names = [artifact_files.MODEL_FILE, *(file.name for file in files[1:])]
+    stamps = {name: read_stamp(file) for name, file in zip(names, files, strict=True)}
+    main = stamps[artifact_files.MODEL_FILE]
+    check_worth(main.accuracy, folder, force)
+    name = name or main.name
     with store.stage(name) as stage:
-        shutil.copyfile(model, stage.folder / artifact_files.MODEL_FILE)
-        version = stage.publish(_marker(stage.folder, named))
+        for source, file in zip(files, stamps, strict=True):
+            shutil.copyfile(source, stage.folder / file)
+        version = stage.publish(_marker(stage.folder, stamps, name))
     if promote:
         store.promote(name, version)
-    return store.root / name / version, msgspec.structs.replace(named, version=version)
+    place = store.root / name / version
+    return place, msgspec.structs.replace(main, name=name, version=version)
 
 
-def _marker(folder: Path, artifact: Artifact) -> Callable[[str], None]:
+def _marker(folder: Path, stamps: Stamps, name: str) -> Callable[[str], None]:
+    """Return what names all files of a staged artifact once its version is known."""
+
     def mark(version: str) -> None:
-        named = msgspec.structs.replace(artifact, version=version)
-        stamp(folder / artifact_files.MODEL_FILE, named)
+        named = {
+            file: msgspec.structs.replace(artifact, name=name, version=version)
+            for file, artifact in stamps.items()
+        }
+        write_stamps(folder, named)
 
     return mark
 
