@@ -2,7 +2,7 @@
 
 import shutil
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import msgspec
@@ -13,9 +13,10 @@ from contract.errors import ConfigurationError
 from contract.json_text import JSON_ERRORS
 from model.evaluation.evaluator import on_pictures
 from model.evaluation.figures import quality
-from model.evaluation.on_pictures import Options
+from model.evaluation.on_pictures import Options, evaluate_pictures
 from model.evaluation.thresholds import Tried
-from model.export.exporter import Exported, ExportOptions, export_checkpoint
+from model.export.exporter import Exported, ExportError, ExportOptions, export_checkpoint
+from model.export.int8_file import Measure, add_int8, read_calibration
 from model.export.stamps import Stamps, read_stamp, read_stamps, write_stamps
 from model.net.checkpoint import Checkpoint, find_checkpoint, load_checkpoint
 from model.registry.store import Store
@@ -55,6 +56,7 @@ def release_run(
     promote: bool,
     measured: tuple[Path, Mapping[str, str]] | None,
     force: bool = False,
+    int8: bool = False,
 ) -> None:
     """Export a run into a store.
 
@@ -67,6 +69,8 @@ def release_run(
         measured: Data whose validation part chooses the thresholds, and class of the model by
             class of the data; None keeps the run's thresholds.
         force: Whether a model that finds nothing, or that nobody measured, may be released.
+        int8: Whether to add an int8 file, where there are pictures to calibrate it on (those of
+            the options, else those of the data to learn from) and it is good enough.
 
     Raises:
         ConfigurationError: See `release` and
@@ -75,7 +79,7 @@ def release_run(
         ExportError: The file failed its comparison; the store is as it was.
     """
     if measured is None:
-        done = release(run, store, options, name=name, promote=promote, force=force)
+        done = release(run, store, options, name=name, promote=promote, force=force, int8=int8)
         print(f"against PyTorch: {done.comparison}")
         _say(done.folder, promote)
         return
@@ -90,9 +94,36 @@ def release_run(
                 f"{data}: not released: pictures named above could not be read; repair or remove "
                 "them (`seedstream dataset check` names all)"
             )
-        check_worth(artifact_files.read_card(exported.folder).accuracy, run, force)
+        accuracy = artifact_files.read_card(exported.folder).accuracy
+        check_worth(accuracy, run, force)
+        if int8:
+            _try_int8(
+                exported.folder,
+                options.pictures or [data],
+                lambda file: evaluate_pictures(file, data, Options(classes=classes)).accuracy(),
+                accuracy,
+            )
         place, _ = release_artifact(exported.folder, store, promote=promote, force=True)
     _say(place, promote)
+
+
+def _try_int8(
+    folder: Path,
+    pictures: Sequence[Path],
+    measure: Measure | None = None,
+    known: Mapping[str, float] | None = None,
+) -> None:
+    """Add an int8 file, or say in a line why there is none: the release does without it."""
+    artifact = read_stamp(folder / artifact_files.MODEL_FILE)
+    if artifact.precision == "int8":
+        return
+    try:
+        if not pictures:
+            raise ConfigurationError("give pictures to calibrate it on: --pictures, or --data")
+        calibration = read_calibration(pictures, artifact)
+        print(f"int8 against PyTorch: {add_int8(folder, calibration, measure, known)}")
+    except (ConfigurationError, ExportError) as error:
+        print(f"without an int8 file: {error}")
 
 
 def check_worth(accuracy: Mapping[str, float], where: Path, force: bool) -> None:
@@ -135,6 +166,7 @@ def release(
     name: str | None = None,
     promote: bool = True,
     force: bool = False,
+    int8: bool = False,
 ) -> Exported:
     """Export a run's checkpoint and put it into a store as its next version.
 
@@ -145,6 +177,7 @@ def release(
         name: Name of the model; None takes the checkpoint's, else that of the run's recipe.
         promote: Whether workers are to load it from now on.
         force: See `check_worth`.
+        int8: Whether to add an int8 file, see `release_run`.
 
     Returns:
         The artifact where it lies now.
@@ -163,6 +196,8 @@ def release(
             part.rename(stage.folder / part.name)
         done.folder.rmdir()
         done.folder.parent.rmdir()
+        if int8:
+            _try_int8(stage.folder, options.pictures)
         version = stage.publish(_marker(stage.folder, read_stamps(stage.folder), name))
     if promote:
         store.promote(name, version)
