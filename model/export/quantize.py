@@ -19,7 +19,7 @@ MIN_PICTURES = 6
 """Fewest pictures: two thirds calibrate the ranges, the others prove the file."""
 
 MOST_PICTURES = 60
-"""Most pictures: beyond 40 to calibrate on the ranges change no more."""
+"""Most pictures that are read, 40 of them to calibrate on."""
 
 
 def split_pictures(pictures: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
