@@ -110,11 +110,12 @@ def add_int8(
             faults += losses(measure(path) if known is None else known, accuracy)
         if faults:
             raise ExportError(f"{path.with_name(INT8_FILE)}: not written: {'; '.join(faults)}")
-        file.replace(path.with_name(INT8_FILE))
+        content = file.read_bytes()
     artifact = msgspec.structs.replace(
         artifact, accuracy=dict(accuracy), comparison=comparison.figures()
     )
-    write_stamps(path.parent, {**read_stamps(path.parent), INT8_FILE: artifact})
+    stamps = {**read_stamps(path.parent), INT8_FILE: artifact}
+    write_stamps(path.parent, stamps, {INT8_FILE: content})
     log.info("added %s: %s", path.with_name(INT8_FILE), comparison)
     return comparison
 

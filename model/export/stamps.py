@@ -47,7 +47,7 @@ def read_stamps(folder: Path) -> dict[str, Artifact]:
     return {path.name: read_stamp(path) for path in files}
 
 
-def write_stamps(folder: Path, stamps: Stamps) -> None:
+def write_stamps(folder: Path, stamps: Stamps, contents: Mapping[str, bytes] | None = None) -> None:
     """Write metadata into the files of an artifact and list the files in its card.
 
     Each file is replaced by one rename, and whoever loads the artifact in between finds it whole:
@@ -55,7 +55,8 @@ def write_stamps(folder: Path, stamps: Stamps) -> None:
 
     Args:
         folder: The artifact's folder.
-        stamps: Metadata of every file that the artifact is to have; all of them lie there already.
+        stamps: Metadata of every file that the artifact is to have.
+        contents: New content by name of a file; the others lie there already.
 
     Raises:
         ConfigurationError: A value is out of its range, or the files do not belong together.
@@ -66,12 +67,13 @@ def write_stamps(folder: Path, stamps: Stamps) -> None:
     sha256: dict[str, str] = {}
     for name, artifact in stamps.items():
         path = folder / name
-        content = path.read_bytes()
+        given = (contents or {}).get(name)
+        content = path.read_bytes() if given is None else given
         model = onnx.load_from_string(content)
         before = _properties(model)
         stamped = before | contract.to_metadata(artifact)
         contract.from_metadata(stamped, str(path))  # refuses values out of their range
-        if stamped != before:
+        if stamped != before or given is not None:
             helper.set_model_props(model, stamped)
             content = fresh[name] = model.SerializeToString()
         sha256[name] = hashlib.sha256(content).hexdigest()

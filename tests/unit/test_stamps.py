@@ -71,6 +71,14 @@ def test_every_state_on_the_way_is_an_artifact_whose_files_load(
     assert states == [[old, old], [9, old], [9, 9], [9, 9]]
 
 
+def test_a_file_is_replaced_by_another_that_the_card_then_lists(folder: Path) -> None:
+    stamps, int8 = read_stamps(folder), onnx.load(folder / "model.int8.onnx")
+    int8.graph.name = "another"
+    write_stamps(folder, stamps, {"model.int8.onnx": int8.SerializeToString()})
+    assert read_stamps(folder) == stamps, "checked against the card"
+    assert onnx.load(folder / "model.int8.onnx").graph.name == "another"
+
+
 @pytest.mark.parametrize(
     ("change", "said"),
     [
