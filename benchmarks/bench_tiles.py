@@ -25,7 +25,7 @@ import onnx
 from numpy.typing import NDArray
 
 from benchmarks.environment import RESULTS, ROOT, describe
-from contract import artifact as contract
+from contract import artifact_files
 from media.videos import Video
 from model.data.data_set import DataSet
 from model.data.labels import Labelled
@@ -61,7 +61,7 @@ Row = dict[str, Any]
 def untiled(model: Path, size: tuple[int, ...], folder: Path) -> OnnxEngine:
     """Return an engine of the same weights whose input is as large as the picture."""
     path = folder / f"{size[0]}x{size[1]}.onnx"
-    onnx.save(with_input_size(onnx.load(model / contract.MODEL_FILE), size[0], size[1]), path)
+    onnx.save(with_input_size(onnx.load(model / artifact_files.MODEL_FILE), size[0], size[1]), path)
     return open_engine(path, "cpu")
 
 

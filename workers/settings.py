@@ -7,7 +7,7 @@ from typing import ClassVar, Literal
 from pydantic import Field, ValidationInfo, field_validator
 from pydantic_settings import SettingsConfigDict
 
-from contract.artifact import find_model
+from contract.artifact_files import find_model
 from contract.errors import ConfigurationError
 from contract.frame import MAX_FRAME_PIXELS
 from contract.settings import ProcessSettings

@@ -12,6 +12,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from contract.artifact import Precision
 from contract.errors import ConfigurationError
 from contract.json_text import JSON_ERRORS
 from media.pictures import UnreadableInputError
@@ -74,6 +75,7 @@ class Report:
         sweep: Scores at every threshold tried, ascending.
         grid: Scores at every threshold and every smallest size; empty where that was not asked for.
         own: What the artifact's clustering runs with.
+        precision: That of the file that was run.
     """
 
     first: int
@@ -83,6 +85,7 @@ class Report:
     sweep: tuple[Scores, ...]
     grid: tuple[Scores, ...] = ()
     own: Cell | None = None
+    precision: Precision | None = None
 
     @property
     def best(self) -> Scores:
@@ -211,8 +214,16 @@ def evaluate_boxes(
         for t, cell in zip(thresholds, own, strict=True)
     )
     tried_cells = tuple(by_cell[cell] for cell in cells)
-    own_cell = Cell.of(engine.artifact)
-    return Report(first, last, iou, line[thresholds.index(chosen)], line, tried_cells, own_cell)
+    return Report(
+        first,
+        last,
+        iou,
+        line[thresholds.index(chosen)],
+        line,
+        tried_cells,
+        Cell.of(engine.artifact),
+        engine.artifact.precision,
+    )
 
 
 def score_cells(

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from onnxruntime.capi import onnxruntime_pybind11_state as ort_errors
 
 from contract import artifact as contract
+from contract import artifact_files
 from contract.artifact import Artifact
 from contract.errors import ConfigurationError, DeviceError
 from contract.plain_files import check_self_contained
@@ -77,7 +78,7 @@ class OnnxEngine:
     ) -> None:
         if not batch_sizes or min(batch_sizes) < 1:
             raise ValueError(f"batch_sizes is {list(batch_sizes)}, expected numbers >= 1")
-        self.path = contract.find_model(Path(model))
+        self.path = artifact_files.find_model(Path(model))
         self._session = _open(self.path, provider, intra_op_threads)
         self.provider: Literal["cpu", "cuda"] = (
             "cuda" if self._session.get_providers()[0] == _CUDA else "cpu"

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from contract.artifact import check_file
+from contract.artifact_files import check_file
 from media.pictures import read_image
 from model.evaluation.on_pictures import Options, evaluate_pictures
 from segmentation import open_segmenter
