@@ -19,7 +19,7 @@ from contract.process import (
     process_registry,
 )
 from contract.settings import warn_of_unknown_variables
-from segmentation.engines import open_engine
+from segmentation.engines import GpuOptions, open_engine
 from segmentation.segmenter import Segmenter
 from servers.kafka import STEP_SECONDS, reach, wait_for_topics
 from servers.redis import Redis
@@ -93,8 +93,7 @@ def build_inference(settings: WorkerSettings) -> Inference:
         threads=settings.intra_op_threads,
         batch_sizes=batch_sizes_up_to(largest),
         fixed_size=settings.resize != "tile",
-        cuda_graphs=settings.cuda_graphs,
-        tensorrt_cache=settings.tensorrt_cache,
+        gpu=GpuOptions(cuda_graphs=settings.cuda_graphs, tensorrt_cache=settings.tensorrt_cache),
     )
     choice = engine.choice
     default = _CUDA_BATCH if choice.on_gpu else _CPU_BATCH

@@ -6,9 +6,12 @@ from typing import TYPE_CHECKING
 
 from segmentation.engines.choice import PrecisionWanted as PrecisionWanted
 from segmentation.engines.choice import Provider as Provider
+from segmentation.engines.gpu_options import GpuOptions as GpuOptions
 
 if TYPE_CHECKING:
     from segmentation.engines.onnx import OnnxEngine
+
+_ON_GPU = GpuOptions()
 
 
 def open_engine(
@@ -19,8 +22,7 @@ def open_engine(
     threads: int = 0,
     batch_sizes: Sequence[int] = (1,),
     fixed_size: bool = False,
-    cuda_graphs: bool = False,
-    tensorrt_cache: Path | None = None,
+    gpu: GpuOptions = _ON_GPU,
 ) -> "OnnxEngine":
     """Open a model artifact with the provider and the file that fit this machine.
 
@@ -31,8 +33,7 @@ def open_engine(
         threads: Threads of the network on the CPU; 0 leaves the choice to the provider.
         batch_sizes: Batch sizes that will be run.
         fixed_size: Whether images of the artifact's size are enough, which run faster.
-        cuda_graphs: Whether CUDA records a run of each batch size and plays it back.
-        tensorrt_cache: Folder in which TensorRT keeps the engines that it has built.
+        gpu: How it runs on a GPU.
 
     Raises:
         ConfigurationError: The model does not load, or what was asked for is unavailable.
@@ -47,6 +48,5 @@ def open_engine(
         batch_sizes,
         precision=precision,
         fixed_size=fixed_size,
-        cuda_graphs=cuda_graphs,
-        tensorrt_cache=tensorrt_cache,
+        gpu=gpu,
     )

@@ -19,6 +19,8 @@ from contract.artifact import Artifact
 from contract.errors import DeviceError
 from segmentation.engines.base import Predictions
 from segmentation.engines.choice import NAMES, Device, PrecisionWanted, Provider
+from segmentation.engines.device_runner import DeviceRunner, Outputs
+from segmentation.engines.gpu_options import GpuOptions
 from segmentation.engines.opening import open_model
 from segmentation.engines.sessions import Tuning
 
@@ -30,6 +32,8 @@ _RUN_ERRORS = (
     ort_errors.RuntimeException,
     RuntimeError,
 )
+
+_ON_GPU = GpuOptions()
 
 log = logging.getLogger(__name__)
 
@@ -50,8 +54,7 @@ class OnnxEngine:
         batch_sizes: Batch sizes to run; the largest bounds :meth:`run`.
         precision: Which file of the artifact to run; ``auto`` takes the fastest there.
         fixed_size: Whether images of the artifact's size are enough, which run faster.
-        cuda_graphs: See `Tuning`.
-        tensorrt_cache: See `Tuning`.
+        gpu: How it runs on a GPU.
 
     Raises:
         ConfigurationError: No model there, a foreign or corrupt file, a graph that does not fit its
@@ -67,8 +70,7 @@ class OnnxEngine:
         *,
         precision: PrecisionWanted = "auto",
         fixed_size: bool = False,
-        cuda_graphs: bool = False,
-        tensorrt_cache: Path | None = None,
+        gpu: GpuOptions = _ON_GPU,
     ) -> None:
         if not batch_sizes or min(batch_sizes) < 1:
             raise ValueError(f"batch_sizes is {list(batch_sizes)}, expected numbers >= 1")
@@ -76,14 +78,18 @@ class OnnxEngine:
             threads=intra_op_threads,
             fixed_size=fixed_size,
             largest_batch=max(batch_sizes),
-            cuda_graphs=cuda_graphs,
-            tensorrt_cache=tensorrt_cache,
+            gpu=gpu,
         )
         opened = open_model(Path(model), provider, precision, tuning)
         self._session = opened.session
         self.choice = opened.choice
         self.path = opened.choice.file
         self.artifact: Artifact = opened.graph.artifact
+        self._runner: DeviceRunner | None = None
+        if self.choice.on_gpu and gpu.binding:
+            self._runner = DeviceRunner(
+                self._session, self._session.get_providers(), self.provider, self.input_size, gpu
+            )
         self._graph_varies = opened.graph.sizes_vary
         self.variable_size = opened.graph.sizes_vary and not fixed_size and not self.choice.on_gpu
         self.batch_sizes = tuple(sorted(set(batch_sizes)))
@@ -97,6 +103,11 @@ class OnnxEngine:
     def provider(self) -> Device:
         """What runs the network."""
         return self.choice.provider
+
+    @property
+    def returned_bytes(self) -> int | None:
+        """Bytes of maps that left the device in the last run; None where it does not tell."""
+        return None if self._runner is None else self._runner.returned_bytes
 
     @property
     def input_size(self) -> tuple[int, int]:
@@ -134,17 +145,23 @@ class OnnxEngine:
         if not 1 <= n <= self.batch_sizes[-1]:
             raise ValueError(f"a batch of {n}, expected 1..{self.batch_sizes[-1]}")
         size = padded_size(n, self.batch_sizes) if self.choice.on_gpu else n
-        if size > n:
-            padding = np.zeros((size - n, *images.shape[1:]), np.uint8)
-            images = np.concatenate([images, padding])
         try:
-            outputs = self._session.run(list(contract.OUTPUTS), {contract.INPUT: images})
+            outputs = self._outputs(images, size)
         except _RUN_ERRORS as error:
             raise DeviceError(
                 f"{NAMES[self.provider]} failed on a batch of {size}: {error}"
             ) from error
         offset, bandwidth, seed, class_index = (output[:n] for output in outputs)
         return Predictions(_float32(offset), _float32(bandwidth), _float32(seed), class_index)
+
+    def _outputs(self, images: NDArray[np.uint8], size: int) -> Outputs:
+        if self._runner is not None:
+            return self._runner.run(images, size)
+        if size > len(images):
+            padding = np.zeros((size - len(images), *images.shape[1:]), np.uint8)
+            images = np.concatenate([images, padding])
+        outputs: Outputs = self._session.run(list(contract.OUTPUTS), {contract.INPUT: images})
+        return outputs
 
     def _takes(self, shape: tuple[int, ...]) -> bool:
         if len(shape) != 4 or shape[3] != 3:

@@ -6,7 +6,7 @@ Library: onnxruntime (or onnxruntime-gpu, or onnxruntime-openvino; they install 
 import json
 import logging
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ import onnxruntime
 
 from contract import artifact as contract
 from segmentation.engines.choice import NAMES, Device
+from segmentation.engines.gpu_options import GpuOptions
 from segmentation.engines.model_graph import LOAD_ERRORS, ModelGraph, not_loadable
 
 ORT_NAMES: Mapping[Device, str] = {
@@ -38,17 +39,13 @@ class Tuning:
         threads: Of one operator on the CPU; 0 leaves the choice to the provider.
         fixed_size: Whether only images of the artifact's size are run, which saves time.
         largest_batch: Most images of a run, for TensorRT, which prepares for them.
-        cuda_graphs: Whether CUDA records a run of each batch size and plays it back, which saves
-            the processor the work of starting every kernel.
-        tensorrt_cache: Folder in which TensorRT keeps the engines that it has built; None builds
-            them at every start.
+        gpu: How it runs on a GPU.
     """
 
     threads: int = 0
     fixed_size: bool = False
     largest_batch: int = 1
-    cuda_graphs: bool = False
-    tensorrt_cache: Path | None = None
+    gpu: GpuOptions = field(default_factory=GpuOptions)
 
 
 class NotStartedError(Exception):
@@ -120,7 +117,7 @@ def openvino_options(features: Collection[str], tuning: Tuning) -> dict[str, str
 
 def cuda_options(tuning: Tuning) -> dict[str, str]:
     """Return CUDA's options."""
-    return {"enable_cuda_graph": "1" if tuning.cuda_graphs else "0"}
+    return {"enable_cuda_graph": "1" if tuning.gpu.cuda_graphs else "0"}
 
 
 def tensorrt_options(graph: ModelGraph, tuning: Tuning) -> dict[str, str]:
@@ -128,13 +125,13 @@ def tensorrt_options(graph: ModelGraph, tuning: Tuning) -> dict[str, str]:
     size = f"{graph.artifact.height}x{graph.artifact.width}x3"
     options = {
         "trt_fp16_enable": "1",
-        "trt_cuda_graph_enable": "1" if tuning.cuda_graphs else "0",
+        "trt_cuda_graph_enable": "1" if tuning.gpu.cuda_graphs else "0",
         "trt_profile_min_shapes": f"{contract.INPUT}:1x{size}",
         "trt_profile_opt_shapes": f"{contract.INPUT}:{tuning.largest_batch}x{size}",
         "trt_profile_max_shapes": f"{contract.INPUT}:{tuning.largest_batch}x{size}",
     }
-    if tuning.tensorrt_cache is not None:
-        kept = str(tuning.tensorrt_cache)
+    if tuning.gpu.tensorrt_cache is not None:
+        kept = str(tuning.gpu.tensorrt_cache)
         options |= {
             "trt_engine_cache_enable": "1",
             "trt_engine_cache_path": kept,

@@ -24,7 +24,7 @@ from contract.errors import (  # noqa: E402
     InvalidMessageError,
 )
 from contract.settings import load_settings  # noqa: E402
-from segmentation.engines import open_engine, opening, sessions  # noqa: E402
+from segmentation.engines import device_runner, open_engine, opening, sessions  # noqa: E402
 from segmentation.engines.onnx import OnnxEngine  # noqa: E402
 from segmentation.engines.sessions import ORT_NAMES  # noqa: E402
 from segmentation.segmenter import Segmenter  # noqa: E402
@@ -62,6 +62,7 @@ def pretend_cuda(monkeypatch: pytest.MonkeyPatch) -> None:
         assert device == "cuda"
         monkeypatch.setattr(sessions, "ORT_NAMES", {**ORT_NAMES, "cuda": ORT_NAMES["cpu"]})
         monkeypatch.setattr(sessions, "cuda_options", lambda tuning: {})
+        monkeypatch.setattr(device_runner, "MEMORY", {"cuda": "cpu"})
         return sessions.open_session(file, graph, device, *rest)
 
     monkeypatch.setattr(opening, "available_devices", lambda: {"cpu": None, "cuda": None})
@@ -157,19 +158,22 @@ def test_on_cuda_a_batch_is_padded_to_a_fixed_size_and_the_padding_is_cut_off(
     pretend_cuda(monkeypatch)
     engine = OnnxEngine(write(), provider="cuda", batch_sizes=(4, 1))
     ran: list[int] = []
-    session = engine._session
+    runner = engine._runner
+    assert runner is not None
 
     class Recorder:
-        def run(self, names: list[str], inputs: dict[str, Any]) -> Any:
-            ran.append(len(inputs["images"]))
-            return session.run(names, inputs)
+        def run(self, images: Any, size: int) -> Any:
+            ran.append(size)
+            return runner.run(images, size)
 
-    monkeypatch.setattr(engine, "_session", Recorder())
+    monkeypatch.setattr(engine, "_runner", Recorder())
     images = np.full((2, HEIGHT, WIDTH, 3), 51, np.uint8)
     maps = engine.run(images)
     assert ran == [4]
     assert len(maps) == len(maps.offset) == 2
-    assert maps.seed.min() == pytest.approx(0.2)
+    assert maps.seed.max() == 0  # 0.2 is no foreground, which alone comes back
+    assert engine.run(images * 3).seed.min() == pytest.approx(0.6)
+    assert ran.pop() == 4
     engine.warm_up()
     assert ran == [4, 1, 4]
 

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from contract.artifact import Artifact
+from segmentation.engines.gpu_options import GpuOptions
 from segmentation.engines.model_graph import ModelGraph
 from segmentation.engines.sessions import (
     Tuning,
@@ -50,7 +51,9 @@ def test_openvino_computes_in_bfloat16_where_the_processor_does(feature: str) ->
 
 
 def test_tensorrt_prepares_for_every_batch_size_and_keeps_what_it_built() -> None:
-    options = tensorrt_options(GRAPH, Tuning(largest_batch=8, tensorrt_cache=Path("/cache")))
+    options = tensorrt_options(
+        GRAPH, Tuning(largest_batch=8, gpu=GpuOptions(tensorrt_cache=Path("/cache")))
+    )
     assert options["trt_profile_min_shapes"] == "images:1x384x512x3"
     assert options["trt_profile_max_shapes"] == "images:8x384x512x3"
     assert options["trt_engine_cache_path"] == "/cache"
@@ -60,7 +63,7 @@ def test_tensorrt_prepares_for_every_batch_size_and_keeps_what_it_built() -> Non
 
 def test_cuda_graphs_are_off_unless_asked_for() -> None:
     assert cuda_options(Tuning())["enable_cuda_graph"] == "0"
-    assert cuda_options(Tuning(cuda_graphs=True))["enable_cuda_graph"] == "1"
+    assert cuda_options(Tuning(gpu=GpuOptions(cuda_graphs=True)))["enable_cuda_graph"] == "1"
 
 
 def test_the_installed_runtime_runs_on_the_cpu() -> None:
