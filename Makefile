@@ -110,7 +110,7 @@ bench: setup  ## Run the benchmarks; results under benchmarks/results/
 nuclei-weights: setup  ## Train, measure and release the model `nuclei` from $(SHARED)/data (2 cores: about an hour)
 	$(BIN)/seedstream train nuclei --data $(SHARED)/data/nuclei --out runs/nuclei
 	$(BIN)/seedstream release runs/nuclei --store runs/artifacts --data $(SHARED)/data/nuclei \
-	  --pictures $(SHARED)/data/nuclei/images
+	  --pictures $(SHARED)/data/nuclei
 
 STREET := runs/street-data
 LABEL := $(BIN)/seedstream label-from-motion
@@ -133,6 +133,12 @@ demo-weights: street-data  ## Train, measure and export the demo weights (2 core
 	  --boxes $(SHARED)/data/pets/vtest_frames_1-400_boxes.csv --out runs/street/accuracy.json
 	$(BIN)/seedstream export runs/street --name street --version 1 \
 	  --out runs/artifacts --pictures assets/vtest_clip.mp4 --accuracy runs/street/accuracy.json --overwrite
+	$(BIN)/seedstream quantize runs/artifacts/street/1 \
+	  --pictures $(SHARED)/data/video/opencv_vtest_576p_80s.avi \
+	  --pictures $(SHARED)/data/video/intel_car-detection_432p_30s.mp4 \
+	  --pictures $(SHARED)/data/video/opencv4nodejs_traffic_360p_20s.mp4 \
+	  --video $(SHARED)/data/video/opencv_vtest_576p_80s.avi --first 301 --last 400 \
+	  --boxes $(SHARED)/data/pets/vtest_frames_1-400_boxes.csv
 
 constraints: setup  ## Pin the versions that are installed now
 	( echo "# Versions that the tests pass with (pip -c); written by \`make constraints\`."; \

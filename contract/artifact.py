@@ -36,7 +36,8 @@ CLASS_INDEX = "class_index"
 OUTPUTS = (OFFSET, BANDWIDTH, SEED, CLASS_INDEX)
 
 Precision = Literal["float32", "float16", "int8"]
-"""``float16``: computed so where the device can, last layers in float32; ``int8``: convolutions."""
+"""``float16``: computed so where the device can, last layers in float32; ``int8``: the whole graph
+but scaling and activations at its ends, older files convolutions alone."""
 
 
 class Artifact(msgspec.Struct, frozen=True, kw_only=True):

@@ -76,6 +76,19 @@ def variable_model() -> Any:
     return tiny_model(height="H", width="W")
 
 
+def add_int8_copy(folder: Path, **changes: Any) -> Artifact:
+    """Put the same network beside an artifact's ``model.onnx`` as if it were int8."""
+    main = artifact_files.read_card(folder)
+    values = {field: getattr(main, field) for field in Artifact.__struct_fields__}
+    int8 = Artifact(**values | {"precision": "int8", "accuracy": {}} | changes)
+    model = onnx.load(folder / artifact_files.MODEL_FILE)
+    helper.set_model_props(model, contract.to_metadata(int8))
+    onnx.save(model, folder / artifact_files.further_file("int8"))
+    artifact = Artifact(**values)
+    artifact_files.write_card(artifact, folder, {"int8": int8})
+    return int8
+
+
 def write_artifact(folder: Path, model: Any, artifact: Artifact | None) -> Path:
     """Write a model into an artifact's folder, without metadata where ``artifact`` is None."""
     if artifact is not None:

@@ -61,8 +61,8 @@ class Options:
         limit: Most pictures, spread over the data; None takes all.
         provider: Where to run.
         resize: How pictures are fitted into the model's input.
-        precision: Which file of the artifact to measure; a sweep measures the first, whose
-            thresholds it stores.
+        precision: Which file of the artifact to measure; unless set, a sweep measures the first,
+            whatever this machine would run.
     """
 
     layout: Layout = "auto"
@@ -160,7 +160,8 @@ def evaluate_pictures(
         ConfigurationError: The artifact or the data do not load, their classes do not fit, there
             are no pictures, or an option is out of its range.
     """
-    measured = model if tried is None else find_model(model)
+    first = tried is not None and options.precision == "auto"
+    measured = find_model(model) if first else model
     engine = open_engine(measured, options.provider, precision=options.precision)
     layout = detect(path) if options.layout == "auto" else options.layout
     metric = choose_metric(options.metric, layout)

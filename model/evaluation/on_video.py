@@ -12,6 +12,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from contract.artifact import Precision
 from contract.artifact_files import find_model
 from contract.errors import ConfigurationError
 from contract.json_text import JSON_ERRORS
@@ -75,6 +76,7 @@ class Report:
         sweep: Scores at every threshold tried, ascending.
         grid: Scores at every threshold and every smallest size; empty where that was not asked for.
         own: What the artifact's clustering runs with.
+        precision: That of the file that was run.
     """
 
     first: int
@@ -84,6 +86,7 @@ class Report:
     sweep: tuple[Scores, ...]
     grid: tuple[Scores, ...] = ()
     own: Cell | None = None
+    precision: Precision | None = None
 
     @property
     def best(self) -> Scores:
@@ -176,8 +179,8 @@ def evaluate_boxes(
         class_name: The class that the true boxes show; other instances are left out.
         iou: Least intersection over union of a matched pair, 0..1.
         provider: Where to run, see `segmentation.engines.Provider`.
-        precision: Which file of the artifact to measure; a sweep measures the first, whose
-            thresholds it stores.
+        precision: Which file of the artifact to measure; unless set, a sweep measures the first,
+            whatever this machine would run.
         resize: How frames are fitted into the model's input.
         tried: Thresholds and smallest sizes to try with each other as well.
 
@@ -196,7 +199,7 @@ def evaluate_boxes(
             f"{boxes_csv}: no true box in the frames {first}..{last}: there is nothing to choose "
             "thresholds by; choose other frames"
         )
-    measured = artifact if tried is None else find_model(artifact)
+    measured = find_model(artifact) if tried is not None and precision == "auto" else artifact
     engine = open_engine(measured, provider, precision=precision)
     if class_name not in engine.artifact.classes:
         raise ConfigurationError(
@@ -216,8 +219,16 @@ def evaluate_boxes(
         for t, cell in zip(thresholds, own, strict=True)
     )
     tried_cells = tuple(by_cell[cell] for cell in cells)
-    own_cell = Cell.of(engine.artifact)
-    return Report(first, last, iou, line[thresholds.index(chosen)], line, tried_cells, own_cell)
+    return Report(
+        first,
+        last,
+        iou,
+        line[thresholds.index(chosen)],
+        line,
+        tried_cells,
+        Cell.of(engine.artifact),
+        engine.artifact.precision,
+    )
 
 
 def score_cells(

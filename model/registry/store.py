@@ -123,7 +123,8 @@ class Store:
                 f"{[*model.versions, *model.foreign]}"
             )
         card = artifact_files.check_file(self.root / name / version)
-        check_self_contained(self.root / name / version / artifact_files.MODEL_FILE)
+        for file in (artifact_files.MODEL_FILE, *(each.file for each in card.further)):
+            check_self_contained(self.root / name / version / file)
         if version in model.versions and (card.name, card.version) != (name, version):
             raise ConfigurationError(
                 f"{self.root / name / version}: its card says {card.name}/{card.version}, expected "
@@ -289,7 +290,8 @@ class Stage:
     Attributes:
         store: Where it goes.
         name: Name of the model.
-        folder: Hidden folder that is to hold ``model.onnx`` and ``model.json``, nothing else.
+        folder: Hidden folder that is to hold ``model.json`` and the files that it lists, nothing
+            else.
     """
 
     store: Store

@@ -4,7 +4,6 @@ Library: onnxruntime (or onnxruntime-gpu, or onnxruntime-openvino; they install 
 """
 
 import json
-import logging
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -27,8 +26,6 @@ ORT_NAMES: Mapping[Device, str] = {
 
 _BFLOAT16 = frozenset({"avx512_bf16", "amx_bf16", "bf16"})
 """Features of processors that compute in bfloat16 (x86, ARM)."""
-
-log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -266,6 +266,20 @@ def test_a_version_with_weights_in_another_file_is_not_promoted(store: Store) ->
         store.rollback("street")
 
 
+def test_a_version_whose_int8_file_has_weights_elsewhere_is_not_promoted(store: Store) -> None:
+    put(store, int8=True)
+    folder = loosen(store.root / "street" / "1")
+    int8 = onnx.load(folder / "model.int8.onnx")
+    with_external_data(int8, "../../../secret", "initializer")
+    (folder / "model.int8.onnx").write_bytes(int8.SerializeToString())
+    card = artifact_files.read_card(folder)
+    further = [msgspec.structs.replace(card.further[0], file_sha256="")]
+    card = msgspec.structs.replace(card, further=tuple(further))
+    (folder / "model.json").write_bytes(artifact_files.encode_card(card))
+    with pytest.raises(ConfigurationError, match="in another file"):
+        store.promote("street", "1")
+
+
 def test_a_file_that_no_model_can_be_as_large_as_is_not_read(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
