@@ -46,7 +46,13 @@ $(VENV)/.supply: requirements/supply.txt $(VENV)/.online
 	$(INSTALL) $(VENV)/supply/bin/python -r requirements/supply.txt
 	touch $@
 
-setup: $(VENV)/.all $(VENV)/.policy $(VENV)/.docs $(VENV)/.supply  ## Install everything, with torch and the tools, into .venv
+# ONNX Runtime with OpenVINO is the same module as without: in a folder that only its test looks into.
+$(VENV)/.openvino: requirements/openvino.txt $(VENV)/.online
+	rm -rf $(VENV)/openvino
+	$(INSTALL) $(BIN)/python --no-deps --target $(VENV)/openvino -r requirements/openvino.txt
+	touch $@
+
+setup: $(VENV)/.all $(VENV)/.policy $(VENV)/.docs $(VENV)/.supply $(VENV)/.openvino  ## Install everything, with torch and the tools, into .venv
 
 setup-system:  ## Install Debian's parts of the tests (Java, Maven, RTSP server); needs root
 	bash .ci/system-packages

@@ -12,6 +12,7 @@ from contract.errors import ConfigurationError
 from contract.frame import MAX_FRAME_PIXELS
 from contract.settings import ProcessSettings
 from contract.topics import DEAD_TOPIC, FRAMES_TOPIC, MAX_RECORD_BYTES
+from segmentation.engines.choice import PrecisionWanted, Provider
 from servers.kafka import KafkaConnection
 from servers.redis import RedisConnection
 
@@ -56,11 +57,24 @@ class WorkerSettings(RedisConnection, KafkaConnection, ProcessSettings):
     model: Path
     """Model artifact: a folder NAME/VERSION with model.onnx, or the file itself."""
 
-    provider: Literal["auto", "cpu", "cuda"] = "auto"
-    """Where the network runs; `auto` uses CUDA if it really works, otherwise the CPU."""
+    provider: Provider = "auto"
+    """What runs the network; `auto` uses CUDA if it really works, otherwise OpenVINO if it is
+    installed, otherwise the CPU. TensorRT builds its engine for minutes: only if set."""
+
+    precision: PrecisionWanted = "auto"
+    """Which file of the model runs; `auto` uses float16 on a GPU, and on a processor with fast int8
+    (VNNI, dot product) int8 if the model has it."""
 
     intra_op_threads: int = Field(default=0, ge=0)
     """CPU threads for the network; 0 leaves the choice to ONNX Runtime."""
+
+    cuda_graphs: bool = False
+    """Whether CUDA records a run of each batch size and plays it back. Not tried on a GPU yet:
+    `python -m benchmarks.gpu` compares."""
+
+    tensorrt_cache: Path | None = None
+    """Folder in which TensorRT keeps the engines that it has built; default: it builds them at
+    every start."""
 
     resize: Literal["letterbox", "stretch", "tile"] = "letterbox"
     """How a frame is fitted to the model's input: scaled and padded (keeps the aspect ratio),
