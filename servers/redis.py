@@ -5,6 +5,7 @@ Library: redis-py.
 
 import enum
 import logging
+import math
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -23,7 +24,7 @@ from contract.errors import (
     UnavailableError,
 )
 from servers.redis_visit import lost, other_protocol, read_refusal
-from servers.refusals import About, Refusal
+from servers.refusals import PASSING_SECONDS, About, Refusal
 
 log = logging.getLogger(__name__)
 
@@ -81,6 +82,8 @@ _CHECK = {
     About.CREDENTIALS: "check {prefix}REDIS_USERNAME and {prefix}REDIS_PASSWORD, or those in "
     "{prefix}REDIS_URL",
     About.HOST_NAME: "check the host in {prefix}REDIS_URL and the names in its certificate",
+    About.KEY: "another application writes there: give Seedstream a database of its own with "
+    "{prefix}REDIS_URL, or delete the key",
     About.MECHANISM: "check {prefix}REDIS_URL",
     About.PROTOCOL: "check scheme (redis://, rediss://) and port of {prefix}REDIS_URL",
     About.RIGHTS: "grant this user the permissions",
@@ -225,6 +228,11 @@ def refused(refusal: Refusal, connection: RedisConnection) -> ConfigurationError
     )
 
 
+def _may_pass(error: BaseException) -> bool:
+    refusal = read_refusal(error)
+    return refusal is not None and refusal.may_pass
+
+
 class Redis:
     """A connection that is opened when it is needed; each use of it is tried within a bound.
 
@@ -261,6 +269,7 @@ class Redis:
             UnavailableError: It did not work within the bound, or was given up.
         """
         give_up_at = self._clock() + self.connection.redis_timeout_seconds
+        refused_since = math.inf
         delay = _FIRST_DELAY_SECONDS
         warned = False
         while True:
@@ -279,10 +288,16 @@ class Redis:
                 known: list[Any] = client.get_nodes()  # type: ignore[no-untyped-call]
                 self._nodes = [(node.host, node.port) for node in known]
                 self.close()
-            if meaning(seen) is not Meaning.AWAY:
-                raise failed(seen, self.connection, doing) from seen
             left = give_up_at - self._clock()
-            if not self._has_answered and (not warned or left <= 0):
+            if meaning(seen) is Meaning.AWAY:
+                refused_since = math.inf
+            else:
+                refused_since = min(refused_since, self._clock())
+                left = min(left, refused_since + PASSING_SECONDS - self._clock())
+                if not _may_pass(seen) or left <= 0:
+                    self._check_protocol(seen)
+                    raise failed(seen, self.connection, doing) from seen
+            if not warned or left <= 0:
                 self._check_protocol(seen)
             if left <= 0 or self._given_up.wait(min(delay, left)):
                 raise failed(seen, self.connection, doing) from seen
@@ -292,9 +307,9 @@ class Redis:
             delay = min(2 * delay, _LONGEST_DELAY_SECONDS)
 
     def _check_protocol(self, error: BaseException) -> None:
-        """Raise if the connection was lost since one side speaks TLS and the other does not."""
+        """Raise if something else answers there, or one side speaks TLS and the other does not."""
         refusal = None
-        if lost(error):
+        if lost(error) and not self._has_answered:
             refusal = other_protocol(self.connection.redis_url.get_secret_value())
         if refusal is not None:
             raise refused(refusal, self.connection) from error

@@ -13,10 +13,17 @@ class About(enum.Enum):
     CLIENT_CERTIFICATE = "client certificate"
     CREDENTIALS = "credentials"
     HOST_NAME = "host name"
+    KEY = "key"
     MECHANISM = "mechanism"
     PROTOCOL = "protocol"
     RIGHTS = "rights"
     SETTINGS = "settings"
+
+
+PASSING_SECONDS = 2.0
+"""How long a refusal that may pass must last before it counts."""
+
+_PASSING = (About.CREDENTIALS, About.RIGHTS)
 
 
 @dataclass(frozen=True)
@@ -30,6 +37,14 @@ class Refusal:
 
     about: About
     said: str
+
+    @property
+    def may_pass(self) -> bool:
+        """Whether a server may say so for a moment and then let us in.
+
+        Users and rights are changed in steps, and reach the servers one after the other.
+        """
+        return self.about in _PASSING
 
     def __str__(self) -> str:
         return f"{self.about.value}: {self.said}"
