@@ -28,6 +28,8 @@ from contract.frame import Frame, encode_frame
 from contract.mask import encode_mask
 from contract.result import Instance, ModelReference, Result, encode_result
 from contract.settings import ESSENTIAL, settings_by_section
+from planner.capacity import Load, plan
+from planner.plan_report import amount
 from producer.metrics import ProducerMetrics
 from seedstream.cli import COMMANDS, build
 from seedstream.options import default_text, variable
@@ -308,6 +310,25 @@ def _named(place: str) -> Any:
     return getattr(importlib.import_module(module), name)
 
 
+def capacity_table(worker: str) -> str:
+    """Return what plans for 1 to 10,000 cameras say, side by side."""
+    kind: Literal["cpu", "gpu"] = "gpu" if worker == "gpu" else "cpu"
+    plans = [
+        plan(Load(cameras=cameras, worker=kind, worker_cores=16))
+        for cameras in (1, 10, 100, 1_000, 10_000)
+    ]
+    lines = [
+        "| | " + " | ".join(f"{each.load.cameras:,}" for each in plans) + " |",
+        "|---|" + "--:|" * len(plans),
+    ]
+    for needs in zip(*(each.needs for each in plans), strict=True):
+        first = needs[0]
+        unit = "" if first.unit == first.name else f", {first.unit}"
+        values = " | ".join(amount(need.value) for need in needs)
+        lines.append(f"| {first.part}: {first.name}{unit}{'*' * first.assumed} | {values} |")
+    return "\n".join(lines)
+
+
 BLOCKS: dict[str, Callable[[str], str]] = {
     "settings": lambda process: settings_tables(_named(SETTINGS[process])),
     "metrics": lambda process: metrics_table(
@@ -320,6 +341,7 @@ BLOCKS: dict[str, Callable[[str], str]] = {
     "exit-codes": lambda _: exit_codes(),
     "recipes": lambda _: recipes(),
     "python-api": python_api,
+    "capacity": lambda worker: capacity_table(worker),
     "frame-record": lambda _: frame_record(),
     "result-document": lambda _: result_document(),
 }

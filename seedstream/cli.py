@@ -20,6 +20,7 @@ COMMANDS = {
     "probe": "Show what one camera gives: streams, size, rate, rotation, a picture.",
     "work": "Segment frames from Kafka and store the results in Redis.",
     "doctor": "Say what is wrong with Kafka, Redis, model, clocks, cameras, and what to do.",
+    "plan": "Count partitions, brokers, workers, Redis and producers for a number of cameras.",
     "dead": "List, show and send again the records that workers could not use.",
     "segment": "Segment images or a video offline, with the worker's own engine.",
     "render": "Read frames and results back and write an overlay video and a picture.",

@@ -23,6 +23,7 @@ from model.data.fault_groups import describe_faults
 from model.data.flaws import describe_flaws
 from model.data.label_maps import read_card
 from model.data.layouts import Layout
+from model.data.leaks import describe_leaks
 from model.data.open import open_data_set
 from model.data.sheet import contact_sheet
 from model.recipes.recipe import load_recipe
@@ -74,6 +75,7 @@ def run_check(
     summary = summarize(report, _splits(report, data, path, layout, split, classes))
     summary["notes"] += [
         *doubts(report, data.names),
+        *_leaks(path, layout, split, classes),
         *_depth(data, path),
         *classes_without_objects(report),
     ]
@@ -167,6 +169,16 @@ def _splits(
     train = set(open_data_set(path, layout=layout, split="train", classes=classes).names)
     learned = sum(data.names[index] in train for index in report.pictures)
     return {"train": learned, "validation": len(report.pictures) - learned}
+
+
+def _leaks(path: Path, layout: Layout, split: Split, classes: Sequence[str] | None) -> list[str]:
+    if split != "all":
+        return []
+    parts = [
+        open_data_set(path, layout=layout, split=part, classes=classes)
+        for part in ("train", "validation")
+    ]
+    return describe_leaks(parts[:1], parts[1])
 
 
 def _depth(data: DataSet, path: Path) -> list[str]:

@@ -22,9 +22,10 @@ import numpy as np
 
 from contract.errors import ConfigurationError
 from model.data.data_set import BrokenSampleError, DataSet, Split
+from model.data.flaws import Flaw, FlawKind
 from model.data.labels import IGNORE, Labelled
 from model.data.read import map_size, read_map, read_placed, show
-from model.data.split_folders import split_by_folders
+from model.data.split_folders import notes_on_parts, split_by_folders
 
 CLASSES = {
     24: "person",
@@ -45,6 +46,7 @@ BACKGROUND_BELOW = 24
 
 FOLDERS = ("train", "val")
 KINDS = IMAGES, LABELS = "leftImg8bit", "gtFine"
+_COARSE, _EXTRA = "gtCoarse", "train_extra"
 _IMAGE_ENDING, _LABELS_ENDING = "_leftImg8bit.png", "_gtFine_instanceIds.png"
 
 
@@ -68,8 +70,9 @@ class Cityscapes(DataSet):
         wanted = [root / kind / part for kind in KINDS for part in self._parts or FOLDERS]
         missing = [f"{folder}: there is no such folder" for folder in wanted if not folder.is_dir()]
         if missing:
+            hints = _hints(root)
             raise ConfigurationError(
-                [*missing, f"{root}: expected Cityscapes with train, val or both, see above"]
+                [*missing, f"{root}: expected Cityscapes with train, val or both, see above{hints}"]
             )
         self.root = root
         self.classes = tuple(CLASSES.values())
@@ -79,6 +82,10 @@ class Cityscapes(DataSet):
             for part in self._parts
             for path in sorted((below / part).glob(f"*/*{_IMAGE_ENDING}"))
         ]
+        if not files:
+            raise ConfigurationError(
+                f"{below}: no pictures {'/ or '.join(self._parts)}/CITY/NAME{_IMAGE_ENDING}"
+            )
         self.names = tuple(
             path.relative_to(below).as_posix().removesuffix(_IMAGE_ENDING) for path in files
         )
@@ -98,9 +105,7 @@ class Cityscapes(DataSet):
 
     def notes(self) -> Sequence[str]:
         """Return that a part is missing."""
-        if self._parts == ["train"]:
-            return ["there is no part 'val': that of training is split by name"]
-        return ["there is no part 'train': nothing to learn from"] if len(self._parts) < 2 else []
+        return notes_on_parts(self._parts, FOLDERS)
 
     def read(self, index: int) -> Labelled:
         """Read picture ``index``."""
@@ -118,9 +123,12 @@ class Cityscapes(DataSet):
             )
         labels = self._table[official]
         # A group of a class that has objects, or an object of a class that is not evaluated.
-        labels[(labels != 0) & ~single] = IGNORE
+        group = (labels != 0) & ~single
+        groups = np.intersect1d(official[group], [*CLASSES]).tolist()
+        flaws = tuple(Flaw(FlawKind.CROWD, f"{CLASSES[number]} group") for number in groups)
+        labels[group] = IGNORE
         instances = np.where((labels > 0) & (labels < IGNORE), numbers, 0)
-        return show(Labelled(image, instances, labels), upright)
+        return show(Labelled(image, instances, labels, flaws), upright)
 
     def orphans(self) -> Sequence[BrokenSampleError]:
         """Return label files without a picture."""
@@ -132,6 +140,16 @@ class Cityscapes(DataSet):
             for path in sorted((below / part).glob(f"*/*{_LABELS_ENDING}"))
             if path.relative_to(below).as_posix().removesuffix(_LABELS_ENDING) not in known
         ]
+
+
+def _hints(root: Path) -> str:
+    """Return what else of Cityscapes lies there that is not read, as the end of a sentence."""
+    found = []
+    if (root / _COARSE).is_dir():
+        found.append(f"{_COARSE}/ holds rough outlines, which are not read")
+    if any((root / kind / _EXTRA).is_dir() for kind in (IMAGES, _COARSE)):
+        found.append(f"{_EXTRA}/ has no fine labels")
+    return "".join(f"; {each}" for each in found)
 
 
 def _label_table() -> np.ndarray[tuple[int], np.dtype[np.uint8]]:

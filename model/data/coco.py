@@ -39,6 +39,7 @@ class Coco(DataSet):
         prefix: Put before every name, so that several files can be told apart.
         classes: Class names in the order wanted, some of which the file may lack; None takes the
             file's own in the order of their numbers.
+        folder: Folder of the whole data set, where pictures may lie as well; None unless named.
 
     Attributes:
         image_ids: COCO's number of every picture.
@@ -53,6 +54,7 @@ class Coco(DataSet):
         images: Path | None = None,
         prefix: str = "",
         classes: Sequence[str] | None = None,
+        folder: Path | None = None,
     ) -> None:
         document = coco_file.read_document(path)
         self.root = path
@@ -63,9 +65,16 @@ class Coco(DataSet):
         self._pictures_in_order = sorted(pictures.values(), key=lambda p: plain_name(p.file_name))
         self.names = tuple(prefix + stem(p.file_name) for p in self._pictures_in_order)
         self.image_ids: tuple[Key, ...] = tuple(p.id for p in self._pictures_in_order)
+        federated = sum(each.federated for each in self._pictures_in_order)
+        if federated:
+            self._notes.append(
+                f"in {federated} of {len(pictures)} pictures only some classes were looked for "
+                "(neg_category_ids, not_exhaustive_category_ids, as LVIS has them): objects "
+                "without an annotation count as background there"
+            )
         self._annotations = self._by_picture(document.annotations, pictures)
         names = [picture.file_name for picture in self._pictures_in_order]
-        self._finder = PictureFinder(path, names, images)
+        self._finder = PictureFinder(path, names, images, folder)
         self._frames: dict[int, tuple[int, int, Upright]] = {}
 
     def files(self, index: int) -> tuple[Path, ...]:
@@ -83,7 +92,7 @@ class Coco(DataSet):
     def read(self, index: int) -> Labelled:
         """Read picture ``index``; all faults of its annotations are told together."""
         entry = self._pictures_in_order[index]
-        path = self._finder.find(entry.file_name)
+        path = self._finder.existing(entry.file_name)
         size = entry.size
         image, upright = read_placed(path, size and (size[1], size[0]))
         height, width = image.shape[:2]

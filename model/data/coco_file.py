@@ -45,12 +45,30 @@ class Head(msgspec.Struct):
 
 
 class Picture(msgspec.Struct):
-    """A picture; without its size it has that of its file."""
+    """A picture; without its size it has that of its file.
+
+    LVIS has no ``file_name``: the last folder and the name of its ``coco_url`` are meant.
+    """
 
     id: Key
-    file_name: str
+    file_name: str = ""
     width: float | None = None
     height: float | None = None
+    coco_url: str | None = None
+    neg_category_ids: list[Key] | None = None
+    not_exhaustive_category_ids: list[Key] | None = None
+
+    def __post_init__(self) -> None:
+        """Take the address for the name where there is no name."""
+        self.file_name = self.file_name or "/".join((self.coco_url or "").split("/")[-2:])
+        if not self.file_name:
+            raise ValueError("Object missing required field `file_name`")
+        self.coco_url = None
+
+    @property
+    def federated(self) -> bool:
+        """Whether only some classes were looked for in it."""
+        return self.neg_category_ids is not None or bool(self.not_exhaustive_category_ids)
 
     @property
     def size(self) -> tuple[int, int] | None:
@@ -260,7 +278,8 @@ def class_names(categories: Sequence[Category], path: Path) -> tuple[str, ...]:
         if (twice := [value for value, count in Counter(values).items() if count > 1])
     ]
     if not 0 < len(names) < IGNORE:
-        faults.append(f"{path}: has {len(names)} categories, expected 1..254")
+        many = "; keep those that are to be learned, with their annotations" if names else ""
+        faults.append(f"{path}: has {len(names)} categories, expected 1..254{many}")
     if faults:
         raise ConfigurationError(faults)
     return tuple(names)

@@ -15,52 +15,90 @@ from contract.errors import ConfigurationError
 from contract.json_text import JSON_ERRORS
 from model.data import coco_file
 from model.data.coco_file import Picture, label_of, same
+from model.data.data_set import BrokenSampleError
 from model.data.read import ENDINGS
 from model.data.shapes import join_faults
+
+ROBOFLOW = "_annotations.coco.json"
+"""Name of the annotation file in each part of Roboflow's export."""
 
 _FIRST = 100
 """Pictures that tell which folder it is."""
 
+_TOLD = 4
+"""Names that end alike that are told."""
+
 
 class PictureFinder:
-    """Finds pictures by their names in one annotation file.
+    """Finds pictures by their names in one annotation file, never outside of the data set's folder.
 
     Args:
         path: The annotation file.
         names: All ``file_name`` s.
         folder: Folder that they are in; None looks in the usual ones.
+        root: Folder of the whole data set; None where the annotation file alone was named.
 
     Raises:
         ConfigurationError: No usual folder holds any of the first pictures.
     """
 
-    def __init__(self, path: Path, names: Sequence[str], folder: Path | None = None) -> None:
+    def __init__(
+        self,
+        path: Path,
+        names: Sequence[str],
+        folder: Path | None = None,
+        root: Path | None = None,
+    ) -> None:
         # Two pictures whose paths end alike may not both become the one file that is there.
+        self._names = names
         endings = Counter(ending for name in names for ending in _endings(name))
         self._shared = {ending for ending, count in endings.items() if count > 1}
-        self._folder = folder or self._usual(path, names)
+        self._listings: dict[Path, dict[str, list[str]]] = {}
+        self._folder = folder or self._usual(path, names, root)
 
     def find(self, name: str) -> Path:
         """Return a picture's file; where there is none, the path at which it was expected."""
         for spelling in self._spellings(name):
-            if is_file(self._folder / spelling):
-                return self._folder / spelling
-        return self._folder / name
+            found = self._on_disk(self._folder, spelling)
+            if found is not None:
+                return found
+        return self._folder / plain_name(name)
 
-    def _usual(self, path: Path, names: Sequence[str]) -> Path:
-        part = path.stem.removeprefix("instances_").removeprefix("panoptic_")
-        folders = [
+    def existing(self, name: str) -> Path:
+        """Return a picture's file.
+
+        Raises:
+            BrokenSampleError: There is one, but it may be that of another picture as well.
+        """
+        path = self.find(name)
+        if is_file(path):
+            return path
+        for ending in _endings(name):
+            found = self._on_disk(self._folder, ending)
+            if found is not None:
+                rivals = [other for other in self._names if ending in _endings(other)]
+                raise BrokenSampleError(
+                    path,
+                    f"there is no such file, and {found} may be any of "
+                    f"{', '.join(rivals[:_TOLD])}, which end alike; keep the folders that they are "
+                    "named with",
+                )
+        return path
+
+    def _usual(self, path: Path, names: Sequence[str], root: Path | None) -> Path:
+        part = part_of(path)
+        folders = dict.fromkeys(
             folder / name
-            for folder in places(path)
+            for folder in places(path, root)
             for name in (part, f"images/{part}", "images", "data", ".")
-        ]
+        )
         first = names[:_FIRST]
         for exact in (True, False):
             for folder in folders:
                 if any(
-                    is_file(folder / spelling)
+                    self._on_disk(folder, spelling)
                     for name in first
-                    for spelling in ([name] if exact else self._spellings(name))
+                    for spelling in ([plain_name(name)] if exact else self._spellings(name))
                 ):
                     return folder
         looked = ", ".join(str(folder) for folder in folders)
@@ -68,8 +106,26 @@ class PictureFinder:
 
     def _spellings(self, name: str) -> Iterator[str]:
         """Return how a name may be meant, the most literal first."""
-        yield name
+        if not _leads_out(name):
+            yield name
         yield from (ending for ending in _endings(name) if ending not in self._shared)
+
+    def _on_disk(self, folder: Path, spelling: str) -> Path | None:
+        """Return the file of a name; in another case where only one is so called (Windows)."""
+        path = folder / spelling
+        if is_file(path):
+            return path
+        alike = self._listing(path.parent).get(path.name.casefold(), [])
+        return path.with_name(alike[0]) if len(alike) == 1 else None
+
+    def _listing(self, folder: Path) -> dict[str, list[str]]:
+        """Return the files of a folder by their names in lower case."""
+        if folder not in self._listings:
+            found: dict[str, list[str]] = {}
+            for path in _files_of(folder):
+                found.setdefault(path.name.casefold(), []).append(path.name)
+            self._listings[folder] = found
+        return self._listings[folder]
 
 
 def listed(entries: Sequence[msgspec.Raw], path: Path) -> tuple[dict[str, Picture], list[str]]:
@@ -121,10 +177,21 @@ def plain_name(name: str) -> str:
     return "/".join(part for part in parts if part not in ("/", "..")) or name
 
 
-def places(path: Path) -> tuple[Path, ...]:
-    """Return where an annotation file's pictures may be: one level up may be another data set."""
+def part_of(path: Path) -> str:
+    """Return what an annotation file is of, for instance ``train2017``."""
+    if path.name == ROBOFLOW:
+        return path.parent.name
+    return path.stem.removeprefix("instances_").removeprefix("panoptic_")
+
+
+def places(path: Path, root: Path | None = None) -> tuple[Path, ...]:
+    """Return where an annotation file's pictures may be.
+
+    One level up may be another data set, unless that is known to be this one's ``root``.
+    """
     up = path.parent.name.lower() == "annotations"
-    return (path.parent, path.parent.parent) if up else (path.parent,)
+    near = (path.parent, path.parent.parent) if up else (path.parent,)
+    return near if root is None or root in near else (*near, root)
 
 
 def is_file(path: Path) -> bool:
@@ -133,6 +200,18 @@ def is_file(path: Path) -> bool:
         return path.is_file()
     except (OSError, ValueError):
         return False
+
+
+def _files_of(folder: Path) -> list[Path]:
+    try:
+        return [path for path in folder.iterdir() if path.is_file()]
+    except (OSError, ValueError):
+        return []
+
+
+def _leads_out(name: str) -> bool:
+    path = PurePosixPath(name)
+    return path.is_absolute() or ".." in path.parts
 
 
 def _posix(name: str) -> str:

@@ -15,9 +15,8 @@ from contract.errors import ConfigurationError
 from model.data import coco_file
 from model.data.coco import Coco
 from model.data.coco_panoptic import CocoPanoptic
+from model.data.coco_pictures import ROBOFLOW, part_of
 from model.data.data_set import DataSet, Joined, Split, split_by_name
-
-ROBOFLOW = "_annotations.coco.json"
 
 _MOST_FILES = 20
 """JSON files of a folder that are looked into: more are labels of one picture each."""
@@ -75,7 +74,7 @@ def open_coco(path: Path, split: Split) -> DataSet:
     if own:
         known = [*parts["train"], *parts["validation"]]
         files, others = known, [file for file in files if file not in known]
-    elif len(files) > 1 and any(_part(file) == file.stem for file in files):
+    elif len(files) > 1 and any(part_of(file) == file.stem for file in files):
         names = ", ".join(file.relative_to(path).as_posix() for file in files)
         raise ConfigurationError(
             f"{path}: has several annotation files, which may label the same pictures: {names}; "
@@ -84,8 +83,8 @@ def open_coco(path: Path, split: Split) -> DataSet:
     classes = _classes(files)
     chosen = parts[split] if own and split != "all" else files
     if len(files) == 1 and files[0].parent == path:
-        return split_by_name(_At(path, [_open(files[0])]), split)
-    opened = [_open(file, f"{_part(file)}/", classes) for file in chosen]
+        return split_by_name(_At(path, [_open(files[0], folder=path)]), split)
+    opened = [_open(file, f"{part_of(file)}/", classes, path) for file in chosen]
     data = _At(path, opened, others)
     return data if own else split_by_name(data, split)
 
@@ -105,21 +104,20 @@ class _At(Joined):
         return [*dict.fromkeys(super().notes()), *left_out]
 
 
-def _open(file: Path, prefix: str = "", classes: Sequence[str] | None = None) -> DataSet:
+def _open(
+    file: Path,
+    prefix: str = "",
+    classes: Sequence[str] | None = None,
+    folder: Path | None = None,
+) -> DataSet:
     if coco_file.is_panoptic(file):
-        return CocoPanoptic(file, prefix, classes)
-    return Coco(file, prefix=prefix, classes=classes)
-
-
-def _part(file: Path) -> str:
-    if file.name == ROBOFLOW:
-        return file.parent.name
-    return file.stem.removeprefix("instances_").removeprefix("panoptic_")
+        return CocoPanoptic(file, prefix, classes, folder)
+    return Coco(file, prefix=prefix, classes=classes, folder=folder)
 
 
 def _split(file: Path) -> Split | None:
     """Return the part of which the first word says so."""
-    for word in re.split(r"[^a-z0-9]+", _part(file).lower()):
+    for word in re.split(r"[^a-z0-9]+", part_of(file).lower()):
         for kind, start in _STARTS.items():
             if word.startswith(start):
                 return kind

@@ -10,8 +10,10 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from contract.errors import ConfigurationError, SeedstreamError
+from model.data.flaws import Flaw, FlawKind
 from model.data.labels import IGNORE, IGNORED, Labelled, TrueShape
 
 Split = Literal["train", "validation", "all"]
@@ -129,6 +131,17 @@ class Subset(DataSet):
         return self._whole.true_shapes(self._indices[index])
 
 
+def _trimmed(picture: Labelled, kept: NDArray[np.bool_]) -> list[Flaw]:
+    """Return the objects of which only the pixels ``kept`` remain objects."""
+    cut = np.unique(picture.instances[~kept & (picture.labels != IGNORE)])
+    cut = cut[cut > 0]
+    if not cut.size:
+        return []
+    rest = np.unique(picture.instances[kept])
+    both = np.intersect1d(cut, rest, assume_unique=True).tolist()
+    return [Flaw(FlawKind.TRIMMED, f"object {number}") for number in both]
+
+
 class Renamed(DataSet):
     """A data set seen with other classes.
 
@@ -176,7 +189,8 @@ class Renamed(DataSet):
         # An instance without a class keeps its number, or nobody would see the contradiction.
         kept = ((labels != 0) & (labels != IGNORE)) | (picture.labels == 0)
         instances = np.where(kept, picture.instances, 0)
-        return Labelled(picture.image, instances, labels, picture.flaws)
+        flaws = (*picture.flaws, *_trimmed(picture, kept))
+        return Labelled(picture.image, instances, labels, flaws)
 
     def files(self, index: int) -> tuple[Path, ...]:
         """Return the files that picture ``index`` is read from."""

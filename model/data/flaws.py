@@ -35,6 +35,7 @@ class FlawKind(Enum):
         '"connected": true in dataset.json makes each piece an object)',
         False,
     )
+    TRIMMED = ("of several classes, one of which is not learned: only the rest is kept", False)
     TURNED = ("in a picture that EXIF turns, outline taken as drawn on the turned one", False)
 
     def __init__(self, text: str, lost: bool) -> None:

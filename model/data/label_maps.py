@@ -16,7 +16,8 @@ labels; whoever uses them repeats it. Other keys are left alone.
 The same with other names, as tools write it: ``masks/`` (EmbedSeg, StarDist) or ``labels/`` instead
 of ``instances/``; each part in a folder (``train/images/``, ``train/masks/``, ``val/...``); maps
 beside their pictures (Cellpose: ``NAME.png`` or ``NAME_img.png``, ``NAME_masks.png`` or
-``NAME_cp_masks.png``).
+``NAME_cp_masks.png``). Either way a map may be called like its picture with ``_mask``, ``_label``,
+``_labels``, ``_instance``, ``_instances``, ``_instanceIds`` or ``_seg`` after it.
 """
 
 import json

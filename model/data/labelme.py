@@ -2,12 +2,16 @@
 
 Polygons, circles and masks are objects; what has one ``group_id`` and one label is one object. A
 rectangle is a box without an outline, and ignored; points and lines are left out. ``__ignore__``
-is ignored. Classes are in the order of ``labels.txt`` where there is one, else of the alphabet.
+is ignored. A picture that is no file of its own is read from ``imageData``. Classes are in the
+order of ``labels.txt`` where there is one, else of the alphabet.
 """
 
 import base64
+import binascii
+import codecs
 import io
 import math
+import tempfile
 from collections.abc import Sequence
 from itertools import chain, islice
 from pathlib import Path, PurePosixPath
@@ -21,10 +25,11 @@ from pycocotools import mask as coco_mask
 
 from contract.errors import ConfigurationError
 from contract.json_text import JSON_ERRORS
+from media.frames import Upright
 from media.pixels import BROKEN
 from model.data.data_set import BrokenSampleError, DataSet, Split
 from model.data.flaws import Flaw, FlawKind
-from model.data.labels import IGNORE, Labelled
+from model.data.labels import IGNORE, Image, Labelled
 from model.data.read import ENDINGS, find_pictures, read_placed, show, walk
 from model.data.shapes import Shape, box_rle, draw_labelled, join_faults, outline
 from model.data.split_folders import split_by_folders
@@ -39,6 +44,11 @@ _CIRCLE_CORNERS = 64
 
 _FARTHEST = 1e6
 """Pixels; a mask that lies farther away than any picture is large is outside all the same."""
+
+_MOST_DATA = 256 << 20
+"""Longest picture inside a JSON file, in bytes of base64."""
+
+_NO_DATA = (b"null", b'""')
 
 _LOOKED_AT = 20
 """Files that are looked at to recognise the layout."""
@@ -57,13 +67,15 @@ class _File(msgspec.Struct):
     imagePath: str  # noqa: N815  LabelMe's own name
     imageHeight: int | None = None  # noqa: N815
     imageWidth: int | None = None  # noqa: N815
+    imageData: msgspec.Raw = msgspec.Raw(b"null")  # noqa: N815
 
 
 _FILE = msgspec.json.Decoder(_File)
+_TEXT = msgspec.json.Decoder(str | None)
 
 
 class _Entry(NamedTuple):
-    image: Path
+    image: Path | None
     text: Path
 
 
@@ -85,14 +97,17 @@ class LabelMe(DataSet):
         labels: set[str] = set()
         for path in sorted(p for p in walk(root) if p.suffix == ".json"):
             try:
-                document = _FILE.decode(path.read_bytes())
+                document = _decode(path)
             except JSON_ERRORS as error:
                 self._orphans.append(BrokenSampleError(path, f"is no file of LabelMe: {error}"))
                 continue
             image = pictures.find(path, document.imagePath)
-            name = image.relative_to(root).with_suffix("").as_posix() if image else ""
-            if image is None:
-                reason = f"its picture {document.imagePath!r} is not below {root}"
+            name = (image or path).relative_to(root).with_suffix("").as_posix()
+            if image is None and bytes(document.imageData) in _NO_DATA:
+                reason = (
+                    f"its picture {document.imagePath!r} is not below {root}, and it has no "
+                    "imageData"
+                )
                 self._orphans.append(BrokenSampleError(path, reason))
             elif name in self._entries:
                 reason = f"is left out: {self._entries[name].text.name} labels the same picture"
@@ -109,8 +124,9 @@ class LabelMe(DataSet):
         self.classes = _class_names(root, labels)
 
     def files(self, index: int) -> tuple[Path, ...]:
-        """Return image and JSON file of picture ``index``."""
-        return tuple(self._entries[self.names[index]])
+        """Return image, unless it is inside the JSON file, and JSON file of picture ``index``."""
+        image, text = self._entries[self.names[index]]
+        return (text,) if image is None else (image, text)
 
     def part(self, split: Split) -> DataSet:
         """Return a part: by folders ``train*`` and ``val*`` where there are both, or by name."""
@@ -118,19 +134,22 @@ class LabelMe(DataSet):
 
     def read(self, index: int) -> Labelled:
         """Read picture ``index``; all faults of its outlines are told together."""
-        image_path, path = self.files(index)
+        image_path, path = self._entries[self.names[index]]
         try:
-            document = _FILE.decode(path.read_bytes())
+            document = _decode(path)
         except (*JSON_ERRORS, OSError) as error:
             raise BrokenSampleError(path, f"is no file of LabelMe: {error}") from error
         stated = None
         if document.imageHeight and document.imageWidth:
             stated = (document.imageHeight, document.imageWidth)
-        image, upright = read_placed(image_path, stated)
+        if image_path is None:
+            image, upright = _inside(path, document.imageData, stated)
+        else:
+            image, upright = read_placed(image_path, stated)
         height, width = image.shape[:2]
         if stated not in (None, (height, width)):
             raise BrokenSampleError(
-                image_path,
+                image_path or path,
                 f"is {width}x{height} pixels (width x height), {path.name} says "
                 f"{document.imageWidth}x{document.imageHeight}",
             )
@@ -202,10 +221,34 @@ def is_labelme(root: Path) -> bool:
 
 def _is_file_of_labelme(path: Path) -> bool:
     try:
-        _FILE.decode(path.read_bytes())
+        _decode(path)
     except (*JSON_ERRORS, OSError):
         return False
     return True
+
+
+def _decode(path: Path) -> _File:
+    return _FILE.decode(path.read_bytes().removeprefix(codecs.BOM_UTF8))
+
+
+def _inside(path: Path, data: msgspec.Raw, stated: tuple[int, int] | None) -> tuple[Image, Upright]:
+    """Read the picture that is inside a JSON file as `read_placed` does."""
+    size = len(bytes(data))
+    if size > _MOST_DATA:
+        raise BrokenSampleError(
+            path, f"has imageData of {size} bytes, at most {_MOST_DATA} are read; save it as a file"
+        )
+    try:
+        content = base64.b64decode(_TEXT.decode(data) or "", validate=True)
+    except (*JSON_ERRORS, binascii.Error, ValueError) as error:
+        raise BrokenSampleError(path, f"has imageData that is no base64: {error}") from error
+    with tempfile.NamedTemporaryFile(prefix="labelme") as file:
+        file.write(content)
+        file.flush()
+        try:
+            return read_placed(Path(file.name), stated)
+        except BrokenSampleError as error:
+            raise BrokenSampleError(path, f"has imageData that {error.reason}") from error
 
 
 def _class_names(root: Path, labels: set[str]) -> tuple[str, ...]:

@@ -21,8 +21,14 @@ _OTHER_MAPS = ("masks", "labels")
 _BESIDE = ("_cp_masks", "_masks")
 """How the names of Cellpose's label maps end."""
 
+_ENDS = (*_BESIDE, "_mask", "_labels", "_label", "_instances", "_instance", "_instanceIds", "_seg")
+"""How other tools' may end, where a picture has the name without it."""
+
 _PICTURE = "_img"
 """How the names of Cellpose's pictures may end."""
+
+_OME = ".ome"
+"""Second ending of microscopy's TIFF files: ``NAME.ome.tif``."""
 
 _BY_PRODUCTS = ("_flows", "_cp_output", "_outlines_cp")
 """How the names of Cellpose's other pictures end."""
@@ -98,11 +104,29 @@ def find_map_files(root: Path) -> MapFiles:
             f"{root}: expected folders images/ and instances/, {missing} missing, found {found}"
         )
     classes = {prefix: folder.parent / CLASSES for prefix, folder in folders.items()}
+    images = Files({prefix: folder.parent / IMAGES for prefix, folder in folders.items()})
     return MapFiles(
-        Files({prefix: folder.parent / IMAGES for prefix, folder in folders.items()}),
-        Files(folders),
-        Files(classes) if any(folder.is_dir() for folder in classes.values()) else None,
+        images,
+        _matched(Files(folders), images),
+        _matched(Files(classes), images)
+        if any(folder.is_dir() for folder in classes.values())
+        else None,
     )
+
+
+def _matched(maps: Files, images: Files) -> Files:
+    """Give maps with an ending of their own (``NAME_mask``) the name of their picture."""
+    for name in [name for name in maps if name not in images]:
+        own = _without_ending(name)
+        if own is not None and own in images:
+            for path in maps.pop(name):
+                maps.put(own, path)
+    return maps
+
+
+def _without_ending(name: str) -> str | None:
+    ending = next((ending for ending in _ENDS if name.endswith(ending)), None)
+    return None if ending is None else name.removesuffix(ending)
 
 
 def _folders(root: Path) -> dict[str, Path]:
@@ -123,21 +147,31 @@ def _holds_maps(folder: Path) -> bool:
 
 
 def _maps_beside(root: Path) -> list[Path]:
-    found = (p for folder in (root, *split_folders(root)) for p in folder.glob("*_masks.*"))
-    return [path for path in found if path.suffix.lower() in ENDINGS]
+    """Return maps that lie beside their pictures; Cellpose's also where these are missing."""
+    found = []
+    for folder in (root, *split_folders(root)):
+        names = {_name(p, folder): p for p in folder.glob("*.*") if p.suffix.lower() in ENDINGS}
+        found += [
+            path
+            for name, path in names.items()
+            if name.endswith(_BESIDE)
+            or ((own := _without_ending(name)) is not None and {own, own + _PICTURE} & {*names})
+        ]
+    return found
 
 
 def _files_beside(root: Path) -> MapFiles:
     images, maps = Files({"": root}, _PICTURE), Files({"": root}, _BESIDE[-1])
-    for path in find_pictures(root):
-        name = _name(path, root)
-        ending = next((ending for ending in _BESIDE if name.endswith(ending)), None)
-        if ending:
-            maps.put(name.removesuffix(ending).removesuffix(_PICTURE), path)
+    named = {path: _name(path, root) for path in find_pictures(root)}
+    all_names = {*named.values()}
+    for path, name in named.items():
+        own = _without_ending(name)
+        if own is not None and (name.endswith(_BESIDE) or {own, own + _PICTURE} & all_names):
+            maps.put(own.removesuffix(_PICTURE), path)
         elif not name.endswith(_BY_PRODUCTS):
             images.put(name.removesuffix(_PICTURE), path)
     return MapFiles(images, maps, None)
 
 
 def _name(path: Path, folder: Path) -> str:
-    return path.relative_to(folder).with_suffix("").as_posix()
+    return path.relative_to(folder).with_suffix("").as_posix().removesuffix(_OME)

@@ -5,6 +5,8 @@ what the classes are. Those with ``instances`` are learned; those of them that a
 ignored, as is what nobody labelled. Everything else is background.
 """
 
+import codecs
+import re
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,11 +19,14 @@ from contract.json_text import JSON_ERRORS
 from model.data.data_set import BrokenSampleError, DataSet, Split
 from model.data.labels import IGNORE, Labelled
 from model.data.read import find_pictures, map_size, read_map, read_placed, show
-from model.data.split_folders import split_by_folders
+from model.data.split_folders import notes_on_parts, split_by_folders
 
 PARTS = ("training", "validation")
 
 _UNLABELLED = "void--unlabeled"
+
+_MOST_LABELS = 256
+"""As many as the upper eight bits of a map can tell apart."""
 
 
 class _Label(msgspec.Struct):
@@ -52,6 +57,11 @@ class Mapillary(DataSet):
 
     def __init__(self, root: Path) -> None:
         folders = _instance_folders(root)
+        if not folders and any(_versions(root).values()):
+            found = {part: sorted(each) for part, each in _versions(root).items()}
+            raise ConfigurationError(
+                f"{root}: its parts have no version of the labels in common: {found}"
+            )
         if not folders:
             raise ConfigurationError(
                 f"{root}: expected training/ or validation/ with images/ and instances/ "
@@ -62,14 +72,18 @@ class Mapillary(DataSet):
         version = first if first.startswith("v") and first not in PARTS else ""
         labels = _read_config(root, version)
         self.classes, self._table = _classes(labels)
-        self._files = {
-            f"{part}/{path.relative_to(root / part / 'images').with_suffix('').as_posix()}": (
-                path,
-                (folder / path.relative_to(root / part / "images")).with_suffix(".png"),
-            )
-            for part, folder in folders.items()
-            for path in find_pictures(root / part / "images")
-        }
+        self._files: dict[str, tuple[Path, Path]] = {}
+        self._twins: list[BrokenSampleError] = []
+        for part, folder in folders.items():
+            images = root / part / "images"
+            for path in find_pictures(images):
+                below = path.relative_to(images).with_suffix("")
+                name = f"{part}/{below.as_posix()}"
+                if name in self._files:
+                    reason = f"is left out: {self._files[name][0].name} has the same name"
+                    self._twins.append(BrokenSampleError(path, reason))
+                else:
+                    self._files[name] = (path, folder / below.with_name(f"{below.name}.png"))
         self._folders = folders
         self.names = tuple(self._files)
 
@@ -81,11 +95,22 @@ class Mapillary(DataSet):
         """Return the official part; where only training is on disk, it is split by name."""
         return split_by_folders(self, split, official=True)
 
+    def notes(self) -> Sequence[str]:
+        """Return that a part is missing."""
+        return notes_on_parts([*self._folders], PARTS)
+
     def read(self, index: int) -> Labelled:
         """Read picture ``index``."""
         image_path, map_path = self.files(index)
         image, upright = read_placed(image_path, map_size(map_path))
-        numbers = read_map(map_path, image.shape).astype(np.int32)
+        stored = read_map(map_path, image.shape)
+        if stored.dtype.itemsize == 1:
+            raise BrokenSampleError(
+                map_path,
+                "has 8 bits, which is a map of classes; expected instances of 16 bits "
+                "(class * 256 + n)",
+            )
+        numbers = stored.astype(np.int32)
         official = numbers >> 8
         wrong = np.unique(official[official >= len(self._table)])
         if wrong.size:
@@ -99,33 +124,49 @@ class Mapillary(DataSet):
         return show(Labelled(image, instances, labels), upright)
 
     def orphans(self) -> Sequence[BrokenSampleError]:
-        """Return label files without a picture."""
+        """Return label files without a picture, and pictures of one name."""
         known = {path for _, path in self._files.values()}
         return [
-            BrokenSampleError(path, "there is no picture of this name below images/")
-            for folder in self._folders.values()
-            for path in find_pictures(folder)
-            if path not in known
+            *self._twins,
+            *(
+                BrokenSampleError(path, "there is no picture of this name below images/")
+                for folder in self._folders.values()
+                for path in find_pictures(folder)
+                if path not in known
+            ),
         ]
 
 
 def is_mapillary(root: Path) -> bool:
     """Whether a folder has the parts and a configuration of Mapillary Vistas."""
-    return bool(_instance_folders(root)) and any(root.glob("config*.json"))
+    return any(_versions(root).values()) and any(root.glob("config*.json"))
 
 
 def _instance_folders(root: Path) -> dict[str, Path]:
     """Return the folder of instances of every part, of the newest version that all parts have."""
+    found = _versions(root)
+    common = set.intersection(*map(set, found.values())) if found else set()
+    newest = max(common, key=_number, default=None)
+    return {} if newest is None else {part: folders[newest] for part, folders in found.items()}
+
+
+def _versions(root: Path) -> dict[str, dict[str, Path]]:
+    """Return the folders of instances of every part by their version, "" without one."""
     found: dict[str, dict[str, Path]] = {}
-    parts = [part for part in PARTS if (root / part / "images").is_dir()]
-    for part in parts:
+    for part in PARTS:
+        if not (root / part / "images").is_dir():
+            continue
         folders = [*(root / part).glob("v*/instances"), root / part / "instances"]
-        for folder in folders:
-            if folder.is_dir():
-                version = folder.parent.name if folder.parent.name != part else ""
-                found.setdefault(version, {})[part] = folder
-    complete = [version for version, folders in found.items() if len(folders) == len(parts)]
-    return found[max(complete)] if complete else {}
+        found[part] = {
+            folder.parent.name if folder.parent.name != part else "": folder
+            for folder in folders
+            if folder.is_dir()
+        }
+    return found
+
+
+def _number(version: str) -> list[int]:
+    return [int(digits) for digits in re.findall(r"\d+", version)]
 
 
 def _read_config(root: Path, version: str) -> Sequence[_Label]:
@@ -133,14 +174,20 @@ def _read_config(root: Path, version: str) -> Sequence[_Label]:
     if not path.is_file():
         raise ConfigurationError(f"{path}: there is no such file; it says what the classes are")
     try:
-        labels = _CONFIG.decode(path.read_bytes()).labels
+        labels = _CONFIG.decode(path.read_bytes().removeprefix(codecs.BOM_UTF8)).labels
     except JSON_ERRORS as error:
         raise ConfigurationError(
             f"{path}: expected Mapillary's configuration (labels with name and instances): {error}"
         ) from error
     count = sum(label.instances and label.evaluate for label in labels)
-    if not 0 < count < IGNORE or len(labels) > 256:
+    if not 0 < count < IGNORE:
         raise ConfigurationError(f"{path}: {count} classes with instances, expected 1..254")
+    if len(labels) > _MOST_LABELS:
+        raise ConfigurationError(f"{path}: {len(labels)} labels, expected at most {_MOST_LABELS}")
+    names = Counter(label.name for label in labels if label.instances and label.evaluate)
+    twice = [name for name, times in names.items() if times > 1]
+    if twice:
+        raise ConfigurationError(f"{path}: names are not unique: {', '.join(twice[:8])}")
     return labels
 
 

@@ -122,10 +122,6 @@ def _holds(path: Path, pattern: str) -> bool:
     return any(any(path.glob(above + pattern)) for above in ("", "*/"))
 
 
-def _is_voc(path: Path) -> bool:
-    return any((path / folder).is_dir() for folder in (voc.IMAGES, voc.OBJECTS))
-
-
 def _is_yolo(path: Path) -> bool:
     if path.is_file():
         return path.suffix in (".yaml", ".yml")
@@ -144,7 +140,7 @@ _LAYOUTS: dict[Layout, _Known] = {
         coco_sets.is_coco,
         "a JSON file, annotations/instances_*.json, or train/_annotations.coco.json",
     ),
-    "voc": _Known(_is_voc, "JPEGImages/ and SegmentationObject/"),
+    "voc": _Known(lambda path: bool(voc.voc_folders(path)), "JPEGImages/ and SegmentationObject/"),
     "object-masks": _Known(object_masks.has_object_masks, "NAME/images/ and NAME/masks/"),
     "label-maps": _Known(
         map_files.has_label_maps, "images/ and instances/ or masks/, or NAME_masks.png"

@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image as Pillow
+from PIL.ImageFile import ImageFile
 
 from media import pictures
 from media.brightness import Levels
@@ -29,6 +30,9 @@ ENDINGS = pictures.PICTURE_ENDINGS
 
 _LARGEST = np.iinfo(np.int32).max
 _LOSSY = ("JPEG", "MPO")
+
+_DEEP = ";16"
+"""In Pillow's name of how a file's numbers are stored: 16 bits, also of several channels."""
 
 
 def find_pictures(folder: Path) -> list[Path]:
@@ -139,22 +143,26 @@ def read_map(path: Path, shape: tuple[int, ...]) -> NDArray[np.generic]:
     """Read a label map.
 
     Args:
-        path: The file; numbers of 1, 8, 16 or 32 bits, a palette's colours are ignored.
+        path: The file; numbers of 1, 8, 16 or 32 bits, also as floating point or as the equal
+            channels of a gray picture; a palette's colours are ignored.
         shape: (H, W) that it must have.
 
     Returns:
         (H, W) unsigned or int32, every value 0..2^31 - 1.
 
     Raises:
-        BrokenSampleError: It is missing, does not decode, is compressed with losses, has several
-            channels, fractions or negative numbers, or another size.
+        BrokenSampleError: It is missing, does not decode, is compressed with losses, has colours,
+            fractions or negative numbers, or another size.
     """
     with _told(path), _opened_map(path, shape) as picture:
-        if len(picture.getbands()) != 1:
-            raise BrokenSampleError(
-                path, f"has channels {picture.getbands()}, expected one channel of numbers"
-            )
+        bands = picture.getbands()
         values = np.asarray(picture)
+    if bands[:3] == ("R", "G", "B"):
+        values = _gray(values, path)
+    elif bands == ("L", "A"):
+        values = values[..., 0]
+    elif len(bands) != 1:
+        raise BrokenSampleError(path, f"has channels {bands}, expected one channel of numbers")
     return _checked(values, path)
 
 
@@ -186,15 +194,38 @@ def read_codes(
     return _checked(values, path), False
 
 
+def _gray(values: NDArray[np.generic], path: Path) -> NDArray[np.generic]:
+    """Return the one channel of a gray picture that was saved with three (and opacity)."""
+    red, green, blue = (values[..., channel] for channel in range(3))
+    if np.array_equal(red, green) and np.array_equal(red, blue):
+        return red
+    raise BrokenSampleError(
+        path, "has colours, expected one channel of numbers, or three that are equal"
+    )
+
+
 def _checked(values: NDArray[np.generic], path: Path) -> NDArray[np.generic]:
     if values.dtype == bool:
         values = values.astype(np.uint8)
+    if values.dtype.kind == "f":
+        values = _whole(values, path)
     if values.dtype.kind not in "ui":
         raise BrokenSampleError(path, f"has values of type {values.dtype}, expected integers")
     if values.size and (values.min() < 0 or values.max() > _LARGEST):
         low, high = int(values.min()), int(values.max())
         raise BrokenSampleError(path, f"has numbers {low}..{high}, expected 0..{_LARGEST}")
     return values
+
+
+def _whole(values: NDArray[np.generic], path: Path) -> NDArray[np.generic]:
+    """Return whole numbers that were saved as floating point."""
+    numbers = values.astype(np.float64)
+    wrong = numbers[~(np.isfinite(numbers) & (numbers == np.floor(numbers)))]
+    if wrong.size:
+        raise BrokenSampleError(path, f"has the number {wrong.flat[0]:g}, expected whole ones")
+    if numbers.size and numbers.max() > _LARGEST:
+        raise BrokenSampleError(path, f"has the number {numbers.max():g}, at most {_LARGEST}")
+    return numbers.astype(np.int64)
 
 
 def _describe(upright: Upright) -> str:
@@ -204,6 +235,7 @@ def _describe(upright: Upright) -> str:
 
 @contextmanager
 def _opened_map(path: Path, shape: tuple[int, ...]) -> Iterator[Pillow.Image]:
+    _refuse_deep_channels(path)
     with pictures.opened_picture(path, shape) as picture:
         if picture.format in _LOSSY or picture.info.get("compression") == "jpeg":
             raise BrokenSampleError(
@@ -212,6 +244,16 @@ def _opened_map(path: Path, shape: tuple[int, ...]) -> Iterator[Pillow.Image]:
                 "labels again, as PNG or TIFF",
             )
         yield picture
+
+
+def _refuse_deep_channels(path: Path) -> None:
+    """Refuse 16 bits in each of several channels: Pillow reads the upper eight without a word."""
+    with pictures.identified(path) as picture:
+        deep = isinstance(picture, ImageFile) and any(_DEEP in str(t.args) for t in picture.tile)
+        if deep and len(picture.getbands()) >= 3:
+            raise BrokenSampleError(
+                path, "has several channels of 16 bits, expected one of them, or 8 bits"
+            )
 
 
 @contextmanager

@@ -48,6 +48,14 @@ def split_by_folders(whole: DataSet, split: Split, *, official: bool = False) ->
     return Subset(found, [i for i, index in enumerate(kept) if parts[index] == wanted])
 
 
+def notes_on_parts(found: Sequence[str], parts: tuple[str, str]) -> list[str]:
+    """Return that one of the official ``parts``, training and validation, is not on disk."""
+    training, validation = parts
+    if validation not in found:
+        return [f"there is no part {validation!r}: that of training is split by name"]
+    return [] if training in found else [f"there is no part {training!r}: nothing to learn from"]
+
+
 class _Noted(Subset):
     """A part that says what belongs to no part."""
 

@@ -3,7 +3,8 @@
 Each map has a palette and numbers its objects (or gives the class) per pixel: 0 background, 255 the
 outline between things (void), which is ignored. CVAT and Datumaro write the same maps in colours
 and name these in ``labelmap.txt``; LabelMe's converter names the numbers in ``class_names.txt``.
-Parts: ``ImageSets/Segmentation/train*.txt`` and ``val*.txt``.
+Parts: ``ImageSets/Segmentation/train*.txt`` and ``val*.txt``. As the challenge packs it, the folder
+lies below another one: ``VOCdevkit/VOC2012/``.
 """
 
 from collections.abc import Sequence
@@ -37,13 +38,20 @@ class Voc(DataSet):
     """The pictures that have a map of objects.
 
     Args:
-        root: Folder with ``JPEGImages`` and ``SegmentationObject``.
+        root: Folder with ``JPEGImages`` and ``SegmentationObject``, or one around it.
 
     Raises:
-        ConfigurationError: A folder is missing, or ``labelmap.txt`` is none.
+        ConfigurationError: A folder is missing, there are several years, or ``labelmap.txt`` is
+            none.
     """
 
     def __init__(self, root: Path) -> None:
+        years = voc_folders(root)
+        if len(years) > 1:
+            raise ConfigurationError(
+                f"{root}: holds several data sets, name one of them: {', '.join(map(str, years))}"
+            )
+        root = years[0] if years else root
         missing = [name for name in (IMAGES, OBJECTS) if not (root / name).is_dir()]
         if missing:
             raise ConfigurationError(
@@ -116,6 +124,15 @@ class Voc(DataSet):
             )
         labels: Image = np.array([known[code] for code in different.tolist()], np.uint8)
         return np.asarray(labels[places.reshape(codes.shape)], np.uint8)
+
+
+def voc_folders(root: Path) -> list[Path]:
+    """Return the folders of this layout: the named one, or those that the challenge puts in it."""
+    for folders in ([root], sorted(root.glob("VOC*/")), sorted(root.glob("VOCdevkit/VOC*/"))):
+        found = [each for each in folders if any((each / n).is_dir() for n in (IMAGES, OBJECTS))]
+        if found:
+            return found
+    return []
 
 
 def _give_classes(instances: NDArray[np.int32], labels: Image, own: Image) -> tuple[Flaw, ...]:

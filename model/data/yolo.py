@@ -123,9 +123,12 @@ class Yolo(DataSet):
         parts = {part: set(images) for part, images in listed.items()}
         if len(parts) < 2:
             return {}
-        both = len(parts["train"] & parts["validation"])
+        # A link to the other part's folder is that part.
+        real = {part: {image.resolve() for image in images} for part, images in parts.items()}
+        both = len(real["train"] & real["validation"])
         if not both:
             return parts
+        self._images = sorted({image.resolve(): image for image in self._images[::-1]}.values())
         self._notes.append(f"{both} pictures are in both train and val: the split is by name")
         return {}
 

@@ -5,7 +5,7 @@ and Label Studio write the names into ``classes.txt``, Darknet into ``obj.names`
 """
 
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -19,6 +19,9 @@ from model.data.read import find_pictures
 
 NAME_FILES = ("classes.txt", "obj.names", "_darknet.labels")
 """Files that hold one name a line, among the labels or above them."""
+
+_LONGEST_NAME = 255
+"""Bytes of a file's name, on every common file system."""
 
 _KEYS: Mapping[str, Split] = {"train": "train", "val": "validation"}
 
@@ -75,12 +78,19 @@ def read_data_yaml(path: Path) -> DataYaml:
         value = values.get(key) or []
         entries = value if isinstance(value, list) else [value]
         found = {str(entry): _find(str(entry), bases) for entry in entries}
+        faults += [
+            f"{path}: {key}: {entry} is the whole file system, expected a folder of pictures"
+            for entry, place in found.items()
+            if place is not None and place == Path(place.anchor)
+        ]
         looked = " or ".join(str(base) for base in dict.fromkeys(bases))
         faults += [
             f"{path}: {key}: {entry} is not there; looked below {looked}"
             for entry, place in found.items()
             if place is None
         ]
+        if faults:  # all are told, and nothing is looked through in vain
+            continue
         pictures = [image for place in found.values() if place for image in _pictures(place)]
         if pictures:
             parts[part] = pictures
@@ -88,7 +98,7 @@ def read_data_yaml(path: Path) -> DataYaml:
         faults.append(f"{path}: expected `train` and `val` to name folders that hold pictures")
     if faults:
         raise ConfigurationError(faults)
-    base = next((base for base in bases if base.is_dir()), bases[-1])
+    base = next((base for base in bases if _holds(base.is_dir)), bases[-1])
     return DataYaml(base, parts, _yaml_names(path, values))
 
 
@@ -100,7 +110,7 @@ def _find(entry: str, bases: Sequence[Path]) -> Path | None:
         for word in (name, name.removeprefix("../"))
         for base in bases
     )
-    return next((place for place in places if place.exists()), None)
+    return next((place for place in places if _holds(place.exists)), None)
 
 
 def _pictures(path: Path) -> Iterator[Path]:
@@ -115,9 +125,20 @@ def _pictures(path: Path) -> Iterator[Path]:
 
 def _listed(folder: Path, line: str) -> Path:
     """Return a picture of a list, whose paths may begin above the folder of the list."""
-    parts = Path(line if (folder / line).is_file() else _slashed(line)).parts
+    parts = Path(line if _holds((folder / line).is_file) else _slashed(line)).parts
     places = (folder.joinpath(*parts[start:]) for start in range(len(parts)))
-    return _plain(next((place for place in places if place.is_file()), folder / line))
+    found = _plain(next((place for place in places if _holds(place.is_file)), folder / line))
+    if any(len(os.fsencode(part)) > _LONGEST_NAME for part in found.parts):
+        raise ConfigurationError(f"{found.as_posix()[:80]}...: is listed, and too long for a name")
+    return found
+
+
+def _holds(question: Callable[[], bool]) -> bool:
+    """Return what a path answers; one that is too long for a name, or closed, is not there."""
+    try:
+        return question()
+    except OSError:
+        return False
 
 
 def _plain(path: Path) -> Path:

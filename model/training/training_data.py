@@ -18,6 +18,7 @@ from model.data.check import Report
 from model.data.data_set import DataSet, Joined, Renamed, Split, Subset, fingerprint, spread
 from model.data.facts import without_contradictions
 from model.data.labels import IGNORE, UNNAMED, CutOut, Labelled, Scene
+from model.data.leaks import describe_leaks
 from model.data.object_sizes import median_area, object_areas
 from model.data.open import open_data_set
 from model.motion.scene_store import StoredScene, read_scenes
@@ -166,6 +167,8 @@ def _examined(
         # Those that a validation reads; to leave pictures out, all have to be known.
         every = broken == "ignore"
         parts.append((validation, spread(len(validation), None if every else most)))
+        for text in describe_leaks(learned, validation):
+            log.warning("%s: %s", validation.root, text)
     reports = examine(parts, broken)
     of_learned = reports[: len(learned)]
     kept = [without_broken(data, own) for data, own in zip(learned, of_learned, strict=True)]

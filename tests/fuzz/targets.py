@@ -4,7 +4,6 @@ A parser may raise its named errors and nothing else.
 """
 
 import base64
-import io
 import json
 import tempfile
 from collections.abc import Callable, Sequence
@@ -15,7 +14,6 @@ from typing import Any
 import msgspec
 import numpy as np
 import simplejpeg
-from PIL import Image
 
 from contract.artifact import METADATA_KEY, from_metadata, read_card
 from contract.errors import ConfigurationError, InvalidMessageError, SeedstreamError
@@ -40,13 +38,15 @@ from segmentation.decode import decode_image
 from segmentation.instances import Instances
 from tests import data_sets
 from tests.fakes import make_frame
+from tests.fuzz import set_targets
+from tests.fuzz.set_targets import FIELDS, read_one, saved
 from tests.jpeg_files import SOI, scan, scan_bomb, segment, start_of_frame, tables
 from tests.tiff_files import RGB, write_tiff
 
 CORPUS = Path(__file__).parent / "corpus"
 
-_FIELDS, _PAIR = b"\x1e", b"\x1f"
-"""Between the parts of an input that has several, and between the name and value of a header."""
+_PAIR = b"\x1f"
+"""Between the name and value of a header."""
 
 
 @dataclass(frozen=True)
@@ -79,12 +79,12 @@ def corpus(name: str) -> list[bytes]:
 
 def _record(key: bytes, value: bytes, headers: Sequence[tuple[str, bytes]]) -> bytes:
     named = [name.encode() + _PAIR + text for name, text in headers]
-    return _FIELDS.join([key, value, *named])
+    return FIELDS.join([key, value, *named])
 
 
 def _frame(_: Path) -> Callable[[bytes], object]:
     def run(data: bytes) -> object:
-        key, value, *rest = (data + _FIELDS).split(_FIELDS)
+        key, value, *rest = (data + FIELDS).split(FIELDS)
         headers = [
             (name.decode("utf-8", "surrogateescape"), text)
             for name, _, text in (each.partition(_PAIR) for each in rest)
@@ -120,8 +120,8 @@ def _jpegs() -> list[bytes]:
     return [
         simplejpeg.encode_jpeg(noise, quality=30),
         simplejpeg.encode_jpeg(noise[:, :, :1].copy(), colorspace="GRAY", quality=20),
-        _saved(noise, "JPEG", progressive=True, quality=20),
-        _saved(noise, "JPEG", restart_marker_blocks=1, quality=20, exif=b"Exif\0\0x"),
+        saved(noise, "JPEG", progressive=True, quality=20),
+        saved(noise, "JPEG", restart_marker_blocks=1, quality=20, exif=b"Exif\0\0x"),
         SOI + tables() + start_of_frame(64, 48) + scan((1, 2, 3)) + scan((1,), first=1, last=63),
         scan_bomb(512, 512, 30),
     ]
@@ -135,12 +135,6 @@ _JPEG_WORDS = [
     scan((1,), first=1, last=63, bits=0x10),
     start_of_frame(64, 48),
 ]
-
-
-def _saved(pixels: Any, kind: str, **options: Any) -> bytes:
-    file = io.BytesIO()
-    Image.fromarray(pixels).save(file, kind, **options)
-    return file.getvalue()
 
 
 def _limits(_: Path) -> Callable[[bytes], object]:
@@ -248,17 +242,9 @@ def _coco(folder: Path) -> Callable[[bytes], object]:
         path.write_bytes(data)
         whole = Coco(path, folder / "images")
         whole.orphans()
-        return [_read(whole, index) for index in range(min(len(whole), 4))]
+        return [read_one(whole, index) for index in range(min(len(whole), 4))]
 
     return run
-
-
-def _read(whole: Any, index: int) -> object:
-    """Read one picture: its fault is its own, and no other picture's."""
-    try:
-        return whole.read(index)
-    except SeedstreamError as error:
-        return error
 
 
 def _coco_seeds() -> list[bytes]:
@@ -281,20 +267,20 @@ def _yolo(folder: Path) -> Callable[[bytes], object]:
     data_sets.write_yolo(folder, {"a": ""})
 
     def run(data: bytes) -> object:
-        names, _, text = data.partition(_FIELDS)
+        names, _, text = data.partition(FIELDS)
         (folder / "data.yaml").write_bytes(names)
         (folder / "labels" / "a.txt").write_bytes(text)
         whole = Yolo(folder)
         whole.orphans()
-        return _read(whole, 0)
+        return read_one(whole, 0)
 
     return run
 
 
 _YOLO = [
-    b"names: [cat, dog]" + _FIELDS + b"0 0.1 0.1 0.5 0.1 0.5 0.5\n1 0.2 0.2 0.9 0.2 0.9 0.9 0.3 1",
-    b"names:\n  0: cat\n  1: dog\n" + _FIELDS + b"1 0.5 0.5 0.2 0.2",
-    _FIELDS + b"7 0.1 0.1 0.5 0.1 0.5 0.5",
+    b"names: [cat, dog]" + FIELDS + b"0 0.1 0.1 0.5 0.1 0.5 0.5\n1 0.2 0.2 0.9 0.2 0.9 0.9 0.3 1",
+    b"names:\n  0: cat\n  1: dog\n" + FIELDS + b"1 0.5 0.5 0.2 0.2",
+    FIELDS + b"7 0.1 0.1 0.5 0.1 0.5 0.5",
 ]
 
 
@@ -305,13 +291,13 @@ def _labelme(folder: Path) -> Callable[[bytes], object]:
         (folder / "a.json").write_bytes(data)
         whole = LabelMe(folder)
         whole.orphans()
-        return _read(whole, 0)
+        return read_one(whole, 0)
 
     return run
 
 
 def _labelme_seeds() -> list[bytes]:
-    mask = base64.b64encode(_saved(np.ones((10, 20), np.uint8), "PNG")).decode()
+    mask = base64.b64encode(saved(np.ones((10, 20), np.uint8), "PNG")).decode()
     corners = [[5.0, 5.0], [15.0, 5.0], [15.0, 15.0]]
     shapes: list[dict[str, object]] = [
         {"label": "cat", "points": corners, "shape_type": "polygon", "group_id": 1},
@@ -329,19 +315,19 @@ def _voc(folder: Path) -> Callable[[bytes], object]:
     (folder / "SegmentationClass").mkdir()
 
     def run(data: bytes) -> object:
-        text, _, picture = data.partition(_FIELDS)
+        text, _, picture = data.partition(FIELDS)
         (folder / "labelmap.txt").write_bytes(text)
         (folder / "SegmentationClass" / "a.png").write_bytes(picture)
-        return _read(Voc(folder), 0)
+        return read_one(Voc(folder), 0)
 
     return run
 
 
 def _voc_seeds() -> list[bytes]:
-    numbers = _saved(data_sets.two_objects(np.uint8, 1, 255), "PNG")
-    colours = _saved(np.full((*data_sets.SIZE, 3), 9, np.uint8), "PNG")
+    numbers = saved(data_sets.two_objects(np.uint8, 1, 255), "PNG")
+    colours = saved(np.full((*data_sets.SIZE, 3), 9, np.uint8), "PNG")
     names = b"# label:color_rgb:parts:actions\nbackground:0,0,0::\ncell:9,9,9::\n"
-    return [names + _FIELDS + colours, _FIELDS + numbers, _FIELDS + colours]
+    return [names + FIELDS + colours, FIELDS + numbers, FIELDS + colours]
 
 
 def _label_maps(folder: Path) -> Callable[[bytes], object]:
@@ -349,24 +335,24 @@ def _label_maps(folder: Path) -> Callable[[bytes], object]:
     card, numbers = folder / "dataset.json", folder / "instances" / "a.png"
 
     def run(data: bytes) -> object:
-        text, _, picture = data.partition(_FIELDS)
+        text, _, picture = data.partition(FIELDS)
         card.write_bytes(text)
         numbers.write_bytes(picture)
         whole = LabelMaps(folder)
         whole.orphans()
-        return _read(whole, 0)
+        return read_one(whole, 0)
 
     return run
 
 
 def _label_map_seeds() -> list[bytes]:
-    numbers = _saved(data_sets.two_objects(), "PNG")
+    numbers = saved(data_sets.two_objects(), "PNG")
     cards = [
         b'{"classes": ["cell"], "bits": 12, "validation": ["a"]}',
         b'{"black": 100, "white": 3000.5}',
         b"{}",
     ]
-    return [card + _FIELDS + numbers for card in cards]
+    return [card + FIELDS + numbers for card in cards]
 
 
 def _cityscapes(folder: Path) -> Callable[[bytes], object]:
@@ -384,7 +370,7 @@ def _cityscapes(folder: Path) -> Callable[[bytes], object]:
 def _city_seeds() -> list[bytes]:
     numbers = data_sets.two_objects(np.uint16, 24_000, 26_001)
     groups = data_sets.two_objects(np.uint8, 24, 7)
-    return [_saved(numbers, "PNG"), _saved(groups, "PNG"), _saved(numbers.astype(np.int32), "TIFF")]
+    return [saved(numbers, "PNG"), saved(groups, "PNG"), saved(numbers.astype(np.int32), "TIFF")]
 
 
 def _recipe(folder: Path) -> Callable[[bytes], object]:
@@ -399,7 +385,7 @@ def _recipe(folder: Path) -> Callable[[bytes], object]:
 
 def _multipart(_: Path) -> Callable[[bytes], object]:
     def run(data: bytes) -> object:
-        boundary, _, body = data.partition(_FIELDS)
+        boundary, _, body = data.partition(FIELDS)
         reader = MultipartReader(boundary.decode("latin-1"), 100_000)
         step = 1 + len(data) % 997
         found = [
@@ -413,7 +399,7 @@ def _multipart(_: Path) -> Callable[[bytes], object]:
 def _multipart_seeds() -> list[bytes]:
     image = _jpegs()[1]
     part = b"--frame\r\nContent-Type: image/jpeg\r\nContent-Length: %d\r\n\r\n" % len(image)
-    return [b"frame" + _FIELDS + (part + image + b"\r\n") * 2, b"" + _FIELDS + image * 2]
+    return [b"frame" + FIELDS + (part + image + b"\r\n") * 2, b"" + FIELDS + image * 2]
 
 
 def _files(folder: Path) -> Callable[[bytes], object]:
@@ -436,10 +422,10 @@ def _file_seeds() -> list[bytes]:
         ]
     kinds = ("PNG", "BMP", "WEBP", "GIF", "TIFF", "PPM", "TGA")
     return [
-        *(_saved(noise, kind) for kind in kinds),
+        *(saved(noise, kind) for kind in kinds),
         *_jpegs()[:3],
-        _saved(grey, "PNG"),
-        _saved(noise, "TIFF", compression="tiff_lzw"),
+        saved(grey, "PNG"),
+        saved(noise, "TIFF", compression="tiff_lzw"),
         *deep,
     ]
 
@@ -493,7 +479,7 @@ TARGETS: dict[str, Target] = {
         _frame,
         _frame_seeds,
         _INVALID,
-        [_FIELDS, _PAIR, b"9999-12-31T23:59:59.999999-23:59", b"0001-01-01T00:00:00+23:59",
+        [FIELDS, _PAIR, b"9999-12-31T23:59:59.999999-23:59", b"0001-01-01T00:00:00+23:59",
          b"2016-12-31T23:59:60Z", b"20260101T000000Z", b"2026-W01-1T00Z", b"ce_time", b"ce_id"],
     ),
     "jpeg-limits": Target(_limits, _jpegs, (), _JPEG_WORDS),
@@ -505,12 +491,25 @@ TARGETS: dict[str, Target] = {
         _labelme_seeds,
         words=[b'"points":', b'"mask"', b'"rotation"', b"1e308", b"NaN", b"[[0,0],[60,0],[60,40]]"],
     ),
+    "mapillary": Target(
+        set_targets.mapillary,
+        set_targets.mapillary_seeds,
+        words=[b'"instances"', b'"evaluate"', b'"labels"', b"void--unlabeled", b"IHDR", b"IDAT"],
+    ),
     "mask": Target(
         _mask, _masks, _INVALID, [b'"size":', b"65536", b"16384", b"oo", b"PPPP"], 2_000, 600
     ),
     "multipart": Target(
         _multipart, _multipart_seeds, (MultipartError,),
         [*_JPEG_WORDS, b"Content-Length: ", b"\r\n\r\n", b"--frame"],
+    ),
+    "object-masks": Target(
+        set_targets.object_masks, set_targets.object_mask_seeds, words=[FIELDS, b"IHDR", b"IDAT"]
+    ),
+    "panoptic": Target(
+        set_targets.panoptic,
+        set_targets.panoptic_seeds,
+        words=[b'"segments_info"', b'"isthing"', b'"id":0', b"3000001", b"null", b"IHDR", b"IDAT"],
     ),
     "picture": Target(_picture, _jpegs, _INVALID, [*_JPEG_WORDS, b"I"]),
     "recipe": Target(
@@ -523,6 +522,11 @@ TARGETS: dict[str, Target] = {
     ),
     "voc": Target(_voc, _voc_seeds, words=[b"IHDR", b"IDAT", b"PLTE", b":0,0,0::", b"cell:"]),
     "yolo": Target(
-        _yolo, lambda: _YOLO, words=[_FIELDS, b"nan", b"inf", b"1e400", b"&a [*a]", b"!!int x"]
+        _yolo, lambda: _YOLO, words=[FIELDS, b"nan", b"inf", b"1e400", b"&a [*a]", b"!!int x"]
+    ),
+    "yolo-card": Target(
+        set_targets.yolo_card,
+        lambda: set_targets.YOLO_CARDS,
+        words=[b"\0", b"&a [*a]", b"!!int x", b"train:", b"val:", b"*.jpg"],
     ),
 }  # fmt: skip

@@ -6,6 +6,7 @@ import pytest
 from contract.errors import ConfigurationError
 from model.data.cityscapes import BACKGROUND_BELOW, CLASSES, IGNORED, Cityscapes
 from model.data.data_set import BrokenSampleError
+from model.data.flaws import FlawKind
 from model.data.labels import IGNORE
 from tests.data_sets import two_objects, write_cityscapes, write_picture
 
@@ -123,3 +124,29 @@ def test_every_missing_folder_is_named_at_once(tmp_path: Path):
             caught.value.faults
         )
         assert f"{tmp_path}/nowhere/gtFine/{part}: there is no such folder" in caught.value.faults
+
+
+def test_a_group_of_objects_that_is_ignored_is_told(tmp_path: Path):
+    name = "train/ulm/ulm_000000_000019"
+    numbers = {name: two_objects(np.uint16, 26, 26_001)}
+
+    picture = Cityscapes(write_cityscapes(tmp_path, numbers)).read(0)
+
+    assert [(flaw.kind, flaw.where) for flaw in picture.flaws] == [(FlawKind.CROWD, "car group")]
+
+
+def test_coarse_labels_alone_are_refused_with_their_name(tmp_path: Path):
+    root = write_cityscapes(tmp_path)
+    (root / "gtFine").rename(root / "gtCoarse")
+
+    with pytest.raises(ConfigurationError, match="gtCoarse/ holds rough outlines"):
+        Cityscapes(root)
+
+
+def test_pictures_that_lie_in_no_city_are_missed_by_their_pattern(tmp_path: Path):
+    for kind in ("leftImg8bit", "gtFine"):
+        (tmp_path / kind / "train").mkdir(parents=True)
+    write_picture(tmp_path / "leftImg8bit" / "train" / "a_leftImg8bit.png")
+
+    with pytest.raises(ConfigurationError, match=r"no pictures train/CITY/NAME_leftImg8bit\.png"):
+        Cityscapes(tmp_path)

@@ -213,9 +213,64 @@ def test_two_pictures_whose_paths_end_alike_never_become_one_file(
 
     data = Coco(path)
 
-    with pytest.raises(BrokenSampleError, match="there is no such file"):
+    with pytest.raises(BrokenSampleError, match=f"no such file, and .* {names[0]}, {names[1]}"):
         data.read(0)
     assert data.read(1).image.any()
+
+
+def test_a_name_in_another_case_is_found_where_only_one_file_has_it(tmp_path: Path):
+    path = write_coco(tmp_path / "labels.json", [annotation(1, 100)], tmp_path / "images")
+    first, second = sorted((tmp_path / "images").iterdir())
+    first.rename(first.with_suffix(".JPG"))
+    rename(path, f"{first.stem}.jpg", second.name)
+
+    data = Coco(path)
+
+    assert data.files(0)[0].name == f"{first.stem}.JPG"
+    assert data.read(0).instances.any()
+    write_picture(first.with_suffix(".Jpg"))
+    with pytest.raises(BrokenSampleError, match="there is no such file"):
+        Coco(path).read(0)
+
+
+@pytest.mark.parametrize("name", ["../secret/x.png", "{root}/secret/x.png", "..\\secret\\x.png"])
+def test_a_name_never_leads_out_of_the_data_set(tmp_path: Path, name: str):
+    root = tmp_path / "data"
+    path = write_coco(root / "labels.json", [annotation(1, 100)], root / "images")
+    write_picture(tmp_path / "secret" / "x.png")
+    rename(path, name.format(root=tmp_path), sorted((root / "images").iterdir())[1].name)
+
+    data = open_data_set(root)
+
+    secret = next(i for i, each in enumerate(data.names) if each.endswith("secret/x"))
+    with pytest.raises(BrokenSampleError, match="there is no such file"):
+        data.read(secret)
+    assert data.files(secret)[0].is_relative_to(root)
+
+
+def test_names_with_dots_are_found_inside_of_the_data_set(tmp_path: Path):
+    path = write_coco(tmp_path / "labels" / "train.json", [annotation(1, 100)], tmp_path / "images")
+    names = [f"../images/{file.name}" for file in sorted((tmp_path / "images").iterdir())]
+    rename(path, *names)
+    (tmp_path / "annotations").mkdir()
+    path.rename(tmp_path / "annotations" / "instances_all.json")
+
+    assert open_data_set(tmp_path).read(0).instances.any()
+
+
+def test_pictures_of_a_part_may_lie_in_a_folder_of_the_whole(tmp_path: Path):
+    for part in ("train", "valid"):
+        pictures = tmp_path / "images"
+        path = tmp_path / part / "_annotations.coco.json"
+        write_coco(path, [annotation(1, 100)], pictures)
+        for number, file in enumerate(sorted(pictures.glob("0*"))):
+            file.rename(pictures / f"{part}-{number}{file.suffix}")
+        rename(path, *[file.name for file in sorted(pictures.glob(f"{part}-*"))])
+
+    train, held = (open_data_set(tmp_path, split=part) for part in ("train", "validation"))
+
+    assert train.read(0).instances.any()
+    assert held.files(1)[0].name.startswith("valid-1")
 
 
 def test_pictures_without_a_size_have_that_of_their_files(tmp_path: Path):
@@ -304,3 +359,40 @@ def test_a_picture_of_a_neighbouring_data_set_is_never_taken(tmp_path: Path):
 
     with pytest.raises(ConfigurationError, match="in one of"):
         Coco(tmp_path / "a/set.json")
+
+
+def test_lvis_names_its_pictures_by_address_and_says_what_nobody_looked_for(tmp_path: Path):
+    path = write_coco(
+        tmp_path / "annotations" / "lvis_v1_val.json", [annotation(1, 100)], tmp_path / "val2017"
+    )
+    pictures = [
+        {
+            "id": entry["id"],
+            "coco_url": f"http://images.cocodataset.org/val2017/{entry['file_name']}",
+            "neg_category_ids": [44],
+            "not_exhaustive_category_ids": [],
+        }
+        for entry in json.loads(path.read_text())["images"]
+    ]
+    edit(path, images=pictures)
+
+    data = open_data_set(tmp_path)
+
+    assert data.read(0).instances.any()
+    assert ["in 2 of 2 pictures only some classes" in note for note in data.notes()] == [True]
+
+
+def test_a_picture_without_a_name_or_an_address_is_told(tmp_path: Path):
+    path = write_coco(tmp_path / "a.json", [annotation(1, 100)], tmp_path / "images")
+    pictures = json.loads(path.read_text())["images"]
+    edit(path, images=[pictures[0], {"id": 101}])
+
+    assert ["required field `file_name`" in f.reason for f in Coco(path).orphans()] == [True]
+
+
+def test_too_many_categories_say_the_way_out(tmp_path: Path):
+    path = write_coco(tmp_path / "a.json", [annotation(1, 100)], tmp_path / "images")
+    edit(path, categories=[{"id": n, "name": f"c{n}"} for n in range(1203)])
+
+    with pytest.raises(ConfigurationError, match=r"has 1203 categories.*keep those"):
+        Coco(path)

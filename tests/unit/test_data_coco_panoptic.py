@@ -106,3 +106,56 @@ def test_missing_maps_say_where_they_were_looked_for(tmp_path: Path):
         ConfigurationError, match=r"expected its coloured maps in .*/panoptic_val2017"
     ):
         CocoPanoptic(path)
+
+
+def test_a_thing_without_a_pixel_is_told(tmp_path: Path):
+    path = write(tmp_path)
+    document = json.loads(path.read_text())
+    document["annotations"][0]["segments_info"].append({"id": 5, "category_id": 17})
+    path.write_text(json.dumps(document))
+
+    assert [(f.kind, f.where) for f in CocoPanoptic(path).read(0).flaws] == [
+        (FlawKind.EMPTY, "segment 5")
+    ]
+
+
+@pytest.mark.parametrize(
+    ("number", "why"), [(SECOND, "is given twice"), (0, "is that of pixels without a label")]
+)
+def test_a_segment_number_that_means_two_things_is_refused(tmp_path: Path, number: int, why: str):
+    path = write(tmp_path, id=number)
+    write_picture(path.with_suffix("") / "x.png", np.zeros((*SIZE, 3), np.uint8))
+
+    with pytest.raises(BrokenSampleError, match=f"segment number {number} {why}"):
+        CocoPanoptic(path).read(0)
+
+
+def test_the_first_of_two_annotations_of_a_picture_counts_and_the_other_is_told(tmp_path: Path):
+    path = write(tmp_path)
+    document = json.loads(path.read_text())
+    document["annotations"].append({"image_id": 9, "segments_info": []})
+    path.write_text(json.dumps(document))
+
+    data = CocoPanoptic(path)
+
+    assert data.read(0).instances.any()
+    assert ["several annotations" in fault.reason for fault in data.orphans()] == [True]
+
+
+def test_categories_that_do_not_say_whether_they_are_things_are_told(tmp_path: Path):
+    path = write(tmp_path)
+    path.write_text(path.read_text().replace('"isthing"', '"is_thing"'))
+
+    assert ["no category says isthing" in note for note in CocoPanoptic(path).notes()] == [True]
+
+
+def test_the_map_that_the_annotation_names_is_the_one_of_its_files(tmp_path: Path):
+    path = write(tmp_path)
+    path.write_text(path.read_text().replace("x.png", "maps\\\\x_panoptic.png"))
+    maps = path.with_suffix("")
+    (maps / "x.png").rename(maps / "x_panoptic.png")
+
+    data = CocoPanoptic(path)
+
+    assert data.files(0)[1] == maps / "x_panoptic.png"
+    assert data.read(0).instances.any()

@@ -1,8 +1,11 @@
 import json
 from pathlib import Path
+from typing import Any
 
+import cv2
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 from PIL import Image
 
 from contract.errors import ConfigurationError
@@ -190,7 +193,7 @@ MANY = np.resize(np.arange(256, dtype=np.uint8), SIZE)
             two_objects()[:30],
             "is 60x30 pixels (width x height)",
         ),
-        ("instances/b.png", MADE, "has channels ('R', 'G', 'B'), expected one"),
+        ("instances/b.png", MADE, "has colours, expected one channel"),
         ("instances/b.png", two_objects(np.uint8, 255, 255), "holds only 0 and 255, a mask"),
         ("instances/b.png", two_objects(np.uint16, 1, 65_535), "the last that 16 bits hold"),
         ("instances/b.png", MANY, "numbers up to 255, the last that 8 bits hold"),
@@ -206,7 +209,7 @@ def test_a_broken_file_is_named_with_the_reason_and_loses_nothing_else(
 @pytest.mark.parametrize(
     ("array", "reason"),
     [
-        (two_objects(np.float32, 1, 2), "values of type float32, expected integers"),
+        (two_objects(np.float32, 1, 2) / 4, "has the number 0.25, expected whole ones"),
         (two_objects(np.int32, 1, -5), "numbers -5..1, expected 0..2147483647"),
     ],
 )
@@ -217,6 +220,34 @@ def test_numbers_that_are_no_instances_are_refused(tmp_path: Path, array: object
 
     with pytest.raises(BrokenSampleError, match=reason):
         LabelMaps(root).read(0)
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        np.stack([two_objects(np.uint8, 3, 200)] * 3, axis=2),
+        np.dstack([*[two_objects(np.uint8, 3, 200)] * 3, np.full(SIZE, 255, np.uint8)]),
+        two_objects(np.float32, 3, 200),
+    ],
+    ids=["gray as RGB", "gray as RGBA", "floating point"],
+)
+def test_whole_numbers_are_read_however_they_were_saved(tmp_path: Path, written: NDArray[Any]):
+    write_label_maps(tmp_path, ("a",))
+    (tmp_path / "instances" / "a.png").unlink()
+    Image.fromarray(written).save(tmp_path / "instances" / "a.tif")
+
+    data = LabelMaps(tmp_path)
+
+    assert np.unique(data.read(0).instances).tolist() == [0, 3, 200]
+
+
+def test_channels_of_16_bits_are_refused_since_half_of_their_numbers_would_be_lost(tmp_path: Path):
+    write_label_maps(tmp_path, ("a",))
+    deep = np.stack([two_objects(np.uint16, 3, 700)] * 3, axis=2)
+    cv2.imwrite(str(tmp_path / "instances" / "a.png"), deep)
+
+    with pytest.raises(BrokenSampleError, match="several channels of 16 bits"):
+        LabelMaps(tmp_path).read(0)
 
 
 @pytest.mark.parametrize("ending", ["jpg", "png", "tif", "bmp"])
@@ -349,6 +380,34 @@ def test_maps_may_lie_beside_their_pictures(tmp_path: Path):
         data.read(2)
     assert caught.value.path == tmp_path / "train" / "4_masks.png"
     assert not data.orphans()
+
+
+@pytest.mark.parametrize(
+    ("picture", "label_map"),
+    [
+        ("images/a.png", "masks/a_mask.png"),
+        ("images/a.ome.tif", "masks/a_label.tif"),
+        ("images/a.png", "instances/a_instanceIds.png"),
+        ("a.png", "a_mask.png"),
+        ("a.ome.tif", "a_labels.ome.tif"),
+    ],
+)
+def test_maps_may_have_an_ending_of_their_own(tmp_path: Path, picture: str, label_map: str):
+    write_picture(tmp_path / picture)
+    write_picture(tmp_path / label_map, two_objects())
+
+    data = open_data_set(tmp_path)
+
+    assert detect(tmp_path) == "label-maps"
+    assert data.names == ("a",)
+    assert np.array_equal(data.read(0).instances, two_objects())
+    assert not data.orphans()
+
+
+def test_a_picture_whose_own_name_ends_like_a_map_is_a_picture(tmp_path: Path):
+    write_label_maps(tmp_path, ("cell_mask", "cell"))
+
+    assert LabelMaps(tmp_path).names == ("cell", "cell_mask")
 
 
 def test_maps_saved_as_jpeg_are_refused(tmp_path: Path):

@@ -181,7 +181,7 @@ def test_pictures_in_another_folder_are_found(tmp_path: Path, said: str):
 
 
 def test_files_without_a_picture_or_of_something_else_are_told(tmp_path: Path):
-    write_labelme(tmp_path, {"a": [DOG], "b": [DOG]})
+    write_labelme(tmp_path, {"a": [DOG], "b": [DOG]}, imageData=None)
     (tmp_path / "b.jpg").unlink()
     (tmp_path / "c.json").write_text("{}")
 
@@ -211,3 +211,50 @@ def test_folders_of_train_and_val_are_the_split_and_others_are_left_out(tmp_path
     }
     note = "1 pictures belong to neither train nor val and are not read"
     assert [list(data.notes()) for data in parts.values()] == 3 * [[note]]
+
+
+def test_a_picture_that_is_inside_its_file_alone_is_read(tmp_path: Path):
+    write_labelme(tmp_path, {"a": [CAT]})
+    shown = LabelMe(tmp_path).read(0)
+    (tmp_path / "a.jpg").unlink()
+
+    data = LabelMe(tmp_path)
+
+    assert np.array_equal(data.read(0).image, shown.image)
+    assert np.array_equal(data.read(0).instances, shown.instances)
+    assert data.files(0) == (tmp_path / "a.json",)
+    assert not data.orphans()
+
+
+@pytest.mark.parametrize(
+    ("inside", "why"),
+    [
+        ("?!", "imageData that is no base64"),
+        (7, "imageData that is no base64"),
+        (base64.b64encode(b"GIF").decode(), "imageData that .*no picture"),
+    ],
+)
+def test_what_is_no_picture_inside_its_file_is_the_fault_of_that_file(
+    tmp_path: Path, inside: object, why: str
+):
+    write_labelme(tmp_path, {"a": [CAT]}, imageData=inside)
+    (tmp_path / "a.jpg").unlink()
+
+    with pytest.raises(BrokenSampleError, match=why) as caught:
+        LabelMe(tmp_path).read(0)
+    assert caught.value.path == tmp_path / "a.json"
+
+
+def test_neither_a_picture_nor_its_data_is_said(tmp_path: Path):
+    write_labelme(tmp_path, {"a": [CAT]}, imageData=None)
+    (tmp_path / "a.jpg").unlink()
+
+    with pytest.raises(ConfigurationError, match=r"'a\.jpg' is not below .*no imageData"):
+        LabelMe(tmp_path)
+
+
+def test_a_file_with_a_byte_order_mark_is_read(tmp_path: Path):
+    path = write_labelme(tmp_path, {"a": [CAT]}) / "a.json"
+    path.write_text(path.read_text(), encoding="utf-8-sig")
+
+    assert LabelMe(tmp_path).read(0).instances.any()

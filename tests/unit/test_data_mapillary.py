@@ -112,3 +112,41 @@ def test_a_configuration_that_is_none_is_refused(tmp_path: Path, text: str | Non
 
     with pytest.raises(ConfigurationError, match=fault):
         open_data_set(tmp_path, layout="mapillary")
+
+
+def test_a_map_of_classes_is_not_taken_for_one_of_instances(tmp_path: Path):
+    data = Mapillary(write_mapillary(tmp_path))
+    write_picture(data.files(0)[1], two_objects(np.uint8, 2, 2))
+
+    with pytest.raises(BrokenSampleError, match="has 8 bits, which is a map of classes"):
+        data.read(0)
+
+
+def test_parts_with_different_versions_of_the_labels_say_so(tmp_path: Path):
+    write_mapillary(tmp_path, "v1.2", ("training/a",))
+    write_mapillary(tmp_path, "v2.0", ("validation/c",))
+
+    with pytest.raises(ConfigurationError, match=r"no version of the labels in common: .*v1\.2"):
+        open_data_set(tmp_path)
+
+
+def test_two_pictures_of_one_name_are_told(tmp_path: Path):
+    write_picture(write_mapillary(tmp_path) / "training" / "images" / "a.png")
+
+    data = Mapillary(tmp_path)
+
+    assert data.names.count("training/a") == 1
+    assert [fault.reason for fault in data.orphans()] == ["is left out: a.jpg has the same name"]
+
+
+def test_a_missing_part_is_told(tmp_path: Path):
+    write_mapillary(tmp_path, parts=("validation/c",))
+
+    assert Mapillary(tmp_path).notes() == ["there is no part 'training': nothing to learn from"]
+
+
+def test_a_configuration_with_a_byte_order_mark_is_read(tmp_path: Path):
+    path = write_mapillary(tmp_path) / "config_v2.0.json"
+    path.write_text(path.read_text(), encoding="utf-8-sig")
+
+    assert Mapillary(tmp_path).classes[0] == "bird"

@@ -7,6 +7,7 @@ from contract.errors import ConfigurationError
 from model.data.cache import Cached
 from model.data.check import check
 from model.data.data_set import Joined, Renamed, Subset, fingerprint
+from model.data.flaws import FlawKind
 from model.data.label_maps import LabelMaps
 from model.data.layouts import Layout
 from model.data.open import detect, open_data_set
@@ -217,3 +218,15 @@ def test_a_fingerprint_follows_what_is_in_the_files_and_bears_missing_ones(tmp_p
     missing = fingerprint(LabelMaps(root))
 
     assert len({before, changed, missing}) == 3
+
+
+def test_an_object_that_loses_a_part_with_a_class_is_told(tmp_path: Path):
+    write_label_maps(tmp_path, ("a",))
+    classes = two_objects(np.uint8, 1, 2)
+    classes[20:, :] = np.where(classes[20:, :] == 2, 1, 0)  # the lower half of the second object
+    write_picture(tmp_path / "classes" / "a.png", classes)
+    (tmp_path / "dataset.json").write_text('{"classes": ["cell", "dirt"]}')
+
+    flaws = open_data_set(tmp_path, classes=["dirt"]).read(0).flaws
+
+    assert [(flaw.kind, flaw.where) for flaw in flaws] == [(FlawKind.TRIMMED, "object 2")]

@@ -53,6 +53,24 @@ def test_objects_get_their_class_and_the_void_between_them_is_ignored(tmp_path: 
     assert not picture.flaws
 
 
+@pytest.mark.parametrize("around", ["VOC2012", "VOCdevkit/VOC2012"])
+def test_the_folders_that_the_challenge_packs_around_it_are_looked_into(
+    tmp_path: Path, around: str
+):
+    write_voc(tmp_path / around)
+
+    assert detect(tmp_path) == "voc"
+    assert open_data_set(tmp_path).names == ("2007_1", "2007_2", "2007_3")
+
+
+def test_of_several_years_one_is_to_be_named(tmp_path: Path):
+    write_voc(tmp_path / "VOCdevkit" / "VOC2007")
+    write_voc(tmp_path / "VOCdevkit" / "VOC2012")
+
+    with pytest.raises(ConfigurationError, match=r"name one of them: .*VOC2007, .*VOC2012"):
+        open_data_set(tmp_path)
+
+
 def test_the_lists_of_the_challenge_are_the_split(tmp_path: Path):
     lists = write_voc(tmp_path) / "ImageSets" / "Segmentation"
     lists.mkdir(parents=True)

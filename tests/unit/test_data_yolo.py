@@ -256,6 +256,23 @@ def test_a_data_yaml_with_the_same_pictures_twice_is_split_by_name(tmp_path: Pat
     assert train.notes() == ["40 pictures are in both train and val: the split is by name"]
 
 
+def test_a_part_that_is_a_link_to_the_other_one_is_seen_as_the_same_pictures(tmp_path: Path):
+    for folder in ("images", "labels"):
+        (tmp_path / folder / "train").mkdir(parents=True)
+        (tmp_path / folder / "val").symlink_to(tmp_path / folder / "train")
+    for number in range(40):
+        write_picture(tmp_path / "images" / "train" / f"{number}.jpg")
+        (tmp_path / "labels" / "train" / f"{number}.txt").write_text(GOOD)
+    yaml = tmp_path / "data.yaml"
+    yaml.write_text("train: images/train\nval: images/val\nnames: [cat, dog]")
+
+    train, held = (open_data_set(yaml, split=part) for part in ("train", "validation"))
+
+    assert len(open_data_set(yaml)) == len(train) + len(held) == 40
+    assert not set(train.names) & set(held.names)
+    assert "40 pictures are in both train and val: the split is by name" in train.notes()
+
+
 def test_a_data_yaml_may_name_pictures_beside_their_texts(tmp_path: Path):
     for name in "ab":
         write_picture(tmp_path / "obj" / f"{name}.jpg")

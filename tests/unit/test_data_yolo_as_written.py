@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from contract.errors import ConfigurationError
 from model.data.open import open_data_set
 
 LINE = " 0.1 0.1 0.5 0.1 0.5 0.5 0.1 0.5\n"
@@ -65,3 +66,21 @@ def test_a_link_to_its_own_folder_ends(tmp_path: Path) -> None:
     (root / "images" / "again").symlink_to(root / "images")
 
     assert _objects(root) == [1, 1]
+
+
+@pytest.mark.parametrize(
+    ("place", "why"),
+    [
+        ("/", "val: / is the whole file system"),
+        ("a" * 300, "is not there; looked below"),
+        ("list.txt", "is listed, and too long for a name"),
+    ],
+)
+def test_what_can_be_no_folder_of_pictures_is_refused_with_its_name(
+    tmp_path: Path, place: str, why: str
+) -> None:
+    path = _write(tmp_path, POSIX.replace("images/val", place))
+    (tmp_path / "list.txt").write_text("b" * 300 + ".jpg\n")
+
+    with pytest.raises(ConfigurationError, match=why):
+        open_data_set(path)

@@ -1,0 +1,446 @@
+"""Count partitions, brokers, workers, producers, Redis and Prometheus for a number of cameras.
+
+Pure arithmetic on `planner.unit_costs`. A camera is one key, so it lies in one partition and one
+worker has it; hashing spreads cameras unevenly, which a plan has to pay for: with a mean of m
+cameras a worker, the fullest of W has about m + sqrt(2 m ln W).
+"""
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from contract.errors import ConfigurationError
+from planner.unit_costs import UnitCost, unit_costs
+
+MOST_CAMERAS = 1_000_000
+MEAN_LOAD = 0.7
+"""Share of their capacity that all workers, producers and brokers use in the mean."""
+
+FULLEST_LOAD = 0.9
+"""Share that the worker with the most cameras uses."""
+
+_GROWTH = 2
+"""Partitions for each worker: so many times the workers can share the load later."""
+
+_LEAST_PARTITIONS = 12
+_DISK_SHARE, _MEMORY_SHARE, _REDIS_LOAD = 0.7, 0.6, 0.5
+_CORES = 2
+"""Cores of one producer."""
+
+_MOST_WORKERS_PER_CAMERA = 4
+"""With so many hardly two cameras share a worker by chance."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Load:
+    """What there is to do.
+
+    Attributes:
+        cameras: How many.
+        fps: Frames per second that are published of each.
+        camera_fps: Frames per second that each sends, all of which are decoded.
+        width: Of the published frames, in pixels.
+        height: Likewise.
+        objects: Objects in a frame.
+        worker: Where the network runs.
+        worker_cores: Cores of a worker on the CPU.
+        worker_fps: Frames per second of one worker; None takes the known figure.
+        frame_bytes: Of one JPEG; None estimates it from the size.
+        retention_hours: How long Kafka keeps frames.
+        replication: Copies that Kafka keeps of a frame.
+        kept_results: Results that Redis keeps of a camera.
+        kept_seconds: How long it keeps them.
+
+    Raises:
+        ConfigurationError: Numbers that mean nothing; all of them.
+    """
+
+    cameras: int
+    fps: float = 5.0
+    camera_fps: float = 25.0
+    width: int = 1920
+    height: int = 1080
+    objects: float = 10.0
+    worker: Literal["cpu", "gpu"] = "cpu"
+    worker_cores: int = 2
+    worker_fps: float | None = None
+    frame_bytes: int | None = None
+    retention_hours: float = 1.0
+    replication: int = 3
+    kept_results: int = 1000
+    kept_seconds: float = 3600.0
+
+    def __post_init__(self) -> None:
+        faults = [
+            f"{name} is {value:g}, expected {low:g} to {high:g}"
+            for name, value, low, high in (
+                ("cameras", self.cameras, 1, MOST_CAMERAS),
+                ("fps", self.fps, 0.001, 1000),
+                ("camera fps", self.camera_fps, 0.001, 1000),
+                ("width", self.width, 16, 16_384),
+                ("height", self.height, 16, 16_384),
+                ("objects", self.objects, 0, 10_000),
+                ("worker cores", self.worker_cores, 1, 1024),
+                ("worker fps", self.worker_fps or 1, 0.001, 1e6),
+                ("frame bytes", self.frame_bytes or 1, 1, 16 * 1024 * 1024),
+                ("retention hours", self.retention_hours, 0.01, 24 * 365),
+                ("replication", self.replication, 1, 9),
+                ("kept results", self.kept_results, 1, 1e9),
+                ("kept seconds", self.kept_seconds, 1, 1e9),
+            )
+            if not low <= value <= high
+        ]
+        if self.fps > self.camera_fps:
+            faults.append(
+                f"fps is {self.fps:g}, more than the {self.camera_fps:g} that a camera sends "
+                "(--camera-fps)"
+            )
+        if faults:
+            raise ConfigurationError(faults)
+
+
+@dataclass(frozen=True, slots=True)
+class Need:
+    """How much of one thing is needed.
+
+    Attributes:
+        part: Whose it is: ``kafka``, ``workers``, ``producers``, ``redis`` or ``prometheus``.
+        name: What.
+        value: How much, in ``unit``.
+        unit: For people.
+        because: How it was counted.
+        assumed: Whether an assumption is part of it.
+    """
+
+    part: str
+    name: str
+    value: float
+    unit: str
+    because: str
+    assumed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """What one machine of a part carries before there must be a second one.
+
+    Attributes:
+        part: Of what.
+        cameras: How many such cameras.
+        because: What they use up.
+        assumed: Whether an assumption is part of it.
+    """
+
+    part: str
+    cameras: int
+    because: str
+    assumed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """A plan.
+
+    Attributes:
+        load: What it is for.
+        needs: What is needed, by part.
+        limits: What one machine of each part carries, the smallest first.
+        warnings: What does not fit.
+        costs: What it was counted from.
+    """
+
+    load: Load
+    needs: tuple[Need, ...]
+    limits: tuple[Limit, ...]
+    warnings: tuple[str, ...]
+    costs: Mapping[str, UnitCost]
+
+
+def plan(load: Load, costs: "Costs | None" = None) -> Plan:
+    """Count what a load needs.
+
+    Args:
+        load: What there is to do.
+        costs: What each unit costs; None takes what is known.
+    """
+    cost = unit_costs() if costs is None else costs
+    frames = load.cameras * load.fps
+    megapixels = load.width * load.height / 1e6
+    needs: list[Need] = [
+        Need("cameras", "frames", frames, "frames/s", f"{load.cameras:,} cameras x {load.fps:g}")
+    ]
+    frame_bytes, said = _frame_bytes(load, cost)
+    capacity, worker_said, assumed = _worker_fps(load, megapixels, cost)
+    workers, fullest = _workers(load, capacity)
+    rate = frames * frame_bytes
+    needs += _kafka(load, rate, said, workers, cost)
+    needs += [
+        Need("workers", "frames per second of one", capacity, "frames/s", worker_said, assumed),
+        Need(
+            "workers",
+            "workers",
+            workers,
+            "GPUs" if load.worker == "gpu" else f"pods of {load.worker_cores} cores",
+            f"{frames:,.0f} frames/s, at most {MEAN_LOAD:.0%} busy in the mean, and the fullest, "
+            f"with about {fullest:.0f} cameras by chance, at most {FULLEST_LOAD:.0%}",
+            assumed,
+        ),
+    ]
+    cores = load.cameras * megapixels * _producer_core_seconds(load, cost)
+    producers = math.ceil(cores / MEAN_LOAD / _CORES)
+    needs += [
+        Need(
+            "producers",
+            "cores busy",
+            cores,
+            "cores",
+            f"{load.camera_fps:g} frames/s decoded and {load.fps:g} encoded a camera, "
+            f"{megapixels:.2f} megapixels each",
+        ),
+        Need(
+            "producers",
+            "producers",
+            producers,
+            f"pods of {_CORES} cores",
+            f"at most {MEAN_LOAD:.0%} busy; PRODUCER_SHARD i/{producers}",
+        ),
+    ]
+    needs += _redis(load, cost)
+    needs += _prometheus(load, workers, producers, needs, cost)
+    warnings = []
+    if load.fps > FULLEST_LOAD * capacity:
+        warnings.append(
+            f"one camera at {load.fps:g} frames/s is more than a worker carries ({capacity:.3g} "
+            "frames/s): a camera cannot be shared; lower its fps, use a smaller model or a GPU"
+        )
+    elif workers > load.cameras > 1:
+        warnings.append(
+            f"a worker carries {capacity / load.fps:.2g} cameras, and hashing puts several into "
+            "one by chance: most of these workers would idle; give them more cores "
+            "(--worker-cores) or a GPU"
+        )
+    limits = sorted(_limits(load, capacity, assumed, frame_bytes, cost), key=lambda x: x.cameras)
+    return Plan(load, tuple(needs), tuple(limits), tuple(warnings), cost)
+
+
+Costs = Mapping[str, UnitCost]
+
+
+def _frame_bytes(load: Load, cost: Costs) -> tuple[float, str]:
+    if load.frame_bytes is not None:
+        return load.frame_bytes + cost["record_bytes"].value, "as given"
+    each = cost["frame_bytes_per_pixel"].value
+    pixels = load.width * load.height
+    return pixels * each + cost["record_bytes"].value, f"{pixels:,} pixels x {each:g} bytes"
+
+
+def _worker_fps(load: Load, megapixels: float, cost: Costs) -> tuple[float, str, bool]:
+    """Return frames per second of one worker, how that is known, and whether it is assumed."""
+    if load.worker_fps is not None:
+        return load.worker_fps, "as given", False
+    if load.worker == "gpu":
+        known = cost["gpu_frames_per_second"]
+        return known.value, known.source, not known.measured
+    each, decode = cost["worker_core_seconds"].value, cost["worker_decode_seconds_per_megapixel"]
+    seconds = each + max(0.0, megapixels - 0.44) * decode.value
+    said = f"{seconds:.3f} core-seconds a frame, {load.worker_cores} cores"
+    return load.worker_cores / seconds, said, False
+
+
+def _fullest(cameras: int, workers: int) -> float:
+    mean = cameras / workers
+    return min(float(cameras), mean + math.sqrt(2 * mean * math.log(workers)))
+
+
+def _workers(load: Load, capacity: float) -> tuple[int, float]:
+    """Return how many workers, and the cameras of the fullest one."""
+
+    def carries(workers: int) -> bool:
+        busy = load.cameras * load.fps / (workers * capacity)
+        fullest = _fullest(load.cameras, workers) * load.fps / capacity
+        return busy <= MEAN_LOAD and fullest <= max(FULLEST_LOAD, load.fps / capacity)
+
+    most = _MOST_WORKERS_PER_CAMERA * load.cameras if load.cameras > 1 else 1
+    workers = _first(carries, most)
+    return workers, _fullest(load.cameras, workers)
+
+
+def _first(holds: Callable[[int], bool], most: int) -> int:
+    """Return the least number for which something holds, which then holds for all larger ones."""
+    low, high = 1, most
+    while low < high:
+        middle = (low + high) // 2
+        low, high = (low, middle) if holds(middle) else (middle + 1, high)
+    return low
+
+
+def _kafka(load: Load, rate: float, said: str, workers: int, cost: Costs) -> list[Need]:
+    per_partition = cost["partition_bytes_per_second"].value
+    least = max(_GROWTH * workers, math.ceil(rate / per_partition), _LEAST_PARTITIONS)
+    partitions = workers * math.ceil(least / workers)
+    disk = rate * load.retention_hours * 3600 * load.replication
+    moved = rate * (load.replication + 1)  # written once for each copy, and read once
+    broker = cost["broker_bytes_per_second"].value * MEAN_LOAD
+    by_disk = disk / (cost["broker_disk_bytes"].value * _DISK_SHARE)
+    brokers = max(load.replication, math.ceil(moved / broker), math.ceil(by_disk))
+    return [
+        Need("kafka", "into the topic", rate / 1e6, "MB/s", said),
+        Need(
+            "kafka",
+            "partitions",
+            partitions,
+            "partitions",
+            f"at least {_GROWTH} for each of {workers:,} workers and {_LEAST_PARTITIONS}, equally "
+            f"many for each, at most {per_partition / 1e6:g} MB/s in one",
+            assumed=True,
+        ),
+        Need(
+            "kafka",
+            "disk",
+            disk / 1e9,
+            "GB",
+            f"{load.retention_hours:g} h, {load.replication} copies",
+        ),
+        Need(
+            "kafka",
+            "brokers",
+            brokers,
+            "brokers",
+            f"{load.replication} copies need as many; {moved / 1e6:,.0f} MB/s written and read at "
+            f"{broker / 1e6:g} MB/s each; disk of {cost['broker_disk_bytes'].value / 1e12:g} TB",
+            assumed=True,
+        ),
+    ]
+
+
+def _producer_core_seconds(load: Load, cost: Costs) -> float:
+    """Return core-seconds a second for a megapixel of a camera."""
+    decode, encode = cost["decode_seconds_per_megapixel"], cost["encode_seconds_per_megapixel"]
+    return load.camera_fps * decode.value + load.fps * encode.value
+
+
+def _result_bytes(load: Load, cost: Costs) -> float:
+    each = cost["result_bytes"].value + load.objects * cost["result_bytes_per_object"].value
+    return each * cost["redis_bytes_per_byte"].value
+
+
+def _kept(load: Load) -> float:
+    return min(load.kept_results, load.fps * load.kept_seconds) + 1  # and the newest by itself
+
+
+def _redis(load: Load, cost: Costs) -> list[Need]:
+    frames = load.cameras * load.fps
+    memory = load.cameras * _kept(load) * _result_bytes(load, cost)
+    busy = frames * cost["redis_seconds_per_result"].value
+    node = cost["redis_node_bytes"].value * _MEMORY_SHARE
+    nodes = max(1, math.ceil(memory / node), math.ceil(busy / _REDIS_LOAD))
+    return [
+        Need(
+            "redis",
+            "memory",
+            memory / 1e9,
+            "GB",
+            f"{_kept(load):,.0f} results of {_result_bytes(load, cost):,.0f} bytes a camera "
+            f"({load.objects:g} objects each)",
+        ),
+        Need(
+            "redis",
+            "scripts",
+            frames * cost["redis_scripts_per_result"].value,
+            "a second",
+            "two for each result, where batches hold one frame",
+        ),
+        Need("redis", "cores busy", busy, "cores", "of its one thread for commands a node"),
+        Need(
+            "redis",
+            "masters",
+            nodes,
+            "nodes",
+            f"at most {_REDIS_LOAD:.0%} of a core and {node / 1e9:.2g} GB each; more than one is a "
+            "Redis Cluster, with a replica each",
+            assumed=True,
+        ),
+    ]
+
+
+def _prometheus(
+    load: Load, workers: int, producers: int, needs: list[Need], cost: Costs
+) -> list[Need]:
+    partitions = next(need.value for need in needs if need.name == "partitions")
+    series = (
+        producers * cost["producer_series"].value
+        + workers * cost["worker_series"].value
+        + load.cameras * _series_per_camera(cost)
+        + partitions * cost["worker_series_per_partition"].value
+    )
+    most = cost["prometheus_series"].value
+    return [
+        Need(
+            "prometheus",
+            "series",
+            series,
+            "series",
+            f"{_series_per_camera(cost):g} a camera, the others by process and partition",
+        ),
+        Need(
+            "prometheus",
+            "servers",
+            math.ceil(series / most),
+            "servers",
+            f"at most {most:,.0f} series each",
+            assumed=True,
+        ),
+    ]
+
+
+def _series_per_camera(cost: Costs) -> float:
+    return cost["producer_series_per_camera"].value + cost["worker_series_per_camera"].value
+
+
+def _limits(
+    load: Load, capacity: float, assumed: bool, frame_bytes: float, cost: Costs
+) -> list[Limit]:
+    per_camera = load.fps * frame_bytes
+    redis_memory = cost["redis_node_bytes"].value * _MEMORY_SHARE
+    megapixels = load.width * load.height / 1e6
+    found = (
+        ("a worker", MEAN_LOAD * capacity / load.fps, f"{MEAN_LOAD:.0%} of its time", assumed),
+        (
+            "a producer",
+            MEAN_LOAD * _CORES / (megapixels * _producer_core_seconds(load, cost)),
+            f"{MEAN_LOAD:.0%} of its {_CORES} cores",
+            False,
+        ),
+        (
+            "a partition",
+            cost["partition_bytes_per_second"].value / per_camera,
+            f"{cost['partition_bytes_per_second'].value / 1e6:g} MB/s",
+            True,
+        ),
+        (
+            "a broker",
+            MEAN_LOAD * cost["broker_bytes_per_second"].value / (2 * per_camera),
+            f"{MEAN_LOAD:.0%} of its network, with one copy written and read",
+            True,
+        ),
+        (
+            "a Redis node's thread",
+            _REDIS_LOAD / (load.fps * cost["redis_seconds_per_result"].value),
+            f"{_REDIS_LOAD:.0%} of its time",
+            False,
+        ),
+        (
+            "a Redis node's memory",
+            redis_memory / (_kept(load) * _result_bytes(load, cost)),
+            f"{redis_memory / 1e9:.2g} GB",
+            True,
+        ),
+        (
+            "a Prometheus",
+            cost["prometheus_series"].value / _series_per_camera(cost),
+            f"{cost['prometheus_series'].value:,.0f} series",
+            True,
+        ),
+    )
+    return [Limit(part, int(cameras), why, guess) for part, cameras, why, guess in found]

@@ -1,0 +1,119 @@
+import itertools
+import json
+import math
+import random
+
+import pytest
+
+from contract.errors import ConfigurationError
+from planner.capacity import MEAN_LOAD, Load, Plan, plan
+from planner.plan_report import as_json, as_text
+from planner.unit_costs import unit_costs, with_changes
+
+
+def need(found: Plan, part: str, name: str) -> float:
+    (value,) = [each.value for each in found.needs if (each.part, each.name) == (part, name)]
+    return value
+
+
+def test_the_sums_are_those_of_the_costs():
+    load = Load(cameras=100, fps=4, camera_fps=20, width=1000, height=500, objects=10)
+    cost = {name: each.value for name, each in unit_costs().items()}
+
+    found = plan(load)
+
+    frame = 500_000 * cost["frame_bytes_per_pixel"] + cost["record_bytes"]
+    assert need(found, "kafka", "into the topic") == pytest.approx(400 * frame / 1e6)
+    assert need(found, "kafka", "disk") == pytest.approx(400 * frame * 3600 * 3 / 1e9)
+    each = 20 * cost["decode_seconds_per_megapixel"] + 4 * cost["encode_seconds_per_megapixel"]
+    assert need(found, "producers", "cores busy") == pytest.approx(100 * 0.5 * each)
+    result = cost["result_bytes"] + 10 * cost["result_bytes_per_object"]
+    memory = 100 * 1001 * result * cost["redis_bytes_per_byte"]
+    assert need(found, "redis", "memory") == pytest.approx(memory / 1e9)
+    assert need(found, "redis", "scripts") == 800
+
+
+@pytest.mark.parametrize("cameras", [1, 10, 100, 1_000, 10_000])
+def test_workers_carry_the_mean_and_the_fullest_one(cameras: int):
+    found = plan(Load(cameras=cameras, worker="gpu"))
+    workers, capacity = need(found, "workers", "workers"), 250.0
+    partitions = need(found, "kafka", "partitions")
+
+    assert cameras * 5 / (workers * capacity) <= MEAN_LOAD
+    assert partitions % workers == 0
+    assert partitions >= max(12, 2 * workers)
+    assert not found.warnings
+
+
+def test_the_fullest_worker_is_about_that_of_chance():
+    """The mean of the largest of W counts, over draws, lies near m + sqrt(2 m ln W)."""
+    cameras, workers = 2_000, 69
+    draw = random.Random(1)
+    largest = []
+    for _ in range(200):
+        counts = [0] * workers
+        for _ in range(cameras):
+            counts[draw.randrange(workers)] += 1
+        largest.append(max(counts))
+
+    mean = cameras / workers
+    expected = mean + math.sqrt(2 * mean * math.log(workers))
+
+    assert expected == pytest.approx(sum(largest) / len(largest), rel=0.1)
+
+
+def test_more_cameras_never_need_less():
+    plans = [plan(Load(cameras=n, worker="gpu")) for n in (1, 7, 50, 333, 2_000, 10_000)]
+
+    for fewer, more in itertools.pairwise(plans):
+        for one, other in zip(fewer.needs, more.needs, strict=True):
+            if one.name != "frames per second of one":
+                assert one.value <= other.value, one.name
+
+
+def test_a_camera_that_no_worker_carries_is_warned_of():
+    found = plan(Load(cameras=3, fps=20))
+
+    assert found.warnings[0].startswith("one camera at 20 frames/s is more than a worker carries")
+
+
+def test_small_workers_that_chance_fills_are_warned_of():
+    found = plan(Load(cameras=500, fps=5))
+
+    assert "hashing puts several into one" in found.warnings[0]
+    assert not plan(Load(cameras=500, fps=5, worker="gpu")).warnings
+
+
+def test_nonsense_is_refused_all_at_once():
+    with pytest.raises(ConfigurationError) as caught:
+        Load(cameras=0, fps=30, camera_fps=25, width=1, replication=0)
+
+    assert len(caught.value.faults) == 4
+    assert "fps is 30, more than the 25 that a camera sends" in str(caught.value)
+
+
+def test_a_cost_can_be_replaced_and_is_no_assumption_then():
+    changed = with_changes({"gpu_frames_per_second": 500.0})
+
+    found = plan(Load(cameras=2_000, worker="gpu"), changed)
+
+    assert need(found, "workers", "frames per second of one") == 500
+    assert not any(each.assumed for each in found.needs if each.part == "workers")
+    with pytest.raises(ConfigurationError, match="no cost 'gpu_fps', expected one of frame_"):
+        with_changes({"gpu_fps": 1})
+    with pytest.raises(ConfigurationError, match="expected a number above 0"):
+        with_changes({"record_bytes": 0})
+
+
+def test_the_first_limit_comes_first_and_every_figure_says_how_it_was_counted():
+    found = plan(Load(cameras=10))
+
+    assert [each.cameras for each in found.limits] == sorted(each.cameras for each in found.limits)
+    assert all(each.because for each in (*found.needs, *found.limits))
+    assert all(each.source and each.meaning for each in unit_costs().values())
+    text = as_text(found)
+    assert text.startswith("10 cameras, 5 of 25 frames/s published, 1920x1080 pixels")
+    assert "PRODUCER_SHARD" in text
+    document = json.loads(as_json(found))
+    assert document["load"]["cameras"] == 10
+    assert document["unit_costs"]["record_bytes"]["measured"] is True
