@@ -90,9 +90,10 @@ def meaning(error: BaseException) -> Meaning:
     if isinstance(error, REFUSED):
         return Meaning.REFUSED
     if not isinstance(error, errors.KafkaError):
-        # The client checks its arguments itself, with Python's own errors. Those of the system,
-        # about names, addresses and descriptors, pass; its files have been read before.
-        passes = isinstance(error, OSError) and not isinstance(error, ssl.SSLError)
+        # The client checks its arguments and files itself, with Python's own errors. What the
+        # system says of names, addresses and descriptors passes.
+        lasting = (FileNotFoundError, PermissionError, ssl.SSLError)
+        passes = isinstance(error, OSError) and not isinstance(error, lasting)
         return Meaning.AWAY if passes else Meaning.REFUSED
     if refusal_within(error) is not None:
         return Meaning.REFUSED
