@@ -97,6 +97,7 @@ format: setup  ## Format the code
 
 bench: setup  ## Run the benchmarks; results under benchmarks/results/
 	$(BIN)/python -m benchmarks.bench_pipeline
+	$(BIN)/python -m benchmarks.bench_clustering
 	$(BIN)/python -m benchmarks.bench_loss
 	$(BIN)/python -m benchmarks.bench_train
 

@@ -30,7 +30,8 @@ from segmentation.decode import decode_image
 from servers.redis import Redis, RedisConnection
 from stack.redis_server import start_redis
 from workers.metrics import WorkerMetrics
-from workers.sink import Entry, RedisSink
+from workers.records import Entry
+from workers.sink import RedisSink
 
 MODEL = ROOT / "artifacts" / "street" / "1"
 INPUT = (384, 512)

@@ -28,7 +28,8 @@ from contract.frame import Frame, encode_frame
 from contract.mask import encode_mask
 from contract.result import Instance, ModelReference, Result, encode_result
 from contract.settings import ESSENTIAL, settings_by_section
-from planner.capacity import Load, plan
+from planner.capacity import plan
+from planner.load import Load
 from planner.plan_report import amount
 from producer.metrics import ProducerMetrics
 from seedstream.cli import COMMANDS, build

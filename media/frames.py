@@ -158,21 +158,22 @@ def cut_jpeg(data: bytes) -> bool:
         end = _jpeg_end(data, position)
         if end < 0:
             return True
-        position = _next_jpeg(data, end)
+        position = next_jpeg(data, end)
     return False
 
 
 def followed_by_jpeg(data: bytes) -> bool:
     """Whether another JPEG begins where one ends, as in a file of motion JPEG."""
     end = _jpeg_end(data, 0)
-    return end >= 0 and _next_jpeg(data, end) >= 0
+    return end >= 0 and next_jpeg(data, end) >= 0
 
 
 def _jpeg_end(data: bytes, position: int) -> int:
     return data.find(b"\xff\xd9", _entropy_coded(data, position))
 
 
-def _next_jpeg(data: bytes, end: int) -> int:
+def next_jpeg(data: bytes, end: int) -> int:
+    """Return where another JPEG begins close behind the end marker at ``end``, else -1."""
     return data.find(b"\xff\xd8\xff", end + 2, end + 2 + _FIELD_PADDING)
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from msgspec import structs
 
-from planner.capacity import Plan
+from planner.load import Plan
 
 
 def as_text(plan: Plan) -> str:

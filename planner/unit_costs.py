@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Mapping
-from functools import cache
 from importlib.resources import files
 
 import msgspec
@@ -31,11 +30,15 @@ class UnitCost(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     measured: bool
 
 
-@cache
+# At import: msgspec is not safe where threads convert to a struct for the first time.
+_COSTS = msgspec.convert(
+    read_toml((files("planner") / COSTS_FILE).read_text(encoding="utf-8")), dict[str, UnitCost]
+)
+
+
 def unit_costs() -> Mapping[str, UnitCost]:
     """Return the costs by name."""
-    text = (files("planner") / COSTS_FILE).read_text(encoding="utf-8")
-    return msgspec.convert(read_toml(text), dict[str, UnitCost])
+    return _COSTS
 
 
 def with_changes(changes: Mapping[str, float]) -> Mapping[str, UnitCost]:

@@ -5,6 +5,8 @@ import time
 from collections.abc import Sequence
 from logging import getLogger
 
+import cv2
+
 from contract.errors import UnavailableError
 from contract.probe_server import ProbeServer
 from contract.process import (
@@ -56,6 +58,7 @@ def run(settings: ProducerSettings, cameras: Sequence[str] = ()) -> int:
     configure_logging("producer", settings.log_level, settings.log_format)
     warn_of_unknown_variables(type(settings))
     threading.excepthook = log_dead_thread
+    cv2.setNumThreads(1)  # cameras are parallel anyway
     listed = load_cameras(settings, cameras)
     check_support(listed)
     shutdown = Shutdown()

@@ -17,6 +17,7 @@ from contract.frame import CAMERA_ID, CAMERA_ID_RULE
 from contract.yaml_text import read_yaml
 from producer.addresses import expand
 from producer.cameras import Camera
+from producer.motion_gate import MotionSettings
 from producer.settings import MAX_CAMERAS, ProducerSettings
 
 NO_CAMERA = "no camera: give --camera ID=URL or --config FILE with a list of cameras"
@@ -64,7 +65,12 @@ def load_cameras(
     faults += _collective_faults(ours, entries, faults)
     if faults:
         raise ConfigurationError(list(dict.fromkeys(faults)))
-    return [camera.allowing_link_local(settings.allow_link_local_cameras) for camera in ours]
+    return [
+        camera.allowing_link_local(settings.allow_link_local_cameras).carried(
+            len(ours), settings.max_frame_pixels
+        )
+        for camera in ours
+    ]
 
 
 def one_camera(
@@ -231,6 +237,11 @@ def _describe(detail: Any, merged: dict[str, Any]) -> str:
     # Only plain fields are shown: an address, an option or an unknown key may hold a password.
     if path in Camera.model_fields.keys() - _NOT_SHOWN & merged.keys():
         message += f", found {merged[path]!r}"
+    elif path.startswith("motion."):
+        name = path.removeprefix("motion.")
+        known = MotionSettings.model_fields
+        found = merged["motion"].get(name)
+        message += f", found {found!r}" if name in known else f"; known: {', '.join(known)}"
     return f"{path}: {message}" if path else message
 
 

@@ -4,6 +4,9 @@ from collections.abc import Generator
 from fractions import Fraction
 from typing import Any, Literal, NamedTuple, Protocol
 
+import numpy as np
+import numpy.typing as npt
+
 Damage = Literal["cut", "corrupt"]
 """What is wrong with a picture that decodes nevertheless: its data ends too early; the decoder
 marks it as corrupt."""
@@ -19,20 +22,38 @@ class SourceError(Exception):
     """The source cannot be opened, is lost, or gives nothing that can be used."""
 
 
-class Picture(NamedTuple):
-    """A decoded frame.
+class CameraJpeg(NamedTuple):
+    """A picture to be published as the camera sent it.
 
     Attributes:
-        image: The decoded ``av.VideoFrame``, any pixel format.
+        data: The JPEG.
+        width: In pixels.
+        height: In pixels.
+        luma: Its brightness, scaled down, uint8 (H, W), where it has been decoded.
+    """
+
+    data: bytes
+    width: int
+    height: int
+    luma: npt.NDArray[np.uint8] | None
+
+
+class Picture(NamedTuple):
+    """A frame of a camera.
+
+    Attributes:
+        image: The decoded ``av.VideoFrame``, any pixel format; None where ``jpeg`` is set.
         stamp_seconds: The stream's time stamp in seconds, None where it has none.
         damage: What is wrong with it, None if nothing is known to be.
         pixel_aspect: Width of a stored pixel over its height.
+        jpeg: The picture as it came, where nothing has to change; it has not been decoded.
     """
 
     image: Any
     stamp_seconds: float | None
     damage: Damage | None = None
     pixel_aspect: Fraction = Fraction(1)
+    jpeg: CameraJpeg | None = None
 
 
 class Pause(NamedTuple):

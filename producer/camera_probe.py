@@ -151,7 +151,8 @@ def _look(
     """Look at a camera; tell what it gives before it is closed, which may hang."""
     seen = _Seen()
     began = clock()
-    source = open_source(camera, seen.count_bad_packet)
+    # A picture that is passed on is not decoded, and so tells nothing about itself.
+    source = open_source(camera.model_copy(update={"pass_through": False}), seen.count_bad_packet)
     opened = clock()
     with closing(source):
         _read(source, seen, seconds, clock)

@@ -1,16 +1,9 @@
-"""What a camera is: its address and settings, and which process of several carries it.
-
-Every process reads the same list and takes its part by rendezvous hashing (Thaler and Ravishankar,
-1998): a camera goes to the shard with the highest hash of both. Other cameras of the list have no
-say in it, so that adding or removing one moves no other; and of N shards, one more takes 1/(N+1) of
-the cameras and leaves the rest where they were.
+"""What a camera is: its address and settings.
 
 Library: pydantic.
 """
 
-import hashlib
 import re
-from dataclasses import dataclass
 from typing import Literal, Self
 from urllib.parse import urlsplit
 
@@ -24,8 +17,9 @@ from pydantic import (
     model_validator,
 )
 
-from contract.frame import CAMERA_ID, CAMERA_ID_RULE, MAX_SIDE_PIXELS
+from contract.frame import CAMERA_ID, CAMERA_ID_RULE, MAX_FRAME_PIXELS, MAX_SIDE_PIXELS
 from producer.addresses import Kind, kind_of, lower_scheme, public, with_credentials
+from producer.motion_gate import MotionSettings
 from producer.scene import Scene
 
 _ASPECT = re.compile(r"[1-9]\d{0,3}:[1-9]\d{0,3}", re.ASCII)
@@ -91,6 +85,22 @@ class Camera(BaseModel):
     jpeg_quality: int = Field(default=90, ge=1, le=100)
     """JPEG quality, 1 to 100."""
 
+    pass_through: bool = True
+    """Publish the JPEG pictures of an MJPEG camera or a snapshot as they come where nothing has to
+    change (size, rotation, encoding); jpeg_quality has no say then. false: encode all again."""
+
+    decode_threads: int | None = Field(default=None, ge=1, le=64)
+    """Threads that decode this camera; more than one may delay a live camera by a frame each.
+    Unless set the process's cameras share its cores, live ones without such a delay."""
+
+    hwaccel: Literal["cuda", "vaapi"] | None = None
+    """Decode with the graphics processor, not for HTTP pictures; in software, with a warning,
+    where it cannot."""
+
+    motion: MotionSettings | None = None
+    """Motion gate: leave out frames in which nothing moves. `true`, or a mapping of the keys
+    below; off unless set."""
+
     pace: Literal["realtime", "fast"] = "realtime"
     """Files, recordings over HTTP and test: only: as fast as the frame rate says, or as fast as
     possible."""
@@ -126,6 +136,8 @@ class Camera(BaseModel):
 
     # Not for the list: who writes it need not be who decides this.
     _link_local: bool = PrivateAttr(False)
+    _max_frame_pixels: int = PrivateAttr(MAX_FRAME_PIXELS)
+    _companions: int = PrivateAttr(1)
 
     @field_validator("id")
     @classmethod
@@ -159,6 +171,16 @@ class Camera(BaseModel):
             )
         if isinstance(value, str) and not _ASPECT.fullmatch(value):
             raise ValueError('expected "W:H" of two whole numbers from 1 to 9999, as in "16:9"')
+        return value
+
+    @field_validator("motion", mode="before")
+    @classmethod
+    def _check_motion(cls, value: object) -> object:
+        if isinstance(value, bool):
+            return {} if value else None
+        if value is not None and not isinstance(value, dict | MotionSettings):
+            keys = ", ".join(MotionSettings.model_fields)
+            raise ValueError(f"expected true, false or a mapping of {keys}")
         return value
 
     @field_validator("crop")
@@ -233,6 +255,22 @@ class Camera(BaseModel):
         return made
 
     @property
+    def max_frame_pixels(self) -> int:
+        """Largest frame that its process publishes, in pixels."""
+        return self._max_frame_pixels
+
+    @property
+    def companions(self) -> int:
+        """How many cameras its process carries, itself included."""
+        return self._companions
+
+    def carried(self, companions: int, max_frame_pixels: int) -> Self:
+        """Return the same camera in a process of so many, with this limit of pixels."""
+        made = self.model_copy()
+        made._companions, made._max_frame_pixels = companions, max_frame_pixels
+        return made
+
+    @property
     def live(self) -> bool:
         """Whether the source goes on by itself: an end is then a loss.
 
@@ -251,53 +289,3 @@ class Camera(BaseModel):
     def address(self) -> str:
         """The URL fit for a log."""
         return public(self._read_url)
-
-
-_SHARD = re.compile(r"(\d{1,9})/(\d{1,9})", re.ASCII)
-
-
-@dataclass(frozen=True)
-class Shard:
-    """One part of a list of cameras.
-
-    Attributes:
-        index: Number of the part, from 0.
-        count: How many parts there are.
-    """
-
-    index: int
-    count: int
-
-    @classmethod
-    def parse(cls, text: str) -> "Shard":
-        """Read ``INDEX/COUNT``.
-
-        Raises:
-            ValueError: It is not that, or the index is not below the count.
-        """
-        match = _SHARD.fullmatch(text)
-        if match is None:
-            raise ValueError("expected INDEX/COUNT, for instance 0/2 for the first of two")
-        index, count = int(match[1]), int(match[2])
-        if index >= count:
-            raise ValueError(
-                f"there is no part {index} of {count}, parts are numbered from 0; where replicas "
-                "are the parts, their number and COUNT must be the same"
-            )
-        return cls(index, count)
-
-    def __str__(self) -> str:
-        return f"{self.index}/{self.count}"
-
-    def owns(self, camera: str) -> bool:
-        """Return whether this part carries the camera with this id."""
-        return self.count == 1 or shard_of(camera, self.count) == self.index
-
-
-def shard_of(camera: str, count: int) -> int:
-    """Return the number of the part, of ``count``, that carries a camera id."""
-    return max(range(count), key=lambda index: (_weight(camera, index), index))
-
-
-def _weight(camera: str, index: int) -> bytes:
-    return hashlib.blake2b(f"{index}/{camera}".encode(), digest_size=8).digest()

@@ -1,6 +1,7 @@
 """Decoded frame in, JPEG or I420 bytes out: upright, scaled, colour range, compression."""
 
 import math
+import re
 from dataclasses import replace
 from fractions import Fraction
 from logging import getLogger
@@ -8,6 +9,7 @@ from typing import Any
 
 import av
 import av.error
+import cv2
 import numpy as np
 import numpy.typing as npt
 import simplejpeg
@@ -21,6 +23,21 @@ from producer.cameras import Camera
 log = getLogger("seedstream.producer.camera")
 
 _SQUARE = Fraction(1)
+
+_BT601 = frozenset({2, 5, 6})
+"""Matrices that are that of JFIF (ITU-T H.273, table 4: BT.470 BG, SMPTE 170M); 2 says nothing,
+which counts as such, as for FFmpeg."""
+
+_PLANAR_8_BITS = re.compile(r"yuvj?4\d\dp|nv\d\d|gray")
+"""Formats whose first plane is brightness, a byte each."""
+
+
+def _table(black: float, levels: float, middle: float) -> npt.NDArray[np.uint8]:
+    """Return the table that spreads ``levels`` of brightness or colour over 255 (ITU-T T.871)."""
+    return np.round((np.arange(256) - black) * 255 / levels + middle).clip(0, 255).astype(np.uint8)
+
+
+_TO_FULL = (_table(16, 219, 0), _table(128, 224, 128))
 
 
 def target_size(camera: Camera, width: int, height: int) -> tuple[int, int]:
@@ -92,6 +109,9 @@ class PictureEncoder:
                 cut out of it, or cannot be converted.
         """
         upright = shown_as(self._camera, image, pixel_aspect)
+        if self._as_stored(image, upright):
+            data = self._compressed([_full_range(plane, n) for n, plane in enumerate(image.planes)])
+            return data, image.width, image.height
         shown = upright.size(image.width, image.height)
         left, top, *part = self._part(shown)
         width, height = size = self._size(*part)
@@ -112,11 +132,32 @@ class PictureEncoder:
         if (width, height) != size:
             planes = self._scaled_up(planes, size)
         if self._camera.encoding == "jpeg":
-            planes = [np.ascontiguousarray(plane) for plane in planes]
-            data = simplejpeg.encode_jpeg_yuv_planes(*planes, quality=self._camera.jpeg_quality)
+            data = self._compressed([np.ascontiguousarray(plane) for plane in planes])
         else:
             data = b"".join(plane.tobytes() for plane in planes)
         return data, *size
+
+    def _as_stored(self, image: Any, upright: Upright) -> bool:
+        """Return whether a frame lacks nothing of what a JPEG is made from but the full range.
+
+        Most cameras' do: FFmpeg's conversion would pass the planes through its scaler for that.
+        """
+        camera = self._camera
+        size = image.width, image.height
+        return (
+            camera.encoding == "jpeg"
+            and camera.crop is None
+            and upright.changes_nothing
+            and image.format.name == "yuv420p"
+            and int(image.colorspace) in _BT601
+            and color_range(image) == ColorRange.MPEG
+            and self._size(*size) == size
+        )
+
+    def _compressed(self, planes: list[npt.NDArray[np.uint8]]) -> bytes:
+        """Return the JPEG of planes in full range."""
+        data: bytes = simplejpeg.encode_jpeg_yuv_planes(*planes, quality=self._camera.jpeg_quality)
+        return data
 
     def _converted(self, image: Any, size: tuple[int, int], source_range: int) -> Any:
         """Return an ``av.VideoFrame`` as planes of 4:2:0, of ``size`` and in the range to publish.
@@ -208,6 +249,19 @@ def color_range(image: Any) -> int:
         return int(image.color_range)
     full = image.format.name.startswith(("yuvj", "gray")) or image.format.is_rgb
     return int(ColorRange.JPEG if full else ColorRange.MPEG)
+
+
+def luma_of(image: Any) -> npt.NDArray[np.uint8]:
+    """Return the brightness of an ``av.VideoFrame``, (height, width), in its own range."""
+    if not _PLANAR_8_BITS.fullmatch(image.format.name):
+        image = image.reformat(format="gray", threads=1)
+    return _plane(image.planes[0])
+
+
+def _full_range(plane: Any, index: int) -> npt.NDArray[np.uint8]:
+    """Return a plane of limited range in full range; of Y, U and V the first is brightness."""
+    full: npt.NDArray[np.uint8] = cv2.LUT(_plane(plane), _TO_FULL[min(index, 1)])
+    return full
 
 
 def _plane(plane: Any) -> npt.NDArray[np.uint8]:

@@ -14,6 +14,7 @@ from producer.camera_pictures import Source, SourceError
 from producer.cameras import Camera
 from producer.http_client import HttpClient, connection_reason, status_text
 from producer.jpeg_streams import JpegStreamSource
+from producer.pass_through import JpegPassage
 from producer.reasons import why_refused
 from producer.snapshots import SnapshotSource, codec_of
 
@@ -63,7 +64,8 @@ def _source(client: HttpClient, camera: Camera, on_bad_packet: Callable[[], None
         boundary = answer.headers.get_param("boundary") or ""
         client.extend(camera.first_frame_timeout_seconds)
         silent = camera.stall_timeout_seconds
-        return JpegStreamSource(client, answer, str(boundary), silent, on_bad_packet)
+        passage = JpegPassage(camera)
+        return JpegStreamSource(client, answer, str(boundary), silent, on_bad_packet, passage)
     if _still(answer, camera.poll_seconds is not None):
         client.extend(camera.first_frame_timeout_seconds)
         return SnapshotSource(client, answer, camera, on_bad_packet)

@@ -15,6 +15,7 @@ from producer.camera_pictures import DEFAULT_FPS, MAX_PICTURE_BYTES, Pause, Pict
 from producer.http_client import HttpClient, connection_reason
 from producer.memory import bound_allocations
 from producer.multipart import MultipartError, MultipartReader, Part
+from producer.pass_through import JpegPassage
 
 _BAD_PICTURES = 100
 """Pictures that may fail to decode in a row before the stream counts as lost."""
@@ -56,6 +57,7 @@ class JpegStreamSource:
         boundary: The boundary between the pictures, empty if the answer names none.
         silent_seconds: How long each of the others may take.
         on_bad_packet: Called for every picture that does not decode.
+        passage: Tells which pictures need not be decoded.
     """
 
     fps: float | None = DEFAULT_FPS
@@ -68,9 +70,11 @@ class JpegStreamSource:
         boundary: str,
         silent_seconds: float,
         on_bad_packet: Callable[[], None],
+        passage: JpegPassage,
     ) -> None:
         self._client = client
         self._answer = answer
+        self._passage = passage
         self._reader = MultipartReader(boundary, MAX_PICTURE_BYTES)
         self._decoder = PictureDecoder("mjpeg")
         self._silent_seconds = silent_seconds
@@ -80,6 +84,10 @@ class JpegStreamSource:
         """Yield the pictures."""
         bad = 0
         for part in self._parts():
+            if not part.cut and (jpeg := self._passage.take(part.data)):
+                bad = 0
+                yield Picture(None, None, jpeg=jpeg)
+                continue
             image = self._decoder.decode(part.data)
             if image is None:
                 self._on_bad_packet()

@@ -10,10 +10,13 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from producer.camera_pictures import Damage
 
-DropReason = Literal["fps_cap", "damaged", "buffer_full", "too_large", "send_failed", "shutdown"]
+DropReason = Literal[
+    "fps_cap", "damaged", "static", "buffer_full", "too_large", "send_failed", "shutdown"
+]
 """Why a captured frame was not published: above the camera's frame cap; damaged, and the camera
-drops such frames; pushed out by a newer one while Kafka was slower; larger than a record may be;
-refused by or never acknowledged by Kafka; not acknowledged within the drain time of a shutdown."""
+drops such frames; nothing moves in it, for the camera's motion gate; pushed out by a newer one
+while Kafka was slower; larger than a record may be; refused by or never acknowledged by Kafka; not
+acknowledged within the drain time of a shutdown."""
 
 DROP_REASONS: tuple[DropReason, ...] = get_args(DropReason)
 

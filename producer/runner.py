@@ -8,24 +8,21 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import closing, suppress
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from logging import getLogger
 from typing import Literal
 
-from contract.frame import MAX_FRAME_PIXELS, Frame, new_session, session_start_ms
-from producer.camera_pictures import DEFAULT_FPS, Damage, Pause, Picture, Source, SourceError
+from contract.frame import MAX_FRAME_PIXELS, new_session, session_start_ms
+from producer.camera_pictures import DEFAULT_FPS, Pause, Picture, Source, SourceError
 from producer.cameras import Camera
-from producer.encoding import PictureEncoder
+from producer.frame_intake import FrameIntake, Session
 from producer.lease import Clock, Lease, LeaseRevokedError
-from producer.metrics import DropReason, ProducerMetrics
+from producer.metrics import ProducerMetrics
+from producer.motion_gate import MotionGate
 from producer.outbox import Outbox
 from producer.pacing import (
-    ArrivalAnchor,
-    CaptureClock,
     FrameCap,
     MediaClock,
-    Schedule,
     backoff_seconds,
 )
 from producer.sources import open_source
@@ -52,35 +49,6 @@ def _backoff(failures: int) -> float:
     return backoff_seconds(
         failures, _FIRST_BACKOFF_SECONDS, _LONGEST_BACKOFF_SECONDS, random.random()
     )
-
-
-@dataclass
-class _Session:
-    """One connection: its id, its clocks, and how many frames it has given.
-
-    Attributes:
-        live: Whether the camera goes on by itself.
-        waits: Whether a full buffer stops it instead of costing its oldest frame.
-        frames: Frames decoded.
-        damaged: Those of them that are damaged.
-    """
-
-    id: str
-    live: bool
-    waits: bool
-    cap: FrameCap
-    media: MediaClock
-    schedule: Schedule = field(default_factory=Schedule)
-    anchor: ArrivalAnchor = field(default_factory=ArrivalAnchor)
-    capture: CaptureClock = field(default_factory=CaptureClock)
-    frames: int = 0
-    damaged: int = 0
-
-
-_DAMAGE: dict[Damage, str] = {
-    "cut": "its data ends too early",
-    "corrupt": "the decoder marks it as corrupt",
-}
 
 
 class CameraRunner:
@@ -121,7 +89,6 @@ class CameraRunner:
         self.state: State = "running"
         self.attempted = False
         """Whether it has been tried to open the camera at least once."""
-        self._outbox = outbox
         self._metrics = metrics
         self._clock = clock
         self._stop = stop
@@ -129,14 +96,16 @@ class CameraRunner:
         self._backoff = backoff
         self._open_source = open_source
         self._wall_clock = wall_clock
-        self._encoder = PictureEncoder(camera, max_frame_pixels)
+        self._intake = FrameIntake(camera, outbox, metrics, max_frame_pixels)
         self._live = camera.live
         """As far as is known before the source has been opened."""
         self._captured = 0
         self._failures = 0
         self._not_before_ms = 0
         self._began: float | None = None
-        metrics.add_camera(camera.id, camera.fps)
+        # A camera that is published when something moves owes no frames.
+        self._owed_fps = camera.fps if camera.motion is None else None
+        metrics.add_camera(camera.id, self._owed_fps)
 
     def run(self, lease: Lease) -> None:
         """Read the camera; the target of its thread."""
@@ -196,14 +165,15 @@ class CameraRunner:
         lease.enter("first frame", self.camera.first_frame_timeout_seconds + _GRACE_SECONDS)
         self.attempted = True
         self._live = source.live
-        if self.camera.fps is not None:
-            self._announce_fps(self.camera.fps, source.fps)
-        session = _Session(
+        if self._owed_fps is not None:
+            self._announce_fps(self._owed_fps, source.fps)
+        session = Session(
             id,
             source.live,
             self._waits(source),
             FrameCap(self.camera.fps),
             MediaClock(source.fps or DEFAULT_FPS),
+            None if self.camera.motion is None else MotionGate(self.camera.motion),
         )
         try:
             self._read(lease, session, source)
@@ -230,7 +200,7 @@ class CameraRunner:
         else:
             self._metrics.fps_target.labels(self.camera.id).set(min(cap, nominal))
 
-    def _end(self, session: _Session, source: Source) -> None:
+    def _end(self, session: Session, source: Source) -> None:
         """Decide what the end of the stream means."""
         count = session.frames
         if self._stop.is_set():
@@ -266,7 +236,7 @@ class CameraRunner:
         self.state = "done"
         log.info("camera %s: %s", self.camera.id, what)
 
-    def _read(self, lease: Lease, session: _Session, source: Source) -> None:
+    def _read(self, lease: Lease, session: Session, source: Source) -> None:
         """Read one connection to its end."""
         stall = self.camera.stall_timeout_seconds + _GRACE_SECONDS
         with closing(source.pictures()) as pictures:
@@ -287,72 +257,29 @@ class CameraRunner:
                     break  # still delivering: the watchdog cannot have the camera opened once more
                 lease.enter("next frame", stall)
 
-    def _connected(self, session: _Session) -> None:
+    def _connected(self, session: Session) -> None:
         self._began = self._clock()
         self._metrics.up.labels(self.camera.id).set(1)
         log.info("camera %s: %s: session %s", self.camera.id, self.camera.address, session.id)
 
-    def _take(self, picture: Picture, session: _Session) -> bool:
+    def _take(self, picture: Picture, session: Session) -> bool:
         """Deliver a frame when it is due; return False if the process ends meanwhile."""
         if session.live:
-            now = self._clock()
-            age = session.anchor.age_seconds(picture.stamp_seconds, now)
-            keep = session.cap.admit(now)
+            time = self._clock()
+            age = session.anchor.age_seconds(picture.stamp_seconds, time)
         else:
-            media, age = session.media.time(picture.stamp_seconds), 0.0
+            time, age = session.media.time(picture.stamp_seconds), 0.0
             if self.camera.pace == "realtime":
-                self._stop.wait(session.schedule.wait_seconds(media, self._clock()))
-                age = session.schedule.late_seconds(media, self._clock())
-            keep = session.cap.admit(media)
+                self._stop.wait(session.schedule.wait_seconds(time, self._clock()))
+                age = session.schedule.late_seconds(time, self._clock())
+        keep = session.cap.admit(time)
         if self._stop.is_set():
             return False
         captured = session.capture.time(age, self._wall_clock())
-        self._deliver(picture, session, datetime.fromtimestamp(captured, UTC), keep)
-        return True
-
-    def _deliver(
-        self, picture: Picture, session: _Session, captured_at: datetime, keep: bool
-    ) -> None:
-        """Count a frame and hand it over, unless it is damaged or above the frame cap."""
-        camera = self.camera.id
-        reason: DropReason | None = None if keep else "fps_cap"
-        if picture.damage is not None:
-            self._note_damage(picture.damage, session)
-            if self.camera.drop_corrupt:
-                reason = "damaged"
-        if reason is None:
-            data, width, height = self._encoder.encode(picture.image, picture.pixel_aspect)
-        self._metrics.capture(camera)
+        moment = datetime.fromtimestamp(captured, UTC)
+        self._intake.take(picture, session, moment, keep=keep, at_seconds=time)
         self._captured += 1
-        if reason is not None:
-            self._metrics.drop(camera, reason)
-            return
-        frame = Frame(
-            camera=camera,
-            session=session.id,
-            sequence=session.frames,
-            captured_at=captured_at,
-            width=width,
-            height=height,
-            data=data,
-            content_type=self._encoder.content_type,
-        )
-        self._outbox.put(frame, self.camera.buffer_frames, wait=session.waits)
-
-    def _note_damage(self, damage: Damage, session: _Session) -> None:
-        """Count a damaged frame; log the first of a session."""
-        self._metrics.damaged.labels(self.camera.id, damage).inc()
-        session.damaged += 1
-        if session.damaged == 1:
-            log.warning(
-                "camera %s: frame %d is damaged (%s): damaged frames are counted and %s",
-                self.camera.id,
-                session.frames,
-                _DAMAGE[damage],
-                "dropped, unless drop_corrupt is false"
-                if self.camera.drop_corrupt
-                else "published",
-            )
+        return True
 
     def _count_bad_packet(self) -> None:
         self._metrics.decode_errors.labels(self.camera.id).inc()

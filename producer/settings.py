@@ -10,7 +10,7 @@ from pydantic_settings import NoDecode, SettingsConfigDict
 from contract.frame import MAX_FRAME_PIXELS
 from contract.settings import ProcessSettings
 from contract.topics import FRAMES_TOPIC, MAX_RECORD_BYTES
-from producer.cameras import Shard
+from producer.shards import Shard
 from servers.kafka import KafkaConnection
 
 MAX_CAMERAS = 256

@@ -12,6 +12,7 @@ from producer.camera_pictures import MAX_PICTURE_BYTES, Pause, Picture, SourceEr
 from producer.cameras import Camera
 from producer.http_client import HttpClient, connection_reason, status_text
 from producer.jpeg_streams import PictureDecoder
+from producer.pass_through import JpegPassage
 
 log = getLogger("seedstream.producer.snapshots")
 
@@ -70,6 +71,7 @@ class SnapshotSource:
         self._conditions: dict[str, str] = {}
         self._digest = b""
         self._decoders: dict[str, PictureDecoder] = {}
+        self._passage = JpegPassage(camera, every=1)
 
     def pictures(self) -> Generator[Picture | Pause, None, None]:
         """Yield the picture whenever it has changed."""
@@ -146,12 +148,15 @@ class SnapshotSource:
         codec = codec_of(data)
         if codec is None:
             raise SourceError("the answer is neither a JPEG nor a PNG picture")
+        cut = codec == "mjpeg" and cut_jpeg(data)
+        if codec == "mjpeg" and not cut and (jpeg := self._passage.take(data)):
+            return Picture(None, None, jpeg=jpeg)
         if codec not in self._decoders:
             self._decoders[codec] = PictureDecoder(codec)
         image = self._decoders[codec].decode(data)
         if image is None:
             raise SourceError("the picture does not decode")
-        return Picture(image, None, "cut" if codec == "mjpeg" and cut_jpeg(data) else None)
+        return Picture(image, None, "cut" if cut else None)
 
 
 def _body(answer: HTTPResponse) -> bytes:

@@ -13,8 +13,9 @@ from typing import Any
 import av
 import av.error
 from av.format import Flags
+from av.video.reformatter import ColorRange
 
-from media.frames import best_video_stream, cut_jpeg, pixel_aspect
+from media.frames import Upright, best_video_stream, cut_jpeg, pixel_aspect
 from media.jpeg_limits import jpeg_fault
 from producer import forbidden_hosts
 from producer.camera_pictures import (
@@ -27,9 +28,12 @@ from producer.camera_pictures import (
     SourceError,
 )
 from producer.cameras import Camera
+from producer.decoding import accelerator, set_threads, warn_of_software
+from producer.encoding import color_range
 from producer.http_sources import open_http
 from producer.memory import bound_allocations
 from producer.opening import format_fault, open_arguments
+from producer.pass_through import JpegPassage
 from producer.reasons import why_lost, why_not_open
 from producer.scene import Scene
 
@@ -93,10 +97,12 @@ class AvSource:
         # FFmpeg takes its limit twice while opening: to connect, and to look at the streams.
         half = (open_seconds or camera.open_timeout_seconds) / 2
         began = time.monotonic()
+        device = accelerator(camera)
         try:
             self._container = av.open(
                 url,
                 format=demuxer,
+                hwaccel=device,
                 options=options | camera.options,
                 timeout=(half, camera.stall_timeout_seconds),
                 metadata_errors="replace",
@@ -116,14 +122,17 @@ class AvSource:
         # Of these FFmpeg counts the frames and multiplies by a rate that it assumes.
         self._stamped = not self._container.format.flags & Flags.no_timestamps.value
         self._jpeg = stream.codec_context.name == "mjpeg"
-        # One thread a camera: more cost latency in live streams, and cameras are parallel anyway.
-        stream.codec_context.thread_count = 1
+        self._camera = camera
+        self._passage: JpegPassage | None = None
+        if device is not None:
+            warn_of_software(camera, stream.codec_context)
         rate = stream.average_rate or stream.guessed_rate
         told = float(rate) if rate and math.isfinite(rate) else None
         self._rate = told or DEFAULT_FPS
         self._told_fps = told if self._stamped else None
         self.fps: float | None = self._rate
         self.live = camera.live and not (camera.kind == "http" and _ends(self._container, stream))
+        set_threads(camera, stream.codec_context, self.live)
         self._packets = 0
         self._latest = 0.0
 
@@ -132,7 +141,13 @@ class AvSource:
         bad = 0
         try:
             for packet in self._until_closed():
-                damage = self._look_at(packet)
+                self._count(packet)
+                passed = self._pass_on(packet)
+                if passed is not None:
+                    bad = 0
+                    yield passed
+                    continue
+                damage = self._damage(packet)
                 try:
                     frames = self._decode(packet)
                 except av.error.InvalidDataError:
@@ -148,8 +163,29 @@ class AvSource:
                     stamp = float(frame.time) if stamped else None
                     seen: Damage | None = "corrupt" if frame.is_corrupt else damage
                     yield Picture(frame, stamp, seen, pixel_aspect(self._stream))
+                    self._learn(frame)
         except av.error.FFmpegError as error:
             raise SourceError(f"lost: {why_lost(error)}") from None
+
+    def _learn(self, frame: Any) -> None:
+        """Note, of a stream of JPEGs, whether the pictures that follow may be passed on.
+
+        What its container says about them (turned, in limited range) only a decoded one tells.
+        """
+        if self._jpeg and self._passage is None:
+            as_stored = Upright.of(frame).changes_nothing and color_range(frame) == ColorRange.JPEG
+            self._passage = JpegPassage(self._camera, possible=as_stored)
+
+    def _pass_on(self, packet: Any) -> Picture | None:
+        """Return the picture of a packet that is published as it is, else None."""
+        if self._passage is None or packet.is_corrupt or not packet.size:
+            return None
+        jpeg = self._passage.take(bytes(packet), pixel_aspect(self._stream))
+        if jpeg is None:
+            return None
+        stamped = self._stamped and packet.pts is not None
+        stamp = float(packet.pts * packet.time_base) if stamped else None
+        return Picture(None, stamp, jpeg=jpeg)
 
     def _decode(self, packet: Any) -> Any:
         if self._jpeg and jpeg_fault(bytes(packet), fields=2):
@@ -183,18 +219,27 @@ class AvSource:
         """The frame rate that the stream tells, None where one is assumed."""
         return self._told_fps
 
-    def _look_at(self, packet: Any) -> Damage | None:
-        """Count a packet; return what is wrong with it, so far as that shows before decoding."""
+    def _count(self, packet: Any) -> None:
+        """Count a packet.
+
+        Raises:
+            SourceError: It is larger than any picture.
+        """
         if packet.size > MAX_PICTURE_BYTES:
             raise SourceError(
                 f"a packet of more than {MAX_PICTURE_BYTES} bytes, which no picture has"
             )
-        if not packet.size and packet.dts is None:
-            return None  # the end: what the decoder holds back comes out
+        if _is_end(packet):
+            return
         self._packets += 1
         if packet.pts is not None:
             end = float((packet.pts + (packet.duration or 0)) * packet.time_base)
             self._latest = max(self._latest, end)
+
+    def _damage(self, packet: Any) -> Damage | None:
+        """Return what is wrong with a packet, so far as that shows before decoding."""
+        if _is_end(packet):
+            return None
         # Where frames are reordered, the damaged one may come out later: one is counted anyway.
         if self._jpeg and cut_jpeg(bytes(packet)):
             return "cut"
@@ -220,6 +265,11 @@ class AvSource:
     def close(self) -> None:
         """Close the stream."""
         self._container.close()
+
+
+def _is_end(packet: Any) -> bool:
+    """Return whether a packet marks the end, at which what the decoder holds back comes out."""
+    return not packet.size and packet.dts is None
 
 
 def open_source(camera: Camera, on_bad_packet: Callable[[], None]) -> Source:

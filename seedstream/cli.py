@@ -19,6 +19,7 @@ COMMANDS = {
     "produce": "Decode cameras into the Kafka topic of frames.",
     "probe": "Show what one camera gives: streams, size, rate, rotation, a picture.",
     "work": "Segment frames from Kafka and store the results in Redis.",
+    "top": "Show what producers and workers do: fps, latency, drops, lag, the bottleneck stage.",
     "doctor": "Say what is wrong with Kafka, Redis, model, clocks, cameras, and what to do.",
     "plan": "Count partitions, brokers, workers, Redis and producers for a number of cameras.",
     "dead": "List, show and send again the records that workers could not use.",

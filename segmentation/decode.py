@@ -1,16 +1,15 @@
 """The encoded image of a frame -> pixels. Every fault is the record's own: a dead letter.
 
-Libraries: simplejpeg (libjpeg-turbo), OpenCV for the colour conversion of I420.
+Library: OpenCV for the colour conversion of I420.
 """
 
 import cv2
 import numpy as np
 import numpy.typing as npt
-import simplejpeg
 
 from contract.errors import InvalidMessageError
 from contract.frame import I420, Frame
-from media.jpeg_limits import jpeg_fault
+from media.decodable_jpeg import decode_rgb, jpeg_size
 
 Image = npt.NDArray[np.uint8]
 """uint8 (H, W, 3), RGB."""
@@ -44,23 +43,13 @@ def decode_image(frame: Frame, *, max_pixels: int) -> Image:
 
 
 def _decode_jpeg(frame: Frame) -> Image:
-    fault = jpeg_fault(frame.data)
-    if fault is not None:
-        raise InvalidMessageError(fault.reason, f"the JPEG {fault.text}")
-    try:
-        height, width, _, _ = simplejpeg.decode_jpeg_header(frame.data)
-    except ValueError as error:
-        raise InvalidMessageError("corrupt_image", f"not a JPEG image: {error}") from error
+    width, height = jpeg_size(frame.data)
     if (height, width) != (frame.height, frame.width):
         raise InvalidMessageError(
             "size_mismatch",
             f"the JPEG has {width}x{height} pixels, the headers say {frame.width}x{frame.height}",
         )
-    try:
-        image: Image = simplejpeg.decode_jpeg(frame.data, "RGB")
-    except ValueError as error:
-        raise InvalidMessageError("corrupt_image", f"the JPEG is broken: {error}") from error
-    return image
+    return decode_rgb(frame.data)
 
 
 def _decode_i420(frame: Frame) -> Image:

@@ -63,14 +63,18 @@ class Fit:
         content, frame = self.content_size, self.frame_size
         return content[0] * content[1] / (frame[0] * frame[1])
 
-    def apply(self, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    def apply(
+        self, image: NDArray[np.uint8], out: NDArray[np.uint8] | None = None
+    ) -> NDArray[np.uint8]:
         """Return the frame as model input.
 
         Args:
             image: uint8 (H0, W0, 3).
+            out: uint8 (H, W, 3) to write it into, such as a place in a batch.
 
         Returns:
-            uint8 (H, W, 3); the image itself, not a copy, where the sizes are equal.
+            uint8 (H, W, 3): ``out``, or without it the image itself, not a copy, where the sizes
+            are equal.
 
         Raises:
             ValueError: The image is not of the planned size.
@@ -78,16 +82,19 @@ class Fit:
         if image.shape != (*self.frame_size, 3):
             raise ValueError(f"image of shape {image.shape}, expected {(*self.frame_size, 3)}")
         if self.frame_size == self.input_size:
-            return image
+            if out is None:
+                return image
+            out[:] = image
+            return out
+        fitted = np.empty((*self.input_size, 3), np.uint8) if out is None else out
         height, width = self.content_size
         shrinks = height < self.frame_size[0] or width < self.frame_size[1]
         # Averaging over areas keeps thin things from flickering when the picture shrinks.
         method = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
-        content = cv2.resize(image, (width, height), interpolation=method)
-        if self.content_size == self.input_size:
-            return np.asarray(content, np.uint8)
-        fitted = np.full((*self.input_size, 3), PADDING, np.uint8)
-        fitted[:height, :width] = content
+        content = fitted[:height, :width]
+        cv2.resize(image, (width, height), dst=content, interpolation=method)
+        fitted[:height, width:] = PADDING
+        fitted[height:] = PADDING
         return fitted
 
     def restore(self, instance_map: NDArray[np.int32]) -> NDArray[np.int32]:

@@ -5,6 +5,7 @@ The same composition runs in the worker, offline (`seedstream segment`) and in t
 
 import logging
 import math
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -37,6 +38,18 @@ _MAX_SIZES = 1000
 """Frame sizes that are told about once each; a source of ever new sizes must not fill the log."""
 
 log = logging.getLogger(__name__)
+
+
+class Fitted(NamedTuple):
+    """An image in the model's size.
+
+    Attributes:
+        picture: uint8 (H, W, 3) RGB, in the model's size.
+        fit: How the image lies in it.
+    """
+
+    picture: Image
+    fit: Fit
 
 
 class Prepared(NamedTuple):
@@ -108,6 +121,7 @@ class Segmenter:
         self._max_tiles = max_tiles
         self._told: set[tuple[int, ...]] = set()
         self._clock = clock
+        self._buffers = threading.local()
         self._pool = ThreadPoolExecutor(threads, "cluster") if threads > 1 else None
 
     @property
@@ -167,9 +181,21 @@ class Segmenter:
                 observe("cluster", self._clock() - began)
         return found
 
+    def fit(self, image: Image) -> Image | Fitted:
+        """Fit an image ahead of `maps`, in whichever thread has time; one to be tiled stays as is.
+
+        Raises:
+            InvalidMessageError: ``too_many_tiles``, see `tiles`.
+        """
+        size = image.shape[:2]
+        if self._tiling(size) is not None:
+            return image
+        fit = self._fit(size)
+        return Fitted(fit.apply(image), fit)
+
     def maps(
         self,
-        images: Sequence[Image],
+        images: Sequence[Image | Fitted],
         observe: Observe | None = None,
         sources: Sequence[str] = (),
     ) -> Iterator[Maps]:
@@ -177,26 +203,36 @@ class Segmenter:
 
         Maps of one batch, or of one tiled image, are made only when they are asked for.
         """
-        waiting: list[Image] = []
+        waiting: list[Image | Fitted] = []
         for i, image in enumerate(images):
-            size = image.shape[:2]
+            size = image.fit.frame_size if isinstance(image, Fitted) else image.shape[:2]
             self._tell(size, sources[i] if sources else "")
             tiling = self._tiling(size)
             if waiting and (tiling is not None or len(waiting) == self.largest_batch):
                 yield self._fitted(waiting, observe)
                 waiting = []
-            if tiling is None:
+            if isinstance(image, Fitted) or tiling is None:
                 waiting.append(image)
             else:
                 yield self._large(image, tiling, observe)
         if waiting:
             yield self._fitted(waiting, observe)
 
-    def prepare(self, images: Sequence[Image]) -> Prepared:
-        """Fit 1 to ``largest_batch`` images, uint8 (H, W, 3) RGB of any sizes, each as a whole."""
-        fits = [self._fit(image.shape[:2]) for image in images]
-        batch = np.stack([fit.apply(image) for fit, image in zip(fits, images, strict=True)])
-        return Prepared(batch, fits)
+    def prepare(
+        self, images: Sequence[Image | Fitted], out: NDArray[np.uint8] | None = None
+    ) -> Prepared:
+        """Fit 1 to ``largest_batch`` images, uint8 (H, W, 3) RGB of any sizes, each as a whole.
+
+        Args:
+            images: The images; those that `fit` has fitted already are only copied, one that is
+                alone not even that.
+            out: uint8 (N, H, W, 3), N at least the number of images: their batch is written here.
+        """
+        if len(images) == 1 and isinstance(images[0], Fitted):
+            return Prepared(images[0].picture[np.newaxis], [images[0].fit])
+        batch = np.empty((len(images), *self._input_size, 3), np.uint8) if out is None else out
+        fits = [self._place(image, batch[i]) for i, image in enumerate(images)]
+        return Prepared(batch[: len(images)], fits)
 
     def infer(self, prepared: Prepared) -> Maps:
         """Run the network once.
@@ -212,9 +248,25 @@ class Segmenter:
         predictions, fits = maps
         return list(run(lambda i: self._instances(predictions, i, fits[i]), range(len(fits))))
 
-    def _fitted(self, images: Sequence[Image], observe: Observe | None) -> Maps:
+    def _place(self, image: Image | Fitted, place: NDArray[np.uint8]) -> Fit:
+        if isinstance(image, Fitted):
+            place[:] = image.picture
+            return image.fit
+        fit = self._fit(image.shape[:2])
+        fit.apply(image, place)
+        return fit
+
+    def _buffer(self) -> NDArray[np.uint8]:
+        """A batch to be filled again and again by this thread: new memory costs page faults."""
+        found: NDArray[np.uint8] | None = getattr(self._buffers, "batch", None)
+        if found is None:
+            found = np.empty((self.largest_batch, *self._input_size, 3), np.uint8)
+            self._buffers.batch = found
+        return found
+
+    def _fitted(self, images: Sequence[Image | Fitted], observe: Observe | None) -> Maps:
         began = self._clock()
-        prepared = self.prepare(images)
+        prepared = self.prepare(images, self._buffer() if len(images) > 1 else None)
         return Maps(self._run(prepared.batch, began, observe), prepared.fits)
 
     def _large(self, image: Image, tiling: Tiling, observe: Observe | None) -> Maps:

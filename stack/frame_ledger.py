@@ -18,9 +18,9 @@ from kafka import KafkaConsumer, TopicPartition
 from contract.errors import InvalidMessageError, UnavailableError
 from contract.frame import Frame, decode_frame
 from contract.result import DOCUMENT_FIELD, Result, decode_result, results_key
+from contract.samples import Samples
 from contract.topics import MAX_RECORD_BYTES
 from servers.redis import Client
-from stack.samples import Samples
 
 EXAMPLES = 3
 """How many missing frames of a camera are named."""

@@ -12,8 +12,8 @@ from pathlib import Path
 
 from prometheus_client.parser import text_string_to_metric_families
 
+from contract.samples import FILES_VARIABLE, NOTHING, Samples
 from stack.child_process import ChildProcess
-from stack.samples import FILES_VARIABLE, NOTHING, Samples
 
 READY_SECONDS = 60.0
 PAGE_SECONDS = 2.0

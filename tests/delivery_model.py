@@ -21,11 +21,14 @@ from servers.redis import Redis
 from tests.fakes import FakeSegmenter
 from tests.sink_parts import TTL_SECONDS, ToRedis
 from workers.dead_share import DeadShare
+from workers.endings import Endings
+from workers.freshness import Freshness
 from workers.loop import Loop, Rules
 from workers.metrics import WorkerMetrics
-from workers.pipeline import Limits, Pipeline
-from workers.records import Change, Event, OffsetTracker, Position, Record
+from workers.offset_tracker import OffsetTracker
+from workers.records import Change, Event, Position, Record
 from workers.sink import RedisSink
+from workers.stages.line import Limits, Line
 
 T = TypeVar("T")
 Server = Literal["redis", "commit", "dead letter"]
@@ -225,36 +228,37 @@ class ModelWorker:
         self._sink = RedisSink(server, ttl_seconds=TTL_SECONDS, max_results=100_000)
         metrics = WorkerMetrics(self.registry)
         age = MAX_AGE_SECONDS if live else None
-        self._pipeline = Pipeline(
+        freshness = Freshness(max_age_seconds=age, old_after_seconds=age, wall_clock=wall_clock)
+        endings = Endings(self._positions, letters, metrics, wall_clock=wall_clock)
+        self._line = Line(
             FakeSegmenter(),
             self._sink,
-            letters,
-            self._positions,
+            endings,
             metrics,
             Limits(
                 max_waiting_frames=8, max_waiting_bytes=10**6, max_batch_size=3,
-                max_frame_pixels=10_000, max_age_seconds=age, old_after_seconds=age,
-                max_batch_age_seconds=0.001,
+                max_frame_pixels=10_000, linger_seconds=0.001,
             ),
-            wall_clock=wall_clock,
+            freshness,
+            on_end=self._positions.wake,
         )  # fmt: skip
         rules = Rules(
-            max_age_seconds=age, max_ahead_seconds=DAY_SECONDS, max_frame_bytes=10**6,
+            max_ahead_seconds=DAY_SECONDS, max_frame_bytes=10**6,
             max_poll_records=16, drain_seconds=0.05, commit_interval_seconds=0,
         )  # fmt: skip
         self._loop = Loop(
-            self.source, self._pipeline, letters, self._positions, metrics, rules, DeadShare(1.0),
-            wall_clock=wall_clock,
+            self.source, self._line, endings, letters, self._positions, metrics, rules, freshness,
+            DeadShare(1.0),
         )  # fmt: skip
         self.source.hand_over = self._loop.hand_over
-        self._pipeline.start()
+        self._line.start()
 
     def turn(self) -> None:
         """Let it do a round, and what the round began."""
         try:
             self._loop.turn()
             self._settle()
-            self._pipeline.check()
+            self._line.check()
         except Death:
             self.kill()
 
@@ -274,14 +278,14 @@ class ModelWorker:
         """End it: no server hears of it again."""
         self.dead = True
         self._woken.set()
-        assert self._pipeline.stop(SETTLE_SECONDS), "its threads have ended"
+        assert self._line.stop(SETTLE_SECONDS), "its threads have ended"
         self._sink.close()
 
     def _settle(self) -> None:
         give_up_at = time.monotonic() + SETTLE_SECONDS
         while (
             self._positions.in_flight()
-            and not self._pipeline.ended
+            and not self._line.ended
             and not (self.hanging.is_set() and not self._woken.is_set())
         ):
             assert time.monotonic() < give_up_at, "it stands still"

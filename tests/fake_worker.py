@@ -17,26 +17,27 @@ from contract.frame import Frame
 from contract.settings import load_settings
 from segmentation.decode import Image
 from tests.fakes import build_fake
-from workers import app, decoders, pipeline
+from workers import app, decoders, health
 from workers.settings import WorkerSettings
+from workers.stages import line
 
 
 def hang_on(camera: str) -> None:
     """Let the decoding of a camera's frames hang."""
-    decode = pipeline.decode_image
+    decode = line.decode_image
 
     def decode_or_hang(frame: Frame, *, max_pixels: int) -> Image:
         while frame.camera == camera:
             time.sleep(1)
         return decode(frame, max_pixels=max_pixels)
 
-    pipeline.decode_image = decode_or_hang
+    line.decode_image = decode_or_hang
 
 
 if __name__ == "__main__":
     seconds = float(os.environ.get("FAKE_SECONDS", "0"))
     failed = os.environ.get("FAKE_FAILURE")
-    app._STANDSTILL_SECONDS = float(os.environ.get("FAKE_STANDSTILL_SECONDS", "60"))
+    health.STANDSTILL_SECONDS = float(os.environ.get("FAKE_STANDSTILL_SECONDS", "60"))
     decoders.MAX_DECODE_SECONDS = float(os.environ.get("FAKE_DECODE_SECONDS", "10"))
     hang_on(os.environ.get("FAKE_HANGING_CAMERA", ""))
     gate = os.environ.get("FAKE_HANGS_WHILE")

@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import cast
 
@@ -13,12 +13,13 @@ from contract.errors import DeviceError, InvalidMessageError, UnavailableError
 from contract.frame import Frame, encode_frame, new_session
 from contract.result import ModelReference, Result, stream_id
 from segmentation.decode import Image
+from segmentation.engines.base import Predictions
 from segmentation.instances import ArrayMask, Instances
-from segmentation.segmenter import Observe, Segmenter
+from segmentation.letterbox import Fit
+from segmentation.segmenter import Maps, Observe, Segmenter
 from workers.app import Inference
-from workers.records import Change, Event, Job, Position, Record
+from workers.records import Change, Entry, Event, Job, Outcome, Position, Record
 from workers.settings import WorkerSettings
-from workers.sink import Entry, Outcome
 
 HEIGHT, WIDTH = 48, 64
 SESSION = new_session()
@@ -121,9 +122,13 @@ class FakeSegmenter:
     def tiles(self, size: tuple[int, ...]) -> int:
         return self._tiles(size)
 
-    def segment(
+    def fit(self, image: Image) -> Image:
+        self._tiles(image.shape[:2])
+        return image
+
+    def maps(
         self, images: Sequence[Image], observe: Observe, sources: Sequence[str]
-    ) -> list[Instances]:
+    ) -> Iterator[Maps]:
         if self._remembers:
             self.batches.append(len(images))
             self.sources += sources
@@ -136,8 +141,12 @@ class FakeSegmenter:
         if self._seconds:
             time.sleep(self._seconds)
         observe("infer", self._seconds)
-        observe("cluster", 0.0)
-        return [_instances(image) for image in images]
+        sizes = [(image.shape[0], image.shape[1]) for image in images]
+        # The images themselves take the place of what a network says about them.
+        yield Maps(cast(Predictions, images), [Fit.of(size, size) for size in sizes])
+
+    def describe(self, maps: Maps) -> list[Instances]:
+        return [_instances(image) for image in cast(Sequence[Image], maps.predictions)]
 
 
 def _instances(image: Image) -> Instances:
@@ -168,9 +177,16 @@ def build_fake(
 
 
 class FakeSink:
-    """Results in memory, of cameras whose clocks are right."""
+    """Results in memory, of cameras whose clocks are right.
+
+    Attributes:
+        calls: How many results each call of ``store`` brought.
+        gate: Each call waits for it.
+    """
 
     def __init__(self) -> None:
+        self.calls: list[int] = []
+        self.gate: threading.Event | None = None
         self.results: dict[str, list[Result]] = {}
         self.away = False
         self.given_up = False
@@ -178,6 +194,9 @@ class FakeSink:
     def store(self, entries: Sequence[Entry]) -> list[Outcome]:
         if self.away:
             raise UnavailableError("Redis is away")
+        self.calls.append(len(entries))
+        if self.gate is not None and not self.gate.wait(10):
+            raise AssertionError("the test never opened the gate")
         return [self._store(entry.result) for entry in entries]
 
     def give_up(self) -> None:

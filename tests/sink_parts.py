@@ -18,7 +18,8 @@ from contract.result import (
 )
 from servers.redis import Client, Node, Redis, RedisConnection, open_redis
 from tests.fakes import SESSION
-from workers.sink import Entry, RedisSink
+from workers.records import Entry
+from workers.sink import RedisSink
 
 TTL_SECONDS = 100
 _numbers = itertools.count(1)

@@ -3,6 +3,7 @@
 Legend: H, W pixels. Images are uint8 RGB.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
@@ -62,7 +63,7 @@ class Street:
         image = cv2.resize(coarse, (self.width, self.height), interpolation=cv2.INTER_CUBIC)
         image = image[..., None] + (128, 124, 116) + random.normal(0, 4, (*image.shape, 3))
         image[::30, :, :] -= 25  # joints of the paving
-        return image.clip(0, 255).astype(np.uint8)
+        return np.asarray(image.clip(0, 255), np.uint8)
 
     def render(self, number: int) -> tuple[Image, npt.NDArray[np.int32]]:
         """Return frame ``number`` (H, W, 3), and who is where (H, W): index of the walker + 1."""
@@ -81,6 +82,15 @@ class Street:
                 truth[own] = index
         image += np.random.default_rng([5, number]).normal(0, 2, image.shape)
         return image.clip(0, 255).round().astype(np.uint8), truth
+
+    def whole(self, index: int, number: int) -> int:
+        """Return how many pixels walker ``index + 1`` has in frame ``number``, covered or not."""
+        walker = self.walkers[index]
+        reach = 2 * walker.height
+        mask = np.zeros((self.height + reach, self.width + 2 * reach), np.uint8)
+        for _, corners, _ in _parts(walker, self._middle(walker, number), number):
+            cv2.fillPoly(mask, [np.round(corners + np.array((reach, 0))).astype(np.int32)], 1)
+        return int(mask.sum())
 
     def _middle(self, walker: Walker, number: int) -> float:
         way = walker.speed * (number - walker.enters)
@@ -107,9 +117,24 @@ def procession(frames: int, seed: int = 0, scale: float = 0.4, every: int = 14) 
         foot = int(random.integers(120, 262))
         height = round(scale * foot * random.uniform(0.95, 1.05))
         speed = float(random.uniform(0.05, 0.08)) * height * (1 if random.random() < 0.5 else -1)
-        coat = tuple(int(v) for v in random.integers(20, 236, 3))
-        walkers.append(Walker(enters, foot, height, speed, coat))
+        red, green, blue = (int(v) for v in random.integers(20, 236, 3))
+        walkers.append(Walker(enters, foot, height, speed, (red, green, blue)))
     return Street(tuple(walkers))
+
+
+def enlarged(street: Street, factor: float) -> Street:
+    """Return the street seen by a camera with more pixels."""
+    walkers = tuple(
+        replace(
+            one,
+            foot=round(factor * one.foot),
+            height=round(factor * one.height),
+            speed=factor * one.speed,
+        )
+        for one in street.walkers
+    )
+    height, width = round(factor * street.height), round(factor * street.width)
+    return replace(street, walkers=walkers, height=height, width=width)
 
 
 def crowded(street: Street, *more: Walker) -> Street:
@@ -121,7 +146,9 @@ def _is_hidden(part: str, hidden: Hidden) -> bool:
     return part == hidden or (hidden == "upper half" and part != "leg")
 
 
-def _parts(walker: Walker, x: float, number: int):
+def _parts(
+    walker: Walker, x: float, number: int
+) -> Iterator[tuple[str, npt.NDArray[np.float64], tuple[int, int, int]]]:
     h, top = walker.height, walker.foot - walker.height
     hip = walker.foot - 0.48 * h
     stride = 0.1 * h * np.sin(0.7 * number + walker.foot)

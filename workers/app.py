@@ -25,28 +25,29 @@ from servers.kafka import STEP_SECONDS, reach, wait_for_topics
 from servers.redis import Redis
 from workers.dead_letters import DeadLetters, open_producer
 from workers.dead_share import DeadShare
-from workers.decoders import MAX_DECODE_SECONDS, SPARE_THREADS
+from workers.endings import Endings
+from workers.freshness import Freshness
+from workers.health import Health
 from workers.loop import Loop, Rules
 from workers.metrics import WorkerMetrics
-from workers.pipeline import Limits, Pipeline
-from workers.records import OffsetTracker, Position
+from workers.offset_tracker import OffsetTracker
+from workers.records import Position
 from workers.settings import WorkerSettings
 from workers.sink import RedisSink
 from workers.source import KafkaSource, open_consumer
+from workers.stages.line import Limits, Line
 
 log = logging.getLogger(__name__)
 
 _CUDA_BATCH = 8
 _CPU_BATCH = 1
 
+_CUDA_LINGER_SECONDS = 0.02
+"""How long the first frame of a batch waits for others where a batch costs hardly more than one
+frame. On the CPU it costs as much as its frames one by one: a batch is what waits anyhow."""
+
 _CLUSTER_THREADS = 2
 """Frames of a batch that are clustered side by side."""
-
-_STANDSTILL_SECONDS = 60.0
-"""Longest time that the loop or the network may stand still before ``/healthz`` fails."""
-
-_WARM_UP_SECONDS = 300.0
-"""Longest time that the network's first runs may take before ``/healthz`` fails."""
 
 _LEAVE_SECONDS = 8.0
 """How long the end may take after the drain."""
@@ -63,6 +64,7 @@ class Inference:
         segmenter: Finds them.
         provider: Where the network runs, for the metrics.
         max_batch_size: Most frames that should run together.
+        linger_seconds: How long the first frame of a batch waits for others, in seconds.
         warm_up: Runs everything once, so that the first frame does not wait.
     """
 
@@ -70,6 +72,7 @@ class Inference:
     provider: str
     max_batch_size: int
     warm_up: Callable[[], None]
+    linger_seconds: float = 0.0
 
 
 def build_inference(settings: WorkerSettings) -> Inference:
@@ -99,7 +102,8 @@ def build_inference(settings: WorkerSettings) -> Inference:
         engine.warm_up()
         segmenter.warm_up()
 
-    return Inference(segmenter, engine.provider, batch_size, warm_up)
+    linger_seconds = 0.0 if engine.provider == "cpu" else _CUDA_LINGER_SECONDS
+    return Inference(segmenter, engine.provider, batch_size, warm_up, linger_seconds)
 
 
 def batch_sizes_up_to(largest: int) -> tuple[int, ...]:
@@ -138,9 +142,7 @@ class Worker:
         self._metrics = _metrics(self._registry, settings, inference)
         self._positions = OffsetTracker()
         self._dead_share = DeadShare(settings.max_dead_share)
-        self._loop: Loop | None = None
-        self._pipeline: Pipeline | None = None
-        self._warming_since: float | None = None
+        self.health = Health(clock)
         self._closing = ExitStack()
 
     def run(self) -> None:
@@ -158,45 +160,16 @@ class Worker:
             if redis_sink is not None and kafka is not None:
                 self._assemble(redis_sink, *kafka).run(lambda: self._shutdown.requested)
 
-    def alive(self) -> str | None:
-        """Answer ``/healthz``: what stands still, if anything.
-
-        Neither probe asks Kafka or Redis: restarting the worker does not bring them back.
-        """
-        if self._loop is None or self._pipeline is None:
-            since = self._warming_since
-            warming = 0.0 if since is None else self._clock() - since
-            if warming > _WARM_UP_SECONDS:
-                return f"the network has been at its first run for {warming:.0f} s"
-            return None
-        still, busy = self._clock() - self._loop.turned_at, self._pipeline.busy_seconds
-        hung = self._pipeline.hung_decoders
-        if still > _STANDSTILL_SECONDS:
-            return f"the loop has been stuck for {still:.0f} s"
-        if busy > _STANDSTILL_SECONDS:
-            return f"the network has been at one batch for {busy:.0f} s"
-        if self._pipeline.ended:
-            return "the network has ended: the worker is about to leave"
-        if hung >= SPARE_THREADS:
-            return f"{hung} decoders hang, each for more than {MAX_DECODE_SECONDS:g} s"
-        return None
-
-    def ready(self) -> str | None:
-        """Answer ``/readyz``: what is still missing, if anything."""
-        if self._loop is None:
-            return "starting: model, Kafka and Redis are not ready yet"
-        return None if self._loop.joined else "waiting for the consumer group"
-
     def _warm_up(self) -> None:
-        self._warming_since = self._clock()
+        self.health.warming_since = self._clock()
         self._inference.warm_up()
-        self._warming_since = None
+        self.health.warming_since = None
 
     def _serve_probes(self) -> None:
         probes = ProbeServer(
             self._registry,
-            self.alive,
-            self.ready,
+            self.health.alive,
+            self.health.ready,
             self._settings.http_host,
             self._settings.http_port,
         )
@@ -238,62 +211,73 @@ class Worker:
         self, redis_sink: RedisSink, dead_letters: DeadLetters, source: KafkaSource
     ) -> Loop:
         """Put the parts that work together, and start all but the loop."""
-        self._pipeline = pipeline = Pipeline(
+        settings = self._settings
+        freshness = _freshness(settings)
+        endings = Endings(self._positions, dead_letters, self._metrics, clock=self._clock)
+        line = Line(
             self._inference.segmenter,
             redis_sink,
-            dead_letters,
-            self._positions,
+            endings,
             self._metrics,
-            self._limits(),
+            _limits(settings, self._inference),
+            freshness,
+            on_end=self._positions.wake,
         )
-        self._metrics.hung_decoders.set_function(lambda: pipeline.hung_decoders)
-        self._closing.callback(self._stop, pipeline)
-        self._loop = loop = Loop(
+        self._metrics.hung_decoders.set_function(lambda: line.hung_decoders)
+        self._closing.callback(self._stop, line)
+        loop = Loop(
             source,
-            pipeline,
+            line,
+            endings,
             dead_letters,
             self._positions,
             self._metrics,
-            self._rules(),
+            _rules(settings),
+            freshness,
             self._dead_share,
         )
+        self.health.watch(loop, line)
         source.subscribe(loop.hand_over)
         dead_letters.start()
-        pipeline.start()
-        mode, batch_size = self._settings.mode, self._inference.max_batch_size
-        log.info("%s mode, batches of %d", mode, batch_size)
+        line.start()
+        log.info("%s mode, batches of %d", settings.mode, self._inference.max_batch_size)
         return loop
 
-    def _stop(self, pipeline: Pipeline) -> None:
+    def _stop(self, line: Line) -> None:
         self._deadline.begin()
-        self._deadline.note(ended=pipeline.stop(_PART_SECONDS))
+        self._deadline.note(ended=line.stop(_PART_SECONDS))
 
     def _dead_letter_done(self, position: Position, reason: str) -> None:
         self._metrics.dead_letters.labels(reason).inc()
         self._positions.finish(position)
         self._dead_share.dead(position, reason)
 
-    def _limits(self) -> Limits:
-        settings = self._settings
-        live = settings.mode == "live"
-        return Limits(
-            max_waiting_frames=settings.max_waiting_frames,
-            max_waiting_bytes=settings.max_waiting_bytes,
-            max_batch_size=self._inference.max_batch_size,
-            max_frame_pixels=settings.max_frame_pixels,
-            max_age_seconds=settings.max_age_seconds if live else None,
-            old_after_seconds=settings.old_after_seconds if live else None,
-        )
 
-    def _rules(self) -> Rules:
-        settings = self._settings
-        return Rules(
-            max_age_seconds=settings.max_age_seconds if settings.mode == "live" else None,
-            max_ahead_seconds=settings.max_ahead_seconds,
-            max_frame_bytes=settings.max_frame_bytes,
-            max_poll_records=settings.max_poll_records,
-            drain_seconds=settings.drain_seconds,
-        )
+def _freshness(settings: WorkerSettings) -> Freshness:
+    if settings.mode == "complete":
+        return Freshness()
+    return Freshness(
+        max_age_seconds=settings.max_age_seconds, old_after_seconds=settings.old_after_seconds
+    )
+
+
+def _limits(settings: WorkerSettings, inference: Inference) -> Limits:
+    return Limits(
+        max_waiting_frames=settings.max_waiting_frames,
+        max_waiting_bytes=settings.max_waiting_bytes,
+        max_batch_size=inference.max_batch_size,
+        linger_seconds=inference.linger_seconds,
+        max_frame_pixels=settings.max_frame_pixels,
+    )
+
+
+def _rules(settings: WorkerSettings) -> Rules:
+    return Rules(
+        max_ahead_seconds=settings.max_ahead_seconds,
+        max_frame_bytes=settings.max_frame_bytes,
+        max_poll_records=settings.max_poll_records,
+        drain_seconds=settings.drain_seconds,
+    )
 
 
 def _metrics(

@@ -14,6 +14,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 
 from segmentation.decode import Image
+from segmentation.segmenter import Fitted
 from workers.records import Job
 
 DECODE_THREADS = 2
@@ -67,7 +68,7 @@ class Decoding:
     """
 
     job: Job
-    image: Future[Image] | None = None
+    image: Future[Image | Fitted] | None = None
     began: float = math.inf
 
     @property
@@ -82,26 +83,29 @@ class Decoding:
 
 
 class Decoders:
-    """The decoders' threads and the frames in them; every call is made under ``changed``.
+    """The decoders' threads and the frames in them; every call is made under ``lock``.
 
     Args:
         decode: Returns a frame's pixels; in a thread of the pool, without the lock.
-        window: Most frames that are decoded ahead, besides those that are slow or behind a slow one
-            of their camera, of which there can be ``window`` for each spare thread.
-        changed: Lock of the owner; notified when a frame has been decoded.
+        window: Tells how many frames may be in the decoders, besides those that are slow or behind
+            a slow one of their camera, of which there can be as many for each spare thread.
+        lock: Lock of the owner.
+        on_decoded: Called when a frame has been decoded, in its thread, without the lock.
         clock: Monotonic clock, in seconds.
     """
 
     def __init__(
         self,
-        decode: Callable[[Job], Image],
-        window: int,
-        changed: threading.Condition,
+        decode: Callable[[Job], Image | Fitted],
+        window: Callable[[], int],
+        lock: "threading.Lock | threading.RLock",
+        on_decoded: Callable[[], None],
         clock: Callable[[], float],
     ) -> None:
         self._decode = decode
         self._window = window
-        self._changed = changed
+        self._lock = lock
+        self._on_decoded = on_decoded
         self._clock = AwakeClock(clock)
         self._in_order: deque[Decoding] = deque()
         self._running: list[Decoding] = []
@@ -111,7 +115,12 @@ class Decoders:
     def has_room(self) -> bool:
         """Whether a frame may be added."""
         slow = self._slow_cameras()
-        return sum(each.camera not in slow for each in self._in_order) < self._window
+        return sum(each.camera not in slow for each in self._in_order) < self._window()
+
+    @property
+    def at_work(self) -> bool:
+        """Whether a frame is being decoded that has not been given up."""
+        return any(each.image is not None and not each.done for each in self._in_order)
 
     @property
     def hung(self) -> int:
@@ -119,7 +128,7 @@ class Decoders:
         return sum(self._age(each) > MAX_DECODE_SECONDS for each in self._running)
 
     @property
-    def running(self) -> list[Future[Image]]:
+    def running(self) -> list[Future[Image | Fitted]]:
         """What is being decoded, also what has been given up."""
         return [each.image for each in self._running if each.image is not None]
 
@@ -188,11 +197,10 @@ class Decoders:
     def _waiting(self) -> Decoding | None:
         return next((each for each in self._in_order if each.image is None), None)
 
-    def _end(self, decoding: Decoding, _: Future[Image]) -> None:
-        with self._changed:
+    def _end(self, decoding: Decoding, _: Future[Image | Fitted]) -> None:
+        with self._lock:
             self._running.remove(decoding)
-            self.start()
-            self._changed.notify_all()
+        self._on_decoded()
 
     def _age(self, decoding: Decoding) -> float:
         return max(0.0, self._clock() - decoding.began)

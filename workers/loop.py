@@ -1,7 +1,7 @@
 """The worker's loop: poll, admit, commit. It never blocks for long and never stops polling.
 
-One thread owns it. The pipeline works in threads of its own and tells, through ``OffsetTracker``,
-what may be committed.
+One thread owns it. The line of stages works in threads of its own and tells, through
+``OffsetTracker``, what may be committed.
 """
 
 import logging
@@ -13,12 +13,15 @@ from dataclasses import dataclass
 from contract.errors import ConfigurationError, InvalidMessageError
 from contract.frame import Frame, decode_frame
 from workers.camera_log import CameraLog
-from workers.dead_letters import DeadLetters
 from workers.dead_share import DeadShare
+from workers.endings import Endings
+from workers.freshness import TOO_OLD, Freshness, reference_seconds
+from workers.interfaces import DeadLetterBox, Source
 from workers.metrics import WorkerMetrics
-from workers.pipeline import Pipeline
-from workers.records import Change, Event, Job, OffsetTracker, Record
-from workers.source import KafkaSource
+from workers.offset_tracker import OffsetTracker
+from workers.records import Change, Event, Job, Record
+from workers.stages.line import Line
+from workers.stages.stage_times import State
 
 log = logging.getLogger(__name__)
 
@@ -43,12 +46,10 @@ class Rules:
     """What the loop goes by; the meaning is that of the settings of the same name.
 
     Attributes:
-        max_age_seconds: None in ``complete`` mode.
         max_ahead_seconds: How far a capture time may lie in the worker's future, in seconds.
         commit_interval_seconds: Shortest time between two commits of positions, in seconds.
     """
 
-    max_age_seconds: float | None
     max_ahead_seconds: float
     max_frame_bytes: int
     max_poll_records: int
@@ -65,31 +66,34 @@ class Loop:
 
     Args:
         source: Where records come from.
-        pipeline: What processes the frames.
+        line: What processes the frames.
+        endings: Ends frames that never reach the line.
         dead_letters: Where invalid records go.
-        positions: What is done, shared with ``pipeline`` and ``dead_letters``.
+        positions: What is done, shared with ``endings`` and ``dead_letters``.
         metrics: Counts.
         rules: Settings.
+        freshness: Tells which frames are dropped at once.
         dead_share: Tells when too much becomes dead letters.
         clock: Monotonic clock, in seconds.
-        wall_clock: Seconds since 1970.
     """
 
     def __init__(
         self,
-        source: KafkaSource,
-        pipeline: Pipeline,
-        dead_letters: DeadLetters,
+        source: Source,
+        line: Line,
+        endings: Endings,
+        dead_letters: DeadLetterBox,
         positions: OffsetTracker,
         metrics: WorkerMetrics,
         rules: Rules,
+        freshness: Freshness,
         dead_share: DeadShare,
         *,
         clock: Callable[[], float] = time.monotonic,
-        wall_clock: Callable[[], float] = time.time,
     ) -> None:
         self._source = source
-        self._pipeline = pipeline
+        self._line = line
+        self._endings = endings
         self._dead_letters = dead_letters
         self._positions = positions
         self._metrics = metrics
@@ -97,7 +101,8 @@ class Loop:
         self._dead_share = dead_share
         self._dead_committed = 0
         self._clock = clock
-        self._wall_clock = wall_clock
+        self._freshness = freshness
+        self._times = metrics.times("fetch", clock)
         self._committed_at = self._swept_at = self.turned_at = clock()
         self._camera_log = CameraLog(clock)
         self.joined = False
@@ -125,7 +130,7 @@ class Loop:
         """Do one round."""
         self._beat()
         room = self._room()
-        records = self._source.poll(room)
+        records = self._poll(room)
         for event in self._source.take_events():
             self._follow(event)
         for record in records:
@@ -134,7 +139,9 @@ class Loop:
             self._commit()
         self._sweep()
         if not room:
+            self._times.enter(State.OUTPUT)
             self._positions.wait(_BUSY_SECONDS)
+            self._times.enter(State.WORK)
 
     def drain(self) -> None:
         """Take no new records, finish what is in flight within the bound, and commit it."""
@@ -162,12 +169,12 @@ class Loop:
         Returns:
             What may be committed of the partitions.
         """
-        self._pipeline.abandon_waiting(partitions)
+        self._line.abandon_waiting(partitions)
         give_up_at = self._clock() + self._rules.drain_seconds
         while (
             self._positions.in_flight(partitions)
             and self._clock() < min(give_up_at, self._end_by)
-            and not self._pipeline.ended
+            and self._line.ended is None
         ):
             self.turned_at = self._clock()
             if self._end_requested():
@@ -186,6 +193,15 @@ class Loop:
                 "`seedstream dead replay`; WORKER_MAX_DEAD_SHARE=1 goes on regardless"
             )
 
+    def _poll(self, room: int) -> list[Record]:
+        """Poll; its processor time is work (records are taken apart in it), the rest is waiting."""
+        before = time.thread_time()
+        self._times.enter(State.INPUT if room else State.OUTPUT)
+        records = self._source.poll(room)
+        worked = time.thread_time() - before
+        self._times.enter(State.WORK, worked_seconds=worked)
+        return records
+
     def _turn_without_records(self) -> None:
         self._beat()
         self._source.poll(0)
@@ -198,15 +214,15 @@ class Loop:
 
     def _beat(self) -> None:
         self.turned_at = self._clock()
-        self._pipeline.check()
+        self._line.check()
         self._dead_letters.check()
 
     def _room(self) -> int:
         if self._dead_letters.full or self._positions.tracked >= MAX_TRACKED:
             return 0
-        if self._rules.max_age_seconds is not None:
+        if self._freshness.live:
             return self._rules.max_poll_records  # live: newcomers push out the oldest
-        return min(self._pipeline.room, self._rules.max_poll_records)
+        return min(self._line.room, self._rules.max_poll_records)
 
     def _admit(self, record: Record) -> None:
         position = self._positions.begin(record.partition, record.number, record.timestamp_seconds)
@@ -214,9 +230,8 @@ class Loop:
             return  # of a partition that is no longer owned
         self._dead_share.read(position, record.key)
         if record.fault is not None:
-            self._dead_letters.put(record, position, record.fault)
+            self._endings.bury(record, position, record.fault)
             return
-        now = self._wall_clock()
         age = self._age(record.timestamp_seconds)
         if age is not None:
             self._metrics.fetched(age)
@@ -224,19 +239,17 @@ class Loop:
             frame = decode_frame(
                 record.key, record.value, record.headers, max_bytes=self._rules.max_frame_bytes
             )
-            self._check_clock(frame, now)
+            self._check_clock(frame)
         except InvalidMessageError as error:
-            self._dead_letters.put(record, position, error)
+            self._endings.bury(record, position, error)
             return
         self._metrics.camera(frame.camera)
-        reference = reference_seconds(frame, record)
-        limit = self._rules.max_age_seconds
-        if limit is not None and now - reference > limit:
-            self._metrics.skipped(frame.camera, "too_old")
-            self._positions.finish(position)
-            self._warn_old(frame.camera, now - reference)
+        job = Job(record, position, frame, reference_seconds(frame, record))
+        if self._freshness.too_old(job.reference_seconds):
+            self._endings.skip(job, TOO_OLD)
+            self._warn_old(frame.camera, self._freshness.age_seconds(job.reference_seconds))
             return
-        self._pipeline.put(Job(record, position, frame, reference))
+        self._line.put(job)
 
     def _follow(self, event: Event) -> None:
         self._metrics.rebalances.inc()
@@ -244,7 +257,7 @@ class Loop:
         if event.change is Change.ASSIGNED:
             self._positions.assign(event.partitions)
             return
-        self._pipeline.abandon_waiting(event.partitions)
+        self._line.abandon_waiting(event.partitions)
         self._positions.drop(event.partitions)
         self._metrics.forget_partitions(event.partitions)
 
@@ -282,17 +295,17 @@ class Loop:
 
     def _age(self, timestamp_seconds: float | None) -> float | None:
         # Below zero the sender's clock is ahead, or this one was set back.
-        return (
-            None if timestamp_seconds is None else max(0.0, self._wall_clock() - timestamp_seconds)
-        )
+        if timestamp_seconds is None:
+            return None
+        return max(0.0, self._freshness.age_seconds(timestamp_seconds))
 
-    def _check_clock(self, frame: Frame, now: float) -> None:
+    def _check_clock(self, frame: Frame) -> None:
         """Note a capture time that lies ahead of this worker's clock.
 
         Raises:
             InvalidMessageError: ``future_time``: it lies further ahead than the rules allow.
         """
-        ahead = frame.captured_at.timestamp() - now
+        ahead = -self._freshness.age_seconds(frame.captured_at.timestamp())
         if ahead <= _AHEAD_SECONDS:
             return
         self._metrics.suspect(frame.camera, "ahead")
@@ -317,15 +330,3 @@ class Loop:
             f"frames arrive {age_seconds:.1f} s after capture and are skipped: a backlog, or the "
             "producer's clock is behind, or this worker's ahead",
         )
-
-
-def reference_seconds(frame: Frame, record: Record) -> float:
-    """Return the time that a frame's age counts from, seconds since 1970.
-
-    It is the capture time; but a capture time after the record's own time stamp is a clock that
-    runs ahead (nothing is sent before it is captured), and such a frame would never grow old. One
-    that lies in the worker's future by both is as good as new.
-    """
-    captured = frame.captured_at.timestamp()
-    sent = record.timestamp_seconds
-    return captured if sent is None else min(captured, sent)

@@ -10,9 +10,11 @@ from collections.abc import Callable, Collection, Mapping
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.metrics import MetricWrapperBase
 
+from workers.stages.stage_times import StageTimes
+
 STAGES = ("fetch", "decode", "infer", "cluster", "store")
 """Stages of ``seedstream_stage_seconds``: fetch and decode are of a frame, infer of one run of the
-network (of which a tiled frame takes several), the others of a batch.
+network (of which a tiled frame takes several), cluster of a batch, store of what waited.
 ``fetch`` runs from the record's time stamp in Kafka to its arrival in the worker."""
 
 OTHER = "other"
@@ -110,6 +112,13 @@ class WorkerMetrics:
             registry=registry,
             buckets=_STAGES,
         )
+        self.stage_time = Counter(
+            "seedstream_stage_time_seconds",
+            "Where the seconds of each stage of the worker go: waiting_for_input, working, "
+            "waiting_for_output. The stage that hardly waits is the bottleneck.",
+            ["stage", "state"],
+            registry=registry,
+        )
         self.hung_decoders = Gauge(
             "seedstream_decoders_hung",
             "Decoding threads stuck on a picture; each keeps a processor busy until the worker "
@@ -149,6 +158,10 @@ class WorkerMetrics:
         )
         for stage in STAGES:
             self.stage_seconds.labels(stage)
+
+    def times(self, stage: str, clock: Callable[[], float] = time.monotonic) -> StageTimes:
+        """Return the account of a stage's seconds."""
+        return StageTimes(self.stage_time, stage, clock)
 
     def camera(self, camera: str) -> str:
         """Return the label for a camera and note that it was seen."""

@@ -45,7 +45,7 @@ class WorkerSettings(RedisConnection, KafkaConnection, ProcessSettings):
         "decode_threads": "fixed at 2",
         "fetch_max_bytes": "follows from WORKER_BUFFER_MEBIBYTES",
         "liveness_seconds": "fixed at 60 s",
-        "max_batch_age_seconds": "fixed at 0.02 s",
+        "max_batch_age_seconds": "fixed at 0.02 s on CUDA, 0 on the CPU",
         "max_camera_series": "fixed at 1000",
         "max_decoded_frames": "fixed at one batch",
         "max_partition_fetch_bytes": "follows from WORKER_BUFFER_MEBIBYTES",

@@ -1,57 +1,22 @@
 """Results into Redis: idempotent, in order, expiring."""
 
-import enum
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 from contract.frame import session_start_ms
 from contract.result import (
     CAMERAS_KEY,
-    Result,
     encode_result,
     latest_key,
     results_key,
     sessions_key,
 )
 from servers.redis import Client, Redis
+from workers.records import Entry, Outcome
 from workers.sink_scripts import SEEN, SEEN_COMMANDS, STORE, STORE_COMMANDS
 
 _NO_CAMERA = "-"
 """No camera's id: its keys are asked about before there is one."""
-
-
-class Entry(NamedTuple):
-    """A result and where its frame lay in Kafka, whose order decides between sessions.
-
-    Attributes:
-        result: The result.
-        log: Names the partition, see ``workers.records.Record.log``; empty when unknown.
-        position: Kafka's offset in it.
-    """
-
-    result: Result
-    log: str
-    position: int
-
-
-class Outcome(enum.Enum):
-    """What became of a result."""
-
-    STORED = "stored"
-    SET_BACK = "set_back"
-    """Stored; its session is newer in Kafka and older by its clock than the one it follows."""
-    RESUMED = "resumed"
-    """Stored; its session goes on after another one of the camera: two producers send for it."""
-    DUPLICATE = "duplicate"
-    """The stream already has the frame's result: a redelivery."""
-    OUT_OF_ORDER = "out_of_order"
-    """The stream has newer results and not this one: the frame was skipped when it first came, came
-    from another partition with an older session, or its result was trimmed."""
-
-    @property
-    def stored(self) -> bool:
-        """Whether this call stored the result."""
-        return self in (Outcome.STORED, Outcome.SET_BACK, Outcome.RESUMED)
 
 
 class RedisSink:

@@ -59,7 +59,8 @@ def register(app: typer.Typer, text: str) -> None:
         json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
     ) -> None:
         from contract.errors import ConfigurationError
-        from planner.capacity import Load, plan
+        from planner.capacity import plan
+        from planner.load import Load
         from planner.plan_report import as_json, as_text
         from planner.unit_costs import with_changes
 

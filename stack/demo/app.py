@@ -12,6 +12,7 @@ from rich.console import Console
 from contract.errors import UnavailableError
 from contract.process import EXIT_FAILED, EXIT_OK
 from contract.redaction import redact
+from contract.samples import NOTHING
 from contract.topics import DEAD_TOPIC, FRAMES_TOPIC
 from stack.broker import create_topic, delete_topics
 from stack.broker_choice import start_broker
@@ -32,7 +33,6 @@ from stack.demo.settings import DemoOptions, check
 from stack.frame_ledger import FrameLedger
 from stack.interrupts import EXIT_INTERRUPTED, ignore_interrupts, interruptible
 from stack.redis_server import check_redis, start_redis
-from stack.samples import NOTHING
 from stack.seedstream_process import SeedstreamProcess
 
 READY_SECONDS = 180.0

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import yaml
 
+from contract.samples import Samples, last_values
 from stack.child_process import StartError
 from stack.launch import LOCALHOST
-from stack.samples import Samples, last_values
 from stack.seedstream_process import SeedstreamProcess, start_seedstream
 
 STREET, SYNTHETIC = "street", "synthetic"

@@ -16,10 +16,10 @@ from rich.table import Table
 
 from contract.errors import SeedstreamError
 from contract.result import decode_result, latest_key
+from contract.samples import NOTHING, Samples, quantile
 from servers.redis import Client, Redis, RedisConnection
 from stack.child_process import ChildProcess, check_alive
 from stack.demo.children import CAMERAS
-from stack.samples import NOTHING, Samples
 from stack.seedstream_process import SeedstreamProcess
 
 REFRESH_SECONDS = 1.0
@@ -172,34 +172,6 @@ def summary_line(each: Row) -> str:
         f"{each.processed_fps:.1f} fps, latency p50 {_milliseconds(each.p50_seconds)}, "
         f"p95 {_milliseconds(each.p95_seconds)}"
     )
-
-
-def quantile(before: Mapping[float, float], after: Mapping[float, float], q: float) -> float | None:
-    """Estimate a quantile of what a histogram observed between two moments.
-
-    As Prometheus' ``histogram_quantile``: linear within the bucket.
-
-    Args:
-        before: Cumulative counts by upper bound at the first moment; bounds may be missing.
-        after: Cumulative counts at the second moment.
-        q: Which quantile, 0..1.
-
-    Returns:
-        The estimate, None without observations; the highest finite bound where it lies beyond.
-    """
-    bounds = sorted(after)
-    counts = [max(0.0, after[bound] - before.get(bound, 0.0)) for bound in bounds]
-    if not counts or counts[-1] <= 0:
-        return None
-    rank, lower_bound, lower_count = q * counts[-1], 0.0, 0.0
-    for bound, count in zip(bounds, counts, strict=True):
-        if count >= rank and count > lower_count:
-            if bound == float("inf"):
-                return lower_bound
-            share = (rank - lower_count) / (count - lower_count)
-            return lower_bound + (bound - lower_bound) * share
-        lower_bound, lower_count = bound, count
-    return lower_bound
 
 
 class Watch:

@@ -17,10 +17,10 @@ from kafka import KafkaConsumer
 from kafka.errors import KafkaError
 
 from contract.result import decode_result, latest_key, results_key
+from contract.samples import last_values
 from contract.topics import MAX_RECORD_BYTES
 from servers.redis import ERRORS, Client
 from stack.frame_ledger import topic_ends
-from stack.samples import last_values
 from stack.seedstream_process import SeedstreamProcess, environment
 from tests.chaos.account import Account, Row, take_account
 from tests.conftest import REPOSITORY

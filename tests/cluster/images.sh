@@ -42,7 +42,7 @@ base() { # Debian's own Python under the name of the official image, which canno
 }
 
 # All that the images of ours are made from; other arguments are counted in.
-ours_key() { (cd "$ROOT" && printf '%s' "$*" | hash_of LICENSE NOTICE README.md .dockerignore deploy/images/Dockerfile deploy/images/requirements.py requirements pyproject.toml contract servers media segmentation producer workers model viewer stack doctor seedstream artifacts); }
+ours_key() { (cd "$ROOT" && printf '%s' "$*" | hash_of LICENSE NOTICE README.md .dockerignore deploy/images/Dockerfile deploy/images/requirements.py requirements pyproject.toml contract servers media segmentation producer workers model viewer stack doctor planner seedstream artifacts); }
 
 ours() { archive "$1" "$(ours_key "$2")" build_ours "$2"; } # image, target
 
@@ -192,3 +192,8 @@ if [ $# = 0 ]; then
 fi
 echo "stand-ins, since nothing can be pulled here: the Python base, apache/kafka, valkey/valkey, prom/prometheus"
 for name in "$@"; do one "$name"; done
+
+# A build whose inputs changed leaves its stages behind, 10 GB for all of them; those of the last hours are the cache.
+old=$(bud images --json --filter dangling=true | "$PY" -c 'import json, sys, time
+print(*(image["id"] for image in json.load(sys.stdin) or () if image["created"] < time.time() - 3 * 3600))')
+[ -z "$old" ] || bud rmi -f $old >/dev/null 2>&1 || true

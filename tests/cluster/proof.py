@@ -24,7 +24,7 @@ READ = (
     # The manifests, and the images with all that goes into them.
     "deploy", ".dockerignore", "pyproject.toml", "requirements", "LICENSE", "NOTICE", "README.md",
     "artifacts", "contract", "servers", "media", "segmentation", "producer", "workers", "model",
-    "viewer", "stack", "doctor", "seedstream",
+    "viewer", "stack", "doctor", "planner", "seedstream",
 )  # fmt: skip
 
 

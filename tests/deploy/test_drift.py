@@ -12,8 +12,8 @@ from pydantic_settings import BaseSettings
 from contract.settings import load_settings
 from model.training.settings import TrainSettings
 from producer.camera_list import load_cameras
-from producer.cameras import Shard
 from producer.settings import ProducerSettings
+from producer.shards import Shard
 from tests.deploy.manifests import (
     K8S,
     OVERLAYS,

@@ -32,7 +32,8 @@ from tests.delivery_model import Broker, Death, Fault, ModelSource, ModelWorker,
 from tests.fakes import jpeg, make_frame, make_record
 from tests.sink_parts import entry_frame, frames, make_session
 from workers import sink as sink_module
-from workers.records import OffsetTracker, Position, Record
+from workers.offset_tracker import OffsetTracker
+from workers.records import Position, Record
 
 EXAMPLES = int(os.environ.get("SEEDSTREAM_EXAMPLES", "0"))
 STEPS = int(os.environ.get("SEEDSTREAM_STEPS", "40"))

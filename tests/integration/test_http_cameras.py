@@ -230,6 +230,31 @@ def test_every_kind_of_multipart_stream_that_cameras_send_is_read(
     assert all(shows(frame, frame.sequence) for frame in watched.frames["door"][:5])
 
 
+def test_pictures_of_a_stream_are_published_byte_by_byte_unless_they_are_to_be_scaled(
+    cameras: StartCameras,  # noqa: F811
+) -> None:
+    with http_cameras({"/v": multipart(JPEGS[:5])}) as server:
+        watched = cameras(f"door={server.url('/v')}")
+        scaled = cameras(f"small={server.url('/v')}", max_side=64)
+        watched.until(lambda: watched.count("door") >= 5)
+        scaled.until(lambda: scaled.count("small") >= 5)
+    assert [frame.data for frame in watched.frames["door"][:5]] == JPEGS[:5]
+    assert {(frame.width, frame.height) for frame in watched.frames["door"]} == {(128, 96)}
+    assert {(frame.width, frame.height) for frame in scaled.frames["small"]} == {(64, 48)}
+
+
+def test_a_broken_picture_is_decoded_and_encoded_again_so_that_workers_can_read_it(
+    cameras: StartCameras,  # noqa: F811
+) -> None:
+    broken = JPEGS[1][: len(JPEGS[1]) * 2 // 3].rstrip(b"\xff") + JPEGS[1][-2:]
+    with pytest.raises(ValueError, match="premature"):
+        simplejpeg.decode_jpeg(broken)
+    with http_cameras({"/v": multipart([JPEGS[0], broken, JPEGS[2]])}) as server:
+        watched = cameras(f"door={server.url('/v')}")
+        watched.until(lambda: watched.count("door") >= 3)
+    assert all(simplejpeg.decode_jpeg(frame.data).any() for frame in watched.frames["door"])
+
+
 def test_pictures_come_without_waiting_for_the_next_one(cameras: StartCameras) -> None:  # noqa: F811
     sent: list[float] = []
 

@@ -23,7 +23,7 @@ from tests.secured_kafka import PRODUCER_RIGHTS, VIEWER_RIGHTS, WORKER_RIGHTS, S
 from tests.secured_redis import CLUSTER_RULES, VIEWER_RULES, WORKER_RULES, SecuredRedis
 from tests.sink_parts import make_entry, make_sink
 from viewer.history import ResultReader, read_frames
-from workers.sink import Outcome
+from workers.records import Outcome
 
 Names = Callable[[str], str]
 PASSWORD = "least-Pw9"

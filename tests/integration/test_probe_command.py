@@ -226,7 +226,7 @@ def test_a_camera_that_does_not_open_gives_its_true_reason_in_time(
     ("arguments", "expected"),
     [
         (["rtsp://admin:1/hunter2@h/"], "percent-encoded"),
-        (["test:", "--set", "hwaccel=hunter2"], "hwaccel: Extra inputs are not permitted"),
+        (["test:", "--set", "turbo=hunter2"], "turbo: Extra inputs are not permitted"),
         (["test:", "--set", "options.hwaccel=hunter2"], "options: hwaccel: no demuxer"),
         (["test:", "--set", "hunter2"], "--set: expected FIELD=VALUE"),
         (["rtsp://u:hunter2@h/", "--set", "user=me"], "stand in the URL as well"),

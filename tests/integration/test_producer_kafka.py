@@ -15,6 +15,7 @@ from kafka import KafkaConsumer
 
 from contract.frame import Frame, decode_frame
 from contract.process import EXIT_CONFIGURATION, EXIT_FAILED, EXIT_OK
+from contract.samples import NOTHING
 from producer.metrics import DROP_REASONS
 from producer.scene import Scene
 from stack.broker import Broker, admin_client
@@ -22,7 +23,6 @@ from stack.frame_ledger import CameraLedger, read_topic, topic_ends
 from stack.jars import missing_programs
 from stack.kafka_server import start_kafka
 from stack.launch import free_ports
-from stack.samples import NOTHING
 from stack.seedstream_process import SeedstreamProcess, start_seedstream
 from tests.fakes import wait_until
 from tests.scenes import write_video

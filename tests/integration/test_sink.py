@@ -17,7 +17,8 @@ from stack.redis_server import RedisServer, start_redis
 from tests.fakes import SESSION, wait_until
 from tests.redis_cluster import RedisCluster, running_cluster
 from tests.sink_parts import latest, make_entry, make_sink, sequences
-from workers.sink import Outcome, RedisSink
+from workers.records import Outcome
+from workers.sink import RedisSink
 
 Name = Callable[[str], str]
 

@@ -23,7 +23,8 @@ from tests.fakes import SESSION, wait_until
 from tests.redis_cluster import RedisCluster
 from tests.sink_parts import TTL_SECONDS, ToRedis, latest, make_entry, make_sink, sequences
 from workers import sink
-from workers.sink import Entry, Outcome, RedisSink
+from workers.records import Entry, Outcome
+from workers.sink import RedisSink
 from workers.sink_scripts import STORE
 
 IN_SCRIPTS = (

@@ -17,7 +17,8 @@ from contract.result import (
 )
 from stack.redis_server import RedisServer
 from tests.sink_parts import TTL_SECONDS, frames, latest, make_entry, make_session, make_sink
-from workers.sink import Entry, Outcome, RedisSink
+from workers.records import Entry, Outcome
+from workers.sink import RedisSink
 
 STORED, DUPLICATE, OUT_OF_ORDER = Outcome.STORED, Outcome.DUPLICATE, Outcome.OUT_OF_ORDER
 SET_BACK, RESUMED = Outcome.SET_BACK, Outcome.RESUMED

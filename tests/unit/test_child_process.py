@@ -8,6 +8,7 @@ import pytest
 from prometheus_client import CollectorRegistry, Counter
 
 from contract.probe_server import ProbeServer
+from contract.samples import FILES_VARIABLE
 from stack.child_process import (
     ChildProcess,
     ProcessIdentity,
@@ -18,7 +19,6 @@ from stack.child_process import (
 )
 from stack.demo.settings import DemoOptions, check
 from stack.jars import cache_folder, missing_programs
-from stack.samples import FILES_VARIABLE
 from stack.seedstream_process import SeedstreamProcess, environment
 
 

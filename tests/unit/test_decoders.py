@@ -42,7 +42,7 @@ def decoders(clock: Clock, over: threading.Event) -> Iterator[Decoders]:
         over.wait(30)
         return np.zeros((8, 8, 3), np.uint8)
 
-    made = Decoders(decode, 2, threading.Condition(), clock)
+    made = Decoders(decode, lambda: 2, threading.Lock(), lambda: None, clock)
     yield made
     over.set()
     made.stop()

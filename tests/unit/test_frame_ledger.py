@@ -1,7 +1,7 @@
 import pytest
 
+from contract.samples import Samples
 from stack.frame_ledger import CameraLedger, FrameLedger
-from stack.samples import Samples
 
 
 def samples(values: dict[tuple[str, ...], float]) -> Samples:

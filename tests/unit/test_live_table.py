@@ -1,17 +1,16 @@
 import pytest
 from rich.console import Console
 
+from contract.samples import Samples, quantile
 from stack.demo.live_table import (
     WINDOW_SECONDS,
     History,
     Moment,
     Row,
     plain,
-    quantile,
     summary_line,
     table,
 )
-from stack.samples import Samples
 
 
 def moment(seconds: float, captured: int, processed: int, fast: int) -> Moment:

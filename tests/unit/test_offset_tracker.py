@@ -1,7 +1,8 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from workers.records import OffsetTracker, Position
+from workers.offset_tracker import OffsetTracker
+from workers.records import Position
 
 
 def _begun(positions: OffsetTracker, numbers: range, partition: int = 0) -> list[Position]:

@@ -6,9 +6,11 @@ import random
 import pytest
 
 from contract.errors import ConfigurationError
-from planner.capacity import MEAN_LOAD, Load, Plan, plan
+from planner.capacity import MEAN_LOAD, plan
+from planner.load import Load, Plan
 from planner.plan_report import as_json, as_text
 from planner.unit_costs import unit_costs, with_changes
+from seedstream.cli import main
 
 
 def need(found: Plan, part: str, name: str) -> float:
@@ -117,3 +119,30 @@ def test_the_first_limit_comes_first_and_every_figure_says_how_it_was_counted():
     document = json.loads(as_json(found))
     assert document["load"]["cameras"] == 10
     assert document["unit_costs"]["record_bytes"]["measured"] is True
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "said"),
+    [
+        (["--cameras", "20", "--size", "1280x720"], 0, "20 cameras, 5 of 25 frames/s published"),
+        (["--cameras", "20", "--cost", "record_bytes=300", "--json"], 0, '"value": 300.0'),
+        (["--cameras", "20", "--size", "full"], 2, "--size is 'full', expected WIDTHxHEIGHT"),
+        (["--cameras", "20", "--cost", "record_bytes"], 2, "expected NAME=VALUE with a number"),
+        (["--cameras", "0", "--fps", "-1"], 2, "cameras is 0, expected 1 to 1e+06"),
+    ],
+)
+def test_the_command_prints_a_plan_or_what_is_wrong(
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    arguments: list[str],
+    code: int,
+    said: str,
+):
+    monkeypatch.setattr("sys.argv", ["seedstream", "plan", *arguments])
+
+    with pytest.raises(SystemExit) as ended:
+        main()
+
+    assert (ended.value.code or 0) == code
+    printed = capsys.readouterr()
+    assert said in printed.out + printed.err

@@ -10,7 +10,7 @@ import simplejpeg
 from contract.frame import I420, JPEG
 from producer.camera_list import load_cameras
 from producer.cameras import Camera
-from producer.encoding import PictureEncoder, target_size
+from producer.encoding import PictureEncoder, luma_of, target_size
 from producer.settings import ProducerSettings
 from producer.sources import SourceError
 
@@ -130,3 +130,21 @@ def test_a_frame_too_large_to_describe_is_refused_with_the_remedy() -> None:
     image = av.VideoFrame(16_386, 16, "yuv420p")
     with pytest.raises(SourceError, match="set max_side"):
         PictureEncoder(camera()).encode(image)
+
+
+def test_the_short_way_to_full_range_gives_what_ffmpegs_conversion_gives() -> None:
+    noise = np.random.default_rng(0).integers(16, 236, (96, 160, 3), dtype=np.uint8)
+    image = av.VideoFrame.from_ndarray(noise, format="rgb24").reformat(format="yuv420p")
+    short, *size = PictureEncoder(camera(jpeg_quality=100)).encode(image)
+    assert size == [160, 96]
+    full = image.reformat(format="yuvj420p", src_color_range="MPEG", dst_color_range="JPEG")
+    long = PictureEncoder(camera(jpeg_quality=100)).encode(full)[0]
+    assert np.abs(decoded(short) - decoded(long)).mean() < 1.0
+
+
+@pytest.mark.parametrize("pixel_format", ["yuv420p", "yuvj422p", "nv12", "gray", "rgb24"])
+def test_the_brightness_of_any_frame_is_had_without_its_colours(pixel_format: str) -> None:
+    image = av.VideoFrame.from_ndarray(patches(), format="rgb24").reformat(format=pixel_format)
+    seen = luma_of(image)
+    assert seen.shape == (96, 160)
+    assert seen[48, 16] < 30 < 100 < seen[48, 80] < 150 < 220 < seen[48, 48]

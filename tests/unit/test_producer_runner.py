@@ -15,6 +15,7 @@ from producer.camera_pictures import Pause, Picture, SourceError
 from producer.cameras import Camera
 from producer.lease import Lease, LeaseRevokedError
 from producer.metrics import DROP_REASONS, ProducerMetrics
+from producer.motion_gate import MotionSettings
 from producer.outbox import Outbox
 from producer.runner import CameraRunner
 from producer.settings import ProducerSettings
@@ -200,6 +201,18 @@ def test_frames_above_the_cap_leave_gaps_and_are_counted(bench: MakeBench) -> No
     assert file.value("frames_captured_total") == 90
     assert file.value("frames_dropped_total", reason="fps_cap") == 90 - len(file.frames)
     assert file.frames[1].sequence > 1
+    file.check_account()
+
+
+def test_frames_in_which_nothing_moves_are_counted_as_static(bench: MakeBench) -> None:
+    gate = MotionSettings(keep_alive_seconds=3, hold_seconds=0)
+    file = bench("clip.mp4", [number / 10 for number in range(100)], motion=gate, fps=100)
+    file.until(lambda: file.watchdog.finished)
+    file.tick()
+    assert [frame.sequence for frame in file.frames] == [0, 30, 60, 90]
+    assert file.value("frames_dropped_total", reason="static") == 96
+    target = file.registry.get_sample_value("seedstream_camera_fps_target", {"camera": "cam"})
+    assert target is None, "it owes none"
     file.check_account()
 
 

@@ -1,12 +1,15 @@
 """Files that FFmpeg reads, whole, damaged and foreign; and the synthetic scene as a source."""
 
 import re
+import struct
 import wave
+from fractions import Fraction
 from pathlib import Path
 
 import av
 import numpy as np
 import pytest
+import simplejpeg
 
 from contract.errors import ConfigurationError
 from producer import opening, sources
@@ -221,3 +224,38 @@ def test_jpeg_pictures_of_a_file_that_are_cut_are_told(tmp_path: Path) -> None:
                 cut.mux(copy)
     pictures = list(open_source(camera(tmp_path / "b.mkv"), lambda: None).pictures())
     assert [picture.damage for picture in pictures] == [None, "cut"] * 3
+
+
+@pytest.mark.parametrize("ending", ["avi", "mkv", "mjpeg"])
+def test_pictures_of_motion_jpeg_are_passed_on_after_the_first(ending: str, tmp_path: Path) -> None:
+    path = tmp_path / f"a.{ending}"
+    jpegs = [simplejpeg.encode_jpeg(SCENE.render(number)[0]) for number in range(6)]
+    with av.open(str(path), "w") as container:
+        video = container.add_stream("mjpeg", rate=12)
+        video.width, video.height, video.pix_fmt = SCENE.width, SCENE.height, "yuvj420p"
+        for number, data in enumerate(jpegs):
+            packet = av.Packet(data)
+            packet.stream, packet.pts, packet.dts = video, number, number
+            packet.time_base = Fraction(1, 12)
+            container.mux(packet)
+    source = open_source(camera(path), no_bad_packet)
+    first, *others = source.pictures()
+    source.close()
+    assert first.jpeg is None
+    assert first.image is not None
+    assert [each.jpeg.data for each in others] == jpegs[1:]
+    if ending != "mjpeg":
+        assert [round(12 * each.stamp_seconds) for each in others] == [1, 2, 3, 4, 5]
+
+
+def test_motion_jpeg_that_its_container_turns_is_not_passed_on(tmp_path: Path) -> None:
+    flat, path = write_video(tmp_path / "a.mov", SCENE, 3, codec="mjpeg"), tmp_path / "b.mov"
+    data = flat.read_bytes()
+    upright = struct.pack(">9i", 1 << 16, 0, 0, 0, 1 << 16, 0, 0, 0, 1 << 30)
+    turned = struct.pack(">9i", 0, 1 << 16, 0, -1 << 16, 0, 0, 0, 0, 1 << 30)
+    place = data.index(b"tkhd") + 44
+    assert data[place : place + 36] == upright
+    path.write_bytes(data[:place] + turned + data[place + 36 :])
+    pictures = list(open_source(camera(path), no_bad_packet).pictures())
+    assert len(pictures) == 3
+    assert all(each.jpeg is None for each in pictures)

@@ -135,3 +135,25 @@ def test_the_reference_names_the_weights() -> None:
 
 def test_a_batch_is_padded_to_the_next_fixed_size() -> None:
     assert [padded_size(n, (1, 4, 8)) for n in (1, 2, 4, 5, 8)] == [1, 4, 4, 8, 8]
+
+
+def test_images_that_were_fitted_ahead_are_segmented_as_those_that_were_not() -> None:
+    images = [picture(128, 192), picture(64, 96), picture(640, 960), picture(96, 96)]
+    segmenter = Segmenter(SquareEngine(largest=3))
+    expected = [each.documents() for each in segmenter.segment(images)]
+    fitted = [segmenter.fit(image) for image in images]
+    found = [
+        instances.documents()
+        for maps in segmenter.maps(fitted)
+        for instances in segmenter.describe(maps)
+    ]
+    assert found == expected
+
+
+def test_batches_that_share_a_buffer_leave_nothing_of_one_in_the_next() -> None:
+    segmenter = Segmenter(SquareEngine(largest=2))
+    full, low = picture(64, 96), picture(32, 96)
+    first = [each.documents() for each in segmenter.segment([full, full])]
+    second = [each.documents() for each in segmenter.segment([low, low])]
+    assert [each.documents() for each in Segmenter(SquareEngine()).segment([low])] == second[:1]
+    assert [each.documents() for each in segmenter.segment([full, full])] == first

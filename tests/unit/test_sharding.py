@@ -8,8 +8,8 @@ import pytest
 from contract.errors import ConfigurationError
 from contract.settings import load_settings
 from producer.camera_list import load_cameras
-from producer.cameras import Shard, shard_of
 from producer.settings import MAX_CAMERAS, ProducerSettings
+from producer.shards import Shard, shard_of
 
 CAMERAS = [f"camera-{number}" for number in range(2000)]
 

@@ -28,15 +28,16 @@ def worker(tmp_path: Path, clock: FakeClock) -> Worker:
 
 
 def test_a_worker_that_starts_is_alive_and_not_ready(worker: Worker) -> None:
-    assert worker.alive() is None
-    assert worker.ready() == "starting: model, Kafka and Redis are not ready yet"
+    assert worker.health.alive() is None
+    assert worker.health.ready() == "starting: model, Kafka and Redis are not ready yet"
 
 
 def test_a_worker_is_ready_once_it_has_joined_the_group(worker: Worker) -> None:
-    worker._loop = SimpleNamespace(joined=False)
-    assert worker.ready() == "waiting for the consumer group"
-    worker._loop.joined = True
-    assert worker.ready() is None
+    loop = SimpleNamespace(joined=False)
+    worker.health.watch(loop, SimpleNamespace())
+    assert worker.health.ready() == "waiting for the consumer group"
+    loop.joined = True
+    assert worker.health.ready() is None
 
 
 @pytest.mark.parametrize(
@@ -51,15 +52,18 @@ def test_a_worker_is_ready_once_it_has_joined_the_group(worker: Worker) -> None:
 def test_what_stands_still_for_a_minute_or_hangs_for_good_is_not_alive(
     worker: Worker, clock: FakeClock, still: float, busy: float, hung: int, wrong: str | None
 ) -> None:
-    worker._loop = SimpleNamespace(turned_at=clock.now - still)
-    worker._pipeline = SimpleNamespace(busy_seconds=busy, hung_decoders=hung, ended=False)
-    assert worker.alive() == wrong
+    loop = SimpleNamespace(turned_at=clock.now - still)
+    seconds = {"infer": busy, "describe": 0}
+    line = SimpleNamespace(busy_seconds=seconds, hung_decoders=hung, ended=None)
+    worker.health.watch(loop, line)
+    assert worker.health.alive() == wrong
 
 
 def test_a_worker_whose_network_has_failed_is_not_alive(worker: Worker, clock: FakeClock) -> None:
-    worker._loop = SimpleNamespace(turned_at=clock.now)
-    worker._pipeline = SimpleNamespace(busy_seconds=0, hung_decoders=0, ended=True)
-    assert worker.alive() == "the network has ended: the worker is about to leave"
+    loop = SimpleNamespace(turned_at=clock.now)
+    seconds = {"infer": 0, "describe": 0}
+    worker.health.watch(loop, SimpleNamespace(busy_seconds=seconds, hung_decoders=0, ended="infer"))
+    assert worker.health.alive() == "the network has ended: the worker is about to leave"
 
 
 def test_a_network_that_hangs_at_its_first_run_is_not_alive(
@@ -69,13 +73,13 @@ def test_a_network_that_hangs_at_its_first_run_is_not_alive(
 
     def warm_up() -> None:
         clock.now += 300  # CUDA looks for algorithms, for each size of a batch
-        seen.append(worker.alive())
+        seen.append(worker.health.alive())
         clock.now += 1
-        seen.append(worker.alive())
+        seen.append(worker.health.alive())
 
     settings = worker_settings(tmp_path)
     inference = replace(build_fake(settings), warm_up=warm_up)
     worker = Worker(settings, inference, Shutdown(), ExitDeadline(1), clock)
     worker._warm_up()
     assert seen == [None, "the network has been at its first run for 301 s"]
-    assert worker.alive() is None
+    assert worker.health.alive() is None

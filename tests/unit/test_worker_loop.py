@@ -8,9 +8,12 @@ from contract.errors import ConfigurationError, InvalidMessageError, Unavailable
 from tests.fakes import FakeClock, FakeDeadLetters, FakeSource, make_frame, make_record
 from workers import loop as loop_module
 from workers.dead_share import DeadShare
-from workers.loop import Loop, Rules, reference_seconds
+from workers.endings import Endings
+from workers.freshness import Freshness, reference_seconds
+from workers.loop import Loop, Rules
 from workers.metrics import WorkerMetrics
-from workers.records import Change, Event, Job, OffsetTracker, Record
+from workers.offset_tracker import OffsetTracker
+from workers.records import Change, Event, Job, Record
 
 
 class FakeWork:
@@ -21,7 +24,7 @@ class FakeWork:
         self.room = room
         self.jobs: list[Job] = []
         self.abandoned: list[int] = []
-        self.ended = False
+        self.ended: str | None = None
         self.failure: Exception | None = None
         self.on_check = lambda: None
 
@@ -51,7 +54,6 @@ class Bench:
         self.work = FakeWork(self.positions)
         self.registry = CollectorRegistry()
         rules = Rules(
-            max_age_seconds=max_age_seconds,
             max_ahead_seconds=86_400,
             max_frame_bytes=100_000,
             max_poll_records=64,
@@ -60,9 +62,11 @@ class Bench:
         )
         metrics = WorkerMetrics(self.registry, clock=self.clock)
         self.share = DeadShare(0.8)
+        freshness = Freshness(max_age_seconds=max_age_seconds, wall_clock=self.wall)
+        endings = Endings(self.positions, self.dead, metrics, clock=self.clock)
         self.loop = Loop(
-            self.source, self.work, self.dead, self.positions, metrics, rules, self.share,
-            clock=self.clock, wall_clock=self.wall,
+            self.source, self.work, endings, self.dead, self.positions, metrics, rules, freshness,
+            self.share, clock=self.clock,
         )  # fmt: skip
 
     def record(self, number: int, age: float = 0.0, camera: str = "gate") -> Record:

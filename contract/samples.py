@@ -1,4 +1,4 @@
-"""Samples of metrics: parsed from a page, and as they were when a process ended.
+"""Processes and who watches them: samples of metrics, from a page or as a process left them.
 
 A scrape never sees the last values, since who would answer has ended. prometheus-client can keep
 its values in files instead (its multi-process mode), and those stay: that is how the demo's
@@ -68,6 +68,34 @@ class Samples:
 
 
 NOTHING = Samples({})
+
+
+def quantile(before: Mapping[float, float], after: Mapping[float, float], q: float) -> float | None:
+    """Estimate a quantile of what a histogram observed between two moments.
+
+    As Prometheus' ``histogram_quantile``: linear within the bucket.
+
+    Args:
+        before: Cumulative counts by upper bound at the first moment; bounds may be missing.
+        after: Cumulative counts at the second moment.
+        q: Which quantile, 0..1.
+
+    Returns:
+        The estimate, None without observations; the highest finite bound where it lies beyond.
+    """
+    bounds = sorted(after)
+    counts = [max(0.0, after[bound] - before.get(bound, 0.0)) for bound in bounds]
+    if not counts or counts[-1] <= 0:
+        return None
+    rank, lower_bound, lower_count = q * counts[-1], 0.0, 0.0
+    for bound, count in zip(bounds, counts, strict=True):
+        if count >= rank and count > lower_count:
+            if bound == float("inf"):
+                return lower_bound
+            share = (rank - lower_count) / (count - lower_count)
+            return lower_bound + (bound - lower_bound) * share
+        lower_bound, lower_count = bound, count
+    return lower_bound
 
 
 def last_values(folder: Path) -> Samples:

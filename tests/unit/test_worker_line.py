@@ -10,7 +10,7 @@ from contract.errors import DeviceError, InvalidMessageError, UnavailableError
 from contract.frame import Frame
 from segmentation.decode import Image
 from segmentation.instances import Instances
-from segmentation.segmenter import Observe
+from segmentation.segmenter import Maps, Observe
 from tests.fakes import (
     FakeClock,
     FakeDeadLetters,
@@ -21,14 +21,19 @@ from tests.fakes import (
     make_job,
     wait_until,
 )
-from workers import decoders, pipeline
+from workers import decoders
+from workers.endings import Endings
+from workers.freshness import Freshness
 from workers.metrics import WorkerMetrics
-from workers.pipeline import Limits, Pipeline
-from workers.records import OffsetTracker
+from workers.offset_tracker import OffsetTracker
+from workers.stages import line
+from workers.stages.line import Limits, Line
+from workers.stages.stage_times import State
+from workers.stages.store_stage import PLACES
 
 
 class Bench:
-    """A running pipeline with fakes around it."""
+    """A running line with fakes around it."""
 
     def __init__(
         self,
@@ -44,27 +49,29 @@ class Bench:
         self.registry = CollectorRegistry()
         given = {
             "max_waiting_frames": 4, "max_waiting_bytes": 1_000_000,
-            "max_batch_size": 2, "max_batch_age_seconds": 0.01, "max_frame_pixels": 10_000,
-            "max_age_seconds": None, "old_after_seconds": None,
+            "max_batch_size": 2, "linger_seconds": 0.01, "max_frame_pixels": 10_000,
         }  # fmt: skip
-        self.pipeline = Pipeline(
+        ages = {n: limits.pop(n, None) for n in ("max_age_seconds", "old_after_seconds")}
+        metrics = WorkerMetrics(self.registry)
+        self.line = Line(
             segmenter,
             self.sink,
-            self.dead,
-            self.positions,
-            WorkerMetrics(self.registry),
+            Endings(self.positions, self.dead, metrics, clock=clock),
+            metrics,
             Limits(**(given | limits)),  # type: ignore[arg-type]
+            Freshness(**ages),
+            on_end=self.positions.wake,
             clock=clock,
         )
         if running:
-            self.pipeline.start()
+            self.line.start()
 
     def put(
         self, number: int, camera: str = "gate", *, partition: int = 0, **frame: object
     ) -> None:
         position = self.positions.begin(partition, number)
         assert position is not None
-        self.pipeline.put(make_job(make_frame(camera, number, **frame), position))  # type: ignore[arg-type]
+        self.line.put(make_job(make_frame(camera, number, **frame), position))  # type: ignore[arg-type]
 
     def wait_done(self) -> None:
         wait_until(lambda: self.positions.in_flight() == 0, what="all frames done")
@@ -75,6 +82,16 @@ class Bench:
     def decoded(self) -> float | None:
         labels = {"stage": "decode"}
         return self.registry.get_sample_value("seedstream_stage_seconds_count", labels)
+
+    def spent(self, stage: str) -> dict[str, float]:
+        name = "seedstream_stage_time_seconds_total"
+        return {
+            state.value: self.registry.get_sample_value(
+                name, {"stage": stage, "state": state.value}
+            )
+            or 0.0
+            for state in State
+        }
 
     def skipped(self, reason: str) -> float | None:
         labels = {"camera": "gate", "reason": reason}
@@ -94,7 +111,7 @@ def start() -> Iterator[Start]:
 
     yield begin
     for bench in benches:
-        bench.pipeline.stop(1)
+        bench.line.stop(1)
 
 
 def test_frames_are_stored_in_order_and_their_positions_done(start: Start) -> None:
@@ -108,22 +125,22 @@ def test_frames_are_stored_in_order_and_their_positions_done(start: Start) -> No
 
 
 def test_a_batch_goes_when_it_is_full(start: Start) -> None:
-    bench = start(running=False, max_batch_size=3, max_batch_age_seconds=60)
+    bench = start(running=False, max_batch_size=3, linger_seconds=60)
     for number in range(6):
         bench.put(number)
-    bench.pipeline.start()
+    bench.line.start()
     bench.wait_done()
     assert bench.segmenter.batches == [3, 3]
     assert bench.stored() == list(range(6))
 
 
 def test_a_batch_that_is_not_full_goes_when_its_first_frame_has_waited(start: Start) -> None:
-    bench = start(running=False, max_batch_size=3, max_batch_age_seconds=0.1)
+    bench = start(running=False, max_batch_size=3, linger_seconds=0.1)
     bench.put(0)
     bench.put(1)
     wait_until(lambda: bench.decoded() == 2, what="both decoded")
     began = time.monotonic()
-    bench.pipeline.start()
+    bench.line.start()
     bench.wait_done()
     assert bench.segmenter.batches == [2]
     assert time.monotonic() - began >= 0.1
@@ -163,7 +180,7 @@ Hang = Callable[..., threading.Event]
 @pytest.fixture
 def hang(monkeypatch: pytest.MonkeyPatch) -> Iterator[Hang]:
     """Let the decoding of frames hang: all those of which ``which`` is true, until the end."""
-    over, decode = threading.Event(), pipeline.decode_image
+    over, decode = threading.Event(), line.decode_image
 
     def begin(which: Callable[[Frame], bool], after_seconds: float = 10.0) -> threading.Event:
         def decode_or_hang(frame: Frame, *, max_pixels: int) -> Image:
@@ -171,7 +188,7 @@ def hang(monkeypatch: pytest.MonkeyPatch) -> Iterator[Hang]:
                 over.wait(30)
             return decode(frame, max_pixels=max_pixels)
 
-        monkeypatch.setattr(pipeline, "decode_image", decode_or_hang)
+        monkeypatch.setattr(line, "decode_image", decode_or_hang)
         monkeypatch.setattr(decoders, "MAX_DECODE_SECONDS", after_seconds)
         return over
 
@@ -239,28 +256,28 @@ def test_spare_decoders_are_bounded_and_those_that_hang_are_counted(
     for number in range(20):
         bench.put(number, f"bad{number}")
     most = decoders.DECODE_THREADS + decoders.SPARE_THREADS
-    wait_until(lambda: bench.pipeline.hung_decoders == most, what="all threads hang")
+    wait_until(lambda: bench.line.hung_decoders == most, what="all threads hang")
     wait_until(lambda: len(bench.dead.reasons) == most, what="the dead letters")
-    assert not bench.pipeline.stop(0.05), "the end does not wait for them"
+    assert not bench.line.stop(0.05), "the end does not wait for them"
     over.set()
-    assert bench.pipeline.stop(5)
-    wait_until(lambda: bench.pipeline.hung_decoders == 0, what="none hangs")
+    assert bench.line.stop(5)
+    wait_until(lambda: bench.line.hung_decoders == 0, what="none hangs")
 
 
 def test_while_the_network_works_on_one_frame_of_a_burst_the_next_one_is_decoded(
     start: Start, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    gate, decoded, decode = threading.Event(), [], pipeline.decode_image
+    gate, decoded, decode = threading.Event(), [], line.decode_image
 
     def note(frame: Frame, *, max_pixels: int) -> Image:
         decoded.append(frame.sequence)
         return decode(frame, max_pixels=max_pixels)
 
-    monkeypatch.setattr(pipeline, "decode_image", note)
+    monkeypatch.setattr(line, "decode_image", note)
     bench = start(FakeSegmenter(gate=gate), running=False, max_batch_size=1)
     for number in range(4):
         bench.put(number)
-    bench.pipeline.start()
+    bench.line.start()
     assert bench.segmenter.entered.wait(5)
     wait_until(lambda: len(decoded) > 1, 5, "decoding ahead")
     assert decoded == [0, 1]
@@ -368,7 +385,7 @@ def test_abandoned_frames_are_left_to_others(start: Start) -> None:
     assert bench.segmenter.entered.wait(5)
     for number in range(1, 5):
         bench.put(number)
-    bench.pipeline.abandon_waiting([0])
+    bench.line.abandon_waiting([0])
     gate.set()
     bench.wait_done()
     assert bench.stored() == [0, 1]
@@ -381,9 +398,9 @@ def test_the_room_shrinks_as_frames_wait(start: Start) -> None:
     bench.put(0)
     assert bench.segmenter.entered.wait(5)
     bench.put(1)
-    assert bench.pipeline.room == 4
+    assert bench.line.room == 4
     bench.put(2)
-    assert bench.pipeline.room == 3
+    assert bench.line.room == 3
     gate.set()
 
 
@@ -397,11 +414,11 @@ def test_in_complete_mode_the_room_ends_when_the_bytes_do_and_nothing_is_lost(st
     assert bench.segmenter.entered.wait(5)
     for number in (1, 2, 3):
         bench.put(number)
-    assert bench.pipeline.room == 0
+    assert bench.line.room == 0
     gate.set()
     bench.wait_done()
     assert bench.stored() == [0, 1, 2, 3]
-    assert bench.pipeline.room == 4
+    assert bench.line.room == 4
 
 
 def test_in_live_mode_a_newcomer_pushes_out_what_its_bytes_need(start: Start) -> None:
@@ -425,9 +442,9 @@ def test_stopping_tells_whether_the_threads_ended(start: Start) -> None:
     bench = start(FakeSegmenter(gate=gate))
     bench.put(0)
     assert bench.segmenter.entered.wait(5)
-    assert not bench.pipeline.stop(0.05)
+    assert not bench.line.stop(0.05)
     gate.set()
-    assert bench.pipeline.stop(5)
+    assert bench.line.stop(5)
 
 
 def test_a_redelivered_frame_is_done_without_a_second_result(
@@ -449,7 +466,7 @@ def test_when_redis_stays_away_the_check_says_so_and_nothing_is_done(start: Star
     bench.sink.away = True
     bench.put(0)
     with pytest.raises(UnavailableError, match="Redis is away"):
-        wait_until(bench.pipeline.check)
+        wait_until(bench.line.check)
     assert bench.positions.committable() == {}
 
 
@@ -457,20 +474,20 @@ def test_when_the_device_fails_the_check_says_so_and_nothing_is_done(start: Star
     bench = start(FakeSegmenter(failure=DeviceError("out of memory")))
     bench.put(0)
     with pytest.raises(DeviceError, match="out of memory"):
-        wait_until(bench.pipeline.check)
+        wait_until(bench.line.check)
     assert bench.positions.committable() == {}
 
 
 def test_a_network_that_hangs_is_seen(start: Start) -> None:
     gate = threading.Event()
     bench = start(FakeSegmenter(gate=gate))
-    assert bench.pipeline.busy_seconds == 0
+    assert max(bench.line.busy_seconds.values()) == 0
     bench.put(0)
     assert bench.segmenter.entered.wait(5)
-    wait_until(lambda: bench.pipeline.busy_seconds > 0.02)
+    wait_until(lambda: bench.line.busy_seconds["infer"] > 0.02)
     gate.set()
     bench.wait_done()
-    wait_until(lambda: bench.pipeline.busy_seconds == 0)
+    wait_until(lambda: max(bench.line.busy_seconds.values()) == 0)
 
 
 def test_a_frame_of_too_many_tiles_is_a_dead_letter_and_its_neighbours_go_on(start: Start) -> None:
@@ -501,22 +518,22 @@ def test_each_run_of_the_network_is_a_sign_of_life(start: Start) -> None:
     busy: list[float] = []
 
     class ManyTiles(FakeSegmenter):
-        def segment(
+        def maps(
             self, images: Sequence[Image], observe: Observe, sources: Sequence[str]
-        ) -> list[Instances]:
+        ) -> Iterator[Maps]:
             for _ in range(3):
                 clock.now += 40
-                busy.append(bench.pipeline.busy_seconds)
+                busy.append(bench.line.busy_seconds["infer"])
                 observe("infer", 40.0)
-                busy.append(bench.pipeline.busy_seconds)
-            return super().segment(images, observe, sources)
+                busy.append(bench.line.busy_seconds["infer"])
+            yield from super().maps(images, observe, sources)
 
     bench = start(ManyTiles(), clock=clock, running=False, max_batch_size=1)
     bench.put(0)
-    bench.pipeline.start()
+    bench.line.start()
     bench.wait_done()
     assert busy == [40, 0] * 3, "a frame of 120 s whose runs take 40 s is not stuck"
-    assert bench.pipeline.busy_seconds == 0
+    assert max(bench.line.busy_seconds.values()) == 0
     labels = {"stage": "infer"}
     assert bench.registry.get_sample_value("seedstream_stage_seconds_count", labels) == 4
 
@@ -526,22 +543,112 @@ def test_stopping_does_not_wait_for_the_other_tiles_of_a_frame(start: Start) -> 
     gate = threading.Event()
 
     class ManyTiles(FakeSegmenter):
-        def segment(
+        def maps(
             self, images: Sequence[Image], observe: Observe, sources: Sequence[str]
-        ) -> list[Instances]:
+        ) -> Iterator[Maps]:
             self.entered.set()
             for run in range(100):
                 assert gate.wait(10)
                 runs.append(run)
                 observe("infer", 1.0)
+            yield from super().maps(images, observe, sources)
             raise AssertionError("all of a frame's tiles ran after the end")
 
     bench = start(ManyTiles())
     bench.put(0)
     assert bench.segmenter.entered.wait(5)
-    assert not bench.pipeline.stop(0.05)
+    assert not bench.line.stop(0.05)
     gate.set()
-    assert bench.pipeline.stop(5)
+    assert bench.line.stop(5)
     assert runs == [0]
-    bench.pipeline.check()
+    bench.line.check()
     assert bench.positions.committable() == {}, "its frame is left to another worker"
+
+
+def test_the_network_goes_on_while_redis_pauses_and_what_waited_is_stored_together(
+    start: Start,
+) -> None:
+    bench = start(running=False, max_waiting_frames=50, max_batch_size=1)
+    bench.sink.gate = threading.Event()
+    bench.line.start()
+    for number in range(20):
+        bench.put(number)
+    wait_until(lambda: len(bench.segmenter.batches) == 20, what="the network is through")
+    assert bench.stored() == []
+    assert bench.positions.committable() == {}, "nothing is done before it is stored"
+    bench.sink.gate.set()
+    bench.wait_done()
+    assert bench.stored() == list(range(20))
+    assert len(bench.sink.calls) < 10, "those that waited went together"
+
+
+def test_a_redis_that_stays_silent_stops_the_line_with_a_bounded_number_of_frames_in_it(
+    start: Start,
+) -> None:
+    bench = start(running=False, max_waiting_frames=500, max_batch_size=1)
+    bench.sink.gate = threading.Event()
+    bench.line.start()
+    for number in range(150):
+        bench.put(number)
+    # Being stored (all that waited when it began), waiting for it, being described, waiting for it;
+    # beyond these one waits decoded for the network, and one in the decoders.
+    most = PLACES + PLACES + 1 + 1
+    wait_until(lambda: len(bench.segmenter.batches) >= PLACES, what="the line filled")
+    wait_until(lambda: bench.decoded() == len(bench.segmenter.batches) + 2, what="it stands")
+    assert len(bench.segmenter.batches) <= most
+    bench.sink.gate.set()
+    bench.wait_done()
+    assert bench.stored() == list(range(150))
+
+
+def test_clustering_that_hangs_is_seen_and_does_not_pass_for_the_network(start: Start) -> None:
+    gate, entered = threading.Event(), threading.Event()
+
+    class Slow(FakeSegmenter):
+        def describe(self, maps: Maps) -> list[Instances]:
+            entered.set()
+            assert gate.wait(10)
+            return super().describe(maps)
+
+    bench = start(Slow())
+    bench.put(0)
+    assert entered.wait(5)
+    wait_until(lambda: bench.line.busy_seconds["describe"] > 0.02)
+    assert bench.line.busy_seconds["infer"] == 0
+    gate.set()
+    bench.wait_done()
+
+
+def test_a_decoder_that_fails_for_no_fault_of_its_record_ends_the_line(
+    start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(frame: Frame, *, max_pixels: int) -> Image:
+        raise MemoryError("no memory for a picture")
+
+    monkeypatch.setattr(line, "decode_image", broken)
+    bench = start()
+    bench.put(0)
+    with pytest.raises(MemoryError, match="no memory"):
+        wait_until(bench.line.check)
+    assert bench.line.ended == "decode"
+    assert bench.dead.reasons == []
+    assert bench.positions.committable() == {}
+
+
+def test_every_second_of_a_stage_is_accounted_for(start: Start) -> None:
+    gate = threading.Event()
+    bench = start(FakeSegmenter(gate=gate), max_batch_size=1)
+    began = time.monotonic()
+    for number in range(4):
+        bench.put(number)
+    assert bench.segmenter.entered.wait(5)
+    wait_until(lambda: bench.line.busy_seconds["infer"] > 0.1)
+    gate.set()
+    bench.wait_done()
+    assert bench.line.stop(5)
+    passed = time.monotonic() - began
+    for stage in ("decode", "infer", "describe", "store"):
+        assert sum(bench.spent(stage).values()) == pytest.approx(passed, abs=0.5)
+    assert bench.spent("infer")["working"] >= 0.1
+    assert bench.spent("decode")["waiting_for_output"] >= 0.05, "the network was its bottleneck"
+    assert bench.spent("store")["waiting_for_input"] >= 0.1

@@ -1,0 +1,66 @@
+"""Which JPEGs a worker decodes: one rule for who publishes them and for who reads them.
+
+Library: simplejpeg (libjpeg-turbo). Legend: H, W pixels.
+"""
+
+import numpy as np
+import simplejpeg
+from numpy.typing import NDArray
+
+from contract.errors import InvalidMessageError
+from media.jpeg_limits import jpeg_fault
+
+
+def jpeg_size(data: bytes) -> tuple[int, int]:
+    """Return (width, height) in pixels by the header of a JPEG whose markers pass the limits.
+
+    Raises:
+        InvalidMessageError: With the reason ``too_many_scans``, ``too_many_segments``,
+            ``unsupported_jpeg`` or ``corrupt_image``.
+    """
+    fault = jpeg_fault(data)
+    if fault is not None:
+        raise InvalidMessageError(fault.reason, f"the JPEG {fault.text}")
+    try:
+        height, width, _, _ = simplejpeg.decode_jpeg_header(data)
+    except ValueError as error:
+        raise InvalidMessageError("corrupt_image", f"not a JPEG image: {error}") from error
+    return width, height
+
+
+def decode_rgb(data: bytes) -> NDArray[np.uint8]:
+    """Return the pixels of a JPEG, (H, W, 3) RGB.
+
+    Raises:
+        InvalidMessageError: ``corrupt_image``: its data has an error, however small.
+    """
+    try:
+        image: NDArray[np.uint8] = simplejpeg.decode_jpeg(data, "RGB")
+    except ValueError as error:
+        raise _broken(error) from error
+    return image
+
+
+def decode_small_luma(data: bytes, least_width: int = 1) -> NDArray[np.uint8]:
+    """Return the brightness of a JPEG at down to an eighth of its size, (H, W), in half the time.
+
+    All entropy-coded data is read, so what fails in `decode_rgb` fails here too.
+
+    Args:
+        data: The JPEG.
+        least_width: It is scaled down no further than to this width, in pixels.
+
+    Raises:
+        InvalidMessageError: ``corrupt_image``: its data has an error, however small.
+    """
+    try:
+        image: NDArray[np.uint8] = simplejpeg.decode_jpeg(
+            data, "GRAY", min_height=1, min_width=least_width, fastdct=True
+        )
+    except ValueError as error:
+        raise _broken(error) from error
+    return image[:, :, 0]
+
+
+def _broken(error: ValueError) -> InvalidMessageError:
+    return InvalidMessageError("corrupt_image", f"the JPEG is broken: {error}")

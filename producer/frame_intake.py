@@ -1,0 +1,148 @@
+"""What becomes of a camera's frame: counted, dropped for a reason, or encoded and handed over."""
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from logging import getLogger
+
+from contract.frame import JPEG, Frame
+from producer.camera_pictures import Damage, Picture
+from producer.cameras import Camera
+from producer.encoding import PictureEncoder, luma_of
+from producer.metrics import DropReason, ProducerMetrics
+from producer.motion_gate import MotionGate, small
+from producer.outbox import Outbox
+from producer.pacing import ArrivalAnchor, CaptureClock, FrameCap, MediaClock, Schedule
+
+log = getLogger("seedstream.producer.camera")
+
+_DAMAGE: dict[Damage, str] = {
+    "cut": "its data ends too early",
+    "corrupt": "the decoder marks it as corrupt",
+}
+
+
+@dataclass
+class Session:
+    """One connection: its id, its clocks, and how many frames it has given.
+
+    Attributes:
+        live: Whether the camera goes on by itself.
+        waits: Whether a full buffer stops it instead of costing its oldest frame.
+        cap: Keeps to the camera's frame rate.
+        media: Tells a frame's place in a recording.
+        gate: Leaves out frames in which nothing moves; None where the camera has none.
+        frames: Frames that have come.
+        damaged: Those of them that are damaged.
+    """
+
+    id: str
+    live: bool
+    waits: bool
+    cap: FrameCap
+    media: MediaClock
+    gate: MotionGate | None = None
+    schedule: Schedule = field(default_factory=Schedule)
+    anchor: ArrivalAnchor = field(default_factory=ArrivalAnchor)
+    capture: CaptureClock = field(default_factory=CaptureClock)
+    frames: int = 0
+    damaged: int = 0
+
+
+class FrameIntake:
+    """Takes the frames of one camera, in order.
+
+    Args:
+        camera: Which one.
+        outbox: Where frames go.
+        metrics: Where they are counted.
+        max_frame_pixels: Largest frame that is published; larger ones are scaled down.
+    """
+
+    def __init__(
+        self, camera: Camera, outbox: Outbox, metrics: ProducerMetrics, max_frame_pixels: int
+    ) -> None:
+        self._camera = camera
+        self._outbox = outbox
+        self._metrics = metrics
+        self._encoder = PictureEncoder(camera, max_frame_pixels)
+
+    def take(
+        self,
+        picture: Picture,
+        session: Session,
+        captured_at: datetime,
+        *,
+        keep: bool,
+        at_seconds: float,
+    ) -> None:
+        """Count a frame and hand it over, unless there is a reason to drop it.
+
+        Args:
+            picture: The frame.
+            session: The connection that it came by.
+            captured_at: Its capture time.
+            keep: Whether it is within the camera's frame cap.
+            at_seconds: Its time for the motion gate, from any steady origin.
+
+        Raises:
+            SourceError: It cannot be encoded.
+        """
+        camera = self._camera.id
+        reason = self._reason(picture, session, keep, at_seconds)
+        encoded = None if reason else self._encoded(picture)
+        self._metrics.capture(camera)
+        if reason is not None:
+            self._metrics.drop(camera, reason)
+        if encoded is None:
+            return
+        data, width, height, content_type = encoded
+        frame = Frame(
+            camera=camera,
+            session=session.id,
+            sequence=session.frames,
+            captured_at=captured_at,
+            width=width,
+            height=height,
+            data=data,
+            content_type=content_type,
+        )
+        self._outbox.put(frame, self._camera.buffer_frames, wait=session.waits)
+
+    def _reason(
+        self, picture: Picture, session: Session, keep: bool, at_seconds: float
+    ) -> DropReason | None:
+        """Return why a frame is not published, None if it is."""
+        if picture.damage is not None:
+            self._note_damage(picture.damage, session)
+            if self._camera.drop_corrupt:
+                return "damaged"
+        if not keep:
+            return "fps_cap"
+        if session.gate is None:
+            return None
+        luma = luma_of(picture.image) if picture.jpeg is None else picture.jpeg.luma
+        if luma is None or session.gate.judge(small(luma), at_seconds) != "static":
+            return None
+        return "static"
+
+    def _encoded(self, picture: Picture) -> tuple[bytes, int, int, str]:
+        """Return what to publish: data, width, height and type."""
+        if picture.jpeg is not None:
+            return picture.jpeg.data, picture.jpeg.width, picture.jpeg.height, JPEG
+        data, width, height = self._encoder.encode(picture.image, picture.pixel_aspect)
+        return data, width, height, self._encoder.content_type
+
+    def _note_damage(self, damage: Damage, session: Session) -> None:
+        """Count a damaged frame; log the first of a session."""
+        self._metrics.damaged.labels(self._camera.id, damage).inc()
+        session.damaged += 1
+        if session.damaged == 1:
+            log.warning(
+                "camera %s: frame %d is damaged (%s): damaged frames are counted and %s",
+                self._camera.id,
+                session.frames,
+                _DAMAGE[damage],
+                "dropped, unless drop_corrupt is false"
+                if self._camera.drop_corrupt
+                else "published",
+            )

@@ -1,0 +1,78 @@
+"""Describe: the network's maps -> clustered instances -> results."""
+
+import time
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+
+from contract.result import Instance, Result
+from segmentation.segmenter import Segmenter
+from workers.metrics import WorkerMetrics
+from workers.records import Job
+from workers.stages.infer_stage import Mapped
+from workers.stages.stage import ThreadStage
+from workers.stages.store_stage import Described
+
+MAX_MAP_PIXELS = 2**24
+"""Beside maps of more pixels no others are made: a batch of eight frames of 2048x1024, or one large
+tiled frame. A pixel has about 21 bytes of maps, so twice 350 MB at most, or one frame's."""
+
+
+class DescribeStage(ThreadStage[Mapped]):
+    """Clusters one batch while the network works on the next one.
+
+    Args:
+        following: Stores the results.
+        segmenter: Clusters.
+        metrics: Told how long it takes.
+        clock: Monotonic clock, in seconds.
+        wall_clock: Seconds since 1970.
+        on_end: Called when the thread has ended.
+    """
+
+    def __init__(
+        self,
+        following: ThreadStage[Described],
+        segmenter: Segmenter,
+        metrics: WorkerMetrics,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        wall_clock: Callable[[], float] = time.time,
+        on_end: Callable[[], None] = lambda: None,
+    ) -> None:
+        times = metrics.times("describe", clock)
+        super().__init__("describe", 1, times, clock=clock, on_end=on_end)
+        self._following = following
+        self._segmenter = segmenter
+        self._metrics = metrics
+        self._wall_clock = wall_clock
+
+    def has_room_beside(self, held: Sequence[Mapped]) -> bool:
+        """Bound the memory of the maps, beside their number."""
+        return sum(each.pixels for each in held) <= MAX_MAP_PIXELS
+
+    def work(self, items: Sequence[Mapped]) -> None:
+        """Cluster the maps of one run."""
+        for item in items:
+            began = self._clock()
+            found = self._segmenter.describe(item.maps)
+            self._metrics.stage_seconds.labels("cluster").observe(self._clock() - began)
+            for job, instances in zip(item.jobs, found, strict=True):
+                result = self._result(job, instances.documents())
+                self.until_room(self._following)
+                self._following.put(Described(job, result))
+
+    def _result(self, job: Job, instances: list[Instance]) -> Result:
+        frame = job.frame
+        processed_at = datetime.fromtimestamp(self._wall_clock(), UTC)
+        return Result(
+            camera=frame.camera,
+            session=frame.session,
+            sequence=frame.sequence,
+            captured_at=frame.captured_at,
+            processed_at=processed_at,
+            width=frame.width,
+            height=frame.height,
+            model=self._segmenter.reference,
+            latency_seconds=(processed_at - frame.captured_at).total_seconds(),
+            instances=instances,
+        )
