@@ -13,6 +13,7 @@ from producer.metrics import DropReason, ProducerMetrics
 from producer.outbox import Outbox
 from producer.sender import Failure, Sender
 from producer.settings import ProducerSettings
+from servers.refusals import PASSING_SECONDS, Hearing
 
 log = getLogger("seedstream.producer.publisher")
 
@@ -103,6 +104,7 @@ class Publisher:
             up.
         find_refusal: Asks why Kafka, which acknowledges nothing, does not let us in; None if it is
             away.
+        pause: Waits so many seconds; ended by a request to stop unless set.
     """
 
     def __init__(
@@ -114,6 +116,7 @@ class Publisher:
         clock: Clock,
         restarts: int = 5,
         find_refusal: Callable[[], ConfigurationError | None] = lambda: None,
+        pause: Callable[[float], object] | None = None,
     ) -> None:
         self._settings = settings
         self._outbox = outbox
@@ -132,11 +135,13 @@ class Publisher:
         self._limit = RecordLimit(settings.topic, settings.max_record_bytes)
         self._unsent_warnings = LogLimit(clock=clock)
         self._refused: str | None = None
+        self._hearing = Hearing(clock)
         self._restarts = 0
         self._ended = False
         # When Kafka last acknowledged a frame, moved on by every time in which it was not asked to.
         self._last_progress = self._idle_since = clock()
         self._stopping = threading.Event()
+        self._pause = pause or self._stopping.wait
         self._thread = threading.Thread(target=self._run, name="publisher", daemon=True)
         self._sender: Sender | None = None
         metrics.sends_in_flight.set_function(lambda: len(self._under_way))
@@ -200,13 +205,7 @@ class Publisher:
     def _check(self) -> None:
         """Replace a broken client; give up on one that is refused or gets nothing through."""
         if self._refused is not None:
-            settings = self._settings
-            user = settings.sasl_username or "ANONYMOUS, or that of the client certificate"
-            # A login that is refused ends a client as a right that is missing does.
-            raise self._find_refusal() or ConfigurationError(
-                f"Kafka at {settings.bootstrap_servers} does not accept our frames: rights: "
-                f"{self._refused}; grant WRITE on the topic {settings.topic!r} to user {user}"
-            )
+            self._bear_refusal(self._refused)
         if self._broken is not None:
             self._replace(self._broken)
         with self._settled:
@@ -222,6 +221,25 @@ class Publisher:
                 f"{waiting:.0f} s"
             )
 
+    def _bear_refusal(self, text: str) -> None:
+        """Replace a client that was refused: rights may be changed at this very moment.
+
+        Raises:
+            ConfigurationError: It is not the first time, and no frame has got through since.
+        """
+        settings = self._settings
+        if self._hearing.counts(may_pass=True):
+            user = settings.sasl_username or "ANONYMOUS, or that of the client certificate"
+            # A login that is refused ends a client as a right that is missing does.
+            raise self._find_refusal() or ConfigurationError(
+                f"Kafka at {settings.bootstrap_servers} does not accept our frames: rights: "
+                f"{text}; grant WRITE on the topic {settings.topic!r} to user {user}"
+            )
+        self._pause(PASSING_SECONDS)
+        with self._settled:
+            self._refused = None
+            self._broken = self._broken or text
+
     def _room(self, timeout_seconds: float) -> bool:
         """Wait until another record may be under way."""
         settings = self._settings
@@ -231,6 +249,7 @@ class Publisher:
                     len(self._under_way) < settings.sends_in_flight
                     and self._bytes < settings.sends_in_flight_bytes
                     and self._broken is None
+                    and self._refused is None
                 ),
                 timeout_seconds,
             )
@@ -275,11 +294,15 @@ class Publisher:
         with self._settled:
             self._last_progress = self._clock()
             self._restarts = 0
+            self._hearing.over()
         self._settle(send, None)
 
     def _on_failed(self, client: int, send: _Send, failure: Failure, text: str) -> None:
         if failure == "refused":
-            self._refused = text
+            with self._settled:
+                if client == self._client:
+                    self._refused = text  # and the record is sent again
+            return
         if failure in ("too_large", "fatal") and self._ends_client(client, send, failure, text):
             return
         more = self._unsent_warnings.due(send.frame.camera)

@@ -5,6 +5,7 @@ Library: kafka-python 3.
 
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any, Literal, Protocol
 
 from kafka import KafkaProducer
@@ -19,6 +20,7 @@ from servers.kafka import (
     KafkaTimeoutError,
     Meaning,
     failed,
+    heard_twice,
     meaning,
     open_client,
     refusal_within,
@@ -59,20 +61,23 @@ class KafkaSender:
 
     Args:
         settings: Connection, limits and timeouts.
+        sleep: Waits so many seconds.
 
     Raises:
         ConfigurationError: A TLS file cannot be used, or Kafka refuses the credentials or rights.
         UnavailableError: No broker could be reached, or the topic could not be found, now.
     """
 
-    def __init__(self, settings: ProducerSettings) -> None:
+    def __init__(
+        self, settings: ProducerSettings, sleep: Callable[[float], None] = time.sleep
+    ) -> None:
         self._topic = settings.topic
         slice_seconds = min(_CONNECT_SLICE_SECONDS, settings.kafka_timeout_seconds)
         self._client = open_client(
             KafkaProducer, settings, timeout_seconds=slice_seconds, **client_options(settings)
         )
         try:
-            self._client.partitions_for(settings.topic)
+            heard_twice(partial(self._client.partitions_for, settings.topic), sleep)
         except KafkaError as error:
             self.close(0.0)
             doing = f"which needs the right to write to topic {settings.topic!r}"
@@ -110,6 +115,7 @@ def connect(
     settings: ProducerSettings,
     stopping: Callable[[], bool] = lambda: False,
     clock: Callable[[], float] = time.monotonic,
+    sleep: Callable[[float], None] = time.sleep,
 ) -> KafkaSender | None:
     """Reach Kafka within ``kafka_timeout_seconds``.
 
@@ -117,6 +123,7 @@ def connect(
         settings: Connection and limits.
         stopping: Asked between tries; True ends them.
         clock: Monotonic clock.
+        sleep: Waits so many seconds.
 
     Returns:
         The sender, or None if the process is asked to end first.
@@ -128,11 +135,11 @@ def connect(
     deadline = clock() + settings.kafka_timeout_seconds
     while not stopping():
         try:
-            return KafkaSender(settings)
+            return KafkaSender(settings, sleep)
         except UnavailableError:
             if clock() >= deadline:
                 raise
-        time.sleep(min(0.2, settings.kafka_timeout_seconds))
+        sleep(min(0.2, settings.kafka_timeout_seconds))
     return None
 
 

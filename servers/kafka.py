@@ -28,10 +28,11 @@ from servers.kafka_meaning import (
     may_pass,
     meaning,
     refusal_within,
+    within_broker,
 )
 from servers.kafka_network import network_client
 from servers.kafka_visit import STEP_SECONDS, Visit, read_refusal, topic_error
-from servers.refusals import PASSING_SECONDS
+from servers.refusals import PASSING_SECONDS, Hearing
 
 __all__ = [
     "DENIED",
@@ -48,6 +49,7 @@ __all__ = [
     "Wait",
     "failed",
     "find_refusal",
+    "heard_twice",
     "knock",
     "may_pass",
     "meaning",
@@ -57,12 +59,14 @@ __all__ = [
     "refusal_within",
     "refused",
     "wait_for_topics",
+    "within_broker",
 ]
 
 KafkaError = errors.KafkaError
 KafkaTimeoutError = errors.KafkaTimeoutError
 TopicAlreadyExistsError = errors.TopicAlreadyExistsError
 ClientT = TypeVar("ClientT")
+AnswerT = TypeVar("AnswerT")
 
 Wait = Callable[[float], bool]
 """Waits at most so many seconds; returns whether the end of the process is requested."""
@@ -162,6 +166,25 @@ def _admitting(visits: Sequence[Visit], connection: KafkaConnection) -> str | No
     return next((each for each in admitted if each in connection.servers), None)
 
 
+def heard_twice(ask: Callable[[], AnswerT], sleep: Callable[[float], object]) -> AnswerT:
+    """Ask Kafka something, and once more, 2 s later, after a refusal that may pass.
+
+    Args:
+        ask: Called once or twice.
+        sleep: Waits so many seconds.
+
+    Raises:
+        KafkaError: What the last call raised.
+    """
+    try:
+        return ask()
+    except KafkaError as error:
+        if not may_pass(error):
+            raise
+    sleep(PASSING_SECONDS)
+    return ask()
+
+
 def missing_topic(connection: KafkaConnection, topic: str, expected: str) -> SeedstreamError:
     """Return our error for a topic that a consumer does not find: it may not be ours to see.
 
@@ -200,7 +223,7 @@ def reach(
     """
     give_up_at = clock() + connection.kafka_timeout_seconds
     while not wait(0):
-        visits = knock(connection)
+        visits = knock(connection, sleep=wait)
         if visits[-1].outcome == "admitted":
             return True
         if clock() >= give_up_at:
@@ -240,19 +263,18 @@ def wait_for_topics(
         UnavailableError: They do not exist in time.
     """
     for topic, setting in topics.items():
-        refused_since = math.inf
+        hearing = Hearing(clock)
         while True:
             try:
                 if client.partitions_for(topic):
                     break
-                refused_since = math.inf
+                hearing.over()
             except KafkaError as error:
-                if meaning(error) is not Meaning.AWAY:
-                    refused_since = min(refused_since, clock())
-                    if not may_pass(error) or clock() - refused_since >= PASSING_SECONDS:
-                        doing = f"asking for the topic {topic!r}"
-                        raise failed(error, connection, doing) from error
-            if refused_since == math.inf and clock() >= give_up_at:
+                if meaning(error) is Meaning.AWAY:
+                    hearing.over()
+                elif hearing.counts(may_pass=may_pass(error)):
+                    raise failed(error, connection, f"asking for the topic {topic!r}") from error
+            if not hearing.pending and clock() >= give_up_at:
                 raise UnavailableError(
                     f"Kafka at {connection.bootstrap_servers} has no topic {topic!r} after "
                     f"{connection.kafka_timeout_seconds:g} s; create it, or name another with "

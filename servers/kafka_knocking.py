@@ -55,7 +55,7 @@ def knock(
     thorough: bool = False,
     visit: Callable[[KafkaConnection, str], Visit] = visit,
     clock: Callable[[], float] = time.monotonic,
-    sleep: Callable[[float], None] = time.sleep,
+    sleep: Callable[[float], object] = time.sleep,
 ) -> list[Visit]:
     """Visit the servers, and the brokers that they name, until one lets us in.
 

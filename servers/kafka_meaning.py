@@ -114,6 +114,14 @@ def may_pass(error: BaseException) -> bool:
     return isinstance(found, PASSING)
 
 
+def within_broker(error: BaseException) -> bool:
+    """Return whether something failed within a broker, which it does not explain.
+
+    It is often of one partition alone, and may pass.
+    """
+    return isinstance(error, errors.UnknownError)
+
+
 def refusal_within(error: BaseException) -> errors.KafkaError | None:
     """Return the refusal that kafka-python has wrapped into an error of another kind, if any.
 

@@ -5,7 +5,6 @@ Library: redis-py.
 
 import enum
 import logging
-import math
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -24,7 +23,7 @@ from contract.errors import (
     UnavailableError,
 )
 from servers.redis_visit import lost, other_protocol, read_refusal
-from servers.refusals import PASSING_SECONDS, About, Refusal
+from servers.refusals import About, Hearing, Refusal
 
 log = logging.getLogger(__name__)
 
@@ -269,7 +268,7 @@ class Redis:
             UnavailableError: It did not work within the bound, or was given up.
         """
         give_up_at = self._clock() + self.connection.redis_timeout_seconds
-        refused_since = math.inf
+        hearing = Hearing(self._clock)
         delay = _FIRST_DELAY_SECONDS
         warned = False
         while True:
@@ -290,13 +289,12 @@ class Redis:
                 self.close()
             left = give_up_at - self._clock()
             if meaning(seen) is Meaning.AWAY:
-                refused_since = math.inf
+                hearing.over()
             else:
-                refused_since = min(refused_since, self._clock())
-                left = min(left, refused_since + PASSING_SECONDS - self._clock())
-                if not _may_pass(seen) or left <= 0:
+                if hearing.counts(may_pass=_may_pass(seen)):
                     self._check_protocol(seen)
                     raise failed(seen, self.connection, doing) from seen
+                left = min(left, hearing.remaining_seconds)
             if not warned or left <= 0:
                 self._check_protocol(seen)
             if left <= 0 or self._given_up.wait(min(delay, left)):

@@ -239,13 +239,28 @@ def test_a_client_that_never_recovers_ends_the_process_after_bounded_restarts() 
     assert bench.value("frames_in_flight") == 0
 
 
-def test_refused_rights_end_the_process_at_once() -> None:
-    bench = Bench(FakeSender(lambda _: "refused"))
+def test_rights_that_are_refused_twice_end_the_process() -> None:
+    clock = FakeClock()
+    bench = Bench(FakeSender(lambda _: "refused"), FakeSender(lambda _: "refused"), clock=clock)
+    bench.publisher._pause = clock.advance
     bench.put(0)
     until(lambda: isinstance(bench.publisher.error, ConfigurationError))
     assert "does not accept our frames" in str(bench.publisher.error)
     assert "grant WRITE on the topic 'frames'" in str(bench.publisher.error)
     bench.publisher.stop(0.0)
+    bench.check_account()
+
+
+def test_a_right_that_is_refused_for_a_moment_costs_no_frame() -> None:
+    clock, second = FakeClock(), FakeSender(lambda _: None)
+    bench = Bench(FakeSender(lambda _: "refused"), second, clock=clock)
+    bench.publisher._pause = clock.advance
+    bench.put(0, 1)
+    until(lambda: bench.value("frames_published_total") == 2)
+    assert second.sequences == [0, 1]
+    assert bench.publisher.error is None
+    assert clock.now > 1_001
+    assert bench.publisher.stop(WAIT_SECONDS)
     bench.check_account()
 
 
