@@ -10,8 +10,9 @@ import math
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
+
+from segmentation.kernel_cache import compiled
 
 Float32Map = NDArray[np.float32]
 Int32Map = NDArray[np.int32]
@@ -20,9 +21,6 @@ _LN2 = np.float32(math.log(2))  # exp(-exponent) > 0.5 where the exponent is bel
 _CELL_PIXELS = 16  # side of a search cell; about the margin of a small object
 _MAX_CELLS = 512  # per axis: bounds the table when offsets scatter the embeddings
 _MAX_OFFSET = np.float32(1.01)  # tanh ends at 1, its approximations a little later
-
-# Divide as NumPy does: a precision that underflows to 0 has an infinite margin and is no error.
-_compiled = njit(cache=True, nogil=True, error_model="numpy")
 
 
 class Points(NamedTuple):
@@ -53,7 +51,7 @@ class Cells(NamedTuple):
     order: Int32Map
 
 
-@_compiled
+@compiled
 def foreground(
     offset: Float32Map,
     bandwidth: Float32Map,
@@ -96,7 +94,7 @@ def foreground(
     return Points(pixel[:n], embedding[:n], width[:n], score[:n])
 
 
-@_compiled
+@compiled
 def sort_into_cells(embedding: Float32Map, step: Float32Map) -> Cells:
     """Sort embeddings (P, 2) into cells, so that a margin meets only the pixels around it."""
     low = np.empty(2, np.float32)
@@ -123,7 +121,7 @@ def sort_into_cells(embedding: Float32Map, step: Float32Map) -> Cells:
     return Cells(low, density, shape, start, order)
 
 
-@_compiled
+@compiled
 def _span(cells: Cells, axis: int, center: np.float32, precision: np.float32) -> tuple[int, int]:
     """First and last cell that the margin around ``center`` touches on one axis."""
     # A thousandth wider than the margin, against rounding at the border of a cell; clamped as
@@ -135,7 +133,7 @@ def _span(cells: Cells, axis: int, center: np.float32, precision: np.float32) ->
     return int(min(highest, max(np.float32(0), first))), int(min(highest, last))
 
 
-@_compiled
+@compiled
 def _members(points: Points, cells: Cells, seed: int, member: Int32Map) -> int:
     """Write the positions of all points within the seed's margin; return their number."""
     x, y = points.embedding[seed]
@@ -156,7 +154,7 @@ def _members(points: Points, cells: Cells, seed: int, member: Int32Map) -> int:
     return n
 
 
-@_compiled
+@compiled
 def grow(
     seeds: Int32Map,
     points: Points,
@@ -201,7 +199,7 @@ def grow(
     return scores[:n_found].copy(), places[:n_found].copy()
 
 
-@_compiled
+@compiled
 def _root(parent: Int32Map, label: int) -> int:
     while parent[label] != label:
         parent[label] = parent[parent[label]]
@@ -209,7 +207,7 @@ def _root(parent: Int32Map, label: int) -> int:
     return label
 
 
-@_compiled
+@compiled
 def _pieces(instance_map: Int32Map, piece: Int32Map, parent: Int32Map) -> int:
     """Label the connected pieces (across corners, too) of all instances; return the labels used.
 
@@ -240,7 +238,7 @@ def _pieces(instance_map: Int32Map, piece: Int32Map, parent: Int32Map) -> int:
     return n
 
 
-@_compiled
+@compiled
 def seed_pieces(instance_map: Int32Map, seeds: Int32Map) -> Int32Map:
     """Keep of each instance the connected piece that holds its seed.
 
@@ -287,7 +285,7 @@ def seed_pieces(instance_map: Int32Map, seeds: Int32Map) -> Int32Map:
     return whole
 
 
-@_compiled
+@compiled
 def measure(instance_map: Int32Map, n_instances: int) -> NDArray[np.int64]:
     """Measure all instances in one pass over an int32 (H, W) map.
 

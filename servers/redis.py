@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 import redis
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationInfo, field_validator
 from redis import backoff, exceptions, retry
-from redis.cluster import ClusterNode, RedisCluster
+from redis.cluster import RedisCluster
 
 from contract.errors import (
     ConfigurationError,
@@ -22,13 +22,13 @@ from contract.errors import (
     SeedstreamError,
     UnavailableError,
 )
+from servers.redis_nodes import Node, ask_for_slots, first_that_answers
 from servers.redis_visit import lost, other_protocol, read_refusal
 from servers.refusals import About, Hearing, Refusal
 
 log = logging.getLogger(__name__)
 
 Client = redis.Redis | RedisCluster
-Node = tuple[str, int]
 T = TypeVar("T")
 
 ERRORS = (
@@ -190,8 +190,8 @@ def open_redis(connection: RedisConnection, nodes: Sequence[Node] = ()) -> Clien
         options["password"] = connection.redis_password.get_secret_value()
     url = connection.redis_url.get_secret_value()
     if connection.redis_cluster:
-        known: list[Any] = [ClusterNode(host, port) for host, port in nodes]  # type: ignore[no-untyped-call]
-        return RedisCluster.from_url(url, startup_nodes=known, **options)
+        living = first_that_answers(url, nodes, answer_seconds, ask_for_slots(options))
+        return RedisCluster.from_url(living, **options)
     return redis.Redis.from_url(url, **options)
 
 

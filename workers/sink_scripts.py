@@ -137,16 +137,19 @@ local function ids_begin(frame, after)
   return string.format('%.0f', ms)
 end
 
--- Returns whether nothing was stored for SILENT seconds: then less than the rest of its time to live
--- is left of the latest result, which so gets that rest (and is replaced at once). Servers before
--- Redis 7 know no GT, and are told nothing.
+-- Returns whether nothing was stored for SILENT seconds: then less than the rest of its time to
+-- live is left of the latest result, which so gets that rest (and is replaced at once). Servers
+-- before Redis 7 know no GT: there nobody can tell.
 local function has_ended()
   local rest = tonumber(ttl) - SILENT
   if rest <= 0 then return false end
   local answer = redis.pcall('EXPIRE', latest, string.format('%.0f', rest), 'GT')
   local failure = failed(answer, latest)
-  if failure and string.find(failure.err, 'Unsupported option', 1, true) then return false end
-  if failure and string.find(failure.err, 'wrong number of arguments', 1, true) then return false end
+  for _, unknown in ipairs({'Unsupported option', 'wrong number of arg'}) do
+    if failure and string.find(string.lower(failure.err), string.lower(unknown), 1, true) then
+      return false
+    end
+  end
   return answer == 1, failure
 end
 
