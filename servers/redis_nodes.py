@@ -55,7 +55,7 @@ def ask_for_slots(options: dict[str, Any]) -> Ask:
     def ask(url: str) -> Exception | None:
         with redis.Redis.from_url(url, **options) as client:
             try:
-                client.execute_command("CLUSTER SLOTS")  # type: ignore[no-untyped-call]
+                client.execute_command("CLUSTER SLOTS")
             except (exceptions.RedisError, OSError) as error:
                 return error
         return None

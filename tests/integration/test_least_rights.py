@@ -15,8 +15,8 @@ from pydantic import SecretStr
 from contract.errors import ConfigurationError, UnavailableError
 from servers.kafka import KafkaConnection
 from servers.redis import Redis, RedisConnection
-from stack.seedstream_process import SeedstreamProcess, start_seedstream
 from servers.refusals import PASSING_SECONDS
+from stack.seedstream_process import SeedstreamProcess, start_seedstream
 from tests.fakes import wait_until
 from tests.integration.worker_line import Line
 from tests.redis_cluster import RedisCluster
