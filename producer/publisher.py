@@ -24,6 +24,9 @@ _OVERHEAD_BYTES = 1024
 _DOUBT_SECONDS = 5.0
 """After so long without an acknowledgement, and again, Kafka is asked whether it lets us in."""
 
+_HOLD_SECONDS = 10.0
+"""How long a camera is left alone at whose partition a broker fails."""
+
 _HANDOVER_SECONDS = 1.0
 """How long the thread may take to notice the end, unless it is held up inside the client."""
 
@@ -132,11 +135,13 @@ class Publisher:
         self._client = 0  # number of the client; failures of earlier ones are void
         self._broken: str | None = None
         self._oversized = False  # a too large record is what broke the client
+        self._failing = False  # trouble within a broker is
         self._limit = RecordLimit(settings.topic, settings.max_record_bytes)
         self._unsent_warnings = LogLimit(clock=clock)
         self._refused: str | None = None
         self._hearing = Hearing(clock)
         self._restarts = 0
+        self._held: dict[str, float] = {}
         self._ended = False
         # When Kafka last acknowledged a frame, moved on by every time in which it was not asked to.
         self._last_progress = self._idle_since = clock()
@@ -260,6 +265,9 @@ class Publisher:
             self._limit.report(frame.camera, send.size)
             self._metrics.drop(frame.camera, "too_large")
             return
+        if self._is_held(frame.camera):
+            self._metrics.drop(frame.camera, "send_failed")
+            return
         self._metrics.frame_bytes.observe(len(frame.data))
         with self._settled:
             ended = self._ended
@@ -303,7 +311,9 @@ class Publisher:
                 if client == self._client:
                     self._refused = text  # and the record is sent again
             return
-        if failure in ("too_large", "fatal") and self._ends_client(client, send, failure, text):
+        if failure in ("too_large", "fatal", "failing") and self._ends_client(
+            client, send, failure, text
+        ):
             return
         more = self._unsent_warnings.due(send.frame.camera)
         if more is not None:
@@ -314,7 +324,8 @@ class Publisher:
         """Note that the client has ended; return whether the next one sends ``send`` again.
 
         kafka-python's idempotent client ends when a broker finds one record too large, and then
-        fails all others with that same error: only the first one tells about its own record.
+        fails all others with that same error: only the first one tells about its own record. So it
+        does when a broker fails at one partition.
         """
         with self._settled:
             if client != self._client:
@@ -324,7 +335,29 @@ class Publisher:
                 self._oversized = failure == "too_large"
                 if self._oversized:
                     self._limit.lower(send.frame.camera, send.size)
+                self._failing = failure == "failing"
+                if self._failing and send.resent:
+                    self._hold(send.frame.camera, text)
+                    return False
+            elif self._failing:
+                return True  # of another partition, as far as is known
             return self._limit.fits(send.size) if self._oversized else not send.resent
+
+    def _hold(self, camera: str, text: str) -> None:
+        """Send nothing of a camera for a while: each try ends the client for all cameras."""
+        self._held[camera] = self._clock() + _HOLD_SECONDS
+        log.error(
+            "camera %s: a broker fails at its partition, also with another client: %s; its frames "
+            "are dropped for %g s, the other cameras go on",
+            camera, text, _HOLD_SECONDS,
+        )  # fmt: skip
+
+    def _is_held(self, camera: str) -> bool:
+        until = self._held.get(camera)
+        if until is not None and self._clock() >= until:
+            del self._held[camera]
+            until = None
+        return until is not None
 
     def _replace(self, reason: str) -> None:
         """Replace the client and send again what is not settled, in order."""
@@ -357,6 +390,8 @@ class Publisher:
                 return  # replaced once more meanwhile, which sent the rest
             if not self._limit.fits(send.size):
                 self._settle(send, "too_large")
+            elif self._is_held(send.frame.camera):
+                self._settle(send, "send_failed")
             elif send in self._under_way:  # else the client before has got it through after all
                 self._offer(send)
 

@@ -24,11 +24,13 @@ from servers.kafka import (
     meaning,
     open_client,
     refusal_within,
+    within_broker,
 )
 
-Failure = Literal["too_large", "timeout", "fatal", "refused"]
+Failure = Literal["too_large", "timeout", "fatal", "failing", "refused"]
 """What a failed send means: the record is too large; Kafka did not acknowledge it in time; the
-client will not recover and must be replaced; Kafka does not let us write."""
+client will not recover and must be replaced; the same, for trouble within a broker that may be of
+this record's partition alone; Kafka does not let us write."""
 
 OnDone = Callable[[Failure | None, str], None]
 """Called once for each send, from the client's thread: None for success, and the error's text."""
@@ -166,6 +168,8 @@ def classify(error: Exception) -> Failure:
         return "too_large"
     if isinstance(error, DENIED) or isinstance(refusal_within(error), DENIED):
         return "refused"
+    if within_broker(error):
+        return "failing"
     # A connection that broke is tried again by the client itself until the delivery timeout; what
     # else fails within the client is cured by another one, or ends the process after some.
     away = isinstance(error, KafkaError) and meaning(error) is Meaning.AWAY
