@@ -11,9 +11,9 @@ import math
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from segmentation.kernel_cache import compiled
 from segmentation.sorting_kernels import (
     BITS_OF_ONE,
     MAX_OFFSET,
@@ -25,9 +25,6 @@ from segmentation.sorting_kernels import (
 )
 
 _LN2 = np.float32(math.log(2))  # exp(-exponent) > 0.5 where the exponent is below ln 2
-
-# Divide as NumPy does: a precision that underflows to 0 has an infinite margin and is no error.
-_compiled = njit(cache=True, nogil=True, error_model="numpy")
 
 
 class Maps(NamedTuple):
@@ -57,7 +54,7 @@ class Marks(NamedTuple):
     waiting: NDArray[np.int64]
 
 
-@_compiled
+@compiled
 def scan(
     maps: Maps,
     class_index: NDArray[np.uint8],
@@ -98,7 +95,7 @@ def scan(
     return n
 
 
-@_compiled
+@compiled
 def pick(
     points: Points, label: NDArray[np.uint8], n_points: int, wanted: int, chosen: Points
 ) -> None:
@@ -112,7 +109,7 @@ def pick(
         n += label[i] == wanted
 
 
-@_compiled
+@compiled
 def _span(cells: Cells, axis: int, center: np.float32, precision: np.float32) -> tuple[int, int]:
     """First and last cell that the margin around ``center`` touches on one axis."""
     # A thousandth wider than the margin, against rounding at the border of a cell; clamped as
@@ -124,7 +121,7 @@ def _span(cells: Cells, axis: int, center: np.float32, precision: np.float32) ->
     return int(min(highest, max(np.float32(0), first))), int(min(highest, last))
 
 
-@_compiled
+@compiled
 def _members(
     points: Points, bandwidth: Float32Map, cells: Cells, seed: int, member: Int32Map
 ) -> int:
@@ -146,7 +143,7 @@ def _members(
     return n
 
 
-@_compiled
+@compiled
 def _fill_heap(
     bucket: Int32Map, score: Int32Map, clustered: NDArray[np.bool_], heap: NDArray[np.int64]
 ) -> int:
@@ -166,7 +163,7 @@ def _fill_heap(
     return n
 
 
-@_compiled
+@compiled
 def _sift_down(heap: NDArray[np.int64], i: int, n: int) -> None:
     """Let the value at ``i`` of a heap of ``n`` sink below all smaller ones."""
     value = heap[i]
@@ -181,7 +178,7 @@ def _sift_down(heap: NDArray[np.int64], i: int, n: int) -> None:
     heap[i] = value
 
 
-@_compiled
+@compiled
 def grow(
     points: Points,
     n_points: int,

@@ -6,15 +6,14 @@ Shape letters: H, W; I instances.
 """
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
+
+from segmentation.kernel_cache import compiled
 
 Int32Map = NDArray[np.int32]
 
-_compiled = njit(cache=True, nogil=True)
 
-
-@_compiled
+@compiled
 def resample(
     instance_map: Int32Map, rows: NDArray[np.uint32], columns: NDArray[np.uint32]
 ) -> Int32Map:
@@ -27,7 +26,7 @@ def resample(
     return out
 
 
-@_compiled
+@compiled
 def count_pixels(instance_map: Int32Map, n_instances: int) -> Int32Map:
     """Return int32 (n_instances,): the pixels of each in an int32 (H, W) map."""
     counts = np.zeros(n_instances + 1, np.int32)
@@ -37,7 +36,7 @@ def count_pixels(instance_map: Int32Map, n_instances: int) -> Int32Map:
     return counts[1:]
 
 
-@_compiled
+@compiled
 def _root(parent: Int32Map, label: int) -> int:
     while parent[label] != label:
         parent[label] = parent[parent[label]]
@@ -45,7 +44,7 @@ def _root(parent: Int32Map, label: int) -> int:
     return label
 
 
-@_compiled
+@compiled
 def _pieces(instance_map: Int32Map, piece: Int32Map, parent: Int32Map) -> int:
     """Label the connected pieces (across corners, too) of all instances; return the labels used.
 
@@ -76,7 +75,7 @@ def _pieces(instance_map: Int32Map, piece: Int32Map, parent: Int32Map) -> int:
     return n
 
 
-@_compiled
+@compiled
 def seed_pieces(instance_map: Int32Map, seeds: Int32Map) -> Int32Map:
     """Keep of each instance the connected piece that holds its seed.
 
@@ -123,7 +122,7 @@ def seed_pieces(instance_map: Int32Map, seeds: Int32Map) -> Int32Map:
     return whole
 
 
-@_compiled
+@compiled
 def measure(instance_map: Int32Map, n_instances: int) -> NDArray[np.int64]:
     """Measure all instances in one pass over an int32 (H, W) map.
 

@@ -6,8 +6,9 @@ Arguments are not checked here; see `segmentation.kernels`.
 from typing import Any, NamedTuple
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
+
+from segmentation.kernel_cache import compiled
 
 Float32Map = NDArray[np.float32]
 Int32Map = NDArray[np.int32]
@@ -21,8 +22,6 @@ BITS_OF_ONE = 0x3F800000
 _CELL_PIXELS = 16  # side of a search cell; about the margin of a small object
 _MAX_CELLS = 512  # per axis: bounds the table of cells
 _MAX_BUCKETS = 4096
-
-_compiled = njit(cache=True, nogil=True)
 
 
 class Points(NamedTuple):
@@ -94,7 +93,7 @@ def buckets_of(lowest: float) -> Seeds:
     return Seeds(bits, shift, np.zeros((extent >> shift) + 2, np.int32))
 
 
-@_compiled
+@compiled
 def sort_points(
     points: Points, n_points: int, cells: Cells, place: Int32Map, order: Int32Map, out: Points
 ) -> None:
@@ -117,7 +116,7 @@ def sort_points(
 # Small loops over few arrays each: they are several times as fast as one loop that does all of it.
 
 
-@_compiled
+@compiled
 def _number_cells(x: Float32Map, y: Float32Map, cells: Cells, out: Int32Map) -> None:
     columns, rows = cells.shape
     left, top = cells.low
@@ -128,13 +127,13 @@ def _number_cells(x: Float32Map, y: Float32Map, cells: Cells, out: Int32Map) -> 
         out[i] = row * columns + column
 
 
-@_compiled
+@compiled
 def _count(cell: Int32Map, start: Int32Map) -> None:
     for i in range(len(cell)):
         start[np.uint32(cell[i]) + np.uint32(1)] += 1
 
 
-@_compiled
+@compiled
 def _place(cell: Int32Map, start: Int32Map, order: Int32Map) -> None:
     """Write which point comes at which place, and over ``cell`` which place each point has."""
     for i in range(len(cell)):
@@ -145,13 +144,13 @@ def _place(cell: Int32Map, start: Int32Map, order: Int32Map) -> None:
         cell[i] = place
 
 
-@_compiled
+@compiled
 def _gather(values: NDArray[Any], order: Int32Map, out: NDArray[Any]) -> None:
     for k in range(len(order)):
         out[k] = values[np.uint32(order[k])]
 
 
-@_compiled
+@compiled
 def sort_seeds(score: Int32Map, place: Int32Map, seeds: Seeds, out: Int32Map) -> None:
     """Sort the places of the points that may start an instance into empty buckets."""
     last = len(seeds.start) - 2
@@ -167,18 +166,18 @@ def sort_seeds(score: Int32Map, place: Int32Map, seeds: Seeds, out: Int32Map) ->
     _shift_up(seeds.start)
 
 
-@_compiled
+@compiled
 def _bucket(bits: int, shift: int, last: int) -> int:
     return min(last, max(0, BITS_OF_ONE - bits) >> shift)
 
 
-@_compiled
+@compiled
 def _add_up(start: Int32Map) -> None:
     for i in range(1, len(start)):
         start[i] += start[i - 1]
 
 
-@_compiled
+@compiled
 def _shift_up(start: Int32Map) -> None:
     """Undo that each start has moved to the next one's place."""
     for i in range(len(start) - 1, 0, -1):
