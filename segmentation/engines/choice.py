@@ -31,7 +31,7 @@ _INSTALL: Mapping[Device, str] = {
     "cpu": "install seedstream[cpu]",
     "openvino": "install seedstream[openvino] instead of [cpu] or [gpu]",
     "cuda": "install seedstream[gpu] instead of [cpu]",
-    "tensorrt": "install seedstream[gpu] instead of [cpu], and the package tensorrt-cu13",
+    "tensorrt": "install seedstream[tensorrt] instead of [cpu] or [gpu]",
 }
 
 NAMES: Mapping[Device, str] = {

@@ -3,6 +3,9 @@
 Library: onnxruntime (or onnxruntime-gpu, or onnxruntime-openvino; they install the same module).
 """
 
+import contextlib
+import ctypes
+import importlib.util
 import json
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
@@ -74,6 +77,8 @@ def open_session(
             options.add_free_dimension_override_by_name(name, size)
     if on_gpu and hasattr(onnxruntime, "preload_dlls"):
         onnxruntime.preload_dlls()  # finds the CUDA libraries of pip packages
+    if device == "tensorrt":
+        _preload_tensorrt()
     providers = _providers(device, graph, features, tuning)
     try:
         session = onnxruntime.InferenceSession(str(file), options, providers=providers)
@@ -86,6 +91,16 @@ def open_session(
         libraries = f"driver or {NAMES[device]} libraries" if on_gpu else "its libraries"
         raise NotStartedError(f"ONNX Runtime could not start {NAMES[device]} ({libraries})")
     return session
+
+
+def _preload_tensorrt() -> None:
+    """Load TensorRT's libraries where they came as a pip package, which ONNX Runtime leaves out."""
+    spec = importlib.util.find_spec("tensorrt_libs")
+    for folder in spec.submodule_search_locations or () if spec is not None else ():
+        for name in ("nvinfer", "nvinfer_plugin", "nvonnxparser"):  # each needs those before it
+            for library in sorted(Path(folder).glob(f"lib{name}.so.*")):
+                with contextlib.suppress(OSError):  # ONNX Runtime says what it misses
+                    ctypes.CDLL(str(library), ctypes.RTLD_GLOBAL)
 
 
 def _providers(
