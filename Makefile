@@ -46,7 +46,13 @@ $(VENV)/.supply: requirements/supply.txt $(VENV)/.online
 	$(INSTALL) $(VENV)/supply/bin/python -r requirements/supply.txt
 	touch $@
 
-setup: $(VENV)/.all $(VENV)/.policy $(VENV)/.docs $(VENV)/.supply  ## Install everything, with torch and the tools, into .venv
+# ONNX Runtime with OpenVINO is the same module as without: in a folder that only its test looks into.
+$(VENV)/.openvino: requirements/openvino.txt $(VENV)/.online
+	rm -rf $(VENV)/openvino
+	$(INSTALL) $(BIN)/python --no-deps --target $(VENV)/openvino -r requirements/openvino.txt
+	touch $@
+
+setup: $(VENV)/.all $(VENV)/.policy $(VENV)/.docs $(VENV)/.supply $(VENV)/.openvino  ## Install everything, with torch and the tools, into .venv
 
 setup-system:  ## Install Debian's parts of the tests (Java, Maven, RTSP server); needs root
 	bash .ci/system-packages
@@ -95,11 +101,8 @@ format: setup  ## Format the code
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-bench: setup  ## Run the benchmarks; results under benchmarks/results/
-	$(BIN)/python -m benchmarks.bench_pipeline
-	$(BIN)/python -m benchmarks.bench_clustering
-	$(BIN)/python -m benchmarks.bench_loss
-	$(BIN)/python -m benchmarks.bench_train
+bench: setup  ## Run the benchmarks as one table, half an hour (BENCH=--quick: to see that they run)
+	$(BIN)/python -m benchmarks.bench_all $(BENCH)
 
 nuclei-weights: setup  ## Train, measure and release the model `nuclei` from $(SHARED)/data (2 cores: about an hour)
 	$(BIN)/seedstream train nuclei --data $(SHARED)/data/nuclei --out runs/nuclei

@@ -12,6 +12,7 @@ from contract.errors import ConfigurationError
 from contract.frame import MAX_FRAME_PIXELS
 from contract.settings import ProcessSettings
 from contract.topics import DEAD_TOPIC, FRAMES_TOPIC, MAX_RECORD_BYTES
+from segmentation.engines.choice import PrecisionWanted, Provider
 from servers.kafka import KafkaConnection
 from servers.redis import RedisConnection
 
@@ -56,11 +57,24 @@ class WorkerSettings(RedisConnection, KafkaConnection, ProcessSettings):
     model: Path
     """Model artifact: a folder NAME/VERSION with model.onnx, or the file itself."""
 
-    provider: Literal["auto", "cpu", "cuda"] = "auto"
-    """Where the network runs; `auto` uses CUDA if it really works, otherwise the CPU."""
+    provider: Provider = "auto"
+    """What runs the network; `auto` uses CUDA if it really works, otherwise OpenVINO if it is
+    installed, otherwise the CPU. TensorRT builds its engine for minutes: only if set."""
+
+    precision: PrecisionWanted = "auto"
+    """Which file of the model runs; `auto` uses float16 on a GPU, and on a processor with fast int8
+    (VNNI, dot product) int8 if the model has it."""
 
     intra_op_threads: int = Field(default=0, ge=0)
     """CPU threads for the network; 0 leaves the choice to ONNX Runtime."""
+
+    cuda_graphs: bool = False
+    """Whether CUDA records a run of each batch size and plays it back. Not tried on a GPU yet:
+    `python -m benchmarks.gpu` compares."""
+
+    tensorrt_cache: Path | None = None
+    """Folder in which TensorRT keeps the engines that it has built; default: it builds them at
+    every start."""
 
     resize: Literal["letterbox", "stretch", "tile"] = "letterbox"
     """How a frame is fitted to the model's input: scaled and padded (keeps the aspect ratio),
@@ -108,10 +122,10 @@ class WorkerSettings(RedisConnection, KafkaConnection, ProcessSettings):
     not exceed it (`PRODUCER_MAX_FRAME_PIXELS`)."""
 
     max_dead_share: float = Field(default=0.8, gt=0, le=1)
-    """Largest share of dead letters among the last 1,000 records, each camera weighing the same, so
-    that one bad camera among several does not count for much. Beyond it the worker commits what it
-    has done and stops with exit code 2, instead of draining the topic into dead letters. It is
-    judged from 200 records on; 1 never stops it."""
+    """Largest share of dead letters among the last 100 records of each camera, the mean of the
+    cameras'. Beyond it, where more than one camera is that bad, the worker commits what it has done
+    and stops with exit code 2, instead of draining the topic into dead letters. One camera that
+    sends rubbish never stops it. It is judged from 200 records on; 1 never stops it."""
 
     max_waiting_frames: int = Field(default=32, ge=1)
     """Maximum frames waiting undecoded; when full, `live` drops the oldest, `complete` pauses."""
