@@ -101,11 +101,8 @@ format: setup  ## Format the code
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-bench: setup  ## Run the benchmarks; results under benchmarks/results/
-	$(BIN)/python -m benchmarks.bench_pipeline
-	$(BIN)/python -m benchmarks.bench_clustering
-	$(BIN)/python -m benchmarks.bench_loss
-	$(BIN)/python -m benchmarks.bench_train
+bench: setup  ## Run the benchmarks as one table, half an hour (BENCH=--quick: to see that they run)
+	$(BIN)/python -m benchmarks.bench_all $(BENCH)
 
 nuclei-weights: setup  ## Train, measure and release the model `nuclei` from $(SHARED)/data (2 cores: about an hour)
 	$(BIN)/seedstream train nuclei --data $(SHARED)/data/nuclei --out runs/nuclei

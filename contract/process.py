@@ -140,6 +140,15 @@ class ExitDeadline:
         """Note whether a part ended; one that did not will hold up the interpreter."""
         self._hanging = self._hanging or not ended
 
+    def leave_at_once(self) -> None:
+        """End the process now, and well: a thread does what nothing interrupts, and nobody wants.
+
+        The interpreter would wait for it, or break off in the middle of foreign code.
+        """
+        log.info("asked to end before work began")
+        logging.shutdown()
+        self._end(EXIT_OK)
+
     def left(self) -> None:
         """All is cleaned up: call the time off, unless a part hangs."""
         if not self._hanging:

@@ -18,6 +18,7 @@ from kafka import KafkaAdminClient, TopicPartition
 from contract.errors import SeedstreamError
 from doctor.findings import Clock, Finding, Part
 from doctor.redis_checks import NO_RIGHT, brief, send
+from doctor.topic_checks import absent
 from servers.kafka import KafkaConnection, KafkaError, open_client
 from servers.redis import Redis, RedisConnection
 
@@ -128,11 +129,14 @@ def check_newest_record(
     with closing(client):
         try:
             (description,) = client.describe_topics([topic])
+            if description["error_code"] or not description["partitions"]:
+                yield part.skipped(check, absent(description["error_code"]))
+                return
             asked = {
                 TopicPartition(topic, each["partition_index"]): _NEWEST
                 for each in description["partitions"]
             }
-            told = client.list_partition_offsets(asked) if asked else {}
+            told = client.list_partition_offsets(asked)
         except KafkaError as error:
             yield part.skipped(check, f"Kafka does not tell: {error!r}")
             return

@@ -3,10 +3,12 @@
 Nothing is written: see `doctor.redis_rights`.
 """
 
+import ipaddress
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 from contract.errors import SeedstreamError
 from contract.result import CAMERAS_KEY, results_key
@@ -59,6 +61,7 @@ def check_redis(use: RedisUse, part: Part) -> Iterator[Finding]:
             yield _unreached(connection, error, part)
             return
     yield part.ok("connection", connection.redis_where)
+    yield from unlocked(connection, part)
     yield part.ok("version", f"{greeting['server']} {greeting['version']}")
     mode = _mode(connection, greeting["mode"], part)
     yield mode
@@ -76,6 +79,33 @@ def check_redis(use: RedisUse, part: Part) -> Iterator[Finding]:
             yield from _rights(use, client, camera, node, part)
             yield from _resources(client, node, part)
         yield from _keys(client, part)
+
+
+def unlocked(connection: RedisConnection, part: Part) -> Iterator[Finding]:
+    """Yield a warning for a server that has let us in without a secret, and may so let in others.
+
+    One on this machine is reached by those on it alone.
+    """
+    url = urlsplit(connection.redis_url.get_secret_value())
+    own = connection.redis_password is not None or url.password
+    mutual = "ssl_certfile" in parse_qs(url.query)
+    if own or mutual or url.scheme == "unix" or _is_loopback(url.hostname or "localhost"):
+        return
+    yield part.warning(
+        "password",
+        f"{connection.redis_where} lets in whoever reaches it: results can be read, changed and "
+        "deleted",
+        f"ACL SETUSER NAME with a password, {_setting(connection, 'redis_username')} and "
+        f"{_setting(connection, 'redis_password')}, ACL SETUSER default off; and close the port "
+        "to others",
+    )
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 def _unreached(connection: RedisConnection, error: SeedstreamError, part: Part) -> Finding:

@@ -62,12 +62,12 @@ def check_topic(
     check = f"topic {use.name}"
     code, partitions = description["error_code"], description["partitions"]
     if code == _NOT_AUTHORIZED:
-        yield part.fault(check, "this user may not see it", _grant(use))
+        yield part.fault(check, absent(code), _grant(use))
         return
     if code == _UNKNOWN_TOPIC or not partitions:
         yield part.fault(
             check,
-            f"does not exist (error {code})",
+            absent(code),
             f"create it: kafka-topics.sh --create --topic {use.name}; or name another with "
             f"{use.setting}",
         )
@@ -83,6 +83,13 @@ def check_topic(
             "this user may not see size limit, retention, codec and cleanup policy",
             "run doctor as a user with DESCRIBE_CONFIGS on the topic to have them checked",
         )
+
+
+def absent(code: int) -> str:
+    """Return why a topic is not seen, by the code of Kafka's answer about it (Metadata)."""
+    if code == _NOT_AUTHORIZED:
+        return "this user may not see it"
+    return f"does not exist (error {code})"
 
 
 def _grant(use: TopicUse) -> str:

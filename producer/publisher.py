@@ -13,6 +13,7 @@ from producer.metrics import DropReason, ProducerMetrics
 from producer.outbox import Outbox
 from producer.sender import Failure, Sender
 from producer.settings import ProducerSettings
+from servers.refusals import PASSING_SECONDS, Hearing
 
 log = getLogger("seedstream.producer.publisher")
 
@@ -22,6 +23,9 @@ _OVERHEAD_BYTES = 1024
 
 _DOUBT_SECONDS = 5.0
 """After so long without an acknowledgement, and again, Kafka is asked whether it lets us in."""
+
+_HOLD_SECONDS = 10.0
+"""How long a camera is left alone at whose partition a broker fails."""
 
 _HANDOVER_SECONDS = 1.0
 """How long the thread may take to notice the end, unless it is held up inside the client."""
@@ -103,6 +107,7 @@ class Publisher:
             up.
         find_refusal: Asks why Kafka, which acknowledges nothing, does not let us in; None if it is
             away.
+        pause: Waits so many seconds; ended by a request to stop unless set.
     """
 
     def __init__(
@@ -114,6 +119,7 @@ class Publisher:
         clock: Clock,
         restarts: int = 5,
         find_refusal: Callable[[], ConfigurationError | None] = lambda: None,
+        pause: Callable[[float], object] | None = None,
     ) -> None:
         self._settings = settings
         self._outbox = outbox
@@ -129,14 +135,18 @@ class Publisher:
         self._client = 0  # number of the client; failures of earlier ones are void
         self._broken: str | None = None
         self._oversized = False  # a too large record is what broke the client
+        self._failing = False  # trouble within a broker is
         self._limit = RecordLimit(settings.topic, settings.max_record_bytes)
         self._unsent_warnings = LogLimit(clock=clock)
         self._refused: str | None = None
+        self._hearing = Hearing(clock)
         self._restarts = 0
+        self._held: dict[str, float] = {}
         self._ended = False
         # When Kafka last acknowledged a frame, moved on by every time in which it was not asked to.
         self._last_progress = self._idle_since = clock()
         self._stopping = threading.Event()
+        self._pause = pause or self._stopping.wait
         self._thread = threading.Thread(target=self._run, name="publisher", daemon=True)
         self._sender: Sender | None = None
         metrics.sends_in_flight.set_function(lambda: len(self._under_way))
@@ -200,13 +210,7 @@ class Publisher:
     def _check(self) -> None:
         """Replace a broken client; give up on one that is refused or gets nothing through."""
         if self._refused is not None:
-            settings = self._settings
-            user = settings.sasl_username or "ANONYMOUS, or that of the client certificate"
-            # A login that is refused ends a client as a right that is missing does.
-            raise self._find_refusal() or ConfigurationError(
-                f"Kafka at {settings.bootstrap_servers} does not accept our frames: rights: "
-                f"{self._refused}; grant WRITE on the topic {settings.topic!r} to user {user}"
-            )
+            self._bear_refusal(self._refused)
         if self._broken is not None:
             self._replace(self._broken)
         with self._settled:
@@ -222,6 +226,25 @@ class Publisher:
                 f"{waiting:.0f} s"
             )
 
+    def _bear_refusal(self, text: str) -> None:
+        """Replace a client that was refused: rights may be changed at this very moment.
+
+        Raises:
+            ConfigurationError: It is not the first time, and no frame has got through since.
+        """
+        settings = self._settings
+        if self._hearing.counts(may_pass=True):
+            user = settings.sasl_username or "ANONYMOUS, or that of the client certificate"
+            # A login that is refused ends a client as a right that is missing does.
+            raise self._find_refusal() or ConfigurationError(
+                f"Kafka at {settings.bootstrap_servers} does not accept our frames: rights: "
+                f"{text}; grant WRITE on the topic {settings.topic!r} to user {user}"
+            )
+        self._pause(PASSING_SECONDS)
+        with self._settled:
+            self._refused = None
+            self._broken = self._broken or text
+
     def _room(self, timeout_seconds: float) -> bool:
         """Wait until another record may be under way."""
         settings = self._settings
@@ -231,6 +254,7 @@ class Publisher:
                     len(self._under_way) < settings.sends_in_flight
                     and self._bytes < settings.sends_in_flight_bytes
                     and self._broken is None
+                    and self._refused is None
                 ),
                 timeout_seconds,
             )
@@ -240,6 +264,9 @@ class Publisher:
         if not self._limit.fits(send.size):
             self._limit.report(frame.camera, send.size)
             self._metrics.drop(frame.camera, "too_large")
+            return
+        if self._is_held(frame.camera):
+            self._metrics.drop(frame.camera, "send_failed")
             return
         self._metrics.frame_bytes.observe(len(frame.data))
         with self._settled:
@@ -275,12 +302,18 @@ class Publisher:
         with self._settled:
             self._last_progress = self._clock()
             self._restarts = 0
+            self._hearing.over()
         self._settle(send, None)
 
     def _on_failed(self, client: int, send: _Send, failure: Failure, text: str) -> None:
         if failure == "refused":
-            self._refused = text
-        if failure in ("too_large", "fatal") and self._ends_client(client, send, failure, text):
+            with self._settled:
+                if client == self._client:
+                    self._refused = text  # and the record is sent again
+            return
+        if failure in ("too_large", "fatal", "failing") and self._ends_client(
+            client, send, failure, text
+        ):
             return
         more = self._unsent_warnings.due(send.frame.camera)
         if more is not None:
@@ -291,7 +324,8 @@ class Publisher:
         """Note that the client has ended; return whether the next one sends ``send`` again.
 
         kafka-python's idempotent client ends when a broker finds one record too large, and then
-        fails all others with that same error: only the first one tells about its own record.
+        fails all others with that same error: only the first one tells about its own record. So it
+        does when a broker fails at one partition.
         """
         with self._settled:
             if client != self._client:
@@ -301,7 +335,29 @@ class Publisher:
                 self._oversized = failure == "too_large"
                 if self._oversized:
                     self._limit.lower(send.frame.camera, send.size)
+                self._failing = failure == "failing"
+                if self._failing and send.resent:
+                    self._hold(send.frame.camera, text)
+                    return False
+            elif self._failing:
+                return True  # of another partition, as far as is known
             return self._limit.fits(send.size) if self._oversized else not send.resent
+
+    def _hold(self, camera: str, text: str) -> None:
+        """Send nothing of a camera for a while: each try ends the client for all cameras."""
+        self._held[camera] = self._clock() + _HOLD_SECONDS
+        log.error(
+            "camera %s: a broker fails at its partition, also with another client: %s; its frames "
+            "are dropped for %g s, the other cameras go on",
+            camera, text, _HOLD_SECONDS,
+        )  # fmt: skip
+
+    def _is_held(self, camera: str) -> bool:
+        until = self._held.get(camera)
+        if until is not None and self._clock() >= until:
+            del self._held[camera]
+            until = None
+        return until is not None
 
     def _replace(self, reason: str) -> None:
         """Replace the client and send again what is not settled, in order."""
@@ -334,6 +390,8 @@ class Publisher:
                 return  # replaced once more meanwhile, which sent the rest
             if not self._limit.fits(send.size):
                 self._settle(send, "too_large")
+            elif self._is_held(send.frame.camera):
+                self._settle(send, "send_failed")
             elif send in self._under_way:  # else the client before has got it through after all
                 self._offer(send)
 

@@ -5,6 +5,7 @@ Library: kafka-python 3.
 
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any, Literal, Protocol
 
 from kafka import KafkaProducer
@@ -19,14 +20,17 @@ from servers.kafka import (
     KafkaTimeoutError,
     Meaning,
     failed,
+    heard_twice,
     meaning,
     open_client,
     refusal_within,
+    within_broker,
 )
 
-Failure = Literal["too_large", "timeout", "fatal", "refused"]
+Failure = Literal["too_large", "timeout", "fatal", "failing", "refused"]
 """What a failed send means: the record is too large; Kafka did not acknowledge it in time; the
-client will not recover and must be replaced; Kafka does not let us write."""
+client will not recover and must be replaced; the same, for trouble within a broker that may be of
+this record's partition alone; Kafka does not let us write."""
 
 OnDone = Callable[[Failure | None, str], None]
 """Called once for each send, from the client's thread: None for success, and the error's text."""
@@ -59,20 +63,23 @@ class KafkaSender:
 
     Args:
         settings: Connection, limits and timeouts.
+        sleep: Waits so many seconds.
 
     Raises:
         ConfigurationError: A TLS file cannot be used, or Kafka refuses the credentials or rights.
         UnavailableError: No broker could be reached, or the topic could not be found, now.
     """
 
-    def __init__(self, settings: ProducerSettings) -> None:
+    def __init__(
+        self, settings: ProducerSettings, sleep: Callable[[float], None] = time.sleep
+    ) -> None:
         self._topic = settings.topic
         slice_seconds = min(_CONNECT_SLICE_SECONDS, settings.kafka_timeout_seconds)
         self._client = open_client(
             KafkaProducer, settings, timeout_seconds=slice_seconds, **client_options(settings)
         )
         try:
-            self._client.partitions_for(settings.topic)
+            heard_twice(partial(self._client.partitions_for, settings.topic), sleep)
         except KafkaError as error:
             self.close(0.0)
             doing = f"which needs the right to write to topic {settings.topic!r}"
@@ -110,6 +117,7 @@ def connect(
     settings: ProducerSettings,
     stopping: Callable[[], bool] = lambda: False,
     clock: Callable[[], float] = time.monotonic,
+    sleep: Callable[[float], None] = time.sleep,
 ) -> KafkaSender | None:
     """Reach Kafka within ``kafka_timeout_seconds``.
 
@@ -117,6 +125,7 @@ def connect(
         settings: Connection and limits.
         stopping: Asked between tries; True ends them.
         clock: Monotonic clock.
+        sleep: Waits so many seconds.
 
     Returns:
         The sender, or None if the process is asked to end first.
@@ -128,11 +137,11 @@ def connect(
     deadline = clock() + settings.kafka_timeout_seconds
     while not stopping():
         try:
-            return KafkaSender(settings)
+            return KafkaSender(settings, sleep)
         except UnavailableError:
             if clock() >= deadline:
                 raise
-        time.sleep(min(0.2, settings.kafka_timeout_seconds))
+        sleep(min(0.2, settings.kafka_timeout_seconds))
     return None
 
 
@@ -159,6 +168,8 @@ def classify(error: Exception) -> Failure:
         return "too_large"
     if isinstance(error, DENIED) or isinstance(refusal_within(error), DENIED):
         return "refused"
+    if within_broker(error):
+        return "failing"
     # A connection that broke is tried again by the client itself until the delivery timeout; what
     # else fails within the client is cured by another one, or ends the process after some.
     away = isinstance(error, KafkaError) and meaning(error) is Meaning.AWAY

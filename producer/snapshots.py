@@ -23,6 +23,12 @@ _LONGEST_BACKOFF_SECONDS = 30.0
 _CHUNK_BYTES = 65_536
 
 
+_NEXT_JPEG = b"\xff\xd9\xff\xd8\xff"
+"""A JPEG's end and the beginning of another."""
+
+_MOST_JPEGS = 16
+"""Some cameras append a picture for each eye, or a small one; a stream goes on without end."""
+
 _BEGINNINGS = {"mjpeg": b"\xff\xd8\xff", "png": b"\x89PNG\r\n\x1a\n"}
 """How pictures begin, by FFmpeg's names of their formats."""
 
@@ -163,11 +169,18 @@ def _body(answer: HTTPResponse) -> bytes:
     """Read a picture's data.
 
     Raises:
-        SourceError: It is too large.
+        SourceError: It is too large, or a stream of pictures.
     """
-    data = bytearray()
+    data, pictures = bytearray(), 0
     while chunk := answer.read1(_CHUNK_BYTES):
+        pictures += (data[1 - len(_NEXT_JPEG) :] + chunk).count(_NEXT_JPEG)
         data += chunk
+        if pictures > _MOST_JPEGS:
+            raise SourceError(
+                f"one answer holds more than {_MOST_JPEGS} JPEG pictures and goes on: a stream "
+                "that calls itself one picture; give the address of the camera's snapshot, or of a "
+                "stream of type multipart/x-mixed-replace"
+            )
         if len(data) > MAX_PICTURE_BYTES:
             raise SourceError(f"the picture has more than {MAX_PICTURE_BYTES} bytes")
     if answer.length:

@@ -6,6 +6,7 @@ Every process opens its clients here and lets its errors be read here. Library: 
 import math
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, TypeVar
 
 from kafka import errors
@@ -17,18 +18,21 @@ from contract.errors import (
     UnavailableError,
 )
 from servers.kafka_connection import KafkaConnection
+from servers.kafka_knocking import knock, refused, what_to_check
 from servers.kafka_meaning import (
     DENIED,
     REBALANCING,
     REFUSED,
     TOO_LARGE,
     Meaning,
+    may_pass,
     meaning,
     refusal_within,
+    within_broker,
 )
 from servers.kafka_network import network_client
-from servers.kafka_visit import STEP_SECONDS, Visit, read_refusal, topic_error, visit
-from servers.refusals import About, Refusal
+from servers.kafka_visit import STEP_SECONDS, Visit, read_refusal, topic_error
+from servers.refusals import PASSING_SECONDS, Hearing
 
 __all__ = [
     "DENIED",
@@ -45,7 +49,9 @@ __all__ = [
     "Wait",
     "failed",
     "find_refusal",
+    "heard_twice",
     "knock",
+    "may_pass",
     "meaning",
     "missing_topic",
     "open_client",
@@ -53,12 +59,14 @@ __all__ = [
     "refusal_within",
     "refused",
     "wait_for_topics",
+    "within_broker",
 ]
 
 KafkaError = errors.KafkaError
 KafkaTimeoutError = errors.KafkaTimeoutError
 TopicAlreadyExistsError = errors.TopicAlreadyExistsError
 ClientT = TypeVar("ClientT")
+AnswerT = TypeVar("AnswerT")
 
 Wait = Callable[[float], bool]
 """Waits at most so many seconds; returns whether the end of the process is requested."""
@@ -70,27 +78,6 @@ _RECONNECT_MAX_MS = 2_000
 REQUEST_SECONDS = 10.0
 """How long one request may take. A broker that has moved to another address, without a last word
 from the old one, is looked for anew after this; kafka-python's own bound is 30 s."""
-
-_MOST_BROKERS = 5
-"""Brokers that are visited besides the servers of the settings."""
-
-_THOROUGH_SECONDS = 12.0
-"""How long visiting one after the other may go on; a loop that must show life waits for it, and a
-server that accepts connections and says nothing costs 6 s."""
-
-_CHECK = {
-    About.CA: "check {prefix}SSL_CAFILE",
-    About.CERTIFICATE: "renew the broker's certificate, or set this machine's clock",
-    About.CLIENT_CERTIFICATE: "check {prefix}SSL_CERTFILE and {prefix}SSL_KEYFILE",
-    About.CREDENTIALS: "check {prefix}SASL_USERNAME, {prefix}SASL_PASSWORD and "
-    "{prefix}SASL_MECHANISM",
-    About.HOST_NAME: "check {prefix}BOOTSTRAP_SERVERS, the brokers' advertised.listeners and the "
-    "names in their certificates",
-    About.MECHANISM: "check {prefix}SASL_MECHANISM",
-    About.PROTOCOL: "check {prefix}SECURITY_PROTOCOL and the port in {prefix}BOOTSTRAP_SERVERS",
-    About.RIGHTS: "grant this user the right",
-    About.SETTINGS: "check the settings",
-}
 
 
 def failed(error: BaseException, connection: KafkaConnection, doing: str) -> SeedstreamError:
@@ -109,9 +96,9 @@ def failed(error: BaseException, connection: KafkaConnection, doing: str) -> See
     found = meaning(error)
     if found is Meaning.REFUSED:
         refusal = read_refusal(error, connection)
-        check = _check(refusal, connection) if refusal else _CHECK[About.SETTINGS]
         return ConfigurationError(
-            f"{where} cannot be used as configured, {doing}: {refusal or repr(error)}; {check}"
+            f"{where} cannot be used as configured, {doing}: {refusal or repr(error)}; "
+            f"{what_to_check(refusal, connection)}"
         )
     if found is Meaning.INVALID:
         reason = "too_large" if isinstance(error, TOO_LARGE) else "invalid_record"
@@ -122,18 +109,6 @@ def failed(error: BaseException, connection: KafkaConnection, doing: str) -> See
             f"{connection.prefix}BOOTSTRAP_SERVERS right?"
         )
     return UnavailableError(f"{where} failed, {doing}: {error!r}")
-
-
-def refused(server: str, refusal: Refusal, connection: KafkaConnection) -> ConfigurationError:
-    """Return our error for a server that does not let us in."""
-    return ConfigurationError(
-        f"Kafka at {server} ({connection.security_protocol}) does not let us in: {refusal}; "
-        f"{_check(refusal, connection)}"
-    )
-
-
-def _check(refusal: Refusal, connection: KafkaConnection) -> str:
-    return _CHECK[refusal.about].format(prefix=connection.prefix)
 
 
 def open_client(
@@ -174,7 +149,7 @@ def open_client(
                 "bootstrap_timeout_ms": math.ceil(left * 1000),
                 "reconnect_backoff_max_ms": _RECONNECT_MAX_MS,
                 "request_timeout_ms": math.ceil(REQUEST_SECONDS * 1000),
-                "kafka_client": network_client,
+                "kafka_client": partial(network_client, first=_admitting(visits, connection)),
             }
             return kind(**connection.client_options(), **(shared | options))
         except KafkaTimeoutError as error:
@@ -185,49 +160,29 @@ def open_client(
         time.sleep(min(_RETRY_SECONDS, max(0.0, give_up_at - clock())))
 
 
-def knock(
-    connection: KafkaConnection,
-    *,
-    thorough: bool = False,
-    clock: Callable[[], float] = time.monotonic,
-) -> list[Visit]:
-    """Visit the servers, and the brokers that they name, until one lets us in.
+def _admitting(visits: Sequence[Visit], connection: KafkaConnection) -> str | None:
+    """Return the server of the settings that has let us in, None if none has."""
+    admitted = [each.server for each in visits if each.outcome == "admitted"]
+    return next((each for each in admitted if each in connection.servers), None)
+
+
+def heard_twice(ask: Callable[[], AnswerT], sleep: Callable[[float], object]) -> AnswerT:
+    """Ask Kafka something, and once more, 2 s later, after a refusal that may pass.
 
     Args:
-        connection: Where and how.
-        thorough: Whether one that lets us in does not make up for another that does not; then the
-            visits are bounded in time.
-        clock: Monotonic clock, in seconds.
-
-    Returns:
-        The visits; unless ``thorough``, the last one says whether we are let in.
+        ask: Called once or twice.
+        sleep: Waits so many seconds.
 
     Raises:
-        ConfigurationError: A server does not let us in, or a TLS file cannot be used.
+        KafkaError: What the last call raised.
     """
-    visits: list[Visit] = []
-    named: list[str] = []
-    end = clock() + (_THOROUGH_SECONDS if thorough else math.inf)
-    for server in connection.servers:
-        if clock() >= end:
-            break
-        visits.append(visit(connection, server))
-        if visits[-1].outcome == "admitted":
-            visited = {each.server for each in visits}
-            named = [each for each in visits[-1].brokers if each not in visited]
-            if server in visits[-1].brokers and not thorough:
-                return visits
-            break
-    for broker in named[:_MOST_BROKERS]:
-        if clock() >= end:
-            break
-        visits.append(visit(connection, broker))
-        if visits[-1].outcome == "admitted" and not thorough:
-            return visits
-    for each in visits:
-        if each.refusal is not None:
-            raise refused(each.server, each.refusal, connection)
-    return visits
+    try:
+        return ask()
+    except KafkaError as error:
+        if not may_pass(error):
+            raise
+    sleep(PASSING_SECONDS)
+    return ask()
 
 
 def missing_topic(connection: KafkaConnection, topic: str, expected: str) -> SeedstreamError:
@@ -268,7 +223,7 @@ def reach(
     """
     give_up_at = clock() + connection.kafka_timeout_seconds
     while not wait(0):
-        visits = knock(connection)
+        visits = knock(connection, sleep=wait)
         if visits[-1].outcome == "admitted":
             return True
         if clock() >= give_up_at:
@@ -308,8 +263,18 @@ def wait_for_topics(
         UnavailableError: They do not exist in time.
     """
     for topic, setting in topics.items():
-        while not _exists(client, topic, connection):
-            if clock() >= give_up_at:
+        hearing = Hearing(clock)
+        while True:
+            try:
+                if client.partitions_for(topic):
+                    break
+                hearing.over()
+            except KafkaError as error:
+                if meaning(error) is Meaning.AWAY:
+                    hearing.over()
+                elif hearing.counts(may_pass=may_pass(error)):
+                    raise failed(error, connection, f"asking for the topic {topic!r}") from error
+            if not hearing.pending and clock() >= give_up_at:
                 raise UnavailableError(
                     f"Kafka at {connection.bootstrap_servers} has no topic {topic!r} after "
                     f"{connection.kafka_timeout_seconds:g} s; create it, or name another with "
@@ -318,12 +283,3 @@ def wait_for_topics(
             if wait(_RETRY_SECONDS):
                 return False
     return True
-
-
-def _exists(client: Any, topic: str, connection: KafkaConnection) -> bool:
-    try:
-        return bool(client.partitions_for(topic))
-    except KafkaError as error:
-        if meaning(error) is Meaning.AWAY:
-            return False
-        raise failed(error, connection, f"asking for the topic {topic!r}") from error

@@ -2,6 +2,7 @@
 
 import enum
 import re
+import ssl
 
 from kafka import errors
 
@@ -72,15 +73,28 @@ REFUSED = (
 )
 
 
+PASSING = (
+    errors.AuthorizationError,
+    errors.SaslAuthenticationFailedError,
+    errors.UnsupportedVersionError,
+)
+"""The refusals that may pass by themselves, see ``may_pass``."""
+
+
 def meaning(error: BaseException) -> Meaning:
     """Return what an error of kafka-python, or of the arguments given to it, asks for."""
     if isinstance(error, INVALID):
         return Meaning.INVALID
     if isinstance(error, REBALANCING):
         return Meaning.REBALANCING
-    # The client checks its arguments and files itself, with Python's own errors.
-    if isinstance(error, REFUSED) or not isinstance(error, errors.KafkaError):
+    if isinstance(error, REFUSED):
         return Meaning.REFUSED
+    if not isinstance(error, errors.KafkaError):
+        # The client checks its arguments and files itself, with Python's own errors. What the
+        # system says of names, addresses and descriptors passes.
+        lasting = (FileNotFoundError, PermissionError, ssl.SSLError)
+        passes = isinstance(error, OSError) and not isinstance(error, lasting)
+        return Meaning.AWAY if passes else Meaning.REFUSED
     if refusal_within(error) is not None:
         return Meaning.REFUSED
     # A closed or failed client calls everything illegal, the tries of others among it.
@@ -88,6 +102,24 @@ def meaning(error: BaseException) -> Meaning:
         return Meaning.BROKEN
     retriable = isinstance(error, errors.RetriableError) or getattr(error, "retriable", False)
     return Meaning.AWAY if retriable else Meaning.BROKEN
+
+
+def may_pass(error: BaseException) -> bool:
+    """Return whether Kafka may refuse so for a moment and then not any more.
+
+    Users and rights reach one broker after the other, and versions change while brokers are
+    updated one by one.
+    """
+    found = refusal_within(error) or error
+    return isinstance(found, PASSING)
+
+
+def within_broker(error: BaseException) -> bool:
+    """Return whether something failed within a broker, which it does not explain.
+
+    It is often of one partition alone, and may pass.
+    """
+    return isinstance(error, errors.UnknownError)
 
 
 def refusal_within(error: BaseException) -> errors.KafkaError | None:

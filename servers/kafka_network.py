@@ -7,6 +7,7 @@ Library: kafka-python 3.0.12. What it does otherwise, each held by a test:
 - A TLS handshake with a server that says nothing is waited for without a bound.
 - A server that does not answer connections is waited for up to 30 s, although its name may lead
   elsewhere by then: names are resolved for each attempt.
+- Of several servers it asks any one for the brokers, dead ones too, for seconds each.
 - A network's word that nobody is there (ICMP; a Kubernetes Service without a ready pod sends it) is
   not taken as one. Linux keeps it with the socket, which from then on is never without an event:
   the client's loop spins on a whole core while it connects, and for as long as it is connected if a
@@ -37,6 +38,20 @@ class Manager(KafkaConnectionManager):  # type: ignore[misc]  # no types there
         "socket_connection_setup_timeout_ms": CONNECT_SECONDS * 1000,
         "socket_connection_setup_timeout_max_ms": CONNECT_SECONDS * 1000,
     }
+
+    def prefer(self, server: str) -> None:
+        """Ask this server for the brokers for as long as that works."""
+        chosen = self.cluster.bootstrap_brokers
+
+        def bootstrap_brokers() -> list[Any]:
+            found = chosen()
+            for each in found:
+                host = f"[{each.host}]" if ":" in each.host else each.host
+                if f"{host}:{each.port}" == server and not self.connection_delay(each.node_id):
+                    return [each]
+            return list(found)
+
+        self.cluster.bootstrap_brokers = bootstrap_brokers
 
     async def _build_transport(self, node: Any, timeout_at: float | None = None) -> Any:
         sock = await self._connected(node, timeout_at)
@@ -141,7 +156,15 @@ def forget_errors(sock: socket.socket) -> None:
         return  # there is nothing more
 
 
-def network_client(**configs: Any) -> KafkaNetClient:
-    """Return what kafka-python's clients take as their ``kafka_client``."""
+def network_client(*, first: str | None = None, **configs: Any) -> KafkaNetClient:
+    """Return what kafka-python's clients take as their ``kafka_client``.
+
+    Args:
+        first: The server, HOST:PORT, that is asked first for the brokers.
+        configs: The client's options.
+    """
     net = NetworkSelector(**configs)
-    return KafkaNetClient(net=net, manager=Manager(net, **configs), **configs)
+    manager = Manager(net, **configs)
+    if first is not None:
+        manager.prefer(first)
+    return KafkaNetClient(net=net, manager=manager, **configs)

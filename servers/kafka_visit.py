@@ -9,6 +9,7 @@ Library: kafka-python 3, whose connection manager has the errors that its client
 
 import contextlib
 import socket
+import struct
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -22,14 +23,27 @@ from servers.kafka_connection import KafkaConnection
 from servers.kafka_meaning import Meaning, meaning, refusal_within
 from servers.kafka_network import Manager
 from servers.refusals import About, Refusal, causes
+from servers.strangers import stranger
 from servers.tls import answers_tls, tls_refusal
 
 STEP_SECONDS = 2.0
 """How long one attempt to connect, and each answer, may take."""
 
 _NODE = "bootstrap-0"
-_FAILURES = (errors.KafkaError, OSError, ValueError, KeyError, TypeError)
-"""What a connection raises; the last three where an answer makes no sense."""
+_FAILURES = (
+    errors.KafkaError,
+    OSError,
+    ArithmeticError,
+    AssertionError,
+    AttributeError,
+    EOFError,
+    LookupError,
+    MemoryError,
+    TypeError,
+    ValueError,
+    struct.error,
+)
+"""What a connection raises; all but the first two where an answer makes no sense."""
 
 Address = tuple[str, int]
 
@@ -60,7 +74,7 @@ def visit(connection: KafkaConnection, server: str, timeout_seconds: float = STE
     Args:
         connection: How.
         server: HOST:PORT.
-        timeout_seconds: How long each step may take; there are at most six.
+        timeout_seconds: How long each step may take; there are at most a dozen.
 
     Raises:
         ConfigurationError: A TLS file cannot be used.
@@ -75,7 +89,13 @@ def visit(connection: KafkaConnection, server: str, timeout_seconds: float = STE
         brokers = _ask(server, connection.client_options(), timeout_seconds, _brokers)
     except _FAILURES as error:
         refusal = read_refusal(error, connection)
-        refusal = refusal or _other_protocol(connection, server, address, timeout_seconds)
+        if refusal is None or refusal.about is About.PROTOCOL:
+            tls = connection.security_protocol.endswith("SSL")
+            refusal = (
+                stranger("Kafka", address, timeout_seconds / 2, tls=tls)
+                or refusal
+                or _other_protocol(connection, server, address, timeout_seconds)
+            )
         return Visit(server, "silent" if refusal is None else "refused", _seen(error), refusal)
     return Visit(server, "admitted", brokers=tuple(brokers))
 

@@ -4,6 +4,8 @@ Library: kafka-python 3, of whose ``Fetcher`` (3.0.12) two methods are replaced.
 """
 
 import itertools
+import logging
+import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
@@ -15,6 +17,7 @@ from kafka.consumer.fetcher import CompletedFetch, Fetcher
 from kafka.protocol.consumer import IsolationLevel
 from kafka.record import MemoryRecords
 
+from contract.log_limit import LogLimit
 from servers.record_batches import Batch, FetchedRecord, read_batch, split, unreadable
 
 STARVED_SECONDS = 10.0
@@ -28,6 +31,13 @@ and both be full of other partitions."""
 FAILING_SECONDS = 120.0
 """How long a broker may fail at a position without saying why, when it fails at all of several
 partitions that it is asked for: then the broker is at fault, more likely than the record."""
+
+
+MOST_FAILING = 3
+"""At how many positions of a partition, without a record between them, a broker may fail without
+saying why. Then the partition is broken and not its records: it waits, and its lag shows."""
+
+log = logging.getLogger(__name__)
 
 
 def reading_past_faults(**options: Any) -> KafkaConsumer:
@@ -57,6 +67,8 @@ class RecordFetcher(Fetcher):  # type: ignore[misc]  # no types there
         self._starved = _Suspects(clock)  # on the network's thread
         self._stable: dict[TopicPartition, int] = {}
         self._whole_broker: dict[TopicPartition, bool] = {}
+        self._failed_at: dict[TopicPartition, set[int]] = {}
+        self._warnings = LogLimit(clock=clock)
 
     def _handle_fetch_response(
         self, node_id: int, positions: dict[TopicPartition, int], send_time: float, response: Any
@@ -107,7 +119,10 @@ class RecordFetcher(Fetcher):  # type: ignore[misc]  # no types there
         )
         patience = 0.0
         try:
-            return super()._parse_fetched_data(completed_fetch)
+            read = super()._parse_fetched_data(completed_fetch)
+            if fetched.records:
+                self._failed_at.pop(partition, None)
+            return read
         except (errors.CorruptRecordError, errors.InvalidRecordError) as error:
             why = f"the broker cannot read its log there: {error.message}"
         except errors.UnknownError as error:
@@ -115,6 +130,8 @@ class RecordFetcher(Fetcher):  # type: ignore[misc]  # no types there
             why = f"the broker fails there: {error.message}"
             at_all = self._whole_broker.get(partition, False)
             patience = FAILING_SECONDS if at_all else STARVED_SECONDS
+            if not self._one_record(partition, position):
+                patience = math.inf
         except errors.KafkaError as error:
             if fetched.error_code != errors.NoError.errno:
                 raise
@@ -131,6 +148,25 @@ class RecordFetcher(Fetcher):  # type: ignore[misc]  # no types there
             lost=lost,
             on_drain=self._on_partition_records_drain,
         )
+
+    def _one_record(self, partition: TopicPartition, position: int) -> bool:
+        """Note that a broker fails there; return whether it may be the record's fault."""
+        failed_at = self._failed_at.setdefault(partition, set())
+        one_record = position in failed_at or len(failed_at) < MOST_FAILING
+        if one_record:
+            failed_at.add(position)
+        more = self._warnings.due(f"{partition.topic}/{partition.partition}")
+        if more is not None:
+            log.warning(
+                "the broker fails at %s/%d from position %d on, without saying why: %s; the other "
+                "partitions go on%s",
+                partition.topic, partition.partition, position,
+                "the record is given up if that lasts" if one_record else
+                "it is asked again until it does not; see its log, and move the partition to "
+                "another broker",
+                more,
+            )  # fmt: skip
+        return one_record
 
 
 class _Suspects:

@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 import redis
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationInfo, field_validator
 from redis import backoff, exceptions, retry
-from redis.cluster import ClusterNode, RedisCluster
+from redis.cluster import RedisCluster
 
 from contract.errors import (
     ConfigurationError,
@@ -22,13 +22,13 @@ from contract.errors import (
     SeedstreamError,
     UnavailableError,
 )
+from servers.redis_nodes import Node, ask_for_slots, first_that_answers
 from servers.redis_visit import lost, other_protocol, read_refusal
-from servers.refusals import About, Refusal
+from servers.refusals import About, Hearing, Refusal
 
 log = logging.getLogger(__name__)
 
 Client = redis.Redis | RedisCluster
-Node = tuple[str, int]
 T = TypeVar("T")
 
 ERRORS = (
@@ -81,6 +81,8 @@ _CHECK = {
     About.CREDENTIALS: "check {prefix}REDIS_USERNAME and {prefix}REDIS_PASSWORD, or those in "
     "{prefix}REDIS_URL",
     About.HOST_NAME: "check the host in {prefix}REDIS_URL and the names in its certificate",
+    About.KEY: "another application writes there: give Seedstream a database of its own with "
+    "{prefix}REDIS_URL, or delete the key",
     About.MECHANISM: "check {prefix}REDIS_URL",
     About.PROTOCOL: "check scheme (redis://, rediss://) and port of {prefix}REDIS_URL",
     About.RIGHTS: "grant this user the permissions",
@@ -188,8 +190,8 @@ def open_redis(connection: RedisConnection, nodes: Sequence[Node] = ()) -> Clien
         options["password"] = connection.redis_password.get_secret_value()
     url = connection.redis_url.get_secret_value()
     if connection.redis_cluster:
-        known: list[Any] = [ClusterNode(host, port) for host, port in nodes]  # type: ignore[no-untyped-call]
-        return RedisCluster.from_url(url, startup_nodes=known, **options)
+        living = first_that_answers(url, nodes, answer_seconds, ask_for_slots(options))
+        return RedisCluster.from_url(living, **options)
     return redis.Redis.from_url(url, **options)
 
 
@@ -223,6 +225,11 @@ def refused(refusal: Refusal, connection: RedisConnection) -> ConfigurationError
         f"Redis at {connection.redis_where} refuses the configured access: {refusal}; "
         f"{_CHECK[refusal.about].format(prefix=prefix)}"
     )
+
+
+def _may_pass(error: BaseException) -> bool:
+    refusal = read_refusal(error)
+    return refusal is not None and refusal.may_pass
 
 
 class Redis:
@@ -261,6 +268,7 @@ class Redis:
             UnavailableError: It did not work within the bound, or was given up.
         """
         give_up_at = self._clock() + self.connection.redis_timeout_seconds
+        hearing = Hearing(self._clock)
         delay = _FIRST_DELAY_SECONDS
         warned = False
         while True:
@@ -279,10 +287,15 @@ class Redis:
                 known: list[Any] = client.get_nodes()  # type: ignore[no-untyped-call]
                 self._nodes = [(node.host, node.port) for node in known]
                 self.close()
-            if meaning(seen) is not Meaning.AWAY:
-                raise failed(seen, self.connection, doing) from seen
             left = give_up_at - self._clock()
-            if not self._has_answered and (not warned or left <= 0):
+            if meaning(seen) is Meaning.AWAY:
+                hearing.over()
+            else:
+                if hearing.counts(may_pass=_may_pass(seen)):
+                    self._check_protocol(seen)
+                    raise failed(seen, self.connection, doing) from seen
+                left = min(left, hearing.remaining_seconds)
+            if not warned or left <= 0:
                 self._check_protocol(seen)
             if left <= 0 or self._given_up.wait(min(delay, left)):
                 raise failed(seen, self.connection, doing) from seen
@@ -292,9 +305,9 @@ class Redis:
             delay = min(2 * delay, _LONGEST_DELAY_SECONDS)
 
     def _check_protocol(self, error: BaseException) -> None:
-        """Raise if the connection was lost since one side speaks TLS and the other does not."""
+        """Raise if something else answers there, or one side speaks TLS and the other does not."""
         refusal = None
-        if lost(error):
+        if lost(error) and not self._has_answered:
             refusal = other_protocol(self.connection.redis_url.get_secret_value())
         if refusal is not None:
             raise refused(refusal, self.connection) from error

@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 from redis import exceptions
 
 from servers.refusals import About, Refusal, causes
+from servers.strangers import stranger
 from servers.tls import answers_tls, tls_refusal
 
 _STEP_SECONDS = 2.0
@@ -24,15 +25,18 @@ _CREDENTIALS = (
 _DENIED_IN_A_SCRIPT = ("ACL failure in script", "The user executing the script can't")
 """What Valkey and Redis say when a command inside a script is denied, without a code of its own."""
 
-_NO_CLUSTER = "Cluster mode is not enabled"
+_NO_CLUSTER = "cluster support disabled"
+"""redis-py says "Cluster mode is not enabled" whatever a node answers: that it is busy, too."""
+
+_WRONG_TYPE = "WRONGTYPE"
 
 
 def read_refusal(error: BaseException) -> Refusal | None:
     """Return what a person must mend, None if an error of redis-py asks for nothing of it."""
     if (found := tls_refusal(error)) is not None:
         return found
-    # A cluster's error is made of what the last node that was asked has answered, and says "Cluster
-    # mode is not enabled" also where the user may not ask for the nodes: so the innermost first.
+    # A cluster's error is made of what the last node that was asked has answered: so the innermost
+    # first.
     for each in reversed(list(causes(error))):
         denied = isinstance(each, exceptions.ResponseError) and any(
             text in str(each) for text in _DENIED_IN_A_SCRIPT
@@ -44,21 +48,23 @@ def read_refusal(error: BaseException) -> Refusal | None:
         # The server is a node of a cluster, and was opened as a single one.
         if isinstance(each, exceptions.MovedError):
             return Refusal(About.SETTINGS, f"it is a Redis Cluster: {each}")
-        if isinstance(each, exceptions.RedisClusterException) and _NO_CLUSTER in str(each):
-            return Refusal(About.SETTINGS, str(each))
+        if isinstance(each, exceptions.ResponseError) and _NO_CLUSTER in str(each):
+            return Refusal(About.SETTINGS, f"it is no Redis Cluster: {each}")
+        if isinstance(each, exceptions.ResponseError) and _WRONG_TYPE in str(each):
+            return Refusal(About.KEY, str(each))
         if isinstance(each, exceptions.ResponseError) and str(each).startswith("DENIED"):
             return Refusal(About.CREDENTIALS, str(each).partition(".")[0])
     return None
 
 
 def lost(error: BaseException) -> bool:
-    """Return whether the server may not have answered at all."""
-    kinds = (exceptions.ConnectionError, exceptions.TimeoutError)
+    """Return whether the server may not have answered at all, or not as a Redis."""
+    kinds = (exceptions.ConnectionError, exceptions.TimeoutError, exceptions.InvalidResponse)
     return any(isinstance(each, kinds) for each in causes(error))
 
 
 def other_protocol(url: str) -> Refusal | None:
-    """Ask a server whether it can be reached with TLS only, or without TLS only.
+    """Ask a server whether it is no Redis, or can be reached with TLS only, or without TLS only.
 
     Args:
         url: Its address, as redis-py takes it.
@@ -71,7 +77,7 @@ def other_protocol(url: str) -> Refusal | None:
         return Refusal(About.PROTOCOL, "it speaks TLS on this port, and redis:// does not")
     if parts.scheme == "rediss" and _answers_plainly(address):
         return Refusal(About.PROTOCOL, "it speaks no TLS on this port, and rediss:// does")
-    return None
+    return stranger("Redis", address, _STEP_SECONDS / 2, tls=parts.scheme == "rediss")
 
 
 def _answers_plainly(address: tuple[str, int]) -> bool:

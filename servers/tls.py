@@ -112,6 +112,14 @@ def _refusal(error: ssl.SSLError) -> Refusal | None:
     return Refusal(About.PROTOCOL, f"the server ended the TLS handshake: {words}")
 
 
+def unverified_context() -> ssl.SSLContext:
+    """Return a context that takes any certificate: to see what answers, never to send a secret."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    return context
+
+
 def answers_tls(address: tuple[str, int], timeout_seconds: float) -> bool:
     """Return whether a server answers a TLS handshake, whatever its certificate.
 
@@ -119,12 +127,9 @@ def answers_tls(address: tuple[str, int], timeout_seconds: float) -> bool:
         address: Host and port.
         timeout_seconds: How long each step may take.
     """
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.check_hostname = False
-    context.verify_mode = ssl.CERT_NONE
     with contextlib.suppress(OSError), socket.create_connection(address, timeout_seconds) as plain:
         try:
-            with context.wrap_socket(plain, server_hostname=address[0]):
+            with unverified_context().wrap_socket(plain, server_hostname=address[0]):
                 return True
         except ssl.SSLError as error:
             return "_ALERT_" in (error.reason or "")

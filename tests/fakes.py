@@ -36,6 +36,10 @@ class FakeClock:
         self.now += self.step
         return self.now
 
+    def advance(self, seconds: float) -> None:
+        """Let time pass."""
+        self.now += seconds
+
 
 def jpeg(brightness: int = 128, height: int = HEIGHT, width: int = WIDTH) -> bytes:
     """Return a grey JPEG image."""

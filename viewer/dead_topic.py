@@ -33,6 +33,9 @@ _ADDED = (
     DEAD_PARTITION_HEADER,
     DEAD_POSITION_HEADER,
 )
+_LAST_MS = 253_402_300_799_000
+"""The last second of the year 9999."""
+
 _POLL_MS = 200
 _POLL_RECORDS = 64
 _SILENCE_SECONDS = 15.0
@@ -132,7 +135,7 @@ def as_letter(partition: int, record: Any) -> DeadLetter | None:
     raw = dict(own).get(DEAD_RAW_HEADER, b"")
     return DeadLetter(
         id=f"{partition}:{record.offset}",
-        written_at=datetime.fromtimestamp(max(0, record.timestamp) / 1000, UTC),
+        written_at=_moment(record.timestamp),
         reason=found[DEAD_REASON_HEADER].decode(errors="replace"),
         detail=found[DEAD_DETAIL_HEADER].decode(errors="replace"),
         topic=found[DEAD_TOPIC_HEADER].decode(errors="replace"),
@@ -143,6 +146,11 @@ def as_letter(partition: int, record: Any) -> DeadLetter | None:
         headers=tuple(reversed(own)),
         raw=raw.decode(errors="replace"),
     )
+
+
+def _moment(timestamp_ms: int) -> datetime:
+    """Return when a record was written; Kafka takes any number, also of years that no clock has."""
+    return datetime.fromtimestamp(min(max(0, timestamp_ms), _LAST_MS) / 1000, UTC)
 
 
 def read_letters(

@@ -6,7 +6,7 @@ frames are in memory, however long the history is.
 
 import contextlib
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
@@ -60,16 +60,17 @@ class ResultReader:
             UnavailableError: Redis does not answer.
         """
         members: Any = self._read(lambda client: client.zrange(CAMERAS_KEY, 0, -1))
-        return sorted(member.decode() for member in members)
+        return sorted(member.decode(errors="replace") for member in members)
 
     def newest(self, camera: str) -> Result | None:
         """Return the newest result of a camera, None where it has none.
 
         Raises:
+            InvalidMessageError: What is there is no result.
             UnavailableError: Redis does not answer.
         """
         entries: Any = self._read(lambda client: client.xrevrange(results_key(camera), count=1))
-        return decode_result(entries[0][1][DOCUMENT_FIELD.encode()]) if entries else None
+        return _read_entry(camera, *entries[0]) if entries else None
 
     def results(self, camera: str, since: datetime, until: Result) -> Iterator[Result]:
         """Yield the results of a camera in the order of the stream.
@@ -80,13 +81,14 @@ class ResultReader:
             until: The last one to yield.
 
         Raises:
+            InvalidMessageError: An entry is no result.
             UnavailableError: Redis does not answer.
         """
         start, last = "-", frame_id(until)
         while True:
             page: Any = self._read(partial(_page, camera=camera, start=start))
             for entry_id, fields in page:
-                result = decode_result(fields[DOCUMENT_FIELD.encode()])
+                result = _read_entry(camera, entry_id, fields)
                 if result.captured_at >= since:
                     yield result
                 if frame_id(result) == last:
@@ -97,6 +99,19 @@ class ResultReader:
 
     def _read(self, use: Callable[[Client], object]) -> object:
         return self.server.attempt("read results from", use)
+
+
+def _read_entry(camera: str, entry_id: bytes, fields: Mapping[bytes, bytes]) -> Result:
+    where = f"{results_key(camera)} in Redis, entry {entry_id.decode()}"
+    document = fields.get(DOCUMENT_FIELD.encode())
+    if document is None:
+        raise InvalidMessageError(
+            "malformed_result", f"{where}: has no field {DOCUMENT_FIELD!r}, so no worker wrote it"
+        )
+    try:
+        return decode_result(document)
+    except InvalidMessageError as error:
+        raise InvalidMessageError(error.reason, f"{where}: {error}") from error
 
 
 def _page(client: Client, camera: str, start: str) -> object:

@@ -67,7 +67,12 @@ def run(settings: ViewerSettings) -> int:
             console.print("no camera has results in Redis: is a worker running?")
             failed = True
         for camera in cameras:
-            made = render_camera(settings, reader, camera)
+            try:
+                made = render_camera(settings, reader, camera)
+            except InvalidMessageError as error:
+                console.print(f"{camera}: cannot be shown: {error}")
+                failed = True
+                continue
             if made is None:
                 console.print(f"{camera}: nothing to show: no results with frames still in Kafka")
                 failed = True
@@ -92,6 +97,7 @@ def render_camera(settings: ViewerSettings, reader: ResultReader, camera: str) -
 
     Raises:
         ConfigurationError: The folder cannot be written.
+        InvalidMessageError: What is stored of the camera is no result.
         UnavailableError: Kafka or Redis does not answer.
     """
     newest = reader.newest(camera)

@@ -176,8 +176,13 @@ class Worker:
                 self._assemble(redis_sink, *kafka).run(lambda: self._shutdown.requested)
 
     def _warm_up(self) -> None:
+        def warm_up() -> bool:
+            self._inference.warm_up()
+            return True
+
         self.health.warming_since = self._clock()
-        self._inference.warm_up()
+        if self._shutdown.unless_requested(warm_up) is None:
+            self._deadline.leave_at_once()
         self.health.warming_since = None
 
     def _serve_probes(self) -> None:
@@ -329,7 +334,12 @@ def run(
     shutdown.install()
     deadline = ExitDeadline(_LEAVE_SECONDS)
     try:
-        Worker(settings, build(settings), shutdown, deadline).run()
+        # Loading and compiling are foreign code, in which the main thread would hear no signal.
+        inference = shutdown.unless_requested(lambda: build(settings))
+        if inference is None:
+            deadline.leave_at_once()
+        else:
+            Worker(settings, inference, shutdown, deadline).run()
     except (UnavailableError, InvalidMessageError) as error:
         log.error("%s", error)
         return EXIT_FAILED

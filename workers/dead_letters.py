@@ -10,6 +10,7 @@ import math
 import queue
 import socket
 import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from typing import Any, NamedTuple, Protocol
@@ -35,10 +36,12 @@ from servers.kafka import (
     Meaning,
     failed,
     find_refusal,
+    may_pass,
     meaning,
     open_client,
 )
 from servers.partitioning import FrontOfKey
+from servers.refusals import Hearing
 from workers.records import Position, Record
 from workers.settings import WorkerSettings
 
@@ -48,6 +51,9 @@ MAX_IN_FLIGHT = 64
 """Dead letters that wait for Kafka's acknowledgement before the loop stops taking records."""
 
 _MAX_DETAIL_CHARACTERS = 500
+_REFUSED_PAUSE_SECONDS = 0.5
+"""Before a letter is sent again that Kafka refused for what may pass."""
+
 _ENVELOPE_BYTES = 64 * 1024
 """Room for key and headers beside the largest value."""
 
@@ -127,6 +133,8 @@ class DeadLetters:
         producer: Kafka producer, with acknowledgement by all replicas.
         settings: Connection and topics; its bound is that of each letter.
         on_done: Called in the thread when Kafka has acknowledged: the position may be committed.
+        clock: Monotonic clock, in seconds.
+        sleep: Waits so many seconds.
     """
 
     def __init__(
@@ -134,6 +142,8 @@ class DeadLetters:
         producer: Producer,
         settings: WorkerSettings,
         on_done: Callable[[Position, str], None],
+        clock: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         self._producer = producer
         self._settings = settings
@@ -147,6 +157,8 @@ class DeadLetters:
         self._executor = ThreadPoolExecutor(1, thread_name_prefix="dead-letters")
         self._run_future: Future[None] | None = None
         self._warnings = LogLimit()
+        self._hearing = Hearing(clock)
+        self._sleep = sleep
 
     def start(self) -> None:
         """Begin to write."""
@@ -251,10 +263,11 @@ class DeadLetters:
             except KafkaError as error:
                 future, without = self._send(letter, self._less(error, without))
             else:
+                self._hearing.over()
                 return
 
     def _less(self, error: KafkaError, without: int) -> int:
-        """Return what to leave out next.
+        """Return what to leave out next: no more than before after a refusal that may pass.
 
         Raises:
             ConfigurationError: Kafka refuses us.
@@ -267,6 +280,9 @@ class DeadLetters:
             "the topic exist, and may this worker write to it?)"
         )
         if meaning(error) is Meaning.REFUSED:
+            if not self._hearing.counts(may_pass=may_pass(error)):
+                self._sleep(_REFUSED_PAUSE_SECONDS)
+                return without
             raise failed(error, self._settings, doing) from error
         if (refusal := find_refusal(self._settings)) is not None:
             raise refusal from error

@@ -1,16 +1,23 @@
-"""How much of what a worker reads becomes dead letters. Pure."""
+"""How much of what a worker reads becomes dead letters, camera by camera. Pure."""
 
 import threading
-from collections import OrderedDict
+from collections import Counter, OrderedDict, deque
 
 from contract.frame import CAMERA_ID
 from workers.records import Position
 
-WINDOW_RECORDS = 1_000
-"""Records that the share is taken over, the last ones that the worker read."""
+WINDOW_RECORDS = 100
+"""Records that a camera's share is taken over, its last ones."""
 
 MIN_RECORDS = 200
-"""Fewer say nothing yet."""
+"""Fewer in all say nothing yet."""
+
+_MIN_CAMERAS = 2
+"""A single one that sends rubbish is that camera's trouble, also where it is alone in a worker:
+the next worker, and the cameras that it has, would be stopped by it just so."""
+
+_MOST_CAMERAS = 500
+"""Those that were read last are remembered."""
 
 _KEY_BYTES = 200
 """More than a camera id has."""
@@ -19,21 +26,43 @@ _NO_CAMERA = ""
 """Stands for all records whose key is no camera id, so that random keys do not count as many."""
 
 
-class DeadShare:
-    """The share of dead letters among the last records, in which each camera weighs the same.
+class _Camera:
+    """The last records of a camera.
 
-    So one camera that sends rubbish, however fast, does not stop a worker that has others; a faulty
-    release of the producer, or a setting that fits no frame, does. Thread-safe.
+    Attributes:
+        positions: Where they lay, the oldest first.
+        dead: How many of them became dead letters.
+    """
+
+    __slots__ = ("dead", "positions")
+
+    def __init__(self) -> None:
+        self.positions: deque[Position] = deque()
+        self.dead = 0
+
+    @property
+    def share(self) -> float:
+        """The share of dead letters among them."""
+        return self.dead / len(self.positions)
+
+
+class DeadShare:
+    """The share of dead letters among the last records of each camera.
+
+    So one camera that sends rubbish, however fast, and whether others send beside it or not, does
+    not stop a worker; a faulty release of the producer, or a setting that fits no frame, does. So
+    does a topic without any camera's frames, which is not ours. Thread-safe.
 
     Args:
-        limit: Largest share that is borne, 0..1; 1 bears everything.
+        limit: Largest share that is borne, the mean of the cameras', 0..1; 1 bears everything.
     """
 
     def __init__(self, limit: float) -> None:
         self._limit = limit
         self._lock = threading.Lock()
-        self._window: OrderedDict[Position, tuple[str, list[str]]] = OrderedDict()
-        self._cameras: dict[str, list[int]] = {}
+        self._cameras: OrderedDict[str, _Camera] = OrderedDict()
+        self._reads: dict[Position, tuple[_Camera, str]] = {}  # with the reason of a dead letter
+        self._count = 0
         self._written = 0
         self._exceeded: str | None = None
 
@@ -55,43 +84,44 @@ class DeadShare:
         if not CAMERA_ID.fullmatch(camera):
             camera = _NO_CAMERA
         with self._lock:
-            self._window[position] = (camera, [])
-            self._cameras.setdefault(camera, [0, 0])[0] += 1
-            while len(self._window) > WINDOW_RECORDS:
-                self._forget_first()
+            if position in self._reads:
+                return
+            self._count += 1
+            counts = self._cameras.setdefault(camera, _Camera())
+            self._cameras.move_to_end(camera)
+            counts.positions.append(position)
+            self._reads[position] = (counts, "")
+            if len(counts.positions) > WINDOW_RECORDS:
+                _, reason = self._reads.pop(counts.positions.popleft())
+                counts.dead -= bool(reason)
+            if len(self._cameras) > _MOST_CAMERAS:
+                _, forgotten = self._cameras.popitem(last=False)
+                for each in forgotten.positions:
+                    del self._reads[each]
 
     def dead(self, position: Position, reason: str) -> None:
         """Count a record that became a dead letter."""
         with self._lock:
             self._written += 1
-            camera, reasons = self._window.get(position, (None, []))
-            if camera is None or reasons:
+            counts, before = self._reads.get(position, (None, ""))
+            if counts is None or before:
                 return
-            reasons.append(reason)
-            self._cameras[camera][1] += 1
+            self._reads[position] = (counts, reason)
+            counts.dead += 1
             self._judge()
 
-    def _forget_first(self) -> None:
-        _, (camera, reasons) = self._window.popitem(last=False)
-        counts = self._cameras[camera]
-        counts[0] -= 1
-        counts[1] -= len(reasons)
-        if not counts[0]:
-            del self._cameras[camera]
-
     def _judge(self) -> None:
-        read = len(self._window)
-        if self._exceeded is not None or read < MIN_RECORDS:
+        if self._exceeded is not None or self._count < MIN_RECORDS:
             return
-        share = sum(dead / of for of, dead in self._cameras.values()) / len(self._cameras)
-        if share <= self._limit:
+        shares = [each.share for each in self._cameras.values()]
+        share = sum(shares) / len(shares)
+        bad = sum(1 for each in shares if each > self._limit)
+        no_frames_at_all = self._cameras.keys() == {_NO_CAMERA}
+        if share <= self._limit or (bad < _MIN_CAMERAS and not no_frames_at_all):
             return
-        counts: dict[str, int] = {}
-        for _, reasons in self._window.values():
-            for reason in reasons:
-                counts[reason] = counts.get(reason, 0) + 1
-        by_reason = ", ".join(f"{reason} {count}" for reason, count in sorted(counts.items()))
+        reasons = Counter(reason for _, reason in self._reads.values() if reason)
+        by_reason = ", ".join(f"{reason} {count}" for reason, count in sorted(reasons.items()))
         self._exceeded = (
-            f"{sum(counts.values())} of the last {read} records became dead letters ({by_reason}), "
-            f"{share:.0%} with each of {len(self._cameras)} cameras weighing the same"
+            f"{sum(reasons.values())} of the last {len(self._reads)} records became dead letters "
+            f"({by_reason}), {share:.0%} with each of {len(shares)} cameras weighing the same"
         )

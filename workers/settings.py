@@ -115,10 +115,10 @@ class WorkerSettings(RedisConnection, KafkaConnection, ProcessSettings):
     not exceed it (`PRODUCER_MAX_FRAME_PIXELS`)."""
 
     max_dead_share: float = Field(default=0.8, gt=0, le=1)
-    """Largest share of dead letters among the last 1,000 records, each camera weighing the same, so
-    that one bad camera among several does not count for much. Beyond it the worker commits what it
-    has done and stops with exit code 2, instead of draining the topic into dead letters. It is
-    judged from 200 records on; 1 never stops it."""
+    """Largest share of dead letters among the last 100 records of each camera, the mean of the
+    cameras'. Beyond it, where more than one camera is that bad, the worker commits what it has done
+    and stops with exit code 2, instead of draining the topic into dead letters. One camera that
+    sends rubbish never stops it. It is judged from 200 records on; 1 never stops it."""
 
     max_waiting_frames: int = Field(default=32, ge=1)
     """Maximum frames waiting undecoded; when full, `live` drops the oldest, `complete` pauses."""

@@ -8,6 +8,9 @@ that is denied may leave the ones before it done, which the next success complet
 
 from contract.result import DOCUMENT_FIELD, ORIGIN_FIELD
 
+SILENT_SECONDS = 10
+"""A session that nothing was stored of for so long holds back no other one of its camera."""
+
 _ALLOWED = """
 local function denied(commands)
   local missing = {}
@@ -60,6 +63,7 @@ STORE = (
     _ALLOWED
     + _STORE_COMMANDS
     + f"local RESULT, ORIGIN, MOST_CLOSED = '{DOCUMENT_FIELD}', '{ORIGIN_FIELD}', 16\n"
+    + f"local SILENT = {SILENT_SECONDS}\n"
     + """
 local max_results, ttl = ARGV[1], ARGV[2]
 
@@ -133,8 +137,24 @@ local function ids_begin(frame, after)
   return string.format('%.0f', ms)
 end
 
+-- Returns whether nothing was stored for SILENT seconds: then less than the rest of its time to
+-- live is left of the latest result, which so gets that rest (and is replaced at once). Servers
+-- before Redis 7 know no GT: there nobody can tell.
+local function has_ended()
+  local rest = tonumber(ttl) - SILENT
+  if rest <= 0 then return false end
+  local answer = redis.pcall('EXPIRE', latest, string.format('%.0f', rest), 'GT')
+  local failure = failed(answer, latest)
+  for _, unknown in ipairs({'Unsupported option', 'wrong number of arg'}) do
+    if failure and string.find(string.lower(failure.err), string.lower(unknown), 1, true) then
+      return false
+    end
+  end
+  return answer == 1, failure
+end
+
 -- Returns the first part of the frame's id, nil if it is not newer than the newest entry, and what
--- is said of it.
+-- is said of it, or the error that kept it from being told.
 local function place(frame)
   if not last then return ids_begin(frame), 'stored' end
   -- An entry of an earlier version has no origin: there the id tells the session.
@@ -149,13 +169,17 @@ local function place(frame)
   if frame.log ~= '' and frame.log == last.log then
     if not less(last.position, frame.position) then return nil end
   elseif not (known or later or not last.session and less(frame.now, last.ms)) then
-    return nil
+    -- From another partition, or of unknown order: the clocks decide, for as long as the camera's
+    -- newest session goes on.
+    local ended, failure = has_ended()
+    if not ended then return nil, failure end
   end
   return ids_begin(frame, last.ms), known and 'resumed' or later and 'stored' or 'set_back'
 end
 
 local function store(frame)
   local ms, outcome = place(frame)
+  if type(outcome) == 'table' then return outcome end
   if ms then
     if last and last.session ~= frame.session then close(last) end
     local id = ms .. '-' .. frame.sequence

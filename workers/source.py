@@ -10,6 +10,7 @@ import socket
 import time
 from collections import deque
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 from kafka import KafkaConsumer, OffsetAndMetadata, TopicPartition
@@ -18,8 +19,19 @@ from kafka.structs import MemberState
 
 from contract.errors import UnavailableError
 from contract.frame import EARLIEST
-from servers.kafka import KafkaError, Meaning, failed, find_refusal, meaning, open_client
+from servers.kafka import (
+    KafkaError,
+    Meaning,
+    failed,
+    find_refusal,
+    heard_twice,
+    may_pass,
+    meaning,
+    open_client,
+    within_broker,
+)
 from servers.record_fetcher import reading_past_faults
+from servers.refusals import Hearing
 from workers.rebalance_listener import HandOver, RebalanceListener
 from workers.records import Event, Record
 from workers.settings import WorkerSettings
@@ -83,7 +95,7 @@ def open_consumer(settings: WorkerSettings, timeout_seconds: float | None = None
     )
     try:
         # A leader of the group that does not know the partitions yet assigns none, and again.
-        consumer.partitions_for_topic(settings.topic)
+        heard_twice(partial(consumer.partitions_for_topic, settings.topic), time.sleep)
     except KafkaError as error:
         raise failed(error, settings, f"asking for the topic {settings.topic!r}") from error
     return consumer
@@ -113,6 +125,7 @@ class KafkaSource:
         self._paused = False
         self._silent_since = clock()
         self._asked_at = clock()
+        self._hearing = Hearing(clock)
 
     def subscribe(self, hand_over: HandOver) -> None:
         """Ask for partitions; ``poll`` joins the group.
@@ -165,6 +178,7 @@ class KafkaSource:
             return []
         if polled:
             self._heard()
+            self._hearing.over()
         else:
             self._ask_when_silent()
         if max_records == 0:
@@ -300,11 +314,20 @@ class KafkaSource:
     def _bear(self, error: KafkaError, doing: str) -> None:
         """Go on after an error that says that Kafka is away, for as long as that is allowed.
 
+        So after one that tells of trouble within a broker, which is one partition's often, and for
+        2 s after a refusal that may pass.
+
         Raises:
             ConfigurationError: It refuses us.
             UnavailableError: It has been away for too long, or the client is broken.
         """
-        if meaning(error) is not Meaning.AWAY:
+        found = meaning(error)
+        if found is Meaning.REFUSED:
+            if not self._hearing.pending:
+                log.warning("Kafka refuses us, %s: %r; asking again", doing, error)
+            if not self._hearing.counts(may_pass=may_pass(error)):
+                return
+        if found is not Meaning.AWAY and not within_broker(error):
             what = f"{doing}, which needs READ on the topic {self._topic!r} and on the group"
             raise failed(error, self._settings, what) from error
         silent_seconds = self._clock() - self._silent_since

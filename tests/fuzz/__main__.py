@@ -38,7 +38,9 @@ def main() -> int:
     options = _options()
     options.findings.mkdir(parents=True, exist_ok=True)
     print(
-        "parser | inputs | refused | outcomes | inputs/s | most s | most MiB | findings", flush=True
+        "parser | inputs | refused | outcomes | inputs/s | inputs/s of a core | most s | most MiB "
+        "| findings",
+        flush=True,
     )
     failed = False
     signal.signal(signal.SIGTERM, _end)
@@ -121,7 +123,8 @@ def _died(note: Path, what: str) -> Outcome:
 def _tell(name: str, seen: Outcome, folder: Path) -> None:
     print(
         f"{name} | {seen.inputs:,} | {seen.refused:,} | {seen.outcomes:,} "
-        f"| {seen.inputs / max(seen.seconds, 1e-9):,.0f} | {seen.most_seconds:.2f} "
+        f"| {seen.inputs / max(seen.seconds, 1e-9):,.0f} "
+        f"| {seen.inputs / max(seen.busy_seconds, 1e-9):,.0f} | {seen.most_seconds:.2f} "
         f"| {seen.most_mebibytes:.0f} | {len(seen.findings)}",
         flush=True,
     )

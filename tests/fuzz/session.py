@@ -43,6 +43,7 @@ class Outcome:
     Attributes:
         inputs: How many were tried.
         seconds: How long that took.
+        busy_seconds: Processor time of it; the machine may be shared.
         refused: How many raised a named error.
         outcomes: How many different outcomes there were.
         most_seconds: Most processor time that one input took.
@@ -52,6 +53,7 @@ class Outcome:
 
     inputs: int = 0
     seconds: float = 0.0
+    busy_seconds: float = 0.0
     refused: int = 0
     outcomes: int = 0
     most_seconds: float = 0.0
@@ -63,6 +65,7 @@ class Outcome:
         self.inputs += other.inputs
         self.refused += other.refused
         self.seconds = max(self.seconds, other.seconds)
+        self.busy_seconds += other.busy_seconds
         self.outcomes = max(self.outcomes, other.outcomes)
         self.most_seconds = max(self.most_seconds, other.most_seconds)
         self.most_mebibytes = max(self.most_mebibytes, other.most_mebibytes)
@@ -96,7 +99,7 @@ def run_session(
     mutator = Mutator(source, target.words, target.most_bytes)
     first = [*target.seeds(), *corpus(name)]
     pool, known = list(first), set[str]()
-    began = time.monotonic()
+    began, busy = time.monotonic(), time.process_time()
     with (
         tempfile.TemporaryDirectory(prefix="fuzz", dir=_memory()) as folder,
         _noted(note, target) as write,
@@ -120,6 +123,7 @@ def run_session(
                 else:
                     pool[source.randrange(len(first), _POOL)] = data
     seen.seconds, seen.outcomes = time.monotonic() - began, len(known)
+    seen.busy_seconds = time.process_time() - busy
     return seen
 
 

@@ -2,6 +2,7 @@
 
 import io
 import json
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from PIL import Image
 
 from contract.errors import SeedstreamError
 from model.data.coco_panoptic import CocoPanoptic
+from model.data.coco_sets import is_coco, open_coco
 from model.data.data_set import Split
 from model.data.mapillary import Mapillary
 from model.data.object_masks import ObjectMasks
@@ -79,6 +81,37 @@ def panoptic_seeds() -> list[bytes]:
         }
         found.append(json.dumps(document).encode() + FIELDS + saved(pixels, "PNG"))
     return found
+
+
+def coco_sets(folder: Path) -> Callable[[bytes], object]:
+    """Make the reader of a folder with two annotation files."""
+    first, second = (folder / f"{name}.json" for name in ("train", "val"))
+    data_sets.write_coco(first, [], folder)
+
+    def run(data: bytes) -> object:
+        one, _, two = data.partition(FIELDS)
+        first.write_bytes(one)
+        second.write_bytes(two)
+        if not is_coco(folder):
+            return None
+        found: list[object] = []
+        for split in _PARTS:
+            part = open_coco(folder, split)
+            part.orphans(), part.notes()
+            found.append(read_one(part, 0) if len(part) else None)
+        return found
+
+    return run
+
+
+def coco_sets_seeds() -> list[bytes]:
+    """Return two files of the same classes, and a file of outlines with a panoptic one."""
+    annotations = [data_sets.annotation(1, 100), data_sets.annotation(2, 101, category_id=44)]
+    with tempfile.TemporaryDirectory() as folder:
+        whole = data_sets.write_coco(Path(folder) / "a.json", annotations, Path(folder))
+        text = whole.read_bytes()
+    panoptic_text = panoptic_seeds()[0].partition(FIELDS)[0]
+    return [text + FIELDS + text, text + FIELDS + panoptic_text, text]
 
 
 def mapillary(folder: Path) -> Callable[[bytes], object]:

@@ -39,7 +39,7 @@ from segmentation.decode import decode_image
 from segmentation.instances import Instances
 from tests import data_sets
 from tests.fakes import make_frame
-from tests.fuzz import set_targets
+from tests.fuzz import dead_target, set_targets
 from tests.fuzz.set_targets import FIELDS, read_one, saved
 from tests.jpeg_files import SOI, scan, scan_bomb, segment, start_of_frame, tables
 from tests.tiff_files import RGB, write_tiff
@@ -467,6 +467,18 @@ TARGETS: dict[str, Target] = {
     "cityscapes": Target(_cityscapes, _city_seeds, words=[b"IHDR", b"IDAT", b"PLTE", b"tRNS"]),
     "coco": Target(
         _coco, _coco_seeds, words=[b'"segmentation"', b'"counts":', b"[0,0,60,0,60,40]", b'"size":']
+    ),
+    "coco-sets": Target(
+        set_targets.coco_sets,
+        set_targets.coco_sets_seeds,
+        words=[FIELDS, b'"categories"', b'"segments_info"', b'"supercategory"', b'"name":'],
+    ),
+    "dead-letter": Target(
+        dead_target.dead_letter,
+        dead_target.dead_letter_seeds,
+        _INVALID,
+        [FIELDS, dead_target.PAIR, b"\x7f" + 7 * b"\xff", b"9" * 19, b" left out, too large for ",
+         b"seedstream_dead_position", b"seedstream_dead_raw", b"ce_time"],
     ),
     "files": Target(
         _files,

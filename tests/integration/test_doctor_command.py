@@ -481,6 +481,12 @@ def test_a_camera_that_is_gone_is_told_beside_those_that_are_there(
     assert found["cameras list"].status == "fault"
 
 
+def test_the_newest_record_of_a_missing_topic_is_asked_for_by_name(worker: dict[str, str]) -> None:
+    done = run({**worker, "WORKER_TOPIC": "absent"}, "--only=clocks", "--json")
+    assert "newest record of absent" in done.stdout
+    assert "does not exist" in done.stdout
+
+
 def test_kafka_that_is_away_is_told_once_and_not_by_its_client() -> None:
     port = free_ports(1)[0]
     done = run(

@@ -437,6 +437,25 @@ def test_a_snapshot_without_type_and_length_is_one_where_the_camera_says_so(
     assert len(watched.sessions("door")) == 1
 
 
+def test_a_snapshot_that_never_ends_is_named_and_not_read_to_the_largest_picture(
+    cameras: StartCameras,  # noqa: F811
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    sent = 0
+
+    def answer(handler: Handler) -> None:
+        nonlocal sent
+        handler.wfile.write(b"HTTP/1.0 200 OK\r\nContent-Type: image/jpeg\r\n\r\n")
+        while not server.over.is_set():
+            sent += handler.wfile.write(JPEGS[0])
+
+    with http_cameras({"/snap": answer}) as server:
+        watched = cameras(f"door={server.url('/snap')}", poll_seconds=0.1)
+        watched.until(lambda: watched.value("decode_errors_total", "door") >= 2)
+    assert "more than 16 JPEG pictures" in caplog.text
+    assert sent < 3 * 16_000_000
+
+
 def test_failed_snapshots_are_counted_and_asked_for_ever_later_in_the_same_session(
     cameras: StartCameras,  # noqa: F811
     caplog: pytest.LogCaptureFixture,

@@ -1,6 +1,10 @@
 """A worker process whose network or decoders hang or fail, and scan bombs among its frames."""
 
+import signal
+import subprocess
+import sys
 import time
+from pathlib import Path
 
 import redis
 
@@ -85,3 +89,31 @@ def test_a_device_that_fails_ends_the_worker_with_nothing_committed(
     assert "CUDA error 700" in worker.text()
     assert list(sequences(client, cameras[0])) == [[]]
     assert line.committed() == 0
+
+
+LOADS_FOR_EVER = """
+import os, sys
+from pathlib import Path
+from workers.app import run
+from workers.settings import WorkerSettings
+
+def build(settings):
+    print("loading", flush=True)
+    # As foreign code that keeps a thread and hears no signal.
+    os.read(os.pipe()[0], 1)
+
+sys.exit(run(WorkerSettings(model=Path(sys.argv[1])), build))
+"""
+
+
+def test_sigterm_is_heard_within_a_second_while_the_model_loads(tmp_path: Path) -> None:
+    (tmp_path / "model.onnx").write_bytes(b"x")
+    command = [sys.executable, "-c", LOADS_FOR_EVER, str(tmp_path)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as process:
+        try:
+            assert process.stdout is not None
+            assert process.stdout.readline() == b"loading\n"
+            process.send_signal(signal.SIGTERM)
+            assert process.wait(5) == 0
+        finally:
+            process.kill()

@@ -37,7 +37,7 @@ REFUSED = {
     ),
     "TLS to plaintext": ("plain", {"scheme": "rediss"}, "protocol: it speaks no TLS"),
     "plaintext to TLS": ("good", {"scheme": "redis"}, "protocol: it speaks TLS"),
-    "no cluster": ("good", {"cluster": "yes"}, "settings: Cluster mode is not enabled"),
+    "no cluster": ("good", {"cluster": "yes"}, "settings: it is no Redis Cluster"),
 }
 IN_A_CLUSTER = [
     "wrong password", "another authority", "expired", "another host", "TLS to plaintext",

@@ -2,6 +2,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
@@ -135,6 +136,26 @@ def test_a_camera_without_results_is_said_and_fails(
     assert run(settings) == 1
     assert "nothing to show" in capsys.readouterr().out
     assert not settings.out.exists()
+
+
+@pytest.mark.parametrize(
+    ("fields", "fault"),
+    [
+        ({DOCUMENT_FIELD: b'{"schema": 1, "camera": 7}'}, "not a result document"),
+        ({DOCUMENT_FIELD: b"\xff"}, "not a result document"),
+        ({"other": b"{}"}, f"has no field '{DOCUMENT_FIELD}'"),
+    ],
+)
+def test_what_is_no_result_is_named_with_its_place(
+    settings: ViewerSettings, capsys: pytest.CaptureFixture[str], fields: Any, fault: str
+) -> None:
+    assert settings.camera is not None
+    with redis.Redis.from_url(settings.redis_url.get_secret_value()) as client:
+        client.xadd(results_key(settings.camera), fields, id="7-1")
+        client.expire(results_key(settings.camera), 60)
+    assert run(settings) == 1
+    said = capsys.readouterr().out
+    assert f"{results_key(settings.camera)} in Redis, entry 7-1: {fault}" in said
 
 
 def test_results_whose_frames_have_gone_leave_no_file(settings: ViewerSettings) -> None:

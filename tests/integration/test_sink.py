@@ -333,7 +333,7 @@ def test_a_failed_note_of_the_cameras_is_repeated(own_server: RedisServer) -> No
     sink = make_sink(own_server.url, timeout_seconds=1)
     with redis.Redis.from_url(own_server.url) as client:
         client.set(CAMERAS_KEY, "no sorted set")
-        with pytest.raises(UnavailableError, match="WRONGTYPE"):
+        with pytest.raises(ConfigurationError, match="WRONGTYPE"):
             sink.store([make_entry("gate", 0)])
         client.delete(CAMERAS_KEY)
         # The results were stored; the note of their camera comes with the repetition.

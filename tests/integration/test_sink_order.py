@@ -11,6 +11,7 @@ from contract.result import (
     CAMERAS_KEY,
     DOCUMENT_FIELD,
     encode_result,
+    latest_key,
     results_key,
     sessions_key,
     stream_id,
@@ -19,6 +20,7 @@ from stack.redis_server import RedisServer
 from tests.sink_parts import TTL_SECONDS, frames, latest, make_entry, make_session, make_sink
 from workers.records import Entry, Outcome
 from workers.sink import RedisSink
+from workers.sink_scripts import SILENT_SECONDS
 
 STORED, DUPLICATE, OUT_OF_ORDER = Outcome.STORED, Outcome.DUPLICATE, Outcome.OUT_OF_ORDER
 SET_BACK, RESUMED = Outcome.SET_BACK, Outcome.RESUMED
@@ -206,6 +208,22 @@ def test_an_older_session_that_was_never_stored_stays_out_of_order_when_it_is_re
     first, second = topic(camera, (skipped, 0), (newer, 0))
     sink.store([second])
     assert sink.store([first]) == [OUT_OF_ORDER]
+
+
+@pytest.mark.parametrize("log", ["topic-1/4", ""], ids=["partition", "no topic ids"])
+def test_a_producer_whose_clock_was_set_back_is_heard_once_the_other_is_silent(
+    sink: RedisSink, client: "redis.Redis", camera: str, log: str
+) -> None:
+    before, after = session(), session(-60)
+    sink.store(topic(camera, (before, 0), log="topic-1/3" if log else ""))
+    entries = topic(camera, *((after, number) for number in range(4)), log=log, start=1)
+    assert sink.store(entries[:1]) == [OUT_OF_ORDER]
+    # As after so many seconds without a result.
+    client.expire(latest_key(camera), TTL_SECONDS - SILENT_SECONDS - 1)
+    assert sink.store(entries[1:]) == [SET_BACK, STORED, STORED]
+    assert latest(client, camera) == 3
+    assert client.ttl(latest_key(camera)) > TTL_SECONDS - 2
+    assert_repetitions_change_nothing(client, sink, entries[1:])
 
 
 def test_sequences_above_the_whole_numbers_of_lua_are_told_apart(

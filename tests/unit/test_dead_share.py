@@ -20,14 +20,38 @@ class Stream:
 
 def test_a_topic_full_of_poison_exceeds_the_limit_as_soon_as_enough_was_seen() -> None:
     stream = Stream()
-    stream.read(b"gate", MIN_RECORDS - 1, dead=True)
+    stream.read(b"gate", 100, dead=True)
+    stream.read(b"yard", MIN_RECORDS - 101, dead=True)
     assert stream.share.exceeded is None
-    stream.read(b"gate", 1, dead=True)
+    stream.read(b"yard", 1, dead=True)
     assert stream.share.exceeded == (
-        "200 of the last 200 records became dead letters (corrupt_image 200), 100% with each of 1 "
+        "200 of the last 200 records became dead letters (corrupt_image 200), 100% with each of 2 "
         "cameras weighing the same"
     )
     assert stream.share.written == MIN_RECORDS
+
+
+def test_one_bad_camera_that_is_alone_in_a_worker_stops_nobody() -> None:
+    stream = Stream()
+    stream.read(b"gate", 5_000, dead=True)
+    assert stream.share.exceeded is None
+    assert stream.share.written == 5_000
+
+
+def test_bad_cameras_do_not_count_for_all_because_the_others_are_slower() -> None:
+    stream = Stream()
+    for camera in (b"yard", b"roof", b"door"):
+        stream.read(camera, 5, dead=False)
+    for _ in range(5_000):
+        stream.read(b"gate", 1, dead=True)
+        stream.read(b"hall", 1, dead=True)
+    assert stream.share.exceeded is None
+
+
+def test_a_topic_without_any_cameras_frames_exceeds_the_limit() -> None:
+    stream = Stream()
+    stream.read(None, MIN_RECORDS, dead=True)
+    assert stream.share.exceeded is not None
 
 
 def test_one_bad_camera_among_others_stops_nobody_however_fast_it_is() -> None:
@@ -60,13 +84,23 @@ def test_all_cameras_gone_bad_exceed_the_limit() -> None:
 
 def test_what_left_the_window_no_longer_counts() -> None:
     stream = Stream()
-    stream.read(b"gate", MIN_RECORDS - 1, dead=True)
-    stream.read(b"gate", WINDOW_RECORDS, dead=False)
-    stream.read(b"gate", WINDOW_RECORDS // 2, dead=True)
+    for camera in (b"gate", b"yard"):
+        stream.read(camera, MIN_RECORDS // 2 - 1, dead=True)
+    for camera in (b"gate", b"yard"):
+        stream.read(camera, WINDOW_RECORDS, dead=False)
+        stream.read(camera, WINDOW_RECORDS // 2, dead=True)
     assert stream.share.exceeded is None
+
+
+def test_of_random_keys_that_look_like_cameras_a_bounded_number_is_remembered() -> None:
+    stream = Stream(limit=1)
+    for number in range(3_000):
+        stream.read(b"camera-%d" % number, 2, dead=True)
+    assert len(stream.share._reads) <= 1_000
 
 
 def test_a_limit_of_one_bears_everything() -> None:
     stream = Stream(limit=1)
-    stream.read(b"gate", 3 * WINDOW_RECORDS, dead=True)
+    for camera in (b"gate", b"yard"):
+        stream.read(camera, 3 * WINDOW_RECORDS, dead=True)
     assert stream.share.exceeded is None

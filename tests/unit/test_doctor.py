@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic import SecretStr
 from rich.console import Console
 
 from contract.errors import ConfigurationError, UnavailableError
@@ -27,12 +28,13 @@ from doctor.machine_checks import (
     read_clocks,
     skew_finding,
 )
-from doctor.redis_checks import hello
+from doctor.redis_checks import hello, unlocked
 from doctor.redis_rights import SINK_COMMANDS, VIEWER_COMMANDS, harmless, rule
 from doctor.settings import ExaminedWorker
 from doctor.topic_checks import TopicUse, check_dead_topic, check_topic
 from producer.settings import ProducerSettings
 from segmentation.engines.choice import Choice, Device, Provider
+from servers.redis import RedisConnection
 from tests.conftest import REPOSITORY
 from tests.secured_redis import WORKER_RULES
 
@@ -177,6 +179,24 @@ def test_a_tried_command_names_only_keys_that_the_rule_grants() -> None:
     for command in (*SINK_COMMANDS, *VIEWER_COMMANDS):
         keys = {word for word in harmless(command, ".doctor") if str(word).startswith("seedstream")}
         assert keys <= ours
+
+
+@pytest.mark.parametrize(
+    ("url", "warned"),
+    [
+        ("redis://10.0.0.7:6379/0", True),
+        ("rediss://redis.example.org", True),
+        ("redis://:secret@redis.example.org", False),
+        ("rediss://redis.example.org?ssl_certfile=a.pem&ssl_keyfile=b.pem", False),
+        ("redis://127.0.0.1:6379", False),
+        ("redis://[::1]:6379", False),
+        ("redis://localhost", False),
+        ("unix:///run/redis.sock", False),
+    ],
+)
+def test_a_redis_that_lets_in_whoever_reaches_it_is_worth_a_warning(url: str, warned: bool) -> None:
+    found = list(unlocked(RedisConnection(redis_url=SecretStr(url)), PART))
+    assert [each.status for each in found] == ["warning"] * warned
 
 
 def test_a_greeting_reads_the_same_in_both_protocols() -> None:

@@ -2,6 +2,7 @@
 
 import inspect
 import re
+import socket
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -151,6 +152,13 @@ def example(kind: type[Exception]) -> Exception:
     return error
 
 
+def not_enabled(answer: str) -> Exception:
+    """Make what redis-py says of a node that has answered so when it was asked for its slots."""
+    error = redis_errors.RedisClusterException("Cluster mode is not enabled on this node")
+    error.__context__ = redis_errors.ResponseError(answer)
+    return error
+
+
 def exit_code(error: SeedstreamError) -> int:
     """As the processes' entry points do it."""
     return 2 if isinstance(error, ConfigurationError) else 1
@@ -197,6 +205,8 @@ def test_every_error_of_redis_client_has_a_meaning_that_was_chosen_for_it() -> N
         (kafka_errors.SaslAuthenticationFailedError("no"), ConfigurationError, 2),
         (ValueError("no such option"), ConfigurationError, 2),
         (FileNotFoundError("ca.crt"), ConfigurationError, 2),
+        (socket.gaierror(-3, "Temporary failure in name resolution"), UnavailableError, 1),
+        (OSError(24, "Too many open files"), UnavailableError, 1),
         (kafka_errors.KafkaTimeoutError("slow"), UnavailableError, 1),
         (kafka_errors.CoordinatorNotAvailableError("gone"), UnavailableError, 1),
         (kafka_errors.IllegalStateError("closed"), UnavailableError, 1),
@@ -222,8 +232,10 @@ def test_an_error_of_kafka_becomes_ours(
         (redis_errors.NoPermissionError("no"), ConfigurationError, 2),
         (redis_errors.ConnectionError("gone"), UnavailableError, 1),
         (redis_errors.RedisClusterException("All slots are not covered"), UnavailableError, 1),
-        (redis_errors.RedisClusterException("Cluster mode is not enabled on this node"),
-         ConfigurationError, 2),
+        (not_enabled("This instance has cluster support disabled"), ConfigurationError, 2),
+        # redis-py says the same of a node that has answered anything else than its slots.
+        (not_enabled("BUSY Redis is busy running a script"), UnavailableError, 1),
+        (redis_errors.ResponseError("WRONGTYPE Operation"), ConfigurationError, 2),
         (redis_errors.SlotNotCoveredError("Slot 7"), UnavailableError, 1),
         (redis_errors.OutOfMemoryError("maxmemory"), UnavailableError, 1),
         (redis_errors.DataError("no number"), InvalidMessageError, 1),

@@ -3,6 +3,7 @@
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
@@ -228,6 +229,32 @@ def test_a_broken_client_is_replaced_and_unsettled_frames_are_sent_again_in_orde
     bench.check_account()
 
 
+def test_one_partition_at_which_a_broker_fails_does_not_stop_the_cameras_of_the_others() -> None:
+    clock = FakeClock()
+    senders = [FakeSender(lambda number: "failing" if number >= 100 else None) for _ in range(9)]
+    bench = Bench(*senders, clock=clock)
+    bench.metrics.add_camera("bad")
+
+    def put_bad(number: int) -> None:
+        bench.metrics.capture("bad")
+        bench.outbox.put(replace(frame(number), camera="bad"), 1000, wait=False)
+
+    for number in range(20):
+        put_bad(100 + number)
+        bench.put(number)
+    until(lambda: bench.value("frames_published_total") == 20)
+    dropped = {"camera": "bad", "reason": "send_failed"}
+    until(lambda: bench.value("frames_dropped_total", **dropped) == 20)
+    assert len(bench.senders) == 9 - 3, "the first, and one for each of the two tries"
+    clock.advance(60)
+    put_bad(200)
+    until(lambda: bench.value("frames_dropped_total", **dropped) == 21)
+    bench.put(20)
+    until(lambda: bench.value("frames_published_total") == 21)
+    assert len(bench.senders) == 9 - 5, "it is tried again after a while"
+    assert bench.publisher.stop(WAIT_SECONDS)
+
+
 def test_a_client_that_never_recovers_ends_the_process_after_bounded_restarts() -> None:
     senders = [FakeSender(lambda _: "fatal") for _ in range(4)]
     bench = Bench(*senders, restarts=3)
@@ -239,13 +266,28 @@ def test_a_client_that_never_recovers_ends_the_process_after_bounded_restarts() 
     assert bench.value("frames_in_flight") == 0
 
 
-def test_refused_rights_end_the_process_at_once() -> None:
-    bench = Bench(FakeSender(lambda _: "refused"))
+def test_rights_that_are_refused_twice_end_the_process() -> None:
+    clock = FakeClock()
+    bench = Bench(FakeSender(lambda _: "refused"), FakeSender(lambda _: "refused"), clock=clock)
+    bench.publisher._pause = clock.advance
     bench.put(0)
     until(lambda: isinstance(bench.publisher.error, ConfigurationError))
     assert "does not accept our frames" in str(bench.publisher.error)
     assert "grant WRITE on the topic 'frames'" in str(bench.publisher.error)
     bench.publisher.stop(0.0)
+    bench.check_account()
+
+
+def test_a_right_that_is_refused_for_a_moment_costs_no_frame() -> None:
+    clock, second = FakeClock(), FakeSender(lambda _: None)
+    bench = Bench(FakeSender(lambda _: "refused"), second, clock=clock)
+    bench.publisher._pause = clock.advance
+    bench.put(0, 1)
+    until(lambda: bench.value("frames_published_total") == 2)
+    assert second.sequences == [0, 1]
+    assert bench.publisher.error is None
+    assert clock.now > 1_001
+    assert bench.publisher.stop(WAIT_SECONDS)
     bench.check_account()
 
 
@@ -411,6 +453,7 @@ def test_a_reader_that_the_end_turns_away_makes_the_end_a_loss() -> None:
         (errors.KafkaError(str(errors.ClusterAuthorizationFailedError("x"))), "refused"),
         (errors.KafkaError(errors.ClusterAuthorizationFailedError("x")), "refused"),
         (errors.UnknownProducerIdError("x"), "fatal"),
+        (errors.UnknownError("x"), "failing"),
         (errors.OutOfOrderSequenceNumberError("x"), "fatal"),
         (errors.ProducerFencedError("x"), "fatal"),
         (errors.IllegalStateError("x"), "fatal"),

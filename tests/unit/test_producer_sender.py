@@ -10,6 +10,7 @@ from contract.errors import ConfigurationError, UnavailableError
 from producer import sender
 from producer.sender import connect
 from producer.settings import ProducerSettings
+from servers.refusals import PASSING_SECONDS
 
 ABSENT = "127.0.0.1:1"
 
@@ -87,8 +88,28 @@ def test_a_topic_that_we_may_not_see_is_a_configuration_error(
             pass
 
     monkeypatch.setattr(sender, "KafkaProducer", Client)
+    waited: list[float] = []
     with pytest.raises(ConfigurationError, match="right to write to topic 'frames'"):
-        connect(ProducerSettings(bootstrap_servers=ABSENT))
+        connect(ProducerSettings(bootstrap_servers=ABSENT), sleep=waited.append)
+    assert sum(waited) == PASSING_SECONDS
+
+
+def test_a_topic_that_we_may_not_see_for_a_moment_is_asked_for_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    class Client:
+        def __init__(self, **options: object) -> None:
+            self.asked = 0
+
+        def partitions_for(self, topic: str) -> set[int]:
+            self.asked += 1
+            if self.asked == 1:
+                raise errors.TopicAuthorizationFailedError(topic)
+            return {0}
+
+    monkeypatch.setattr(sender, "KafkaProducer", Client)
+    settings = ProducerSettings(bootstrap_servers=ABSENT)
+    assert connect(settings, sleep=lambda _: None) is not None
 
 
 def test_a_broker_that_is_away_is_tried_until_the_bound(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -100,5 +121,5 @@ def test_a_broker_that_is_away_is_tried_until_the_bound(monkeypatch: pytest.Monk
 
     monkeypatch.setattr(sender, "KafkaProducer", away)
     with pytest.raises(UnavailableError, match="cannot reach Kafka"):
-        connect(ProducerSettings(bootstrap_servers=ABSENT, kafka_timeout_seconds=0.01))
+        connect(ProducerSettings(bootstrap_servers=ABSENT, kafka_timeout_seconds=0.3))
     assert len(tries) > 1

@@ -11,6 +11,7 @@ from kafka.errors import UnknownError
 from servers.kafka_network import network_client
 from servers.record_fetcher import (
     FAILING_SECONDS,
+    MOST_FAILING,
     STARVED_ANSWERS,
     STARVED_SECONDS,
     RecordFetcher,
@@ -114,3 +115,30 @@ def test_a_broker_that_fails_at_everything_is_given_more_time_than_one_bad_recor
     assert not given_up_now()
     now = patience
     assert given_up_now()
+
+
+def test_a_partition_whose_broker_fails_everywhere_is_waited_for_and_not_drained(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    now, subscriptions = 0.0, SubscriptionState()
+    subscriptions.assign_from_user([STARVED, OTHER])
+    client = network_client(bootstrap_servers="127.0.0.1:1")
+    fetcher = RecordFetcher(client, subscriptions, clock=lambda: now, **ROOM)
+
+    def given_up(position: int) -> bool:
+        subscriptions.seek(STARVED, position)
+        response = answer(0)
+        failing, _ = response.responses[0].partitions
+        failing.error_code = UnknownError.errno
+        fetcher._completed_fetches.clear()
+        fetcher._handle_fetch_response(0, {STARVED: position, OTHER: 7}, 0.0, response)
+        (fetched,) = (f for f in fetcher._completed_fetches if f.topic_partition == STARVED)
+        return bool(fetcher._parse_fetched_data(fetched)._lost)
+
+    position = 7
+    for _ in range(1_000):
+        now += STARVED_SECONDS
+        position += given_up(position)
+    assert position == 7 + MOST_FAILING
+    assert "the other partitions go on" in caplog.text
+    assert len(caplog.records) < 200, "at most one a minute"

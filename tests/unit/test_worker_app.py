@@ -1,3 +1,5 @@
+import threading
+import time
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -83,3 +85,19 @@ def test_a_network_that_hangs_at_its_first_run_is_not_alive(
     worker._warm_up()
     assert seen == [None, "the network has been at its first run for 301 s"]
     assert worker.health.alive() is None
+
+
+def test_the_end_is_heard_while_the_kernels_are_compiled(tmp_path: Path) -> None:
+    shutdown, release, codes = Shutdown(), threading.Event(), list[int]()
+    settings = worker_settings(tmp_path).model_copy(update={"http_port": 0})
+
+    def warm_up() -> None:
+        shutdown.request()
+        release.wait(20)
+
+    inference = replace(build_fake(settings), warm_up=warm_up)
+    began = time.monotonic()
+    Worker(settings, inference, shutdown, ExitDeadline(1, codes.append)).run()
+    release.set()
+    assert codes == [0]
+    assert time.monotonic() - began < 10

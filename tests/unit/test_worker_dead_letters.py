@@ -3,10 +3,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from kafka.errors import InvalidRecordError, KafkaTimeoutError, MessageSizeTooLargeError
+from kafka.errors import (
+    InvalidRecordError,
+    KafkaTimeoutError,
+    MessageSizeTooLargeError,
+    TopicAuthorizationFailedError,
+)
 
-from contract.errors import InvalidMessageError, UnavailableError
-from tests.fakes import make_frame, make_record, wait_until
+from contract.errors import ConfigurationError, InvalidMessageError, UnavailableError
+from tests.fakes import FakeClock, make_frame, make_record, wait_until
 from workers.dead_letters import MAX_IN_FLIGHT, DeadLetters, dead_headers
 from workers.records import Position, Record
 from workers.settings import WorkerSettings
@@ -20,6 +25,9 @@ class FakeFuture:
 
     def get(self, timeout: float) -> None:
         self._producer.gate.wait(timeout)
+        if self._producer.refusals > 0:
+            self._producer.refusals -= 1
+            raise TopicAuthorizationFailedError("frames.dead")
         if self._producer.away:
             raise KafkaTimeoutError("away")
         if self._producer.invalid:
@@ -36,6 +44,7 @@ class FakeProducer:
         self.gate = threading.Event()
         self.gate.set()
         self.away = self.invalid = False
+        self.refusals = 0
         self.client_limit = self.broker_limit = 1_000_000
         self.closed = False
 
@@ -54,10 +63,13 @@ class Bench:
     def __init__(self, settings: WorkerSettings) -> None:
         self.producer = FakeProducer()
         self.done: list[tuple[Position, str]] = []
+        clock = FakeClock()
         self.box = DeadLetters(
             self.producer,
             settings,
             lambda position, reason: self.done.append((position, reason)),
+            clock,
+            clock.advance,
         )
         self.box.start()
 
@@ -126,6 +138,22 @@ def test_a_record_that_is_refused_for_another_reason_than_its_size_is_not_shrunk
     with pytest.raises(UnavailableError, match="a compacted topic wants keys"):
         wait_until(bench.box.check)
     assert [sent["value"] for sent in bench.producer.sent] == [b"image"]
+
+
+def test_a_topic_that_refuses_letters_for_a_moment_gets_them_whole(bench: Bench) -> None:
+    bench.producer.refusals = 2
+    bench.put()
+    wait_until(lambda: len(bench.done) == 1)
+    bench.box.check()
+    assert [sent["value"] for sent in bench.producer.sent] == 3 * [b"image"]
+
+
+def test_a_topic_that_goes_on_refusing_letters_ends_the_worker(bench: Bench) -> None:
+    bench.producer.refusals = 1_000
+    bench.put()
+    with pytest.raises(ConfigurationError, match=r"frames\.dead"):
+        wait_until(bench.box.check)
+    assert bench.done == []
 
 
 def test_those_that_wait_for_acknowledgement_are_bounded(bench: Bench) -> None:

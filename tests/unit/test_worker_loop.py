@@ -396,7 +396,10 @@ def test_a_record_that_cannot_be_read_is_a_dead_letter_with_its_reason(bench: Be
 
 
 def test_too_many_dead_letters_end_the_loop_after_what_is_done_is_committed(bench: Bench) -> None:
-    bench.source.fed += [without_headers(bench.record(number)) for number in range(300)]
+    bench.source.fed += [
+        without_headers(bench.record(number, camera=f"camera-{number % 2}"))
+        for number in range(300)
+    ]
 
     def acknowledge() -> None:
         while bench.dead.letters:
