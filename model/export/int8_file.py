@@ -99,7 +99,7 @@ def add_int8(
         comparison={},
     )
     helper.set_model_props(model, contract.to_metadata(artifact))
-    with tempfile.TemporaryDirectory(prefix=".int8-", dir=path.parent) as scratch:
+    with tempfile.TemporaryDirectory(prefix="seedstream-int8-") as scratch:
         file = Path(scratch) / INT8_FILE
         onnx.save(model, file)
         comparison, faults = _prove(file, path, prove)

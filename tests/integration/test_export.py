@@ -345,7 +345,7 @@ def test_each_bound_has_its_own_sentence() -> None:
     )
     assert len(bad.faults("float32")) == len(bad.faults("float16")) == 5
     text = "; ".join(bad.faults("int8"))
-    assert "offset differs from PyTorch by 9 pixels in the mean, expected at most 0.5" in text
+    assert "offset differs from PyTorch by 9 pixels in the mean, expected at most 1.5" in text
     assert "mean IoU of 0 instances" in text
     assert "no instance in the 3 pictures" in text
 
@@ -382,7 +382,7 @@ def test_int8_of_the_street_network_finds_the_same_people_in_real_pictures(tmp_p
     done = export_checkpoint(run, tmp_path / "out", "street", "1", options)
     assert done.comparison.instances >= 10
     assert done.comparison.mean_iou > 0.95
-    assert done.comparison.offset_pixels < 0.5
+    assert done.comparison.offset_pixels < 1.5
     assert (done.folder / "model.onnx").stat().st_size < 3_000_000
     model = onnx.load(done.folder / "model.onnx")
     quantised = [tensor for tensor in model.graph.initializer if tensor.data_type == 3]
