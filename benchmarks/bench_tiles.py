@@ -1,6 +1,6 @@
 """What tiles find that a letterboxed frame loses, whether they equal the untiled map, their cost.
 
-``python -m benchmarks.bench_tiles``: four parts in one run, on the CPU, with ``artifacts/nuclei/1``
+``python -m benchmarks.bench_tiles``: four parts in one run, on the CPU, with ``artifacts/nuclei/2``
 and the validation pictures of ``../shared/data/nuclei``; frames of the demo's clip with
 ``artifacts/street/1`` for the cost.
 
@@ -43,7 +43,7 @@ from segmentation.letterbox import Fit, Resize
 from segmentation.segmenter import Segmenter
 from segmentation.tiles import OVERLAP, Tiling
 
-NUCLEI, STREET = ROOT / "artifacts" / "nuclei" / "1", ROOT / "artifacts" / "street" / "1"
+NUCLEI, STREET = ROOT / "artifacts" / "nuclei" / "2", ROOT / "artifacts" / "street" / "1"
 DATA = ROOT.parent / "shared" / "data" / "nuclei"
 CLIP = ROOT / "assets" / "vtest_clip.mp4"
 

@@ -93,7 +93,7 @@ def build_inference(settings: WorkerSettings) -> Inference:
         threads=settings.intra_op_threads,
         batch_sizes=batch_sizes_up_to(largest),
         fixed_size=settings.resize != "tile",
-        gpu=GpuOptions(cuda_graphs=settings.cuda_graphs, tensorrt_cache=settings.tensorrt_cache),
+        gpu=GpuOptions(tensorrt_cache=settings.tensorrt_cache),
     )
     choice = engine.choice
     default = _CUDA_BATCH if choice.on_gpu else _CPU_BATCH

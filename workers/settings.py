@@ -58,28 +58,21 @@ class WorkerSettings(RedisConnection, KafkaConnection, ProcessSettings):
     """Model artifact: a folder NAME/VERSION with model.onnx, or the file itself."""
 
     provider: Provider = "auto"
-    """What runs the network; `auto` uses CUDA if it really works, otherwise OpenVINO if it is
-    installed, otherwise the CPU. TensorRT builds its engine for minutes: only if set."""
+    """What runs the network; `auto`: CUDA, OpenVINO or CPU."""
 
     precision: PrecisionWanted = "auto"
-    """Which file of the model runs; `auto` uses float16 on a GPU, and on a processor with fast int8
-    (VNNI, dot product) int8 if the model has it."""
+    """Which file of the model runs; `auto`: the fastest here."""
 
     intra_op_threads: int = Field(default=0, ge=0)
-    """CPU threads for the network; 0 leaves the choice to ONNX Runtime."""
-
-    cuda_graphs: bool = False
-    """Whether CUDA records a run of each batch size and plays it back. Not tried on a GPU yet:
-    `python -m benchmarks.gpu` compares."""
+    """CPU threads for the network; 0: the provider's choice."""
 
     tensorrt_cache: Path | None = None
-    """Folder in which TensorRT keeps the engines that it has built; default: it builds them at
-    every start."""
+    """Folder for TensorRT's engines; default: built at every start."""
 
     resize: Literal["letterbox", "stretch", "tile"] = "letterbox"
     """How a frame is fitted to the model's input: scaled and padded (keeps the aspect ratio),
-    stretched, or, where it is larger, cut into overlapping tiles at its own scale. Tiles find small
-    objects in large frames; each costs a run of the network."""
+    stretched, or, if larger, cut into overlapping tiles at its own scale. Tiles find small objects,
+    at a network run each."""
 
     score_threshold: float | None = Field(default=None, ge=0, le=1)
     """Lowest instance score to report, 0..1; default: the artifact's own."""

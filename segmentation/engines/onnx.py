@@ -21,7 +21,7 @@ from segmentation.engines.base import Predictions
 from segmentation.engines.choice import NAMES, Device, PrecisionWanted, Provider
 from segmentation.engines.device_runner import DeviceRunner, Outputs
 from segmentation.engines.gpu_options import GpuOptions
-from segmentation.engines.opening import open_model
+from segmentation.engines.open_model import open_model
 from segmentation.engines.sessions import Tuning
 
 _RUN_ERRORS = (

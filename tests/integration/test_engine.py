@@ -24,7 +24,8 @@ from contract.errors import (  # noqa: E402
     InvalidMessageError,
 )
 from contract.settings import load_settings  # noqa: E402
-from segmentation.engines import device_runner, open_engine, opening, sessions  # noqa: E402
+from segmentation.engines import device_runner, open_engine, sessions  # noqa: E402
+from segmentation.engines import open_model as opening  # noqa: E402
 from segmentation.engines.onnx import OnnxEngine  # noqa: E402
 from segmentation.engines.sessions import ORT_NAMES  # noqa: E402
 from segmentation.segmenter import Segmenter  # noqa: E402

@@ -29,7 +29,7 @@ from segmentation.letterbox import Resize  # noqa: E402
 from segmentation.segmenter import Segmenter  # noqa: E402
 
 ROOT = Path(__file__).resolve().parent.parent.parent
-NUCLEI, STREET = ROOT / "artifacts" / "nuclei" / "1", ROOT / "artifacts" / "street" / "1"
+NUCLEI, STREET = ROOT / "artifacts" / "nuclei" / "2", ROOT / "artifacts" / "street" / "1"
 CLIP = ROOT / "assets" / "vtest_clip.mp4"
 
 

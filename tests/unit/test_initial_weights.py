@@ -14,7 +14,7 @@ from model.net.initial_weights import InitialWeights, find_weights, fit_batch_no
 from segmentation.engines import open_engine
 
 STREET = Path("artifacts/street/1")
-NUCLEI = Path("artifacts/nuclei/1")
+NUCLEI = Path("artifacts/nuclei/2")
 
 
 @pytest.fixture(scope="module")
