@@ -73,7 +73,7 @@ def write_stamps(folder: Path, stamps: Stamps, contents: Mapping[str, bytes] | N
         before = _properties(model)
         stamped = before | contract.to_metadata(artifact)
         contract.from_metadata(stamped, str(path))  # refuses values out of their range
-        if stamped != before or given is not None:
+        if given is not None or not _says(before, artifact):
             helper.set_model_props(model, stamped)
             content = fresh[name] = model.SerializeToString()
         sha256[name] = hashlib.sha256(content).hexdigest()
@@ -85,6 +85,13 @@ def write_stamps(folder: Path, stamps: Stamps, contents: Mapping[str, bytes] | N
         _replace(folder / name, content)
     _replace_card(folder, card)
     sync(folder)
+
+
+def _says(properties: Mapping[str, str], artifact: Artifact) -> bool:
+    """Whether metadata say that already; older files leave out what has its default."""
+    if contract.METADATA_KEY not in properties:
+        return False
+    return contract.from_metadata(properties, "") == artifact
 
 
 def _properties(model: Any) -> dict[str, str]:
