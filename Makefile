@@ -46,7 +46,13 @@ $(VENV)/.supply: requirements/supply.txt $(VENV)/.online
 	$(INSTALL) $(VENV)/supply/bin/python -r requirements/supply.txt
 	touch $@
 
-setup: $(VENV)/.all $(VENV)/.policy $(VENV)/.docs $(VENV)/.supply  ## Install everything, with torch and the tools, into .venv
+# ONNX Runtime with OpenVINO is the same module as without: in a folder that only its test looks into.
+$(VENV)/.openvino: requirements/openvino.txt $(VENV)/.online
+	rm -rf $(VENV)/openvino
+	$(INSTALL) $(BIN)/python --no-deps --target $(VENV)/openvino -r requirements/openvino.txt
+	touch $@
+
+setup: $(VENV)/.all $(VENV)/.policy $(VENV)/.docs $(VENV)/.supply $(VENV)/.openvino  ## Install everything, with torch and the tools, into .venv
 
 setup-system:  ## Install Debian's parts of the tests (Java, Maven, RTSP server); needs root
 	bash .ci/system-packages
@@ -95,16 +101,13 @@ format: setup  ## Format the code
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-bench: setup  ## Run the benchmarks; results under benchmarks/results/
-	$(BIN)/python -m benchmarks.bench_pipeline
-	$(BIN)/python -m benchmarks.bench_clustering
-	$(BIN)/python -m benchmarks.bench_loss
-	$(BIN)/python -m benchmarks.bench_train
+bench: setup  ## Run the benchmarks as one table, half an hour (BENCH=--quick: to see that they run)
+	$(BIN)/python -m benchmarks.bench_all $(BENCH)
 
 nuclei-weights: setup  ## Train, measure and release the model `nuclei` from $(SHARED)/data (2 cores: about an hour)
 	$(BIN)/seedstream train nuclei --data $(SHARED)/data/nuclei --out runs/nuclei
 	$(BIN)/seedstream release runs/nuclei --store runs/artifacts --data $(SHARED)/data/nuclei \
-	  --pictures $(SHARED)/data/nuclei/images
+	  --pictures $(SHARED)/data/nuclei
 
 STREET := runs/street-data
 LABEL := $(BIN)/seedstream label-from-motion
@@ -127,6 +130,12 @@ demo-weights: street-data  ## Train, measure and export the demo weights (2 core
 	  --boxes $(SHARED)/data/pets/vtest_frames_1-400_boxes.csv --out runs/street/accuracy.json
 	$(BIN)/seedstream export runs/street --name street --version 1 \
 	  --out runs/artifacts --pictures assets/vtest_clip.mp4 --accuracy runs/street/accuracy.json --overwrite
+	$(BIN)/seedstream quantize runs/artifacts/street/1 \
+	  --pictures $(SHARED)/data/video/opencv_vtest_576p_80s.avi \
+	  --pictures $(SHARED)/data/video/intel_car-detection_432p_30s.mp4 \
+	  --pictures $(SHARED)/data/video/opencv4nodejs_traffic_360p_20s.mp4 \
+	  --video $(SHARED)/data/video/opencv_vtest_576p_80s.avi --first 301 --last 400 \
+	  --boxes $(SHARED)/data/pets/vtest_frames_1-400_boxes.csv
 
 constraints: setup  ## Pin the versions that are installed now
 	( echo "# Versions that the tests pass with (pip -c); written by \`make constraints\`."; \

@@ -16,7 +16,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from contract.artifact import read_card
+from contract.artifact_files import read_card
 from model.export.artifact_weights import read_artifact
 from model.net.erfnet import BranchedERFNet
 from segmentation.cluster import FOREGROUND_THRESHOLD

@@ -65,6 +65,8 @@ def main() -> None:
     moment = f"{datetime.now():%Y-%m-%dT%H%M%S}"
     columns = ("picture", "object", "whole_ms", "box_ms")
     found = {**describe(), "rows": [dict(zip(columns, row, strict=True)) for row in rows]}
+    *_, walker, _ = rows  # of the largest picture
+    found["walker_box_share"] = round(walker[3] / walker[2], 4)
     (RESULTS / f"masks-{moment}.json").write_text(json.dumps(found, indent=1) + "\n")
     (RESULTS / "masks.md").write_text(
         "# Reading one mask back\n\n" + "\n".join(lines) + f"\n\nmasks-{moment}.json has the "

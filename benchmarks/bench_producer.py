@@ -179,6 +179,10 @@ def main() -> None:
     jpeg = motion_jpeg(rounds)
     pairs = h264(frames, rounds)
     ratio = statistics.median(kafka / bare for bare, kafka in pairs)
+    ratios = {
+        "h264_ratio": round(ratio, 3),
+        "pass_on_ratio": round(jpeg["pass on"] / jpeg["decode and encode"], 4),
+    }
     lines = [
         f"## 1920x1080 H.264 to JPEG in Kafka, {frames} frames, {rounds} rounds\n",
         "| round | decode and encode alone, fps | producer to Kafka, fps | ratio |",
@@ -201,7 +205,7 @@ def main() -> None:
     print(text)
     moment = str(about["measured_at"])[:19].replace(":", "")
     (RESULTS / f"producer-{moment}.json").write_text(
-        json.dumps({**about, "h264_fps": pairs, "motion_jpeg_ms": jpeg}, indent=1) + "\n"
+        json.dumps({**about, **ratios, "h264_fps": pairs, "motion_jpeg_ms": jpeg}, indent=1) + "\n"
     )
     (RESULTS / "producer.md").write_text(
         f"# Producer\n\n`python -m benchmarks.bench_producer`\n\n{text}\n\n"

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from benchmarks.bench_tiles import CLIP, DATA, NUCLEI, STREET, TEN, Row, by_size, table, untiled
 from benchmarks.environment import RESULTS, describe
-from contract import artifact as contract
+from contract import artifact_files
 from media.videos import Video
 from model.data.open import open_data_set
 from model.export.onnx_file import with_variable_size
@@ -37,7 +37,7 @@ SIZES = ((384, 512), (520, 696), (768, 1024), (1024, 1024), (2160, 3840))
 def variable(model: Path, folder: Path) -> OnnxEngine:
     """Return an engine of the same weights whose input is of any size."""
     path = folder / "variable.onnx"
-    onnx.save(with_variable_size(onnx.load(model / contract.MODEL_FILE)), path)
+    onnx.save(with_variable_size(onnx.load(model / artifact_files.MODEL_FILE)), path)
     return open_engine(path, "cpu")
 
 

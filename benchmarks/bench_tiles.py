@@ -1,6 +1,6 @@
 """What tiles find that a letterboxed frame loses, whether they equal the untiled map, their cost.
 
-``python -m benchmarks.bench_tiles``: four parts in one run, on the CPU, with ``artifacts/nuclei/1``
+``python -m benchmarks.bench_tiles``: four parts in one run, on the CPU, with ``artifacts/nuclei/2``
 and the validation pictures of ``../shared/data/nuclei``; frames of the demo's clip with
 ``artifacts/street/1`` for the cost.
 
@@ -25,7 +25,7 @@ import onnx
 from numpy.typing import NDArray
 
 from benchmarks.environment import RESULTS, ROOT, describe
-from contract import artifact as contract
+from contract import artifact_files
 from media.videos import Video
 from model.data.data_set import DataSet
 from model.data.labels import Labelled
@@ -43,7 +43,7 @@ from segmentation.letterbox import Fit, Resize
 from segmentation.segmenter import Segmenter
 from segmentation.tiles import OVERLAP, Tiling
 
-NUCLEI, STREET = ROOT / "artifacts" / "nuclei" / "1", ROOT / "artifacts" / "street" / "1"
+NUCLEI, STREET = ROOT / "artifacts" / "nuclei" / "2", ROOT / "artifacts" / "street" / "1"
 DATA = ROOT.parent / "shared" / "data" / "nuclei"
 CLIP = ROOT / "assets" / "vtest_clip.mp4"
 
@@ -61,7 +61,7 @@ Row = dict[str, Any]
 def untiled(model: Path, size: tuple[int, ...], folder: Path) -> OnnxEngine:
     """Return an engine of the same weights whose input is as large as the picture."""
     path = folder / f"{size[0]}x{size[1]}.onnx"
-    onnx.save(with_input_size(onnx.load(model / contract.MODEL_FILE), size[0], size[1]), path)
+    onnx.save(with_input_size(onnx.load(model / artifact_files.MODEL_FILE), size[0], size[1]), path)
     return open_engine(path, "cpu")
 
 

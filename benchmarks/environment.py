@@ -9,7 +9,10 @@ from importlib import metadata
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-RESULTS = ROOT / "benchmarks" / "results"
+RESULTS_VARIABLE = "SEEDSTREAM_BENCHMARK_RESULTS"
+RESULTS = Path(os.environ.get(RESULTS_VARIABLE) or ROOT / "benchmarks" / "results")
+"""Where result files go: beside the benchmarks, or where the environment says."""
+
 _PACKAGES = ("av", "kafka-python", "numba", "numpy", "onnxruntime", "redis", "simplejpeg")
 
 

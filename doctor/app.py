@@ -206,7 +206,9 @@ def _own_tasks(
     if isinstance(of, ExaminedWorker):
         redis = RedisUse(of, SINK_COMMANDS, writes=True)
         yield from task("redis", partial(check_redis, redis))
-        look = partial(check_artifact, of.named_model, of.provider, of.intra_op_threads)
+        look = partial(
+            check_artifact, of.named_model, of.provider, of.precision, of.intra_op_threads
+        )
         yield from task("artifact", look)
     if isinstance(of, ViewerSettings):
         yield from task("redis", partial(check_redis, RedisUse(of, VIEWER_COMMANDS, writes=False)))

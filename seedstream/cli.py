@@ -32,6 +32,7 @@ COMMANDS = {
     "export": "Export a trained checkpoint as a model artifact.",
     "import-checkpoint": "Export a checkpoint in the published layout as a model artifact.",
     "evaluate": "Measure an exported artifact, with the clustering that workers use.",
+    "quantize": "Add an int8 file to a model artifact: faster on CPUs with VNNI.",
     "release": "Put a trained model into a store that workers load from.",
     "models": "List, show, promote and roll back the models in a store.",
 }

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from media.brightness import Levels
     from media.pictures import UnreadableInputError, read_image
     from media.videos import Video
-    from segmentation.engines import Provider
+    from segmentation.engines import PrecisionWanted, Provider
     from segmentation.instances import Instances
     from segmentation.letterbox import Resize
     from segmentation.segmenter import Segmenter
@@ -48,6 +48,7 @@ def open_segmenter(
     model: Path | str,
     provider: "Provider" = "auto",
     *,
+    precision: "PrecisionWanted" = "auto",
     score_threshold: float | None = None,
     resize: "Resize" = "letterbox",
     threads: int = 0,
@@ -58,13 +59,16 @@ def open_segmenter(
 
     Args:
         model: The artifact's folder ``NAME/VERSION``, or its file.
-        provider: ``cpu``, ``cuda``, or ``auto``: CUDA if it really works, else the CPU.
+        provider: ``cpu``, ``openvino``, ``cuda``, ``tensorrt``, or ``auto``: CUDA if it really
+            works, else OpenVINO if it is installed, else the CPU.
+        precision: ``float32``, ``float16``, ``int8``, or ``auto``: the file of the artifact that is
+            fastest there.
         score_threshold: Lowest score that is reported, 0..1; None takes the artifact's.
         resize: How pictures are fitted into the model's input: ``letterbox`` scales and pads,
             ``stretch`` fills it, ``tile`` cuts pictures that are larger into overlapping tiles at
             their own scale: small objects are found, at the cost of a network run per tile;
             ``auto`` tiles unless the letterboxed picture shows objects too large for tiles.
-        threads: Threads of the network on the CPU; 0 leaves the choice to ONNX Runtime.
+        threads: Threads of the network on the CPU; 0 leaves the choice to the provider.
         cluster_threads: Pictures of a batch that are clustered side by side.
         batch_size: Most pictures, or tiles, that run through the network together.
 
@@ -75,7 +79,14 @@ def open_segmenter(
     from segmentation.engines import open_engine
     from segmentation.segmenter import Segmenter
 
-    engine = open_engine(model, provider, threads=threads, batch_sizes=(batch_size,))
+    engine = open_engine(
+        model,
+        provider,
+        precision=precision,
+        threads=threads,
+        batch_sizes=(batch_size,),
+        fixed_size=resize in ("letterbox", "stretch"),
+    )
     return Segmenter(
         engine, score_threshold=score_threshold, resize=resize, threads=cluster_threads
     )

@@ -8,24 +8,33 @@ Shape letters: H, W; S bandwidths per pixel; P foreground pixels of one class; I
 Pure: no input or output.
 """
 
+import threading
 from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from segmentation.kernels import (
+from segmentation.kernels import Maps, Marks, grow, pick, scan
+from segmentation.map_kernels import seed_pieces
+from segmentation.sorting_kernels import (
     Float32Map,
     Int32Map,
-    foreground,
-    grow,
-    seed_pieces,
-    sort_into_cells,
+    Points,
+    buckets_of,
+    cells_of,
+    sort_points,
+    sort_seeds,
 )
 
 PAPER_GRID_STEP = (2 / 2047, 1 / 1023)
 """One pixel in grid units (x, y) in the published method: 2048x1024 pixels span 2x1 units."""
 
 FOREGROUND_THRESHOLD = 0.5
+
+_KEPT_PIXELS = 1 << 22
+"""Largest image whose scratch memory a thread keeps: 66 bytes a pixel, as far as it is touched."""
+
+_threads = threading.local()
 
 
 @dataclass(frozen=True)
@@ -79,8 +88,11 @@ def cluster_maps(
             f"offset y, {n_sigma} bandwidths, seed"
         )
     raw = np.ascontiguousarray(prediction, dtype=np.float32)
+    seed = np.negative(raw[-1])
     with np.errstate(over="ignore"):  # exp overflows to inf for very low seeds: a score of 0
-        seed = 1 / (1 + np.exp(-raw[-1]))
+        np.exp(seed, out=seed)
+    seed += 1
+    np.divide(1, seed, out=seed)
     clusters = cluster(
         np.tanh(raw[:2]),
         raw[2:-1],
@@ -126,40 +138,92 @@ def cluster(
         The instances, class by class, each class in order of falling seed score.
     """
     instance_map = np.zeros(seed.shape, np.int32)
-    step = np.array(grid_step, np.float32)
     scores = [np.empty(0, np.float32)]
     classes = [np.empty(0, np.int32)]
     seeds = [np.empty(0, np.int32)]
     n_instances = 0
-    for index in range(n_classes):
-        points = foreground(
-            offset, bandwidth, seed, class_index, index, np.float32(foreground_threshold), step
-        )
-        if len(points.pixel) < min_pixels:
-            continue
-        found, places = grow(
-            _seeds_in_order(points.score, seed_threshold),
-            points,
-            sort_into_cells(points.embedding, step),
+    offset, bandwidth, seed = (
+        np.ascontiguousarray(part, np.float32) for part in (offset, bandwidth, seed)
+    )
+    class_index = np.ascontiguousarray(class_index, np.uint8)
+    maps = Maps(offset, bandwidth, seed, seed.view(np.int32), np.array(grid_step, np.float32))
+    scratch = _scratch(seed.size)
+    found, label = scratch.foreground, scratch.label
+    counts = np.zeros(256, np.int64)
+    n_found = scan(maps, class_index, np.float32(foreground_threshold), counts, found, label)
+    for index in np.flatnonzero(counts[:n_classes] >= max(1, min_pixels)).tolist():
+        points, n_points = found, int(counts[index])
+        if n_points < n_found:
+            points = scratch.of_class
+            pick(found, label, n_found, index, points)
+        cells, buckets = cells_of(seed.shape, maps.step), buckets_of(seed_threshold)
+        sort_points(points, n_points, cells, scratch.place, scratch.order, scratch.sorted)
+        sort_seeds(points.score[:n_points], scratch.place, buckets, scratch.seeds)
+        places = grow(
+            scratch.sorted,
+            n_points,
+            bandwidth,
+            cells,
+            buckets,
+            scratch.seeds,
+            scratch.marks,
             instance_map.reshape(-1),
             n_instances,
             min_pixels,
         )
-        scores.append(found)
-        classes.append(np.full(len(found), index, np.int32))
+        scores.append(seed.reshape(-1)[places])
+        classes.append(np.full(len(places), index, np.int32))
         seeds.append(places)
-        n_instances += len(found)
+        n_instances += len(places)
     return Clusters(
         instance_map, np.concatenate(scores), np.concatenate(classes), np.concatenate(seeds)
     )
 
 
-def _seeds_in_order(score: Float32Map, threshold: float) -> Int32Map:
-    """Positions of the scores at or above the threshold: highest first, ties in image order.
+@dataclass(frozen=True)
+class _Scratch:
+    """Memory for images of up to N pixels; what is never touched costs nothing.
 
-    Score and position are packed into one integer: NumPy sorts integers several times faster than
-    it sorts floats indirectly, and the bits of floats that are not negative sort like the floats.
+    Attributes:
+        foreground: All foreground in image order.
+        label: uint8 (N,), its classes.
+        of_class: That of one class in image order.
+        sorted: The same by cell.
+        place: int32 (N,), where each point of a class is in ``sorted``.
+        order: int32 (N,), the reverse.
+        seeds: int32 (N,), places of the points that may start an instance, by bucket.
+        marks: Of `segmentation.kernels.grow`.
     """
-    position = np.flatnonzero(score >= np.float32(threshold))
-    falling = 0x7FFFFFFF - score[position].view(np.int32).astype(np.int64)
-    return (np.sort(falling << 32 | position) & 0xFFFFFFFF).astype(np.int32)
+
+    foreground: Points
+    label: NDArray[np.uint8]
+    of_class: Points
+    sorted: Points
+    place: Int32Map
+    order: Int32Map
+    seeds: Int32Map
+    marks: Marks
+
+    @classmethod
+    def of(cls, n: int) -> "_Scratch":
+        return cls(
+            foreground=Points.of(n),
+            label=np.empty(n, np.uint8),
+            of_class=Points.of(n),
+            sorted=Points.of(n),
+            place=np.empty(n, np.int32),
+            order=np.empty(n, np.int32),
+            seeds=np.empty(n, np.int32),
+            marks=Marks(np.empty(n, np.bool_), np.empty(n, np.int32), np.empty(n, np.int64)),
+        )
+
+
+def _scratch(pixels: int) -> _Scratch:
+    """Memory of this thread for images of that many pixels."""
+    if pixels > _KEPT_PIXELS:
+        return _Scratch.of(pixels)
+    found: _Scratch | None = getattr(_threads, "scratch", None)
+    if found is None or len(found.label) < pixels:
+        found = _Scratch.of(pixels)
+        _threads.scratch = found
+    return found

@@ -1,9 +1,10 @@
-"""Compiled loops of the seed clustering: gather, sort into cells, grow, measure.
+"""Compiled loops of the seed clustering: scan and grow.
 
 They release the interpreter lock, so threads scale. Nothing else should call them but
-:mod:`segmentation.cluster` and :mod:`segmentation.segmenter`: arguments are not checked here.
+:mod:`segmentation.cluster`: arguments are not checked here, and results are written into arrays
+that the caller brings, because fresh memory costs more than the loops.
 
-Shape letters: H, W; S bandwidths per pixel; P foreground pixels of one class; I instances.
+Shape letters: H, W; S bandwidths per pixel; F foreground pixels; P those of one class; I instances.
 """
 
 import math
@@ -13,112 +14,99 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segmentation.kernel_cache import compiled
-
-Float32Map = NDArray[np.float32]
-Int32Map = NDArray[np.int32]
+from segmentation.sorting_kernels import (
+    BITS_OF_ONE,
+    MAX_OFFSET,
+    Cells,
+    Float32Map,
+    Int32Map,
+    Points,
+    Seeds,
+)
 
 _LN2 = np.float32(math.log(2))  # exp(-exponent) > 0.5 where the exponent is below ln 2
-_CELL_PIXELS = 16  # side of a search cell; about the margin of a small object
-_MAX_CELLS = 512  # per axis: bounds the table when offsets scatter the embeddings
-_MAX_OFFSET = np.float32(1.01)  # tanh ends at 1, its approximations a little later
 
 
-class Points(NamedTuple):
-    """One class's foreground in image order.
+class Maps(NamedTuple):
+    """One image's maps.
 
-    ``pixel`` int32 (P,) flat positions y * W + x; ``embedding`` float32 (P, 2) grid units;
-    ``width`` float32 (P, 2) raw bandwidths x and y; ``score`` float32 (P,) seed scores.
+    ``offset`` float32 (2, H, W), ``bandwidth`` float32 (S, H, W), ``seed`` float32 (H, W) as
+    `segmentation.cluster.cluster` takes them; ``seed_bits`` int32 (H, W), the same memory as
+    ``seed``; ``step`` float32 (2,), one pixel in grid units.
     """
 
-    pixel: Int32Map
-    embedding: Float32Map
-    width: Float32Map
-    score: Float32Map
+    offset: Float32Map
+    bandwidth: Float32Map
+    seed: Float32Map
+    seed_bits: Int32Map
+    step: Float32Map
 
 
-class Cells(NamedTuple):
-    """Embeddings sorted into rectangular cells.
+class Marks(NamedTuple):
+    """What `grow` notes while it runs, for up to N points.
 
-    ``low`` float32 (2,) the lowest corner, grid units; ``density`` float32 (2,) cells per grid
-    unit; ``shape`` int32 (2,) columns and rows; ``start`` int32 (columns * rows + 1,) where each
-    cell begins in ``order``; ``order`` int32 (P,) positions in cell order.
+    ``clustered`` bool (N,), which points an earlier proposal has; ``member`` int32 (N,), those of
+    the present one; ``waiting`` int64 (N,), a heap of seeds.
     """
 
-    low: Float32Map
-    density: Float32Map
-    shape: Int32Map
-    start: Int32Map
-    order: Int32Map
+    clustered: NDArray[np.bool_]
+    member: Int32Map
+    waiting: NDArray[np.int64]
 
 
 @compiled
-def foreground(
-    offset: Float32Map,
-    bandwidth: Float32Map,
-    seed: Float32Map,
+def scan(
+    maps: Maps,
     class_index: NDArray[np.uint8],
-    wanted: int,
     threshold: np.float32,
-    step: Float32Map,
-) -> Points:
-    """Gather the pixels of class ``wanted`` above ``threshold``.
+    counts: NDArray[np.int64],
+    found: Points,
+    found_label: NDArray[np.uint8],
+) -> int:
+    """Gather the pixels above ``threshold``, add to ``counts`` (256,) by class, return how many.
 
     Without those that are not finite, or whose offset tanh cannot have given: embeddings are used
     as cell numbers and must be bounded.
     """
-    height, n_columns = seed.shape
-    last = len(bandwidth) - 1
-    size = 0
-    for y in range(height):
-        for x in range(n_columns):
-            size += seed[y, x] > threshold and class_index[y, x] == wanted
-    pixel = np.empty(size, np.int32)
-    embedding = np.empty((size, 2), np.float32)
-    width = np.empty((size, 2), np.float32)
-    score = np.empty(size, np.float32)
+    height, width = maps.seed.shape
+    seed, bits = maps.seed.reshape(-1), maps.seed_bits.reshape(-1)
+    label = class_index.reshape(-1)
+    offset_x, offset_y = maps.offset[0].reshape(-1), maps.offset[1].reshape(-1)
+    width_x = maps.bandwidth[0].reshape(-1)
+    width_y = maps.bandwidth[len(maps.bandwidth) - 1].reshape(-1)
+    step_x, step_y = maps.step
     n = 0
-    for y in range(height):
-        for x in range(n_columns):
-            if not (seed[y, x] > threshold and class_index[y, x] == wanted):
-                continue
-            pixel[n] = y * n_columns + x
-            embedding[n, 0] = offset[0, y, x] + np.float32(x) * step[0]
-            embedding[n, 1] = offset[1, y, x] + np.float32(y) * step[1]
-            width[n, 0] = bandwidth[0, y, x]
-            width[n, 1] = bandwidth[last, y, x]
-            score[n] = seed[y, x]
-            # The place of a pixel that is left out goes to the next one.
-            furthest = max(abs(offset[0, y, x]), abs(offset[1, y, x]))
-            total = offset[0, y, x] + offset[1, y, x] + width[n, 0] + width[n, 1] + score[n]
-            n += furthest <= _MAX_OFFSET and np.isfinite(total)
-    return Points(pixel[:n], embedding[:n], width[:n], score[:n])
+    for row in range(height):
+        grid_y = np.float32(row) * step_y
+        for column in range(width):
+            pixel = row * width + column
+            if seed[pixel] > threshold:
+                x, y = offset_x[pixel], offset_y[pixel]
+                total = x + y + width_x[pixel] + width_y[pixel] + seed[pixel]
+                # The place of a pixel that is left out goes to the next one.
+                found.pixel[n] = pixel
+                found_label[n] = label[pixel]
+                found.x[n] = x + np.float32(column) * step_x
+                found.y[n] = y + grid_y
+                found.score[n] = bits[pixel]
+                is_sound = (abs(x) <= MAX_OFFSET) & (abs(y) <= MAX_OFFSET) & (abs(total) < np.inf)
+                counts[label[pixel]] += is_sound
+                n += is_sound
+    return n
 
 
 @compiled
-def sort_into_cells(embedding: Float32Map, step: Float32Map) -> Cells:
-    """Sort embeddings (P, 2) into cells, so that a margin meets only the pixels around it."""
-    low = np.empty(2, np.float32)
-    density = np.empty(2, np.float32)
-    shape = np.empty(2, np.int32)
-    for axis in range(2):
-        low[axis] = embedding[:, axis].min()
-        extent = embedding[:, axis].max() - low[axis]
-        shape[axis] = 1 + int(min(_MAX_CELLS - 1.0, extent / (_CELL_PIXELS * step[axis])))
-        density[axis] = shape[axis] / max(extent, step[axis])
-    cell = np.empty(len(embedding), np.int32)
-    start = np.zeros(shape[0] * shape[1] + 1, np.int32)
-    for i in range(len(embedding)):
-        column = min(shape[0] - 1, int((embedding[i, 0] - low[0]) * density[0]))
-        row = min(shape[1] - 1, int((embedding[i, 1] - low[1]) * density[1]))
-        cell[i] = row * shape[0] + column
-        start[cell[i] + 1] += 1
-    start = np.cumsum(start).astype(np.int32)
-    free = start[:-1].copy()
-    order = np.empty(len(embedding), np.int32)
-    for i in range(len(embedding)):
-        order[free[cell[i]]] = i
-        free[cell[i]] += 1
-    return Cells(low, density, shape, start, order)
+def pick(
+    points: Points, label: NDArray[np.uint8], n_points: int, wanted: int, chosen: Points
+) -> None:
+    """Gather the points of class ``wanted``."""
+    n = 0
+    for i in range(n_points):
+        chosen.pixel[n] = points.pixel[i]
+        chosen.x[n] = points.x[i]
+        chosen.y[n] = points.y[i]
+        chosen.score[n] = points.score[i]
+        n += label[i] == wanted
 
 
 @compiled
@@ -134,180 +122,113 @@ def _span(cells: Cells, axis: int, center: np.float32, precision: np.float32) ->
 
 
 @compiled
-def _members(points: Points, cells: Cells, seed: int, member: Int32Map) -> int:
-    """Write the positions of all points within the seed's margin; return their number."""
-    x, y = points.embedding[seed]
-    px = np.exp(points.width[seed, 0] * np.float32(10))
-    py = np.exp(points.width[seed, 1] * np.float32(10))
+def _members(
+    points: Points, bandwidth: Float32Map, cells: Cells, seed: int, member: Int32Map
+) -> int:
+    """Write the places of all points within the seed's margin; return their number."""
+    row, column = divmod(points.pixel[seed], bandwidth.shape[2])
+    x, y = points.x[seed], points.y[seed]
+    px = np.exp(bandwidth[0, row, column] * np.float32(10))
+    py = np.exp(bandwidth[len(bandwidth) - 1, row, column] * np.float32(10))
     left, right = _span(cells, 0, x, px)
     top, bottom = _span(cells, 1, y, py)
     n = 0
     for row in range(top, bottom + 1):
         first = row * cells.shape[0]
-        for k in range(cells.start[first + left], cells.start[first + right + 1]):
-            i = cells.order[k]
-            dx = points.embedding[i, 0] - x
-            dy = points.embedding[i, 1] - y
-            if dx * dx * px + dy * dy * py < _LN2:
-                member[n] = i
-                n += 1
+        for i in range(cells.start[first + left], cells.start[first + right + 1]):
+            dx = points.x[i] - x
+            dy = points.y[i] - y
+            member[n] = i
+            n += dx * dx * px + dy * dy * py < _LN2
     return n
 
 
 @compiled
+def _fill_heap(
+    bucket: Int32Map, score: Int32Map, clustered: NDArray[np.bool_], heap: NDArray[np.int64]
+) -> int:
+    """Make a heap of a bucket's seeds that no proposal has taken; return their number.
+
+    Each is its score's distance from 1 in the upper half of an integer, and its number in the
+    bucket in the lower one: the highest comes first, ties in image order. A heap, because few of
+    them are taken out before the others belong to an instance.
+    """
+    n = 0
+    for k in range(len(bucket)):
+        if not clustered[bucket[k]]:
+            heap[n] = (np.int64(BITS_OF_ONE) - score[bucket[k]]) << 32 | k
+            n += 1
+    for i in range(n // 2 - 1, -1, -1):
+        _sift_down(heap, i, n)
+    return n
+
+
+@compiled
+def _sift_down(heap: NDArray[np.int64], i: int, n: int) -> None:
+    """Let the value at ``i`` of a heap of ``n`` sink below all smaller ones."""
+    value = heap[i]
+    while 2 * i + 1 < n:
+        child = 2 * i + 1
+        if child + 1 < n and heap[child + 1] < heap[child]:
+            child += 1
+        if value <= heap[child]:
+            break
+        heap[i] = heap[child]
+        i = child
+    heap[i] = value
+
+
+@compiled
 def grow(
-    seeds: Int32Map,
     points: Points,
+    n_points: int,
+    bandwidth: Float32Map,
     cells: Cells,
+    seeds: Seeds,
+    seed_places: Int32Map,
+    marks: Marks,
     flat_map: Int32Map,
     n_before: int,
     min_pixels: int,
-) -> tuple[Float32Map, Int32Map]:
+) -> Int32Map:
     """Grow instances around the seeds in turn and write their ids.
 
     A proposal becomes an instance when more than half of it is not clustered yet; its pixels are
     clustered either way. Ids start at ``n_before + 1``.
 
     Returns:
-        Their scores (I,) and the flat positions y * W + x of their seeds (I,).
+        The flat positions y * W + x of their seeds (I,).
     """
-    scores = np.empty(len(seeds), np.float32)
-    places = np.empty(len(seeds), np.int32)
-    clustered = np.zeros(len(points.pixel), np.bool_)
-    member = np.empty(len(points.pixel), np.int32)
+    most = n_points // max(1, min_pixels // 2) + 1  # each takes more than half of min_pixels
+    pixels = np.empty(most, np.int32)
+    clustered, member, heap = marks
+    for i in range(n_points):
+        clustered[i] = False
     n_found = 0
-    n_free = len(points.pixel)
-    for seed in seeds:
+    n_free = n_points
+    for number in range(len(seeds.start) - 1):
         if n_free < min_pixels:
             break
-        if clustered[seed]:
-            continue
-        clustered[seed] = True  # first: a seed does not count as new to its own proposal
-        n_free -= 1
-        n_members = _members(points, cells, seed, member)
-        n_new = 0
-        for i in member[:n_members]:
-            n_new += not clustered[i]
-            clustered[i] = True
-        n_free -= n_new
-        if n_members >= min_pixels and 2 * n_new > n_members:
-            scores[n_found] = points.score[seed]
-            places[n_found] = points.pixel[seed]
-            n_found += 1
-            for i in member[:n_members]:
-                flat_map[points.pixel[i]] = n_before + n_found
-    return scores[:n_found].copy(), places[:n_found].copy()
-
-
-@compiled
-def _root(parent: Int32Map, label: int) -> int:
-    while parent[label] != label:
-        parent[label] = parent[parent[label]]
-        label = parent[label]
-    return label
-
-
-@compiled
-def _pieces(instance_map: Int32Map, piece: Int32Map, parent: Int32Map) -> int:
-    """Label the connected pieces (across corners, too) of all instances; return the labels used.
-
-    One pass over the picture: a pixel takes the label of a neighbour that was passed before, and
-    labels that meet become one by ``parent``.
-    """
-    height, n_columns = instance_map.shape
-    n = 0
-    for y in range(height):
-        for x in range(n_columns):
-            number = instance_map[y, x]
-            if number == 0:
+        bucket = seed_places[seeds.start[number] : seeds.start[number + 1]]
+        n_waiting = _fill_heap(bucket, points.score, clustered, heap)
+        while n_waiting > 0 and n_free >= min_pixels:
+            seed = bucket[heap[0] & 0xFFFFFFFF]
+            n_waiting -= 1
+            heap[0] = heap[n_waiting]
+            _sift_down(heap, 0, n_waiting)
+            if clustered[seed]:
                 continue
-            label = 0
-            for v, u in ((y, x - 1), (y - 1, x - 1), (y - 1, x), (y - 1, x + 1)):
-                if v < 0 or u < 0 or u >= n_columns or instance_map[v, u] != number:
-                    continue
-                if label == 0:
-                    label = piece[v, u]
-                elif label != piece[v, u]:
-                    one, other = _root(parent, label), _root(parent, piece[v, u])
-                    parent[max(one, other)] = min(one, other)
-            if label == 0:
-                n += 1
-                label = n
-                parent[n] = n
-            piece[y, x] = label
-    return n
-
-
-@compiled
-def seed_pieces(instance_map: Int32Map, seeds: Int32Map) -> Int32Map:
-    """Keep of each instance the connected piece that holds its seed.
-
-    Where a later instance took the seed's pixel, the largest piece stays, of equal ones the first
-    in image order.
-
-    Args:
-        instance_map: int32 (H, W), 0 background, 1..I.
-        seeds: int32 (I,), flat position y * W + x of each instance's seed.
-
-    Returns:
-        int32 (H, W); the map itself, not a copy, where each instance is one piece.
-    """
-    height, n_columns = instance_map.shape
-    piece = np.zeros((height, n_columns), np.int32)
-    parent = np.zeros(instance_map.size // 2 + 2, np.int32)  # no two new labels are neighbours
-    n = _pieces(instance_map, piece, parent)
-    size = np.zeros(n + 1, np.int32)
-    owner = np.zeros(n + 1, np.int32)
-    for y in range(height):
-        for x in range(n_columns):
-            if piece[y, x]:
-                label = _root(parent, piece[y, x])
-                piece[y, x] = label
-                size[label] += 1
-                owner[label] = instance_map[y, x]
-    kept = np.zeros(len(seeds) + 1, np.int32)
-    n_pieces = 0
-    for label in range(1, n + 1):
-        n_pieces += size[label] > 0
-        if size[label] > size[kept[owner[label]]]:
-            kept[owner[label]] = label
-    if n_pieces == np.count_nonzero(kept):
-        return instance_map
-    for i in range(len(seeds)):
-        y, x = seeds[i] // n_columns, seeds[i] % n_columns
-        if instance_map[y, x] == i + 1:
-            kept[i + 1] = piece[y, x]
-    whole = np.zeros((height, n_columns), np.int32)
-    for y in range(height):
-        for x in range(n_columns):
-            if piece[y, x] and kept[instance_map[y, x]] == piece[y, x]:
-                whole[y, x] = instance_map[y, x]
-    return whole
-
-
-@compiled
-def measure(instance_map: Int32Map, n_instances: int) -> NDArray[np.int64]:
-    """Measure all instances in one pass over an int32 (H, W) map.
-
-    Returns:
-        int64 (n_instances, 7): left, top, right, bottom (inclusive, pixels), area (pixels), sum of
-        x, sum of y; an instance without pixels has area 0.
-    """
-    height, n_columns = instance_map.shape
-    table = np.zeros((n_instances, 7), np.int64)
-    table[:, 0] = n_columns
-    table[:, 1] = height
-    table[:, 2:4] = -1
-    for y in range(height):
-        for x in range(n_columns):
-            if instance_map[y, x] == 0:
-                continue
-            one = table[instance_map[y, x] - 1]
-            one[0] = min(one[0], x)
-            one[1] = min(one[1], y)
-            one[2] = max(one[2], x)
-            one[3] = y  # rows come in order
-            one[4] += 1
-            one[5] += x
-            one[6] += y
-    return table
+            clustered[seed] = True  # first: a seed does not count as new to its own proposal
+            n_free -= 1
+            n_members = _members(points, bandwidth, cells, seed, member)
+            n_new = 0
+            for k in range(n_members):
+                n_new += not clustered[member[k]]
+                clustered[member[k]] = True
+            n_free -= n_new
+            if n_members >= min_pixels and 2 * n_new > n_members:
+                pixels[n_found] = points.pixel[seed]
+                n_found += 1
+                for k in range(n_members):
+                    flat_map[points.pixel[member[k]]] = n_before + n_found
+    return pixels[:n_found].copy()

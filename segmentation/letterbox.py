@@ -1,6 +1,6 @@
 """Fit a captured frame into the model's input, and bring instance maps back.
 
-Pure: no input or output. Library: OpenCV for resizing.
+Pure: no input or output. Library: OpenCV for resizing pictures.
 """
 
 from dataclasses import dataclass
@@ -9,6 +9,8 @@ from typing import Literal
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+
+from segmentation.map_kernels import resample
 
 Resize = Literal["letterbox", "stretch", "tile", "auto"]
 """``letterbox`` keeps the aspect and pads right or below; ``stretch`` fills the whole input;
@@ -117,10 +119,11 @@ class Fit:
             _nearest(content, frame)
             for content, frame in zip(self.content_size, self.frame_size, strict=True)
         )
-        return instance_map[rows].take(columns, axis=1)
+        restored: NDArray[np.int32] = resample(instance_map, rows, columns)
+        return restored
 
 
-def _nearest(content: int, frame: int) -> NDArray[np.intp]:
+def _nearest(content: int, frame: int) -> NDArray[np.uint32]:
     """Position in ``content`` pixels under the middle of each of ``frame`` pixels."""
     # In integers: floor((i + 1/2) * content / frame), exact for any size.
-    return (2 * np.arange(frame) + 1) * content // (2 * frame)
+    return ((2 * np.arange(frame) + 1) * content // (2 * frame)).astype(np.uint32)

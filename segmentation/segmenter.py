@@ -19,8 +19,8 @@ from contract.result import ModelReference
 from segmentation.cluster import Clusters, cluster
 from segmentation.engines.base import Engine, Predictions
 from segmentation.instances import ArrayMask, Instances
-from segmentation.kernels import measure
 from segmentation.letterbox import Fit, Resize
+from segmentation.map_kernels import count_pixels, measure
 from segmentation.tiles import MAX_TILES, Tiling, choose_tile_size
 
 Image = NDArray[np.uint8]
@@ -132,10 +132,12 @@ class Segmenter:
 
     def warm_up(self) -> None:
         """Compile (or load from the cache) the clustering, so that no frame waits for it."""
-        one = np.ones((2, 2), np.float32)
-        maps = np.stack([one, one])
-        clusters = self._cluster(maps, maps[: self._artifact.n_sigma], one, one.astype(np.uint8))
-        measure(clusters.instance_map, len(clusters.scores))
+        height, width = self._input_size
+        ones = np.ones((1, 2, height, width), np.float32)
+        of_row = (np.arange(height) % len(self._artifact.classes)).astype(np.uint8)
+        labels = np.repeat(of_row, width).reshape(1, height, width)
+        maps = Predictions(ones, ones[:, : self._artifact.n_sigma], ones[:, 0], labels)
+        self.describe(Maps(maps, [self._fit((height + 8, width + 8))]))
 
     @property
     def largest_batch(self) -> int:
@@ -371,8 +373,8 @@ class Segmenter:
             maps.offset[i], maps.bandwidth[i], maps.seed[i], maps.class_index[i]
         )
         # What later instances left of an earlier one may be a sliver.
-        left = np.bincount(clusters.instance_map.reshape(-1), minlength=len(clusters.scores) + 1)
-        large = left[1:] >= self._artifact.min_pixels
+        left = count_pixels(clusters.instance_map, len(clusters.scores))
+        large = left >= self._artifact.min_pixels
         return describe(clusters, large, fit, self._artifact.classes)
 
 

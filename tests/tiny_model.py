@@ -7,6 +7,7 @@ import onnx
 from onnx import TensorProto, helper
 
 from contract import artifact as contract
+from contract import artifact_files
 from contract.artifact import Artifact
 
 HEIGHT, WIDTH = 32, 48
@@ -75,12 +76,25 @@ def variable_model() -> Any:
     return tiny_model(height="H", width="W")
 
 
+def add_int8_copy(folder: Path, **changes: Any) -> Artifact:
+    """Put the same network beside an artifact's ``model.onnx`` as if it were int8."""
+    main = artifact_files.read_card(folder)
+    values = {field: getattr(main, field) for field in Artifact.__struct_fields__}
+    int8 = Artifact(**values | {"precision": "int8", "accuracy": {}} | changes)
+    model = onnx.load(folder / artifact_files.MODEL_FILE)
+    helper.set_model_props(model, contract.to_metadata(int8))
+    onnx.save(model, folder / artifact_files.further_file("int8"))
+    artifact = Artifact(**values)
+    artifact_files.write_card(artifact, folder, {"int8": int8})
+    return int8
+
+
 def write_artifact(folder: Path, model: Any, artifact: Artifact | None) -> Path:
     """Write a model into an artifact's folder, without metadata where ``artifact`` is None."""
     if artifact is not None:
         helper.set_model_props(model, contract.to_metadata(artifact))
     folder.mkdir(parents=True)
-    onnx.save(model, folder / contract.MODEL_FILE)
+    onnx.save(model, folder / artifact_files.MODEL_FILE)
     if artifact is not None:
-        contract.write_card(artifact, folder)
+        artifact_files.write_card(artifact, folder)
     return folder

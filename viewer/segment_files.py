@@ -27,7 +27,7 @@ from media.pictures import OWN_RANGE, NotAPictureError, UnreadableInputError, re
 from media.video_frame import VideoFrame
 from media.videos import Video
 from segmentation import open_segmenter
-from segmentation.engines import Provider
+from segmentation.engines import PrecisionWanted, Provider
 from segmentation.letterbox import Resize
 from segmentation.segmenter import Segmenter
 from viewer.segment_outputs import Source, VideoOutputs, write_image
@@ -54,6 +54,7 @@ def segment(
     score: float | None = None,
     provider: Provider = "auto",
     *,
+    precision: PrecisionWanted = "auto",
     resize: Resize = "letterbox",
     levels: Levels = OWN_RANGE,
     batch_size: int = 1,
@@ -74,6 +75,7 @@ def segment(
         out: Folder for the outputs, made where it is missing.
         score: Lowest instance score that is reported, 0..1; None takes the artifact's.
         provider: What runs the network.
+        precision: Which file of the artifact runs.
         resize: How pictures are fitted into the model's input.
         levels: Which brightness of more than 8 bits is shown as black and as white.
         batch_size: Video frames that run through the network together.
@@ -91,6 +93,7 @@ def segment(
     segmenter = open_segmenter(
         model,
         provider,
+        precision=precision,
         score_threshold=score,
         resize=resize,
         threads=intra_op_threads,

@@ -19,7 +19,7 @@ from contract.process import (
     process_registry,
 )
 from contract.settings import warn_of_unknown_variables
-from segmentation.engines import open_engine
+from segmentation.engines import GpuOptions, open_engine
 from segmentation.segmenter import Segmenter
 from servers.kafka import STEP_SECONDS, reach, wait_for_topics
 from servers.redis import Redis
@@ -64,8 +64,10 @@ class Inference:
         segmenter: Finds them.
         provider: Where the network runs, for the metrics.
         max_batch_size: Most frames that should run together.
-        linger_seconds: How long the first frame of a batch waits for others, in seconds.
         warm_up: Runs everything once, so that the first frame does not wait.
+        linger_seconds: How long the first frame of a batch waits for others, in seconds.
+        precision: Of the file that runs, for the metrics.
+        reason: Why this provider and this file, for the metrics.
     """
 
     segmenter: Segmenter
@@ -73,6 +75,8 @@ class Inference:
     max_batch_size: int
     warm_up: Callable[[], None]
     linger_seconds: float = 0.0
+    precision: str = "unknown"
+    reason: str = ""
 
 
 def build_inference(settings: WorkerSettings) -> Inference:
@@ -85,10 +89,14 @@ def build_inference(settings: WorkerSettings) -> Inference:
     engine = open_engine(
         settings.model,
         settings.provider,
+        precision=settings.precision,
         threads=settings.intra_op_threads,
         batch_sizes=batch_sizes_up_to(largest),
+        fixed_size=settings.resize != "tile",
+        gpu=GpuOptions(tensorrt_cache=settings.tensorrt_cache),
     )
-    default = _CPU_BATCH if engine.provider == "cpu" else _CUDA_BATCH
+    choice = engine.choice
+    default = _CUDA_BATCH if choice.on_gpu else _CPU_BATCH
     batch_size = settings.max_batch_size or default
     segmenter = Segmenter(
         engine,
@@ -102,8 +110,15 @@ def build_inference(settings: WorkerSettings) -> Inference:
         engine.warm_up()
         segmenter.warm_up()
 
-    linger_seconds = 0.0 if engine.provider == "cpu" else _CUDA_LINGER_SECONDS
-    return Inference(segmenter, engine.provider, batch_size, warm_up, linger_seconds)
+    return Inference(
+        segmenter,
+        choice.provider,
+        batch_size,
+        warm_up,
+        linger_seconds=_CUDA_LINGER_SECONDS if choice.on_gpu else 0.0,
+        precision=choice.precision,
+        reason=choice.reason,
+    )
 
 
 def batch_sizes_up_to(largest: int) -> tuple[int, ...]:
@@ -290,7 +305,9 @@ def _metrics(
 ) -> WorkerMetrics:
     metrics = WorkerMetrics(registry)
     model = inference.segmenter.reference
-    metrics.model_info.labels(model.name, model.version, inference.provider).set(1)
+    metrics.model_info.labels(
+        *(model.name, model.version, inference.provider, inference.precision, inference.reason)
+    ).set(1)
     return metrics
 
 

@@ -144,8 +144,8 @@ class WorkerMetrics:
         )
         self.model_info = Gauge(
             "seedstream_model_info",
-            "Always 1; the labels name the model and where it runs.",
-            ["name", "version", "provider"],
+            "Always 1; the labels name the model, what runs it, and why that was chosen.",
+            ["name", "version", "provider", "precision", "reason"],
             registry=registry,
         )
         self._of_camera: tuple[MetricWrapperBase, ...] = (

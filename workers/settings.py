@@ -7,11 +7,12 @@ from typing import ClassVar, Literal
 from pydantic import Field, ValidationInfo, field_validator
 from pydantic_settings import SettingsConfigDict
 
-from contract.artifact import find_model
+from contract.artifact_files import find_model
 from contract.errors import ConfigurationError
 from contract.frame import MAX_FRAME_PIXELS
 from contract.settings import ProcessSettings
 from contract.topics import DEAD_TOPIC, FRAMES_TOPIC, MAX_RECORD_BYTES
+from segmentation.engines.choice import PrecisionWanted, Provider
 from servers.kafka import KafkaConnection
 from servers.redis import RedisConnection
 
@@ -56,16 +57,22 @@ class WorkerSettings(RedisConnection, KafkaConnection, ProcessSettings):
     model: Path
     """Model artifact: a folder NAME/VERSION with model.onnx, or the file itself."""
 
-    provider: Literal["auto", "cpu", "cuda"] = "auto"
-    """Where the network runs; `auto` uses CUDA if it really works, otherwise the CPU."""
+    provider: Provider = "auto"
+    """What runs the network; `auto`: CUDA, OpenVINO or CPU."""
+
+    precision: PrecisionWanted = "auto"
+    """Which file of the model runs; `auto`: the fastest here."""
 
     intra_op_threads: int = Field(default=0, ge=0)
-    """CPU threads for the network; 0 leaves the choice to ONNX Runtime."""
+    """CPU threads for the network; 0: the provider's choice."""
+
+    tensorrt_cache: Path | None = None
+    """Folder for TensorRT's engines; default: built at every start."""
 
     resize: Literal["letterbox", "stretch", "tile"] = "letterbox"
     """How a frame is fitted to the model's input: scaled and padded (keeps the aspect ratio),
-    stretched, or, where it is larger, cut into overlapping tiles at its own scale. Tiles find small
-    objects in large frames; each costs a run of the network."""
+    stretched, or, if larger, cut into overlapping tiles at its own scale. Tiles find small objects,
+    at a network run each."""
 
     score_threshold: float | None = Field(default=None, ge=0, le=1)
     """Lowest instance score to report, 0..1; default: the artifact's own."""

@@ -68,9 +68,10 @@ ROWS: dict[str, list[Panel]] = {
         Panel("Batch size", "Mean frames per batch.", "short",
               {"{{pod}}": f"rate(seedstream_batch_size_sum{{{_NS}}}[5m])"
                           f" / rate(seedstream_batch_size_count{{{_NS}}}[5m])"}),
-        Panel("Model", "Workers by model, version and provider.", "short",
-              {"{{name}}/{{version}} {{provider}}":
-               f"count by (name, version, provider) (seedstream_model_info{{{_NS}}})"}),
+        Panel("Model", "Workers by model, version, provider and precision.", "short",
+              {"{{name}}/{{version}} {{provider}} {{precision}}":
+               "count by (name, version, provider, precision)"
+               f" (seedstream_model_info{{{_NS}}})"}),
         Panel("Rebalances", "Partition changes in 10 minutes.", "short",
               {"{{pod}}": f"increase(seedstream_rebalances_total{{{_NS}}}[10m])"}),
         Panel("CPU", "Cores in use.", "short",

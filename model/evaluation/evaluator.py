@@ -56,6 +56,7 @@ def on_pictures(
         rewrite_artifact(
             model,
             accuracy=evaluation.accuracy(),
+            precision=evaluation.artifact.precision,
             seed_threshold=best.seed_threshold,
             score_threshold=best.score_threshold,
             min_pixels=best.min_pixels,
@@ -104,6 +105,7 @@ def on_video(
         rewrite_artifact(
             model,
             accuracy=accuracy,
+            precision=report.precision,
             seed_threshold=None if report.flat else best.threshold,
             score_threshold=None if report.flat else best.threshold,
             min_pixels=best.min_pixels,

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from contract.artifact import Artifact
+from contract.artifact_files import find_model
 from contract.errors import ConfigurationError, InvalidMessageError
 from contract.result import Instance
 from model.data.data_set import BrokenSampleError, DataSet, Renamed, Split, Subset
@@ -36,8 +37,8 @@ from model.evaluation.thresholds import (
     grid,
     is_flat,
 )
-from segmentation.engines import open_engine
-from segmentation.engines.base import Engine, Provider
+from segmentation.engines import PrecisionWanted, Provider, open_engine
+from segmentation.engines.base import Engine
 from segmentation.letterbox import Resize
 
 _SAMPLE = 200
@@ -60,6 +61,8 @@ class Options:
         limit: Most pictures, spread over the data; None takes all.
         provider: Where to run.
         resize: How pictures are fitted into the model's input.
+        precision: Which file of the artifact to measure; unless set, a sweep measures the first,
+            whatever this machine would run.
     """
 
     layout: Layout = "auto"
@@ -70,6 +73,7 @@ class Options:
     limit: int | None = None
     provider: Provider = "auto"
     resize: Resize = "letterbox"
+    precision: PrecisionWanted = "auto"
 
 
 @dataclass(frozen=True, eq=False)
@@ -156,7 +160,9 @@ def evaluate_pictures(
         ConfigurationError: The artifact or the data do not load, their classes do not fit, there
             are no pictures, or an option is out of its range.
     """
-    engine = open_engine(model, options.provider)
+    first = tried is not None and options.precision == "auto"
+    measured = find_model(model) if first else model
+    engine = open_engine(measured, options.provider, precision=options.precision)
     layout = detect(path) if options.layout == "auto" else options.layout
     metric = choose_metric(options.metric, layout)
     data, pairing = open_paired(path, layout, engine.artifact, options)

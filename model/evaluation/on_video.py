@@ -12,6 +12,8 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from contract.artifact import Precision
+from contract.artifact_files import find_model
 from contract.errors import ConfigurationError
 from contract.json_text import JSON_ERRORS
 from media.pictures import UnreadableInputError
@@ -19,8 +21,8 @@ from media.videos import Video
 from model.evaluation.boxes import Boxes, match_boxes, read_boxes
 from model.evaluation.predict import Cell, ManySegmenters
 from model.evaluation.thresholds import Tried, closeness, grid
-from segmentation.engines import open_engine
-from segmentation.engines.base import Engine, Provider
+from segmentation.engines import PrecisionWanted, Provider, open_engine
+from segmentation.engines.base import Engine
 from segmentation.letterbox import Resize
 
 SWEEP = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.75, 0.8, 0.85, 0.9, 0.925, 0.95, 0.975, 0.99)
@@ -74,6 +76,7 @@ class Report:
         sweep: Scores at every threshold tried, ascending.
         grid: Scores at every threshold and every smallest size; empty where that was not asked for.
         own: What the artifact's clustering runs with.
+        precision: That of the file that was run.
     """
 
     first: int
@@ -83,6 +86,7 @@ class Report:
     sweep: tuple[Scores, ...]
     grid: tuple[Scores, ...] = ()
     own: Cell | None = None
+    precision: Precision | None = None
 
     @property
     def best(self) -> Scores:
@@ -159,6 +163,7 @@ def evaluate_boxes(
     class_name: str = "person",
     iou: float = 0.5,
     provider: Provider = "auto",
+    precision: PrecisionWanted = "auto",
     resize: Resize = "letterbox",
     tried: Tried | None = None,
 ) -> Report:
@@ -173,7 +178,9 @@ def evaluate_boxes(
         score: Lowest instance score that counts, 0..1; None takes the artifact's default.
         class_name: The class that the true boxes show; other instances are left out.
         iou: Least intersection over union of a matched pair, 0..1.
-        provider: Where to run: ``auto``, ``cpu`` or ``cuda``.
+        provider: Where to run, see `segmentation.engines.Provider`.
+        precision: Which file of the artifact to measure; unless set, a sweep measures the first,
+            whatever this machine would run.
         resize: How frames are fitted into the model's input.
         tried: Thresholds and smallest sizes to try with each other as well.
 
@@ -192,7 +199,8 @@ def evaluate_boxes(
             f"{boxes_csv}: no true box in the frames {first}..{last}: there is nothing to choose "
             "thresholds by; choose other frames"
         )
-    engine = open_engine(artifact, provider)
+    measured = find_model(artifact) if tried is not None and precision == "auto" else artifact
+    engine = open_engine(measured, provider, precision=precision)
     if class_name not in engine.artifact.classes:
         raise ConfigurationError(
             f"{artifact}: no class {class_name!r}, expected one of {list(engine.artifact.classes)}"
@@ -211,8 +219,16 @@ def evaluate_boxes(
         for t, cell in zip(thresholds, own, strict=True)
     )
     tried_cells = tuple(by_cell[cell] for cell in cells)
-    own_cell = Cell.of(engine.artifact)
-    return Report(first, last, iou, line[thresholds.index(chosen)], line, tried_cells, own_cell)
+    return Report(
+        first,
+        last,
+        iou,
+        line[thresholds.index(chosen)],
+        line,
+        tried_cells,
+        Cell.of(engine.artifact),
+        engine.artifact.precision,
+    )
 
 
 def score_cells(

@@ -16,6 +16,7 @@ from onnx import numpy_helper
 from torch import Tensor, nn
 
 from contract import artifact as contract
+from contract import artifact_files
 from contract.errors import ConfigurationError
 from contract.plain_files import check_self_contained
 from model.export.deployed_network import fused_batch_norms
@@ -48,7 +49,7 @@ def read_artifact(path: Path) -> InitialWeights:
     Raises:
         ConfigurationError: No artifact, one of rounded integers, or another network.
     """
-    path = contract.find_model(path)
+    path = artifact_files.find_model(path)
     check_self_contained(path)
     model = onnx.load(path)
     artifact = contract.from_metadata({p.key: p.value for p in model.metadata_props}, str(path))

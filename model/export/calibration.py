@@ -20,6 +20,7 @@ from media.pictures import (
     read_image,
 )
 from media.videos import Video
+from model.data.open import detect, open_data_set
 from segmentation.letterbox import Fit
 
 ENDINGS = {*PICTURE_ENDINGS, *VIDEO_ENDINGS}
@@ -55,7 +56,8 @@ def read_pictures(
     """Read real pictures, fitted into the model's input.
 
     Args:
-        paths: Images, videos, and folders of them (with the folders inside). Of many files some
+        paths: Images, videos, folders of them (with the folders inside), and data sets, of which
+            the pictures to learn from are taken and not their label maps. Of many pictures some
             are taken, evenly spread over all of them; of a video every tenth frame.
         height: Height of the model's input in pixels.
         width: Width of the model's input in pixels.
@@ -86,7 +88,9 @@ def _files(paths: Sequence[Path]) -> list[Path]:
     """Return the files that ``paths`` name, sorted within each folder."""
     files: list[Path] = []
     for path in paths:
-        if path.is_dir():
+        if path.is_dir() and _is_data_set(path):
+            files += _labelled(path)
+        elif path.is_dir():
             inside = (file for file in path.rglob("*") if file.is_file())
             files += sorted(file for file in inside if file.suffix.lower() in ENDINGS)
         else:
@@ -97,6 +101,20 @@ def _files(paths: Sequence[Path]) -> list[Path]:
             f"({', '.join(PICTURE_ENDINGS)}) or videos ({', '.join(VIDEO_ENDINGS)})"
         )
     return files
+
+
+def _is_data_set(path: Path) -> bool:
+    try:
+        detect(path)
+    except ConfigurationError:
+        return False
+    return True
+
+
+def _labelled(path: Path) -> list[Path]:
+    """Return the pictures of a data set: those to learn from, or all where there are none."""
+    data = open_data_set(path, split="train") or open_data_set(path)
+    return [data.files(index)[0] for index in range(len(data))]
 
 
 def _spread(files: list[Path], count: int) -> list[Path]:

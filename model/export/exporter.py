@@ -17,19 +17,19 @@ import numpy as np
 import onnx
 from numpy.typing import NDArray
 
-from contract import artifact as contract
+from contract import artifact_files
 from contract.artifact import Artifact, Precision
 from contract.errors import ConfigurationError, SeedstreamError
 from model.export.calibration import make_pictures, read_pictures
 from model.export.deployed_network import DeployedNetwork, fuse_batch_norm
 from model.export.onnx_file import (
     opset_faults,
-    stamp,
     to_onnx,
     weights_sha256,
     with_variable_size,
 )
-from model.export.quantize import MIN_PICTURES, split_pictures, to_int8
+from model.export.quantize import MIN_PICTURES, MOST_PICTURES, split_pictures, to_int8
+from model.export.stamps import write_stamps
 from model.export.verify import (
     BATCH,
     BOUNDS,
@@ -42,7 +42,7 @@ from model.net.erfnet import STRIDE, BranchedERFNet
 from model.net.loss import PAPER_GRID_STEP
 from segmentation.engines import open_engine
 
-_PICTURES: dict[Precision, int] = {"float32": 4, "float16": 4, "int8": 18}
+_PICTURES: dict[Precision, int] = {"float32": 4, "float16": 4, "int8": MOST_PICTURES}
 """Most pictures to read: calibration needs more of them than a proof."""
 
 _LARGEST_FLOAT16 = float(np.finfo(np.float16).max)
@@ -131,7 +131,7 @@ def export_checkpoint(
         training_data=state.training_data,
         label_warnings=tuple(state.label_warnings),
         accuracy=dict(state.accuracy if options.accuracy is None else options.accuracy),
-        source_commit=_source_commit(),
+        source_commit=source_commit(),
     )
     count = _PICTURES[artifact.precision]
     real = read_pictures(options.pictures, height, width, count) if options.pictures else None
@@ -204,9 +204,9 @@ def _prove_and_place(
     with tempfile.TemporaryDirectory(prefix=".export-", dir=base) as scratch:
         folder = Path(scratch) / "artifact"
         folder.mkdir()
-        file = folder / contract.MODEL_FILE
+        file = folder / artifact_files.MODEL_FILE
         onnx.save(model, file)
-        stamp(file, artifact)
+        write_stamps(folder, {file.name: artifact})
         engine = open_engine(folder, "cpu", threads=1, batch_sizes=(BATCH,))
         comparison = compare_with_pytorch(engine, *networks, pictures)
         faults = [
@@ -217,7 +217,7 @@ def _prove_and_place(
         if faults:
             raise ExportError(f"{target}: not exported: {'; '.join(faults)}")
         artifact = msgspec.structs.replace(artifact, comparison=comparison.figures())
-        stamp(file, artifact)
+        write_stamps(folder, {file.name: artifact})
         target.parent.mkdir(parents=True, exist_ok=True)
         if target.exists():
             target.rename(Path(scratch) / "replaced")
@@ -276,7 +276,7 @@ def _round_to_float16(network: DeployedNetwork) -> None:
             value.copy_(value.half().float())
 
 
-def _source_commit() -> str:
+def source_commit() -> str:
     """Return the commit of this checkout, or ``unknown``."""
     command = ["git", "rev-parse", "HEAD"]
     here = Path(__file__).parent

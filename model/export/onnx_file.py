@@ -17,6 +17,7 @@ import torch
 from onnx import helper, numpy_helper
 
 from contract import artifact as contract
+from contract import artifact_files
 from contract.artifact import Artifact
 from model.export.deployed_network import DeployedNetwork
 
@@ -25,6 +26,9 @@ OPSET = 17
 
 _LAST_LAYER = ".output_conv."
 """In the names of the weights of each decoder's last layer."""
+
+
+_FLOATS = (onnx.TensorProto.FLOAT, onnx.TensorProto.FLOAT16)
 
 
 def to_onnx(network: DeployedNetwork, artifact: Artifact) -> Any:
@@ -41,7 +45,7 @@ def to_onnx(network: DeployedNetwork, artifact: Artifact) -> Any:
     example = torch.zeros(2, artifact.height, artifact.width, 3, dtype=torch.uint8)
     names = [contract.INPUT, *contract.OUTPUTS]
     with tempfile.TemporaryDirectory() as scratch, warnings.catch_warnings():
-        path = Path(scratch) / contract.MODEL_FILE
+        path = Path(scratch) / artifact_files.MODEL_FILE
         # The tracing exporter is deprecated, but the newer one needs another package and gains
         # nothing for a graph of convolutions without control flow.
         warnings.simplefilter("ignore", DeprecationWarning)
@@ -62,14 +66,6 @@ def to_onnx(network: DeployedNetwork, artifact: Artifact) -> Any:
         _to_float16(model)
     onnx.checker.check_model(model, full_check=True)
     return model
-
-
-def stamp(path: Path, artifact: Artifact) -> None:
-    """Write ``artifact`` into the metadata of an ONNX file and the card beside it."""
-    model = onnx.load(path)
-    helper.set_model_props(model, contract.to_metadata(artifact))
-    onnx.save(model, path)
-    contract.write_card(artifact, path.parent)
 
 
 def with_variable_size(model: Any) -> Any:
@@ -152,6 +148,38 @@ def _to_float16(model: Any) -> None:
             nodes.append(_cast(scaled, f"{scaled}.float16", onnx.TensorProto.FLOAT16))
     del graph.node[:], graph.value_info[:]
     graph.node.extend(nodes)
+
+
+def to_float32(model: Any) -> Any:
+    """Return a copy of an artifact's float model that stores and computes all in float32.
+
+    Casts between float types are dropped; what was rounded to float16 stays rounded.
+    """
+    wide = onnx.shape_inference.infer_shapes(model)
+    graph = wide.graph
+    types = {each.name: each.type.tensor_type.elem_type for each in graph.value_info}
+    types |= {tensor.name: tensor.data_type for tensor in graph.initializer}
+    for tensor in graph.initializer:
+        if tensor.data_type == onnx.TensorProto.FLOAT16:
+            values = numpy_helper.to_array(tensor).astype(np.float32)
+            tensor.CopyFrom(numpy_helper.from_array(values, tensor.name))
+    source: dict[str, str] = {}  # of a dropped Cast, by what it gave
+    nodes = []
+    for node in graph.node:
+        for k, name in enumerate(node.input):
+            node.input[k] = source.get(name, name)
+        if (
+            node.op_type == "Cast"
+            and node.attribute[0].i in _FLOATS
+            and types.get(node.input[0]) in _FLOATS
+        ):
+            source[node.output[0]] = node.input[0]
+        else:
+            nodes.append(node)
+    del graph.node[:], graph.value_info[:]
+    graph.node.extend(nodes)
+    onnx.checker.check_model(wide, full_check=True)
+    return wide
 
 
 def _cast(before: str, after: str, to: int) -> Any:

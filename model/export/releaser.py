@@ -2,23 +2,22 @@
 
 import shutil
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import msgspec
-import onnx
 
-from contract import artifact as contract
+from contract import artifact_files
 from contract.artifact import Artifact
 from contract.errors import ConfigurationError
 from contract.json_text import JSON_ERRORS
-from contract.plain_files import check_self_contained
 from model.evaluation.evaluator import on_pictures
 from model.evaluation.figures import quality
-from model.evaluation.on_pictures import Options
+from model.evaluation.on_pictures import Options, evaluate_pictures
 from model.evaluation.thresholds import Tried
-from model.export.exporter import Exported, ExportOptions, export_checkpoint
-from model.export.onnx_file import stamp
+from model.export.exporter import Exported, ExportError, ExportOptions, export_checkpoint
+from model.export.int8_file import Measure, add_int8, read_calibration
+from model.export.stamps import Stamps, read_stamp, read_stamps, write_stamps
 from model.net.checkpoint import Checkpoint, find_checkpoint, load_checkpoint
 from model.registry.store import Store
 
@@ -57,6 +56,7 @@ def release_run(
     promote: bool,
     measured: tuple[Path, Mapping[str, str]] | None,
     force: bool = False,
+    int8: bool = False,
 ) -> None:
     """Export a run into a store.
 
@@ -69,6 +69,8 @@ def release_run(
         measured: Data whose validation part chooses the thresholds, and class of the model by
             class of the data; None keeps the run's thresholds.
         force: Whether a model that finds nothing, or that nobody measured, may be released.
+        int8: Whether to add an int8 file, where there are pictures to calibrate it on (those of
+            the options, else those of the data to learn from) and it is good enough.
 
     Raises:
         ConfigurationError: See `release` and
@@ -77,7 +79,7 @@ def release_run(
         ExportError: The file failed its comparison; the store is as it was.
     """
     if measured is None:
-        done = release(run, store, options, name=name, promote=promote, force=force)
+        done = release(run, store, options, name=name, promote=promote, force=force, int8=int8)
         print(f"against PyTorch: {done.comparison}")
         _say(done.folder, promote)
         return
@@ -92,9 +94,36 @@ def release_run(
                 f"{data}: not released: pictures named above could not be read; repair or remove "
                 "them (`seedstream dataset check` names all)"
             )
-        check_worth(contract.read_card(exported.folder).accuracy, run, force)
+        accuracy = artifact_files.read_card(exported.folder).accuracy
+        check_worth(accuracy, run, force)
+        if int8:
+            _try_int8(
+                exported.folder,
+                options.pictures or [data],
+                lambda file: evaluate_pictures(file, data, Options(classes=classes)).accuracy(),
+                accuracy,
+            )
         place, _ = release_artifact(exported.folder, store, promote=promote, force=True)
     _say(place, promote)
+
+
+def _try_int8(
+    folder: Path,
+    pictures: Sequence[Path],
+    measure: Measure | None = None,
+    known: Mapping[str, float] | None = None,
+) -> None:
+    """Add an int8 file, or say in a line why there is none: the release does without it."""
+    artifact = read_stamp(folder / artifact_files.MODEL_FILE)
+    if artifact.precision == "int8":
+        return
+    try:
+        if not pictures:
+            raise ConfigurationError("give pictures to calibrate it on: --pictures, or --data")
+        calibration = read_calibration(pictures, artifact)
+        print(f"int8 against PyTorch: {add_int8(folder, calibration, measure, known)}")
+    except (ConfigurationError, ExportError) as error:
+        print(f"without an int8 file: {error}")
 
 
 def check_worth(accuracy: Mapping[str, float], where: Path, force: bool) -> None:
@@ -137,6 +166,7 @@ def release(
     name: str | None = None,
     promote: bool = True,
     force: bool = False,
+    int8: bool = False,
 ) -> Exported:
     """Export a run's checkpoint and put it into a store as its next version.
 
@@ -147,6 +177,7 @@ def release(
         name: Name of the model; None takes the checkpoint's, else that of the run's recipe.
         promote: Whether workers are to load it from now on.
         force: See `check_worth`.
+        int8: Whether to add an int8 file, see `release_run`.
 
     Returns:
         The artifact where it lies now.
@@ -165,7 +196,9 @@ def release(
             part.rename(stage.folder / part.name)
         done.folder.rmdir()
         done.folder.parent.rmdir()
-        version = stage.publish(_marker(stage.folder, done.artifact))
+        if int8:
+            _try_int8(stage.folder, options.pictures)
+        version = stage.publish(_marker(stage.folder, read_stamps(stage.folder), name))
     if promote:
         store.promote(name, version)
     artifact = msgspec.structs.replace(done.artifact, version=version)
@@ -198,24 +231,32 @@ def release_artifact(
         ConfigurationError: It is no artifact, its files are broken, or the store does not fit; or
             see `check_worth`.
     """
-    model = contract.find_model(folder)
-    check_self_contained(model)
-    metadata = {each.key: each.value for each in onnx.load(model).metadata_props}
-    artifact = contract.from_metadata(metadata, str(model))
-    check_worth(artifact.accuracy, folder, force)
-    name = name or artifact.name
-    named = msgspec.structs.replace(artifact, name=name)
+    files = list(artifact_files.find_files(folder).values())
+    # A file that was named alone has any name.
+    names = [artifact_files.MODEL_FILE, *(file.name for file in files[1:])]
+    stamps = {name: read_stamp(file) for name, file in zip(names, files, strict=True)}
+    main = stamps[artifact_files.MODEL_FILE]
+    check_worth(main.accuracy, folder, force)
+    name = name or main.name
     with store.stage(name) as stage:
-        shutil.copyfile(model, stage.folder / contract.MODEL_FILE)
-        version = stage.publish(_marker(stage.folder, named))
+        for source, file in zip(files, stamps, strict=True):
+            shutil.copyfile(source, stage.folder / file)
+        version = stage.publish(_marker(stage.folder, stamps, name))
     if promote:
         store.promote(name, version)
-    return store.root / name / version, msgspec.structs.replace(named, version=version)
+    place = store.root / name / version
+    return place, msgspec.structs.replace(main, name=name, version=version)
 
 
-def _marker(folder: Path, artifact: Artifact) -> Callable[[str], None]:
+def _marker(folder: Path, stamps: Stamps, name: str) -> Callable[[str], None]:
+    """Return what names all files of a staged artifact once its version is known."""
+
     def mark(version: str) -> None:
-        stamp(folder / contract.MODEL_FILE, msgspec.structs.replace(artifact, version=version))
+        named = {
+            file: msgspec.structs.replace(artifact, name=name, version=version)
+            for file, artifact in stamps.items()
+        }
+        write_stamps(folder, named)
 
     return mark
 

@@ -1,75 +1,75 @@
-"""Change what an artifact says about itself; its weights and graph stay byte for byte."""
+"""Change what an artifact says about itself; its weights and graphs stay byte for byte."""
 
-import hashlib
 import os
 from collections.abc import Mapping
 from pathlib import Path
 
 import msgspec
-import onnx
-from onnx import helper
 
-from contract import artifact as contract
-from contract.artifact import Artifact
+from contract import artifact_files
+from contract.artifact import Artifact, Precision
 from contract.errors import ConfigurationError
-from contract.plain_files import check_self_contained
-from model.registry.store_files import HISTORY_FILE, sync
+from model.export.stamps import read_stamps, write_stamps
+from model.registry.store_files import HISTORY_FILE
 
 
 def rewrite_artifact(
     folder: Path,
     *,
     accuracy: Mapping[str, float] | None = None,
+    precision: Precision | None = None,
     seed_threshold: float | None = None,
     score_threshold: float | None = None,
     min_pixels: int | None = None,
     object_pixels: float | None = None,
 ) -> Artifact:
-    """Write new values into the metadata of ``model.onnx`` and into ``model.json``.
+    """Write new values into the metadata of an artifact's files and into ``model.json``.
 
-    Each file is replaced by one rename, and whoever loads the artifact in between finds it whole:
-    the card says nothing about the file's sha256 while the file changes.
+    Thresholds are those of all its files. Figures that another file has of thresholds that it no
+    longer has are dropped.
 
     Args:
         folder: Folder ``NAME/VERSION`` or its ``model.onnx``.
         accuracy: Measured figures by name, instead of all there were; None keeps those.
+        precision: Precision of the file that was measured; None: that of ``model.onnx``.
         seed_threshold: Lowest seed score that starts an instance, 0..1; None keeps it.
         score_threshold: Lowest instance score reported by default, 0..1; None keeps it.
         min_pixels: Smallest instance, in pixels of the input; None keeps it.
         object_pixels: Median area of the training objects, in pixels of the input; None keeps it.
 
     Returns:
-        What the artifact says now.
+        What the measured file says now.
 
     Raises:
         ConfigurationError: No artifact, one of a store, one that cannot be written, or a value out
             of its range. Nothing has changed then.
     """
-    path = contract.find_model(folder).resolve()
+    path = artifact_files.find_model(folder).resolve()
     check_rewritable(path)
-    check_self_contained(path)
-    model = onnx.load(path)
-    metadata = {each.key: each.value for each in model.metadata_props}
     given = {
-        "accuracy": None if accuracy is None else dict(accuracy),
         "seed_threshold": seed_threshold,
         "score_threshold": score_threshold,
         "min_pixels": min_pixels,
         "object_pixels": object_pixels,
     }
-    old = contract.from_metadata(metadata, str(path))
-    new = msgspec.structs.replace(
-        old,
-        **{name: value for name, value in given.items() if value is not None},
-    )
-    stamped = metadata | contract.to_metadata(new)
-    contract.from_metadata(stamped, str(path))  # refuses values out of their range
-    helper.set_model_props(model, stamped)
+    shared = {name: value for name, value in given.items() if value is not None}
+    stamps = read_stamps(path.parent)
+    measured = precision or stamps[path.name].precision
+    if measured not in {old.precision for old in stamps.values()}:
+        raise ConfigurationError(f"{path.parent}: has no file of precision {measured}")
+    new = {}
+    for name, old in stamps.items():
+        changed = msgspec.structs.replace(old, **shared)
+        if accuracy is not None and old.precision == measured:
+            changed = msgspec.structs.replace(changed, accuracy=dict(accuracy))
+        elif accuracy is not None and changed != old:
+            changed = msgspec.structs.replace(changed, accuracy={})
+        new[name] = changed
     try:
-        _replace(path, model.SerializeToString(), old, new)
+        write_stamps(path.parent, new)
     except OSError as error:
         raise ConfigurationError(_unwritable(path.parent, str(error.strerror))) from error
-    return new
+    return next(each for each in new.values() if each.precision == measured)
 
 
 def check_rewritable(path: Path) -> None:
@@ -82,12 +82,12 @@ def check_rewritable(path: Path) -> None:
         ConfigurationError: It is a version of a store, has another file name than artifacts have,
             or cannot be written.
     """
-    path = contract.find_model(path).resolve()
+    path = artifact_files.find_model(path).resolve()
     folder = path.parent
     faults = []
-    if path.name != contract.MODEL_FILE:
+    if path.name != artifact_files.MODEL_FILE:
         faults.append(
-            f"{path}: expected a file {contract.MODEL_FILE} in a folder NAME/VERSION; its "
+            f"{path}: expected a file {artifact_files.MODEL_FILE} in a folder NAME/VERSION; its "
             "thresholds cannot be stored"
         )
     if (folder.parent / HISTORY_FILE).exists():
@@ -103,27 +103,3 @@ def check_rewritable(path: Path) -> None:
 
 def _unwritable(folder: Path, reason: str) -> str:
     return f"{folder}: cannot be written: {reason}; copy the folder and change the copy"
-
-
-def _replace(path: Path, content: bytes, old: Artifact, new: Artifact) -> None:
-    folder = path.parent
-    fresh = folder / f".{contract.MODEL_FILE}.partial"
-    try:
-        fresh.write_bytes(content)
-        sync(fresh)
-        fresh.chmod(path.stat().st_mode & 0o777)
-        _write_card(old, folder, file_sha256="")
-        fresh.replace(path)
-        _write_card(new, folder, file_sha256=hashlib.sha256(content).hexdigest())
-        sync(folder)
-    finally:
-        fresh.unlink(missing_ok=True)
-
-
-def _write_card(artifact: Artifact, folder: Path, file_sha256: str) -> None:
-    values = {name: getattr(artifact, name) for name in artifact.__struct_fields__}
-    card = contract.Card(**values, file_sha256=file_sha256)
-    partial = folder / f".{contract.CARD_FILE}.partial"
-    partial.write_bytes(msgspec.json.format(msgspec.json.encode(card), indent=2) + b"\n")
-    sync(partial)
-    partial.replace(folder / contract.CARD_FILE)

@@ -15,7 +15,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from contract.artifact import CURRENT, MODEL_FILE, find_model
+from contract.artifact_files import CURRENT, MODEL_FILE, find_model
 from contract.errors import ConfigurationError
 from model.net.checkpoint import find_checkpoint, load_checkpoint
 from model.net.erfnet import BranchedERFNet

@@ -1,9 +1,12 @@
 """A store and its models in words, for the terminal; needs no torch."""
 
+from collections.abc import Mapping
+from pathlib import Path
+
 import msgspec
 
-from contract import artifact as contract
-from contract.artifact import Card
+from contract import artifact_files
+from contract.artifact_files import Card
 from contract.errors import ConfigurationError
 from model.registry.store import Store
 
@@ -28,20 +31,38 @@ def table(store: Store) -> str:
 
 def _row(store: Store, name: str, version: str) -> tuple[str, str, str, str, str]:
     folder = store.root / name / version
-    size = f"{(folder / contract.MODEL_FILE).stat().st_size / 1e6:.1f} MB"
+    sizes = [_megabytes(folder / artifact_files.MODEL_FILE)]
     when = store.released_at(name, version) if version.isdecimal() else "not a release"
     try:
-        card = contract.read_card(folder)
+        card = artifact_files.read_card(folder)
     except ConfigurationError as error:
-        return when, "?", size, "?", str(error)
+        return when, "?", f"{sizes[0]} MB", "?", str(error)
+    sizes += [_megabytes(folder / each.file) for each in card.further]
+    precisions = [card.precision, *(each.precision for each in card.further)]
     # The first figure is the main one; `models show` has them all.
     figures = ", ".join(f"{key} {value:g}" for key, value in list(card.accuracy.items())[:1])
-    return when, card.precision, size, ", ".join(card.classes), figures or "-"
+    return (
+        when,
+        " + ".join(precisions),
+        f"{' + '.join(sizes)} MB",
+        ", ".join(card.classes),
+        figures or "-",
+    )
+
+
+def _megabytes(path: Path) -> str:
+    return f"{path.stat().st_size / 1e6:.1f}" if path.is_file() else "?"
 
 
 def describe(card: Card) -> str:
     """Return all that a card says, a line each."""
     values = msgspec.to_builtins(card)
+    further = values.pop("further")
+    text = _lines(values)
+    return "\n\n".join([text, *map(_lines, further)])
+
+
+def _lines(values: Mapping[str, object]) -> str:
     width = max(map(len, values))
     return "\n".join(f"{key.ljust(width)}  {_text(value)}" for key, value in values.items())
 

@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from contract import artifact as contract
-from contract.artifact import CURRENT, Card
+from contract import artifact_files
+from contract.artifact_files import CURRENT, Card
 from contract.errors import ConfigurationError
 from contract.plain_files import check_self_contained
 from model.registry.store_files import (
@@ -71,7 +71,7 @@ class Store:
         if not self.root.is_dir():
             seen = "a file" if self.root.exists() else "nothing"
             raise ConfigurationError(f"{self.root}: not a store: expected a folder, found {seen}")
-        if (self.root / HISTORY_FILE).exists() or (self.root / contract.MODEL_FILE).exists():
+        if (self.root / HISTORY_FILE).exists() or (self.root / artifact_files.MODEL_FILE).exists():
             raise ConfigurationError(
                 f"{self.root}: not a store but a model in one: give the folder above its NAME"
             )
@@ -81,8 +81,8 @@ class Store:
         models = [model for model in models if model.versions or model.foreign]
         if names and not models:
             raise ConfigurationError(
-                f"{self.root}: not a store: expected NAME/VERSION/{contract.MODEL_FILE}, found "
-                f"{names}"
+                f"{self.root}: not a store: expected NAME/VERSION/{artifact_files.MODEL_FILE}, "
+                f"found {names}"
             )
         return models
 
@@ -122,8 +122,9 @@ class Store:
                 f"{self.root / name}: no version {version!r}, expected one of "
                 f"{[*model.versions, *model.foreign]}"
             )
-        card = contract.check_file(self.root / name / version)
-        check_self_contained(self.root / name / version / contract.MODEL_FILE)
+        card = artifact_files.check_file(self.root / name / version)
+        for file in (artifact_files.MODEL_FILE, *(each.file for each in card.further)):
+            check_self_contained(self.root / name / version / file)
         if version in model.versions and (card.name, card.version) != (name, version):
             raise ConfigurationError(
                 f"{self.root / name / version}: its card says {card.name}/{card.version}, expected "
@@ -136,7 +137,7 @@ class Store:
         known = read_history(self.root / name).released.get(version)
         if known is not None:
             return known
-        seconds = (self.root / name / version / contract.MODEL_FILE).stat().st_mtime
+        seconds = (self.root / name / version / artifact_files.MODEL_FILE).stat().st_mtime
         return _time(datetime.fromtimestamp(seconds, UTC))
 
     def promote(self, name: str, version: str) -> None:
@@ -216,7 +217,7 @@ class Store:
             taken = [entry.name for entry in home.iterdir() if _is_release(entry.name)]
             version = str(max(map(int, [*taken, *history.released, "0"])) + 1)
             mark(version)
-            contract.check_file(stage.folder)
+            artifact_files.check_file(stage.folder)
             for file in stage.folder.iterdir():
                 file.chmod(0o444)
                 sync(file)
@@ -236,7 +237,7 @@ class Store:
             if not entry.name.startswith(".")
             and entry.name != CURRENT
             and not entry.is_symlink()
-            and (entry / contract.MODEL_FILE).is_file()
+            and (entry / artifact_files.MODEL_FILE).is_file()
         ]
         link = home / CURRENT
         return Model(
@@ -289,7 +290,8 @@ class Stage:
     Attributes:
         store: Where it goes.
         name: Name of the model.
-        folder: Hidden folder that is to hold ``model.onnx`` and ``model.json``, nothing else.
+        folder: Hidden folder that is to hold ``model.json`` and the files that it lists, nothing
+            else.
     """
 
     store: Store

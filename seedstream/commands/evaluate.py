@@ -8,6 +8,7 @@ import typer
 from contract.errors import ConfigurationError
 from model.data.layouts import Layout
 from seedstream.options import given_flags
+from segmentation.engines.choice import PrecisionWanted, Provider
 
 _DATA = "On labelled pictures"
 _VIDEO = "On a video with true boxes"
@@ -104,8 +105,9 @@ def register(app: typer.Typer, text: str) -> None:
                 ".json receives only the figures."
             ),
         ] = None,
-        provider: Annotated[
-            Literal["auto", "cpu", "cuda"], typer.Option(help="Where the network runs.")
+        provider: Annotated[Provider, typer.Option(help="What runs the network.")] = "auto",
+        precision: Annotated[
+            PrecisionWanted, typer.Option(help="Which file of the model runs; auto: the fastest.")
         ] = "auto",
         resize: Annotated[
             Literal["letterbox", "stretch", "tile", "auto"],
@@ -153,7 +155,15 @@ def register(app: typer.Typer, text: str) -> None:
             from model.evaluation.on_pictures import Options
 
             options = Options(
-                layout, split, parse_classes(classes), metric, score, limit, provider, resize
+                layout,
+                split,
+                parse_classes(classes),
+                metric,
+                score,
+                limit,
+                provider,
+                resize,
+                precision,
             )
             raise typer.Exit(on_pictures(model, data, options, tried if sweep else None, out))
         if video is not None and boxes is not None:
@@ -166,6 +176,7 @@ def register(app: typer.Typer, text: str) -> None:
                 class_name=class_name,
                 iou=iou,
                 provider=provider,
+                precision=precision,
                 resize=resize,
                 tried=tried if sweep else None,
             )

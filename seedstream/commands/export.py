@@ -55,8 +55,8 @@ def register(app: typer.Typer, text: str) -> None:
         pictures: Annotated[
             list[Path] | None,
             typer.Option(
-                help="Image, video or folder used to compare the exported file with PyTorch and to "
-                "calibrate int8; repeatable; default: synthetic pictures."
+                help="Image, video, folder or data set used to compare the exported file with "
+                "PyTorch and to calibrate int8; repeatable; default: synthetic pictures."
             ),
         ] = None,
         accuracy: Annotated[

@@ -5,6 +5,8 @@ from typing import Annotated, Literal
 
 import typer
 
+from segmentation.engines.choice import PrecisionWanted, Provider
+
 
 def register(app: typer.Typer, text: str) -> None:
     """Add the subcommand."""
@@ -24,8 +26,9 @@ def register(app: typer.Typer, text: str) -> None:
                 min=0, max=1, help="Lowest instance score to report, 0..1; default: the artifact's."
             ),
         ] = None,
-        provider: Annotated[
-            Literal["auto", "cpu", "cuda"], typer.Option(help="Where the network runs.")
+        provider: Annotated[Provider, typer.Option(help="What runs the network.")] = "auto",
+        precision: Annotated[
+            PrecisionWanted, typer.Option(help="Which file of the model runs; auto: the fastest.")
         ] = "auto",
         resize: Annotated[
             Literal["letterbox", "stretch", "tile", "auto"],
@@ -68,6 +71,7 @@ def register(app: typer.Typer, text: str) -> None:
                 out,
                 score,
                 provider,
+                precision=precision,
                 resize=resize,
                 levels=Levels(black, white),
                 batch_size=batch_size,

@@ -4,31 +4,49 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from segmentation.engines.base import Provider as Provider
+from segmentation.engines.choice import PrecisionWanted as PrecisionWanted
+from segmentation.engines.choice import Provider as Provider
+from segmentation.engines.gpu_options import GpuOptions as GpuOptions
 
 if TYPE_CHECKING:
     from segmentation.engines.onnx import OnnxEngine
+
+_ON_GPU = GpuOptions()
 
 
 def open_engine(
     model: Path | str,
     provider: Provider = "auto",
     *,
+    precision: PrecisionWanted = "auto",
     threads: int = 0,
     batch_sizes: Sequence[int] = (1,),
+    fixed_size: bool = False,
+    gpu: GpuOptions = _ON_GPU,
 ) -> "OnnxEngine":
-    """Open a model artifact with the engine that fits ``provider``.
+    """Open a model artifact with the provider and the file that fit this machine.
 
     Args:
         model: The artifact's folder or file.
         provider: What to run on; see ``Provider``.
-        threads: Threads of the network on the CPU; 0 leaves the choice to the engine.
+        precision: Which file of the artifact to run; see ``PrecisionWanted``.
+        threads: Threads of the network on the CPU; 0 leaves the choice to the provider.
         batch_sizes: Batch sizes that will be run.
+        fixed_size: Whether images of the artifact's size are enough, which run faster.
+        gpu: How it runs on a GPU.
 
     Raises:
-        ConfigurationError: The model does not load, or the provider is unavailable.
+        ConfigurationError: The model does not load, or what was asked for is unavailable.
     """
     # Here: whoever only names a provider does not load ONNX Runtime.
     from segmentation.engines.onnx import OnnxEngine
 
-    return OnnxEngine(model, provider, threads, batch_sizes)
+    return OnnxEngine(
+        model,
+        provider,
+        threads,
+        batch_sizes,
+        precision=precision,
+        fixed_size=fixed_size,
+        gpu=gpu,
+    )

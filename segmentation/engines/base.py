@@ -4,20 +4,19 @@ Shape letters: N batch, H, W the input, S bandwidths.
 """
 
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from contract.artifact import Artifact
 
-Provider = Literal["auto", "cpu", "cuda"]
-"""What the network shall run on; `auto` takes CUDA if it really works, else the CPU."""
-
 
 @dataclass(frozen=True)
 class Predictions:
     """Maps of a batch, as `contract.artifact` describes the graph's outputs.
+
+    They belong to whoever called the engine: no later run writes into them.
 
     Attributes:
         offset: float32 (N, 2, H, W), x and y after tanh, grid units.
@@ -55,6 +54,9 @@ class Engine(Protocol):
 
     def run(self, images: NDArray[np.uint8]) -> Predictions:
         """Map uint8 (N, H, W, 3) RGB to predictions.
+
+        The engine is done with ``images`` when this returns: the same memory can take the next
+        batch while the predictions of this one are still read.
 
         Raises:
             ValueError: The engine does not take that shape or type.

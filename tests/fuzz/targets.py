@@ -15,7 +15,8 @@ import msgspec
 import numpy as np
 import simplejpeg
 
-from contract.artifact import METADATA_KEY, from_metadata, read_card
+from contract.artifact import METADATA_KEY, from_metadata
+from contract.artifact_files import read_card
 from contract.errors import ConfigurationError, InvalidMessageError, SeedstreamError
 from contract.frame import I420, JPEG, decode_frame, encode_frame
 from contract.mask import RunLengths, decode_mask, encode_mask

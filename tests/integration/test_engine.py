@@ -13,17 +13,21 @@ import msgspec
 import numpy as np
 import onnxruntime
 import pytest
+from onnxruntime.capi import onnxruntime_pybind11_state as ort_errors
 
 onnx = pytest.importorskip("onnx", reason="the workshop's extra `train` is not installed")
-from contract.artifact import Artifact  # noqa: E402  (after the skip)
+from contract import artifact_files  # noqa: E402  (after the skip)
+from contract.artifact import Artifact  # noqa: E402
 from contract.errors import (  # noqa: E402
     ConfigurationError,
     DeviceError,
     InvalidMessageError,
 )
 from contract.settings import load_settings  # noqa: E402
-from segmentation.engines import onnx as engine_module  # noqa: E402
+from segmentation.engines import device_runner, open_engine, sessions  # noqa: E402
+from segmentation.engines import open_model as opening  # noqa: E402
 from segmentation.engines.onnx import OnnxEngine  # noqa: E402
+from segmentation.engines.sessions import ORT_NAMES  # noqa: E402
 from segmentation.segmenter import Segmenter  # noqa: E402
 from tests.tiny_model import (  # noqa: E402
     CARD,
@@ -50,6 +54,20 @@ def write(tmp_path: Path) -> Write:
         return write_artifact(tmp_path / "tiny" / "1", model or tiny_model(), artifact)
 
     return write
+
+
+def pretend_cuda(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let sessions of the CPU take the place of CUDA's, with all that they are told for it."""
+
+    def open_on_cpu(file: Any, graph: Any, device: Any, *rest: Any) -> Any:
+        assert device == "cuda"
+        monkeypatch.setattr(sessions, "ORT_NAMES", {**ORT_NAMES, "cuda": ORT_NAMES["cpu"]})
+        monkeypatch.setattr(sessions, "cuda_options", lambda tuning: {})
+        monkeypatch.setattr(device_runner, "MEMORY", {"cuda": "cpu"})
+        return sessions.open_session(file, graph, device, *rest)
+
+    monkeypatch.setattr(opening, "available_devices", lambda: {"cpu": None, "cuda": None})
+    monkeypatch.setattr(opening, "open_session", open_on_cpu)
 
 
 def test_maps_come_out_by_name_and_type(write: Write) -> None:
@@ -108,21 +126,10 @@ def test_an_older_artifact_keeps_its_one_size(write: Write) -> None:
 
 
 def test_on_cuda_the_size_stays_fixed(write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A session that says it runs on CUDA is enough to decide so."""
-    real = engine_module._open
-
-    class OnCuda:
-        def __init__(self, session: Any) -> None:
-            self._session = session
-
-        def get_providers(self) -> list[str]:
-            return [engine_module._CUDA, engine_module._CPU]
-
-        def __getattr__(self, name: str) -> Any:
-            return getattr(self._session, name)
-
-    monkeypatch.setattr(engine_module, "_open", lambda *given: OnCuda(real(given[0], "cpu", 1)))
+    """A session of the CPU takes the place of CUDA's."""
+    pretend_cuda(monkeypatch)
     engine = OnnxEngine(write(variable_model()), provider="cuda")
+    assert engine._session.get_inputs()[0].shape == ["N", HEIGHT, WIDTH, 3]
     assert not engine.variable_size
     assert engine.run(np.zeros((1, HEIGHT, WIDTH, 3), np.uint8)).seed.max() == 0
     with pytest.raises(ValueError, match=r"\(N, 32, 48, 3\), the artifact's size on CUDA"):
@@ -149,22 +156,25 @@ def test_on_cuda_a_batch_is_padded_to_a_fixed_size_and_the_padding_is_cut_off(
     write: Write, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The padding itself needs no accelerator: the CPU's session stands in for CUDA's."""
-    engine = OnnxEngine(write(), provider="cpu", batch_sizes=(4, 1))
+    pretend_cuda(monkeypatch)
+    engine = OnnxEngine(write(), provider="cuda", batch_sizes=(4, 1))
     ran: list[int] = []
-    session = engine._session
+    runner = engine._runner
+    assert runner is not None
 
     class Recorder:
-        def run(self, names: list[str], inputs: dict[str, Any]) -> Any:
-            ran.append(len(inputs["images"]))
-            return session.run(names, inputs)
+        def run(self, images: Any, size: int) -> Any:
+            ran.append(size)
+            return runner.run(images, size)
 
-    monkeypatch.setattr(engine, "_session", Recorder())
-    monkeypatch.setattr(engine, "provider", "cuda")
+    monkeypatch.setattr(engine, "_runner", Recorder())
     images = np.full((2, HEIGHT, WIDTH, 3), 51, np.uint8)
     maps = engine.run(images)
     assert ran == [4]
     assert len(maps) == len(maps.offset) == 2
-    assert maps.seed.min() == pytest.approx(0.2)
+    assert maps.seed.max() == 0  # 0.2 is no foreground, which alone comes back
+    assert engine.run(images * 3).seed.min() == pytest.approx(0.6)
+    assert ran.pop() == 4
     engine.warm_up()
     assert ran == [4, 1, 4]
 
@@ -176,7 +186,7 @@ def test_a_failure_while_running_is_a_device_error(
 
     class Broken:
         def run(self, names: list[str], inputs: dict[str, Any]) -> Any:
-            raise engine_module.ort_errors.Fail("CUDA failure 700: illegal memory access")
+            raise ort_errors.Fail("CUDA failure 700: illegal memory access")
 
     monkeypatch.setattr(engine, "_session", Broken())
     with pytest.raises(DeviceError, match="failure 700"):
@@ -252,12 +262,12 @@ def test_a_silent_fallback_to_the_cpu_is_refused(
     folder = write()
     real = onnxruntime.InferenceSession
     monkeypatch.setattr(
-        onnxruntime, "get_available_providers", lambda: [engine_module._CUDA, engine_module._CPU]
+        onnxruntime, "get_available_providers", lambda: [ORT_NAMES["cuda"], ORT_NAMES["cpu"]]
     )
     monkeypatch.setattr(
         onnxruntime,
         "InferenceSession",
-        lambda path, options, providers: real(path, options, providers=[engine_module._CPU]),
+        lambda path, options, providers: real(path, options, providers=[ORT_NAMES["cpu"]]),
     )
     monkeypatch.setattr(onnxruntime, "preload_dlls", lambda: None, raising=False)
     with pytest.raises(ConfigurationError, match="could not start CUDA"):
@@ -316,3 +326,44 @@ def test_frames_of_any_shape_that_a_record_may_have_are_segmented_or_refused(
     (found,) = segmenter.segment([np.full((*size, 3), 255, np.uint8)])
     assert found.size == size
     assert time.process_time() - began < 2
+
+
+@pytest.mark.parametrize("fixed_size", [False, True])
+def test_one_size_is_told_to_the_runtime_where_it_is_enough(write: Write, fixed_size: bool) -> None:
+    engine = open_engine(write(variable_model()), "cpu", fixed_size=fixed_size)
+    size = [HEIGHT, WIDTH] if fixed_size else ["H", "W"]
+    assert engine._session.get_inputs()[0].shape == ["N", *size, 3]
+    assert engine.variable_size != fixed_size
+    larger = np.zeros((1, HEIGHT + 8, WIDTH, 3), np.uint8)
+    if fixed_size:
+        with pytest.raises(ValueError, match="the artifact's size which alone was asked for"):
+            engine.run(larger)
+    else:
+        assert len(engine.run(larger)) == 1
+
+
+def test_a_file_of_another_precision_runs_if_it_is_asked_for(
+    write: Write, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    folder = write(artifact=msgspec.structs.replace(CARD, precision="float16"))
+    int8 = msgspec.structs.replace(CARD, precision="int8", weights_sha256="1" * 64)
+    other = write_artifact(tmp_path / "other", tiny_model(), int8) / "model.onnx"
+    shutil.copy(other, folder / artifact_files.further_file("int8"))
+    artifact_files.write_card(
+        msgspec.structs.replace(CARD, precision="float16"), folder, {"int8": int8}
+    )
+    with caplog.at_level(logging.INFO):
+        assert open_engine(folder, "cpu", precision="int8").artifact.weights_sha256 == "1" * 64
+    assert "tiny/1 in int8 on cpu, batches of (1,): CPU was asked for; int8 was" in caplog.text
+    assert open_engine(folder, "cpu", precision="float16").artifact.precision == "float16"
+    with pytest.raises(ConfigurationError, match="precision is 'float32', but the artifact has"):
+        open_engine(folder, "cpu", precision="float32")
+
+
+def test_no_later_run_writes_into_predictions_and_the_input_may_be_used_again(write: Write) -> None:
+    engine = open_engine(write(), "cpu")
+    images = np.full((1, HEIGHT, WIDTH, 3), 255, np.uint8)
+    first = engine.run(images)
+    images[:] = 0  # the next frame, in the same memory
+    assert engine.run(images).seed.max() == 0
+    assert first.seed.min() == pytest.approx(1)

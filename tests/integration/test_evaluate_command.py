@@ -15,7 +15,7 @@ import pytest
 pytest.importorskip("onnx", reason="the workshop's extra `train` is not installed")
 pytest.importorskip("cityscapesscripts", reason="the workshop's extra `train` is not installed")
 
-from contract import artifact as contract
+from contract import artifact_files
 from contract.artifact import Artifact
 from model.evaluation.on_pictures import Options, evaluate_pictures
 from model.evaluation.on_video import read_accuracy
@@ -280,7 +280,7 @@ def test_a_sweep_finds_the_size_that_drops_the_dirt_and_stores_it(
     assert report["before_sweep"]["accuracy"]["average_precision_at_iou_0.5"] == 0.5
     assert report["accuracy"]["average_precision_at_iou_0.5"] == 1.0
     assert len(report["sweep"]) == 4
-    card = contract.check_file(model)
+    card = artifact_files.check_file(model)
     # Both thresholds are equally good with that size: the artifact's own stays.
     assert (card.min_pixels, card.seed_threshold, card.score_threshold) == (20, 0.5, 0.5)
     assert card.accuracy == report["accuracy"]
@@ -304,7 +304,7 @@ def test_a_flat_sweep_says_so_and_keeps_the_thresholds(
     assert done.returncode == 0, done.stderr
     assert "WARNING: the sweep is flat" in done.stdout
     assert "chosen by the sweep" not in done.stdout
-    card = contract.check_file(model)
+    card = artifact_files.check_file(model)
     assert (card.min_pixels, card.seed_threshold, card.score_threshold) == (24, 0.6, 0.5)
     assert card.accuracy["recall_at_iou_0.5"] == 1
 

@@ -345,7 +345,7 @@ def test_each_bound_has_its_own_sentence() -> None:
     )
     assert len(bad.faults("float32")) == len(bad.faults("float16")) == 5
     text = "; ".join(bad.faults("int8"))
-    assert "offset differs from PyTorch by 9 pixels in the mean, expected at most 0.5" in text
+    assert "offset differs from PyTorch by 9 pixels in the mean, expected at most 1.5" in text
     assert "mean IoU of 0 instances" in text
     assert "no instance in the 3 pictures" in text
 
@@ -357,8 +357,17 @@ def test_int8_without_real_pictures_or_with_too_few_is_refused(tmp_path: Path) -
             export(network, artifact, tmp_path, pictures=pictures)
 
 
+def few_pictures(folder: Path) -> Path:
+    """Nine frames of the clip: six to calibrate on, three to prove with."""
+    folder.mkdir()
+    for number, picture in enumerate(read_pictures(CLIP, 384, 512, 9)):
+        cv2.imwrite(str(folder / f"{number}.png"), picture[..., ::-1])
+    return folder
+
+
 def test_int8_that_is_proved_on_nothing_is_not_exported(tmp_path: Path) -> None:
     """Random weights find no instances."""
+    pytest.importorskip("nncf", reason="the workshop's extra `train` is not installed")
     artifact = card(precision="int8", seed_threshold=1.0)
     pictures = make_pictures(HEIGHT, WIDTH, 6)
     with pytest.raises(ExportError, match="PyTorch finds no instance in the 2 pictures"):
@@ -367,13 +376,14 @@ def test_int8_that_is_proved_on_nothing_is_not_exported(tmp_path: Path) -> None:
 
 
 def test_int8_of_the_street_network_finds_the_same_people_in_real_pictures(tmp_path: Path) -> None:
+    pytest.importorskip("nncf", reason="the workshop's extra `train` is not installed")
     run = street_checkpoint(tmp_path / "run" / "checkpoints" / "best.pt").parents[1]
-    options = ExportOptions(precision="int8", pictures=[CLIP])
+    options = ExportOptions(precision="int8", pictures=[few_pictures(tmp_path / "few")])
     done = export_checkpoint(run, tmp_path / "out", "street", "1", options)
     assert done.comparison.instances >= 10
     assert done.comparison.mean_iou > 0.95
-    assert done.comparison.offset_pixels < 0.5
-    assert (done.folder / "model.onnx").stat().st_size < 4_000_000
+    assert done.comparison.offset_pixels < 1.5
+    assert (done.folder / "model.onnx").stat().st_size < 3_000_000
     model = onnx.load(done.folder / "model.onnx")
     quantised = [tensor for tensor in model.graph.initializer if tensor.data_type == 3]
     assert len(quantised) > 50

@@ -12,13 +12,14 @@ from typer.testing import CliRunner
 torch = pytest.importorskip("torch", reason="the workshop's extra `train` is not installed")
 pytest.importorskip("onnx", reason="the workshop's extra `train` is not installed")
 
-from contract.artifact import check_file  # noqa: E402  (after the skips)
+from contract.artifact_files import check_file  # noqa: E402  (after the skips)
 from contract.errors import ConfigurationError  # noqa: E402
 from model.export.releaser import default_name  # noqa: E402
 from model.net.checkpoint import Checkpoint  # noqa: E402
 from model.net.erfnet import BranchedERFNet  # noqa: E402
 from seedstream.cli import build  # noqa: E402
 from segmentation.engines.onnx import OnnxEngine  # noqa: E402
+from tests.tiny_model import CARD, add_int8_copy, tiny_model, write_artifact  # noqa: E402
 
 REPOSITORY = Path(__file__).parents[2]
 
@@ -65,7 +66,9 @@ def test_a_run_becomes_the_next_version_that_workers_load(run: Path, tmp_path: P
     assert second.weights_sha256 == engine.artifact.weights_sha256
     assert second.accuracy == {"ap_50": 0.75}
     assert second.comparison["mean_iou"] == 1
-    assert check_file(store / "cells" / "2").precision == "float16"
+    card = check_file(store / "cells" / "2")
+    assert (card.precision, card.further) == ("float16", ())
+    assert "without an int8 file: give pictures to calibrate it on" in outputs[1]
 
 
 def test_two_releases_at_once_become_two_versions(run: Path, tmp_path: Path) -> None:
@@ -132,6 +135,20 @@ def test_an_exported_artifact_ships_as_it_was_measured(run: Path, tmp_path: Path
     assert check_file(store / "cells" / "1").precision == "float16"
 
 
+def test_all_files_of_an_artifact_are_released_together(tmp_path: Path) -> None:
+    folder = write_artifact(tmp_path / "out" / "tiny" / "try", tiny_model(), CARD)
+    add_int8_copy(folder, accuracy={"ap_50": 0.8})
+
+    invoke(folder, "--store", tmp_path / "store", "--name", "cells", "--force")
+
+    released = tmp_path / "store" / "cells" / "1"
+    card = check_file(released)
+    assert [each.accuracy for each in card.further] == [{"ap_50": 0.8}]
+    for name in ("model.onnx", "model.int8.onnx"):
+        artifact = OnnxEngine(released / name, provider="cpu").artifact
+        assert (artifact.name, artifact.version) == ("cells", "1")
+
+
 def test_an_artifact_takes_no_options_of_an_export(run: Path, tmp_path: Path) -> None:
     from model.export.exporter import ExportOptions, export_checkpoint
 
@@ -161,8 +178,9 @@ def test_data_choose_the_thresholds_of_a_release(run: Path, tmp_path: Path) -> N
     data = write_discs(tmp_path / "discs")
     store = tmp_path / "store"
 
-    invoke(run, "--store", store, "--data", data)
+    output = invoke(run, "--store", store, "--data", data)
 
+    assert "int8" in output, "made, or why not"
     shipped = OnnxEngine(store / "cells", provider="cpu").artifact
     assert "ap_50" not in shipped.accuracy  # what the checkpoint said is replaced
     assert any("0.5" in name for name in shipped.accuracy), shipped.accuracy
@@ -182,8 +200,9 @@ def test_a_run_that_finds_nothing_in_the_data_is_released_by_force_alone(
     with pytest.raises(ConfigurationError, match=r"are all 0: it finds none .* give --force"):
         invoke(run, "--store", store, "--data", data)
     assert not (store / "cells").exists(), "the store is as it was"
-    output = invoke(run, "--store", store, "--data", data, "--force")
+    output = invoke(run, "--store", store, "--data", data, "--force", "--no-int8")
 
+    assert "int8" not in output
     assert "the sweep is flat" in output
     shipped = OnnxEngine(store / "cells", provider="cpu").artifact
     assert (shipped.seed_threshold, shipped.score_threshold, shipped.min_pixels) == (0.9, 0.5, 128)

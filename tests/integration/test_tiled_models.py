@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 onnx = pytest.importorskip("onnx", reason="the workshop's extra `train` is not installed")
 pytest.importorskip("torch", reason="the workshop's extra `train` is not installed")
 
-from contract import artifact as contract  # noqa: E402
+from contract import artifact_files  # noqa: E402
 from media.videos import Video  # noqa: E402
 from model.data.labels import Labelled  # noqa: E402
 from model.data.open import open_data_set  # noqa: E402
@@ -29,20 +29,20 @@ from segmentation.letterbox import Resize  # noqa: E402
 from segmentation.segmenter import Segmenter  # noqa: E402
 
 ROOT = Path(__file__).resolve().parent.parent.parent
-NUCLEI, STREET = ROOT / "artifacts" / "nuclei" / "1", ROOT / "artifacts" / "street" / "1"
+NUCLEI, STREET = ROOT / "artifacts" / "nuclei" / "2", ROOT / "artifacts" / "street" / "1"
 CLIP = ROOT / "assets" / "vtest_clip.mp4"
 
 
 def fixed(model: Path, size: tuple[int, int], folder: Path) -> OnnxEngine:
     """The same weights with an input of one size only."""
     file = folder / f"{size[0]}x{size[1]}.onnx"
-    onnx.save(with_input_size(onnx.load(model / contract.MODEL_FILE), *size), file)
+    onnx.save(with_input_size(onnx.load(model / artifact_files.MODEL_FILE), *size), file)
     return OnnxEngine(file, provider="cpu", intra_op_threads=1, batch_sizes=(4,))
 
 
 def variable(model: Path, folder: Path) -> OnnxEngine:
     """The same weights with an input of any size."""
-    changed = with_variable_size(onnx.load(model / contract.MODEL_FILE))
+    changed = with_variable_size(onnx.load(model / artifact_files.MODEL_FILE))
     onnx.save(changed, folder / "variable.onnx")
     return OnnxEngine(folder / "variable.onnx", provider="cpu", intra_op_threads=1)
 

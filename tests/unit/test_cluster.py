@@ -1,5 +1,6 @@
 """Seed clustering against golden values of the published method, and what they do not cover."""
 
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -7,7 +8,7 @@ import pytest
 from numpy.typing import NDArray
 
 from segmentation.cluster import PAPER_GRID_STEP, Clusters, cluster, cluster_maps
-from segmentation.kernels import measure
+from segmentation.map_kernels import measure
 from tests.golden import golden_file
 
 
@@ -216,18 +217,67 @@ def naive(maps: dict[str, NDArray[Any]], min_pixels: int) -> NDArray[np.int32]:
     return result
 
 
-@pytest.mark.parametrize("n_sigma", [1, 2])
-@pytest.mark.parametrize("number", range(4))
-def test_noisy_maps_give_what_the_plain_loop_gives(number: int, n_sigma: int) -> None:
+def noisy(number: int, n_sigma: int = 2) -> dict[str, NDArray[Any]]:
     rng = np.random.default_rng(number)
     maps, truth = squares(30, per_row=6)
     shape = truth.shape
     maps["offset"] += rng.normal(0, 0.004, (2, *shape)).astype(np.float32)
     maps["bandwidth"] = rng.normal(0.95, 0.15, (n_sigma, *shape)).astype(np.float32)
     maps["seed"] = rng.random(shape, dtype=np.float32) * np.where(truth > 0, 1, 0.55).astype("f4")
+    return maps
+
+
+@pytest.mark.parametrize("n_sigma", [1, 2])
+@pytest.mark.parametrize("number", range(4))
+def test_noisy_maps_give_what_the_plain_loop_gives(number: int, n_sigma: int) -> None:
+    maps = noisy(number, n_sigma)
     expected = naive(maps, min_pixels=20)
     assert expected.max() > 5
     np.testing.assert_array_equal(run(maps, min_pixels=20).instance_map, expected)
+
+
+@pytest.mark.parametrize("steps", [1, 8, 1000])
+def test_many_equal_scores_give_what_the_plain_loop_gives(steps: int) -> None:
+    maps = noisy(4)
+    maps["seed"] = np.ceil(maps["seed"] * steps).astype(np.float32) / np.float32(steps)
+    expected = naive(maps, min_pixels=20)
+    assert expected.max() > 5
+    np.testing.assert_array_equal(run(maps, min_pixels=20).instance_map, expected)
+
+
+def test_several_noisy_classes_give_what_the_plain_loop_gives_for_each() -> None:
+    maps = noisy(5)
+    maps["class_index"] = (np.arange(maps["seed"].size) // 640 % 4).reshape(maps["seed"].shape)
+    found = run(maps, min_pixels=20, n_classes=3)  # pixels of a fourth class count for none
+    seen = np.where(found.instance_map > 0, maps["class_index"], 3)
+    for index in range(3):
+        alone = maps | {"seed": np.where(maps["class_index"] == index, maps["seed"], 0)}
+        expected = naive(alone, min_pixels=20)
+        assert expected.max() > 0
+        np.testing.assert_array_equal(seen == index, expected > 0)
+
+
+def test_one_image_leaves_nothing_behind_for_the_next_of_another_size() -> None:
+    small, large = noisy(6), squares(400)[0]
+    before = run(small, min_pixels=20).instance_map
+    run(large)
+    np.testing.assert_array_equal(run(small, min_pixels=20).instance_map, before)
+
+
+def test_threads_cluster_at_once_without_touching_each_other() -> None:
+    images = [noisy(number) for number in range(8)]
+    alone = [run(maps, min_pixels=20).instance_map for maps in images]
+    with ThreadPoolExecutor(4) as pool:
+        together = pool.map(lambda maps: run(maps, min_pixels=20).instance_map, images * 4)
+        for i, found in enumerate(together):
+            np.testing.assert_array_equal(found, alone[i % 8])
+
+
+def test_maps_that_are_views_of_others_count_as_well() -> None:
+    maps = noisy(7)
+    views = {name: np.repeat(part, 2, axis=-1)[..., ::2] for name, part in maps.items()}
+    expected = run(maps, min_pixels=20).instance_map
+    np.testing.assert_array_equal(run(views, min_pixels=20).instance_map, expected)
 
 
 def test_maps_of_another_n_sigma_are_refused() -> None:

@@ -33,6 +33,7 @@ from doctor.redis_rights import SINK_COMMANDS, VIEWER_COMMANDS, harmless, rule
 from doctor.settings import ExaminedWorker
 from doctor.topic_checks import TopicUse, check_dead_topic, check_topic
 from producer.settings import ProducerSettings
+from segmentation.engines.choice import Choice, Device, Provider
 from servers.redis import RedisConnection
 from tests.conftest import REPOSITORY
 from tests.secured_redis import WORKER_RULES
@@ -244,10 +245,20 @@ def test_exactly_one_onnx_runtime_is_expected() -> None:
 
 
 def test_a_gpu_that_is_not_used_is_a_warning_unless_the_cpu_was_asked_for() -> None:
-    assert check_provider("auto", "cpu", lambda: True, PART).status == "warning"
-    assert check_provider("auto", "cpu", lambda: False, PART).status == "ok"
-    assert check_provider("cpu", "cpu", lambda: True, PART).status == "ok"
-    assert check_provider("auto", "cuda", lambda: True, PART).status == "ok"
+    def status(wanted: Provider, got: Device, gpu: bool) -> str:
+        choice = Choice(got, "float16", Path("model.onnx"), "no CUDA here")
+        return check_provider(wanted, choice, lambda: gpu, PART).status
+
+    assert status("auto", "cpu", True) == status("auto", "openvino", True) == "warning"
+    assert status("auto", "cpu", False) == status("auto", "openvino", False) == "ok"
+    assert status("cpu", "cpu", True) == "ok"
+    assert status("auto", "cuda", True) == status("auto", "tensorrt", True) == "ok"
+
+
+def test_what_runs_the_network_is_told_with_its_reason() -> None:
+    choice = Choice("cpu", "int8", Path("model.int8.onnx"), "the processor computes int8 fast")
+    found = check_provider("auto", choice, lambda: False, PART)
+    assert found.seen == "asked for auto, got cpu with int8: the processor computes int8 fast"
 
 
 def test_a_missing_package_is_named() -> None:

@@ -8,6 +8,7 @@ pytest.importorskip("onnx", reason="the workshop's extra `train` is not installe
 import onnx
 
 from contract import artifact as contract
+from contract import artifact_files
 from contract.errors import ConfigurationError
 from model.export.rewrite import check_rewritable, rewrite_artifact
 from model.registry.store_files import HISTORY_FILE
@@ -25,7 +26,7 @@ def test_new_values_are_in_the_file_and_in_the_card_and_the_graph_stays(folder: 
         folder, accuracy={"x": 0.5}, seed_threshold=0.7, score_threshold=0.8, min_pixels=16
     )
     assert (new.seed_threshold, new.score_threshold, new.min_pixels) == (0.7, 0.8, 16)
-    card = contract.check_file(folder)
+    card = artifact_files.check_file(folder)
     after = onnx.load(folder / "model.onnx")
     metadata = {each.key: each.value for each in after.metadata_props}
     assert contract.from_metadata(metadata, "") == new
@@ -45,7 +46,7 @@ def test_metadata_of_others_stays(folder: Path) -> None:
     model = onnx.load(folder / "model.onnx")
     onnx.helper.set_model_props(model, {**contract.to_metadata(CARD), "owner": "us"})
     onnx.save(model, folder / "model.onnx")
-    contract.write_card(CARD, folder)
+    artifact_files.write_card(CARD, folder)
     rewrite_artifact(folder, min_pixels=9)
     after = onnx.load(folder / "model.onnx")
     assert {each.key: each.value for each in after.metadata_props}["owner"] == "us"
@@ -66,7 +67,7 @@ def test_a_version_of_a_store_is_refused_with_what_to_do(folder: Path) -> None:
             check_rewritable(path)
         with pytest.raises(ConfigurationError, match="a version of a store"):
             rewrite_artifact(path, min_pixels=9)
-    assert contract.read_card(folder).min_pixels == CARD.min_pixels
+    assert artifact_files.read_card(folder).min_pixels == CARD.min_pixels
 
 
 def test_a_folder_without_permission_is_refused(
@@ -90,7 +91,7 @@ def test_a_failure_while_writing_leaves_an_artifact_that_loads(
         rewrite_artifact(folder, min_pixels=9)
     monkeypatch.undo()
     assert (folder / "model.onnx").read_bytes() == before
-    assert contract.check_file(folder).min_pixels == CARD.min_pixels
+    assert artifact_files.check_file(folder).min_pixels == CARD.min_pixels
 
 
 def test_every_state_on_the_way_is_an_artifact_that_loads(
@@ -101,7 +102,7 @@ def test_every_state_on_the_way_is_an_artifact_that_loads(
 
     def watched(path: Path, target: Path) -> Path:
         done = replace(path, target)
-        states.append(contract.check_file(folder).min_pixels)
+        states.append(artifact_files.check_file(folder).min_pixels)
         return done
 
     monkeypatch.setattr(Path, "replace", watched)

@@ -5,7 +5,7 @@ import onnx
 import pytest
 import torch
 
-from contract import artifact as contract
+from contract import artifact_files
 from contract.errors import ConfigurationError
 from model.export.artifact_weights import read_artifact, read_weights
 from model.export.deployed_network import DeployedNetwork
@@ -14,7 +14,7 @@ from model.net.initial_weights import InitialWeights, find_weights, fit_batch_no
 from segmentation.engines import open_engine
 
 STREET = Path("artifacts/street/1")
-NUCLEI = Path("artifacts/nuclei/1")
+NUCLEI = Path("artifacts/nuclei/2")
 
 
 @pytest.fixture(scope="module")
@@ -114,9 +114,9 @@ def test_another_brightness_is_told(street: InitialWeights, caplog) -> None:
 
 
 def changed_artifact(folder: Path, change) -> Path:
-    model = onnx.load(STREET / contract.MODEL_FILE)
+    model = onnx.load(STREET / artifact_files.MODEL_FILE)
     change(model)
-    path = folder / contract.MODEL_FILE
+    path = folder / artifact_files.MODEL_FILE
     onnx.save(model, path)
     return path
 
@@ -143,7 +143,7 @@ def test_rounded_integers_are_refused(tmp_path: Path) -> None:
 
 
 def test_weights_are_found_in_a_store_and_in_the_folder_of_a_run(tmp_path: Path) -> None:
-    model = STREET / contract.MODEL_FILE
+    model = STREET / artifact_files.MODEL_FILE
     assert find_weights(STREET) == find_weights(model) == model
     best = tmp_path / "checkpoints" / "best.pt"
     best.parent.mkdir()

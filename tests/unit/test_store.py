@@ -16,17 +16,19 @@ from typer.testing import CliRunner
 onnx = pytest.importorskip("onnx", reason="onnx is not installed")
 
 from contract import artifact as contract  # noqa: E402  (after the skip)
-from contract.artifact import find_model, read_card  # noqa: E402
+from contract import artifact_files  # noqa: E402  (after the skip)
+from contract.artifact_files import find_model, read_card  # noqa: E402
 from contract.errors import ConfigurationError  # noqa: E402
+from model.registry.listing import describe, table  # noqa: E402
 from model.registry.store import Store  # noqa: E402
 from seedstream.cli import build  # noqa: E402
 from segmentation.engines.onnx import OnnxEngine  # noqa: E402
-from tests.tiny_model import CARD, tiny_model, write_artifact  # noqa: E402
+from tests.tiny_model import CARD, add_int8_copy, tiny_model, write_artifact  # noqa: E402
 
 REPOSITORY = Path(__file__).parents[2]
 
 
-def put(store: Store, name: str = "street", *, promote: bool = True) -> str:
+def put(store: Store, name: str = "street", *, promote: bool = True, int8: bool = False) -> str:
     """Release a small model as `model.export.releaser` does."""
     with store.stage(name) as stage:
         write_artifact(stage.folder / "x", tiny_model(), None)
@@ -41,7 +43,9 @@ def put(store: Store, name: str = "street", *, promote: bool = True) -> str:
             model = onnx.load(path)
             onnx.helper.set_model_props(model, contract.to_metadata(card))
             onnx.save(model, path)
-            contract.write_card(card, stage.folder)
+            artifact_files.write_card(card, stage.folder)
+            if int8:
+                add_int8_copy(stage.folder, accuracy={"recall": 0.8})
 
         version = stage.publish(mark)
     if promote:
@@ -77,6 +81,23 @@ def test_a_removed_version_s_number_is_not_given_again(store: Store) -> None:
     put(store)
     (store.root / "street" / "2").rename(store.root / "gone")
     assert put(store) == "3"
+
+
+def test_a_release_of_two_files_is_checked_listed_and_shown_whole(store: Store) -> None:
+    put(store, int8=True)
+    folder = store.root / "street" / "1"
+    assert {oct(file.stat().st_mode)[-3:] for file in folder.iterdir()} == {"444"}
+    row = table(store).splitlines()[1]
+    assert "float32 + int8" in row
+    assert "0.0 + 0.0 MB" in row
+    shown = describe(store.card("street"))
+    assert "model.int8.onnx" in shown
+    assert "recall 0.8" in shown
+    file = folder / "model.int8.onnx"
+    file.chmod(0o644)
+    file.write_bytes(file.read_bytes()[:-1])
+    with pytest.raises(ConfigurationError, match=r"model\.int8\.onnx: sha256 is \w+"):
+        store.promote("street", "1")
 
 
 @pytest.mark.parametrize("way", ["", "current", "2"])

@@ -11,8 +11,8 @@ import pytest
 onnx = pytest.importorskip("onnx", reason="onnx is not installed")
 
 from contract import artifact as contract  # noqa: E402  (after the skip)
-from contract import plain_files  # noqa: E402
-from contract.artifact import find_model  # noqa: E402
+from contract import artifact_files, plain_files  # noqa: E402
+from contract.artifact_files import find_model  # noqa: E402
 from contract.errors import ConfigurationError  # noqa: E402
 from model.registry.store import Store  # noqa: E402
 from segmentation.engines.onnx import OnnxEngine  # noqa: E402
@@ -246,7 +246,7 @@ def test_a_worker_loads_no_weights_that_the_sha256_does_not_cover(tmp_path: Path
     onnx.helper.set_model_props(model, contract.to_metadata(CARD))
     (folder / "model.onnx").write_bytes(model.SerializeToString())
     (folder / "weights.bin").write_bytes(WEIGHTS.tobytes())
-    contract.write_card(CARD, folder)
+    artifact_files.write_card(CARD, folder)
     with pytest.raises(ConfigurationError, match="in another file"):
         OnnxEngine(folder, provider="cpu")
 
@@ -259,11 +259,25 @@ def test_a_version_with_weights_in_another_file_is_not_promoted(store: Store) ->
     with_external_data(model, "../../../secret", "initializer")
     (folder / "model.onnx").write_bytes(model.SerializeToString())
     card = msgspec.structs.replace(CARD, name="street", version="1")
-    contract.write_card(card, folder)
+    artifact_files.write_card(card, folder)
     with pytest.raises(ConfigurationError, match="in another file"):
         store.promote("street", "1")
     with pytest.raises(ConfigurationError, match="in another file"):
         store.rollback("street")
+
+
+def test_a_version_whose_int8_file_has_weights_elsewhere_is_not_promoted(store: Store) -> None:
+    put(store, int8=True)
+    folder = loosen(store.root / "street" / "1")
+    int8 = onnx.load(folder / "model.int8.onnx")
+    with_external_data(int8, "../../../secret", "initializer")
+    (folder / "model.int8.onnx").write_bytes(int8.SerializeToString())
+    card = artifact_files.read_card(folder)
+    further = [msgspec.structs.replace(card.further[0], file_sha256="")]
+    card = msgspec.structs.replace(card, further=tuple(further))
+    (folder / "model.json").write_bytes(artifact_files.encode_card(card))
+    with pytest.raises(ConfigurationError, match="in another file"):
+        store.promote("street", "1")
 
 
 def test_a_file_that_no_model_can_be_as_large_as_is_not_read(
@@ -290,7 +304,7 @@ def test_a_pipe_in_the_place_of_a_card_does_not_hang_the_reader(tmp_path: Path) 
     (folder / "model.json").unlink()
     os.mkfifo(folder / "model.json")
     with pytest.raises(ConfigurationError, match="expected a plain file"):
-        contract.check_file(folder)
+        artifact_files.check_file(folder)
 
 
 @pytest.mark.parametrize(

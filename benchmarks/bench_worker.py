@@ -1,0 +1,179 @@
+"""The whole worker, from a JPEG in Kafka to a result in Redis, against the published way.
+
+The published way (`benchmarks.baseline`) gets the same JPEGs out of memory, without Kafka or Redis:
+decoded, fitted into the model's input, PyTorch's float32 network, its clustering, one after the
+other. Ours is ``seedstream work`` on a topic that is full, in ``complete`` mode, in several ways:
+
+- *float16, batch 1*: one frame at a time, as the worker ran until int8 files came;
+- *default*: what it chooses by itself here;
+- *OpenVINO*, with ``--openvino PYTHON``, the interpreter of an environment with that extra.
+
+Ways take turns, ``--rounds`` times; a ratio is that of two rates of one round, the median over all
+rounds. How much the ways agree is measured first: the share of the published way's objects that a
+way finds with an IoU of at least 0.5, over all frames.
+
+Run: ``python -m benchmarks.bench_worker``. It prints what it measured and writes a JSON file.
+"""
+
+import argparse
+import json
+import statistics
+import sys
+import time
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmarks.baseline import PublishedWay
+from benchmarks.environment import RESULTS, ROOT, describe
+from benchmarks.worker_bench import CAMERAS, Bench, Watch, fps, pictures, servers
+from media.decodable_jpeg import decode_rgb
+from segmentation.instances import Instances
+from segmentation.letterbox import Fit
+
+MODEL = ROOT / "artifacts" / "street" / "1"
+PICTURES = 32
+PUBLISHED = "published way"
+WAYS: dict[str, dict[str, object]] = {
+    "float16, batch 1": {"precision": "float16", "provider": "cpu", "max_batch_size": 1},
+    "default": {},
+}
+OPENVINO = "OpenVINO"
+
+
+class Published:
+    """The published way, frame by frame.
+
+    Args:
+        model: Folder of an artifact.
+    """
+
+    def __init__(self, model: Path) -> None:
+        self._way = PublishedWay(model)
+        artifact = self._way.artifact
+        self._input_size = artifact.height, artifact.width
+
+    def segment(self, jpeg: bytes) -> NDArray[np.int32]:
+        """Return the instance map of a frame, in the frame's pixels."""
+        image = decode_rgb(jpeg)
+        fit = Fit.of((image.shape[0], image.shape[1]), self._input_size)
+        return fit.restore(self._way.segment(fit.apply(image)).instance_map)
+
+    def rate(self, jpegs: list[bytes], count: int) -> float:
+        """Return frames per second over ``count`` frames."""
+        self.segment(jpegs[0])
+        began = time.perf_counter()
+        for number in range(count):
+            self.segment(jpegs[number % len(jpegs)])
+        return count / (time.perf_counter() - began)
+
+
+def run_worker(
+    bench: Bench, frames: int, settings: Mapping[str, object], python: Path | None
+) -> tuple[float, float, list[list[NDArray[np.int32]]]]:
+    """Process a full topic.
+
+    Returns:
+        Frames per second; processor milliseconds a frame; of each of the first pictures the maps
+        that were stored of it, in their order.
+    """
+    topic = bench.topic()
+    bench.fill(topic, frames)
+    given = {"model": MODEL, "mode": "complete"} | dict(settings)
+    arguments = ["-m", "seedstream", "work"]
+    with bench.run(arguments, topic, given, python=python or Path(sys.executable)) as worker:
+        watch = Watch([worker])
+        watch.wait_for(bench, min(frames, 16))
+        done, before = bench.stored(), watch.cpu_seconds()
+        watch.wait_for(bench, frames)
+        used = watch.cpu_seconds() - before
+    results = bench.results()
+    maps: list[list[NDArray[np.int32]]] = [[] for _ in range(PICTURES)]
+    for result in results:
+        number = result.sequence * len(CAMERAS) + CAMERAS.index(result.camera)
+        if number < PICTURES:
+            maps[number].append(Instances.from_result(result).to_map())
+    return fps(results), 1000 * used / max(1, frames - done), maps
+
+
+def found_share(
+    expected: list[NDArray[np.int32]], seen: list[list[NDArray[np.int32]]]
+) -> tuple[int, int]:
+    """Count the objects of ``expected``, and those that ``seen`` has with an IoU of 0.5 or more."""
+    objects = found = 0
+    for truth, maps in zip(expected, seen, strict=True):
+        (guess,) = maps
+        for number in range(1, int(truth.max()) + 1):
+            mask = truth == number
+            if not mask.any():
+                continue
+            objects += 1
+            met = np.bincount(guess[mask])
+            met[0] = 0
+            best = int(met.argmax())
+            union = mask.sum() + (guess == best).sum() - met[best]
+            found += bool(met[best] and met[best] / union >= 0.5)
+    return objects, found
+
+
+def measure(bench: Bench, frames: int, rounds: int, openvino: Path | None) -> dict[str, object]:
+    """Run all ways in turn."""
+    published = Published(MODEL)
+    jpegs = list(bench.frames)
+    expected = [published.segment(jpeg) for jpeg in jpegs]
+    ways: dict[str, tuple[Mapping[str, object], Path | None]] = {
+        name: (settings, None) for name, settings in WAYS.items()
+    }
+    if openvino is not None:
+        ways[OPENVINO] = ({"provider": "openvino"}, openvino)
+    rates: dict[str, list[float]] = {name: [] for name in (PUBLISHED, *ways)}
+    cpu: dict[str, list[float]] = {name: [] for name in ways}
+    agreement: dict[str, float] = {}
+    for _ in range(rounds):
+        rates[PUBLISHED].append(published.rate(jpegs, PICTURES))
+        for name, (settings, python) in ways.items():
+            rate, spent, maps = run_worker(bench, frames, settings, python)
+            rates[name].append(rate)
+            cpu[name].append(spent)
+            objects, found = found_share(expected, maps)
+            agreement[name] = round(found / objects, 4)
+            print(f"{name}: {rate:.1f} fps, {spent:.0f} ms of processor time a frame", flush=True)
+    first = next(iter(WAYS))
+    return {
+        "objects": objects,
+        "share of the published way's objects found": agreement,
+        "fps": {name: [round(rate, 2) for rate in each] for name, each in rates.items()},
+        "processor ms a frame": {n: round(statistics.median(each), 1) for n, each in cpu.items()},
+        "ratios": {
+            f"{name} / {base}": round(
+                statistics.median(a / b for a, b in zip(rates[name], rates[base], strict=True)), 2
+            )
+            for base in (PUBLISHED, first)
+            for name in ways
+            if name != base
+        },
+    }
+
+
+def main() -> None:
+    """Measure, print, write."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--frames", type=int, default=400, help="frames of each run of a worker")
+    parser.add_argument("--rounds", type=int, default=3, help="times that each way runs")
+    parser.add_argument("--openvino", type=Path, help="interpreter with the extra openvino")
+    options = parser.parse_args()
+    about = describe()
+    with servers(pictures(PICTURES)) as bench:
+        about["broker"] = bench.kafka.kind
+        about |= {"frame": bench.size, "frames": options.frames, "rounds": options.rounds}
+        about |= measure(bench, options.frames, options.rounds, options.openvino)
+    text = json.dumps(about, indent=2)
+    print(text)
+    stamp = str(about["measured_at"])[:19].replace(":", "")
+    (RESULTS / f"worker-{stamp}.json").write_text(text + "\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,185 @@
+"""Runs over memory of the device that is bound once, from which only the foreground comes back.
+
+Library: onnxruntime.
+
+Shape letters: N batch, H, W the input, S bandwidths; P foreground pixels of the batch.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnxruntime
+from numpy.typing import NDArray
+
+from contract import artifact as contract
+from segmentation.engines.choice import Device
+from segmentation.engines.gpu_options import GpuOptions
+
+FOREGROUND_FILE = Path(__file__).with_name("foreground.onnx")
+"""Written by `model.export.foreground_graph`, which says what it computes."""
+
+PIXEL, VALUES, CLASS = "pixel", "values", "class"
+"""Its outputs."""
+
+MEMORY: Mapping[Device, str] = {"cpu": "cpu", "openvino": "cpu", "cuda": "cuda", "tensorrt": "cuda"}
+"""Where each provider keeps its memory, as ONNX Runtime calls it."""
+
+_TYPES = {"tensor(float)": np.float32, "tensor(float16)": np.float16, "tensor(uint8)": np.uint8}
+
+Outputs = Sequence[NDArray[Any]]
+"""The maps in the order of `contract.artifact.OUTPUTS`."""
+
+
+@dataclass(frozen=True)
+class _Bound:
+    """What is bound for one batch size: its addresses never change, which CUDA graphs need.
+
+    Attributes:
+        staging: uint8 (N, H, W, 3) on the host, for a batch that has to be padded.
+        images: The same on the device.
+        maps: The network's outputs on the device, in order.
+        binding: All of them.
+        options: Of its runs.
+    """
+
+    staging: NDArray[np.uint8]
+    images: Any
+    maps: Sequence[Any]
+    binding: Any
+    options: Any
+
+
+class DeviceRunner:
+    """Runs a session; the memory on the device is its own and is used for every run.
+
+    Args:
+        session: Of the network, with fixed height and width.
+        providers: Of the session, for what runs behind it.
+        device: That runs it.
+        size: (H, W) of the input in pixels.
+        options: See `GpuOptions`.
+
+    Attributes:
+        returned_bytes: Bytes of maps that left the device in the last run.
+    """
+
+    def __init__(
+        self,
+        session: Any,
+        providers: Sequence[str],
+        device: Device,
+        size: tuple[int, int],
+        options: GpuOptions,
+    ) -> None:
+        self._session = session
+        self._memory = MEMORY[device]
+        self._size = size
+        self._graphs = options.cuda_graphs
+        self._outputs = {each.name: each for each in session.get_outputs()}
+        self._bound: dict[int, _Bound] = {}
+        floats = all(
+            self._outputs[name].type == "tensor(float)"
+            for name in (contract.OFFSET, contract.BANDWIDTH, contract.SEED)
+        )
+        self._foreground: Any = None
+        if options.foreground and floats:
+            # TensorRT would build an engine for what CUDA does at once.
+            plain = [each for each in providers if "Tensorrt" not in each]
+            self._foreground = onnxruntime.InferenceSession(str(FOREGROUND_FILE), providers=plain)
+        self.returned_bytes = 0
+
+    def run(self, images: NDArray[np.uint8], size: int) -> Outputs:
+        """Run a batch that is padded to ``size`` images, and return maps of those that were given.
+
+        The maps are new arrays: no later run writes into them.
+        """
+        bound = self._bound.get(size)
+        if bound is None:
+            bound = self._bound[size] = self._bind(size)
+        if len(images) < size:
+            bound.staging[: len(images)] = images
+            bound.staging[len(images) :] = 0  # black: no foreground of earlier batches comes back
+            images_in = bound.staging
+        else:
+            images_in = np.ascontiguousarray(images)
+        bound.images.update_inplace(images_in)
+        self._session.run_with_iobinding(bound.binding, bound.options)
+        if self._foreground is None:
+            maps = [np.array(each.numpy()) for each in bound.maps]
+            self.returned_bytes = sum(each.nbytes for each in maps)
+            return [each[: len(images)] for each in maps]
+        pixel, values, classes = self._select(bound)
+        self.returned_bytes = pixel.nbytes + values.nbytes + classes.nbytes
+        return spread(pixel, values, classes, (len(images), *self._size))
+
+    def _select(self, bound: _Bound) -> Outputs:
+        binding = self._foreground.io_binding()  # anew: an output that is bound keeps its size
+        for name, value in zip(contract.OUTPUTS, bound.maps, strict=True):
+            binding.bind_ortvalue_input(name, value)
+        for name in (PIXEL, VALUES, CLASS):
+            binding.bind_output(name, "cpu")
+        self._foreground.run_with_iobinding(binding)
+        return [each.numpy() for each in binding.get_outputs()]
+
+    def _bind(self, size: int) -> _Bound:
+        make = onnxruntime.OrtValue.ortvalue_from_shape_and_type
+        height, width = self._size
+        staging = np.zeros((size, height, width, 3), np.uint8)
+        images = make(staging.shape, np.uint8, self._memory, 0)
+        binding = self._session.io_binding()
+        binding.bind_ortvalue_input(contract.INPUT, images)
+        maps = []
+        for name in contract.OUTPUTS:
+            output = self._outputs[name]
+            channels = [output.shape[1]] if len(output.shape) == 4 else []
+            shape = (size, *channels, height, width)
+            maps.append(make(shape, _TYPES[output.type], self._memory, 0))
+            binding.bind_ortvalue_output(name, maps[-1])
+        options = onnxruntime.RunOptions()
+        if self._graphs:
+            options.add_run_config_entry("gpu_graph_id", str(size))  # a recording for each size
+        return _Bound(staging, images, maps, binding, options)
+
+
+def spread(
+    pixel: NDArray[np.int32],
+    values: NDArray[np.float32],
+    classes: NDArray[np.uint8],
+    shape: tuple[int, int, int],
+) -> Outputs:
+    """Return maps that hold the values of the foreground at its pixels, and 0 elsewhere.
+
+    Memory that is 0 costs nothing until it is read: the time is that of the foreground.
+
+    Args:
+        pixel: int32 (P,), ascending through (N, H, W); those beyond the last image are left out.
+        values: float32 (2 + S + 1, P), offset x and y, bandwidths, seed.
+        classes: uint8 (P,).
+        shape: (N, H, W).
+    """
+    n, height, width = shape
+    area = height * width
+    n_sigma = len(values) - 3
+    offset = np.zeros((n, 2, area), np.float32)
+    bandwidth = np.zeros((n, n_sigma, area), np.float32)
+    seed, class_index = np.zeros((n, area), np.float32), np.zeros((n, area), np.uint8)
+    ends = np.searchsorted(pixel, np.arange(n + 1) * area)
+    for i in range(n):
+        part = slice(ends[i], ends[i + 1])
+        places = pixel[part] - i * area
+        for channel in range(2):
+            offset[i, channel][places] = values[channel, part]
+        for channel in range(n_sigma):
+            bandwidth[i, channel][places] = values[2 + channel, part]
+        seed[i][places] = values[-1, part]
+        class_index[i][places] = classes[part]
+    size = (height, width)
+    return [
+        offset.reshape(n, 2, *size),
+        bandwidth.reshape(n, n_sigma, *size),
+        seed.reshape(n, *size),
+        class_index.reshape(n, *size),
+    ]

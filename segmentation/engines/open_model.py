@@ -1,0 +1,71 @@
+"""Open a model: choose its file and provider, and choose again if the provider does not start."""
+
+import logging
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from contract.artifact import Precision
+from contract.artifact_files import find_files
+from segmentation.engines.choice import Choice, PrecisionWanted, Provider, choose
+from segmentation.engines.model_graph import ModelGraph, read_graph
+from segmentation.engines.processor import processor_features
+from segmentation.engines.sessions import (
+    NotStartedError,
+    Tuning,
+    available_devices,
+    open_session,
+)
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Opened:
+    """A model that is ready to run.
+
+    Attributes:
+        session: ONNX Runtime's.
+        graph: What the file says of itself.
+        choice: What was chosen, and why.
+    """
+
+    session: Any
+    graph: ModelGraph
+    choice: Choice
+
+
+def open_model(
+    model: Path, provider: Provider, precision: PrecisionWanted, tuning: Tuning
+) -> Opened:
+    """Open a model artifact with what fits this machine.
+
+    Raises:
+        ConfigurationError: No model there, a foreign or corrupt file, a graph that does not fit its
+            metadata, or what was asked for is unavailable.
+    """
+    files = files_by_precision(model)
+    features = processor_features()
+    available = available_devices()
+    while True:
+        choice = choose(provider, precision, available, features, files)
+        graph = read_graph(choice.file)
+        try:
+            session = open_session(choice.file, graph, choice.provider, features, tuning)
+        except NotStartedError as error:
+            available[choice.provider] = str(error)  # asked for: the next choice raises it
+            log.warning("%s", error)
+        else:
+            return Opened(session, graph, choice)
+
+
+def files_by_precision(model: Path) -> dict[Precision, Path]:
+    """Return the files of an artifact, or the one that is named, after checking them.
+
+    Raises:
+        ConfigurationError: See `find_files`; or a file without a card is no artifact.
+    """
+    return {
+        precision or read_graph(file).artifact.precision: file
+        for precision, file in find_files(model).items()
+    }

@@ -1,0 +1,103 @@
+"""Runs over bound memory, with the CPU as the device: the same maps, and only the foreground."""
+
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnxruntime
+import pytest
+
+onnx = pytest.importorskip("onnx", reason="the workshop's extra `train` is not installed")
+from contract import artifact as contract  # noqa: E402  (after the skip)
+from media.videos import Video  # noqa: E402
+from model.export.foreground_graph import write  # noqa: E402
+from segmentation.engines import GpuOptions, open_engine  # noqa: E402
+from segmentation.engines.base import Predictions  # noqa: E402
+from segmentation.engines.device_runner import FOREGROUND_FILE, DeviceRunner  # noqa: E402
+from segmentation.letterbox import Fit  # noqa: E402
+from segmentation.segmenter import Maps, Segmenter  # noqa: E402
+from tests.conftest import REPOSITORY  # noqa: E402
+from tests.tiny_model import HEIGHT, WIDTH, tiny_model  # noqa: E402
+
+CPU = ["CPUExecutionProvider"]
+
+
+def runner_of(session: Any, size: tuple[int, int], foreground: bool) -> DeviceRunner:
+    return DeviceRunner(session, CPU, "cpu", size, GpuOptions(foreground=foreground))
+
+
+def images(n: int) -> Any:
+    return np.random.default_rng(n).integers(0, 256, (n, HEIGHT, WIDTH, 3), np.uint8)
+
+
+@pytest.fixture(params=[1, 2])
+def session(request: pytest.FixtureRequest) -> Any:
+    model = tiny_model(n_sigma=request.param)
+    return onnxruntime.InferenceSession(model.SerializeToString(), providers=CPU)
+
+
+def test_the_file_of_the_foreground_is_what_its_program_writes(tmp_path: Path) -> None:
+    write(tmp_path / "foreground.onnx")
+    assert (tmp_path / "foreground.onnx").read_bytes() == FOREGROUND_FILE.read_bytes()
+
+
+@pytest.mark.parametrize("n", [1, 3, 4])
+def test_bound_memory_gives_the_same_maps(session: Any, n: int) -> None:
+    expected = session.run(list(contract.OUTPUTS), {contract.INPUT: images(n)})
+    got = runner_of(session, (HEIGHT, WIDTH), foreground=False).run(images(n), 4)
+    for one, other in zip(got, expected, strict=True):
+        assert one.dtype == other.dtype
+        assert np.array_equal(one, other)
+
+
+@pytest.mark.parametrize("n", [1, 3, 4])
+def test_the_foreground_is_the_same_and_all_else_is_0(session: Any, n: int) -> None:
+    expected = session.run(list(contract.OUTPUTS), {contract.INPUT: images(n)})
+    runner = runner_of(session, (HEIGHT, WIDTH), foreground=True)
+    got = runner.run(images(n), 4)
+    inside = expected[2] > 0.5
+    assert 0.1 < inside.mean() < 0.9
+    for one, other in zip(got, expected, strict=True):
+        mask = inside if one.ndim == 3 else inside[:, None]
+        assert np.array_equal(one, np.where(mask, other, 0))
+    rows = len(expected[1][0]) + 3
+    assert runner.returned_bytes == inside.sum() * (4 + 4 * rows + 1)
+
+
+def test_a_batch_without_foreground_comes_back_empty(session: Any) -> None:
+    runner = runner_of(session, (HEIGHT, WIDTH), foreground=True)
+    runner.run(np.full((2, HEIGHT, WIDTH, 3), 255, np.uint8), 2)
+    maps = runner.run(np.zeros((1, HEIGHT, WIDTH, 3), np.uint8), 2)
+    assert [each.max() for each in maps] == [0, 0, 0, 0]
+    assert runner.returned_bytes == 0
+
+
+@pytest.mark.parametrize("foreground", [False, True])
+def test_no_later_run_writes_into_maps_and_the_input_may_be_used_again(
+    session: Any, foreground: bool
+) -> None:
+    runner = runner_of(session, (HEIGHT, WIDTH), foreground)
+    given = np.full((1, HEIGHT, WIDTH, 3), 255, np.uint8)
+    first = runner.run(given, 1)
+    given[:] = 0  # the next frame, in the same memory
+    assert runner.run(given, 1)[2].max() == 0
+    assert first[2].min() == pytest.approx(1)
+
+
+def test_clustering_finds_the_same_in_the_foreground_alone(street_model: Path) -> None:
+    engine = open_engine(street_model, "cpu", fixed_size=True)
+    segmenter = Segmenter(engine)
+    with Video(REPOSITORY / "assets" / "vtest_clip.mp4") as frames:
+        pictures = [each.image for each in islice(frames, 2)]
+    fits = [Fit.of(each.shape[:2], engine.input_size) for each in pictures]
+    batch = np.stack([fit.apply(each) for fit, each in zip(fits, pictures, strict=True)])
+    runner = runner_of(engine._session, engine.input_size, foreground=True)
+    part, whole = (
+        segmenter.describe(Maps(Predictions(*outputs), fits))
+        for outputs in (runner.run(batch, 2), engine._outputs(batch, 2))
+    )
+    assert [each.documents() for each in part] == [each.documents() for each in whole]
+    assert all(map(len, whole))
+    dense = sum(each.nbytes for each in engine._outputs(batch, 2))
+    assert runner.returned_bytes < dense / 5

@@ -1,0 +1,54 @@
+"""The table of `make bench`: bars, regressions, figures that an older result lacks."""
+
+import importlib
+
+import pytest
+
+from benchmarks.bench_all import BENCHMARKS, Figure, committed_results, last_value, row, table
+
+SPEED = Figure("speed", ("ratios", "ours"), bar=3.0)
+SHARE = Figure("share", ("share",), "lower", bar=0.2)
+
+
+def test_a_figure_that_is_better_and_keeps_its_bar_is_said_nothing_about() -> None:
+    assert row(SPEED, 4.0, 3.5) == ("speed", "4", "3", "3.5", "1.14", "")
+
+
+@pytest.mark.parametrize(
+    ("figure", "now", "before", "said"),
+    [
+        (SPEED, 2.9, 2.9, "misses the bar"),
+        (SPEED, 3.5, 4.0, ""),
+        (SPEED, 3.3, 4.0, "REGRESSION"),
+        (SPEED, 2.0, 4.0, "misses the bar, REGRESSION"),
+        (SHARE, 0.21, 0.2, "misses the bar"),
+        (SHARE, 0.12, 0.1, "REGRESSION"),
+        (SHARE, 0.11, 0.1, ""),
+        (SHARE, 0.05, 0.1, ""),
+        (SPEED, 2.0, None, "misses the bar"),
+        (Figure("no bar", ("x",)), 1.0, None, ""),
+        (SPEED, None, 4.0, "failed"),
+    ],
+)
+def test_bars_and_regressions_are_told_in_either_direction(
+    figure: Figure, now: float | None, before: float | None, said: str
+) -> None:
+    assert row(figure, now, before)[-1] == said
+
+
+def test_the_last_value_is_that_of_the_newest_result_which_has_the_figure() -> None:
+    results = [{"other": 1}, {"ratios": {"ours": 3.0}}, {"ratios": {"ours": 9.0}}]
+    assert last_value(SPEED, results) == 3.0
+    assert last_value(SPEED, [{"ratios": 5}]) is None
+
+
+def test_the_table_is_markdown_of_equal_columns() -> None:
+    lines = table([row(SPEED, 4.0, None), row(SHARE, None, None)]).splitlines()
+    assert len({line.count("|") for line in lines}) == 1
+
+
+@pytest.mark.parametrize("benchmark", BENCHMARKS, ids=lambda each: each.name)
+def test_each_benchmark_is_a_command_whose_committed_results_are_found(benchmark: object) -> None:
+    module = importlib.import_module(f"benchmarks.{benchmark.module}")  # type: ignore[attr-defined]
+    assert callable(module.main)
+    assert committed_results(benchmark.name)  # type: ignore[attr-defined]
