@@ -22,13 +22,13 @@ from contract.artifact import Artifact, Precision
 from contract.errors import ConfigurationError, SeedstreamError
 from model.export.calibration import make_pictures, read_pictures
 from model.export.deployed_network import DeployedNetwork, fuse_batch_norm
+from model.export.int8_graph import MIN_PICTURES, MOST_PICTURES, split_pictures, to_int8
 from model.export.onnx_file import (
     opset_faults,
     to_onnx,
     weights_sha256,
     with_variable_size,
 )
-from model.export.quantize import MIN_PICTURES, MOST_PICTURES, split_pictures, to_int8
 from model.export.stamps import write_stamps
 from model.export.verify import (
     BATCH,

@@ -19,8 +19,8 @@ from model.export.artifact_weights import read_artifact
 from model.export.calibration import read_pictures
 from model.export.deployed_network import DeployedNetwork
 from model.export.exporter import ExportError, source_commit
+from model.export.int8_graph import MIN_PICTURES, MOST_PICTURES, split_pictures, to_int8
 from model.export.onnx_file import opset_faults, to_float32, weights_sha256, with_variable_size
-from model.export.quantize import MIN_PICTURES, MOST_PICTURES, split_pictures, to_int8
 from model.export.stamps import read_stamp, read_stamps, write_stamps
 from model.export.verify import (
     BATCH,

@@ -37,7 +37,7 @@ def to_onnx(network: DeployedNetwork, artifact: Artifact) -> Any:
     Args:
         network: In eval mode; with ``float16`` its weights are rounded already.
         artifact: Its input size and precision are used; with ``int8`` the model is float32, for
-            `model.export.quantize`.
+            `model.export.int8_graph`.
 
     Returns:
         An ``onnx.ModelProto`` of fixed H and W without metadata, checked by onnx.

@@ -19,8 +19,8 @@ from model.export import int8_file  # noqa: E402
 from model.export.calibration import read_pictures  # noqa: E402
 from model.export.exporter import ExportError  # noqa: E402
 from model.export.int8_file import add_int8, losses  # noqa: E402
+from model.export.int8_graph import to_int8  # noqa: E402
 from model.export.onnx_file import opset_faults, to_float32  # noqa: E402
-from model.export.quantize import to_int8  # noqa: E402
 from model.export.quantizer import quantize_artifact  # noqa: E402
 from segmentation.engines.onnx import OnnxEngine  # noqa: E402
 from tests.made_data import write_discs  # noqa: E402

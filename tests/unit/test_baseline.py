@@ -53,7 +53,7 @@ def ours(maps: Maps, rules: Rules) -> Clusters:
 def test_a_frame_of_the_demo_gives_the_map_that_a_worker_finds() -> None:
     with Video(ROOT / "assets" / "vtest_clip.mp4") as video:
         image = next(iter(video)).image
-    segmenter = open_segmenter(MODEL, "cpu")
+    segmenter = open_segmenter(MODEL, "cpu", precision="float16")
     prepared = segmenter.prepare([image])
     published = PublishedWay(MODEL)
     maps = published.maps(prepared.batch[0])
