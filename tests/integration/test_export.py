@@ -161,6 +161,7 @@ def test_the_metadata_and_the_card_say_the_same_and_the_checksum_is_of_the_weigh
     assert artifact.weights_sha256 == weights_sha256(model)
     written = json.loads((done.folder / "model.json").read_text())
     assert written.pop("file_sha256")
+    assert written.pop("further") == []
     assert written == json.loads(msgspec.json.encode(artifact))
     other = export(random_network(2, 2, seed=1), card(version="2"), tmp_path)
     assert other.artifact.weights_sha256 != artifact.weights_sha256
