@@ -71,8 +71,8 @@ class WorkerSettings(RedisConnection, KafkaConnection, ProcessSettings):
 
     resize: Literal["letterbox", "stretch", "tile"] = "letterbox"
     """How a frame is fitted to the model's input: scaled and padded (keeps the aspect ratio),
-    stretched, or, if larger, cut into overlapping tiles at its own scale. Tiles find small objects,
-    at a network run each."""
+    stretched, or, if larger, cut into overlapping tiles (a run each) at its own scale, to find
+    small objects."""
 
     score_threshold: float | None = Field(default=None, ge=0, le=1)
     """Lowest instance score to report, 0..1; default: the artifact's own."""

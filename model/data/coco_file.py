@@ -277,6 +277,8 @@ def class_names(categories: Sequence[Category], path: Path) -> tuple[str, ...]:
         for what, values in (("names", names), ("ids", ids))
         if (twice := [value for value, count in Counter(values).items() if count > 1])
     ]
+    if nameless := [key for key, name in zip(ids, names, strict=True) if not name.strip()]:
+        faults.append(f"{path}: categories without a name: ids {', '.join(nameless)}; name them")
     if not 0 < len(names) < IGNORE:
         many = "; keep those that are to be learned, with their annotations" if names else ""
         faults.append(f"{path}: has {len(names)} categories, expected 1..254{many}")

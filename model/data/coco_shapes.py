@@ -65,7 +65,9 @@ def draw_annotation(raw: bytes, classes: Mapping[str, str], height: int, width: 
         area = float(coco_mask.area(found.rle))
         if not ignored:
             kinds.append(FlawKind.NO_AREA)
-    shape = TrueShape(found.rle, name or IGNORED, area, annotation.crowd or ignored)
+    shape = TrueShape(
+        found.rle, IGNORED if name is None else name, area, annotation.crowd or ignored
+    )
     return Drawn(shape, tuple(Flaw(kind, where) for kind in kinds))
 
 

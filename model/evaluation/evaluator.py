@@ -63,7 +63,7 @@ def on_pictures(
             # Of another part of the same data, where training did not say it.
             object_pixels=evaluation.artifact.object_pixels or evaluation.object_pixels,
         )
-        print(f"stored thresholds and figures in {model}")
+        print("stored thresholds and figures in the artifact")
     for error in evaluation.broken:
         print(f"seedstream: left out: {error}", file=sys.stderr)
     return 1 if evaluation.broken else 0
@@ -110,7 +110,7 @@ def on_video(
             score_threshold=None if report.flat else best.threshold,
             min_pixels=best.min_pixels,
         )
-        print(f"stored thresholds and figures in {model}")
+        print("stored thresholds and figures in the artifact")
 
 
 def _print(evaluation: Evaluation, options: Options) -> None:

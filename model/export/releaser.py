@@ -123,7 +123,7 @@ def _try_int8(
         calibration = read_calibration(pictures, artifact)
         print(f"int8 against PyTorch: {add_int8(folder, calibration, measure, known)}")
     except (ConfigurationError, ExportError) as error:
-        print(f"without an int8 file: {error}")
+        print(f"without an int8 file: {error}".replace(f"{folder}/", ""))  # of a folder that ends
 
 
 def check_worth(accuracy: Mapping[str, float], where: Path, force: bool) -> None:

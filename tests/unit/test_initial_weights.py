@@ -44,7 +44,9 @@ def test_the_network_of_a_shipped_artifact_gives_the_maps_of_its_file(folder: Pa
     with torch.no_grad():
         offset, bandwidth, seed, class_index = deployed(torch.from_numpy(images))
 
-    expected = open_engine(folder, "cpu", threads=1, batch_sizes=(2,)).run(images)
+    expected = open_engine(folder, "cpu", precision="float16", threads=1, batch_sizes=(2,)).run(
+        images
+    )
     assert np.abs(offset.numpy() - expected.offset).max() < 1e-5
     assert np.abs(bandwidth.numpy() - expected.bandwidth).max() < 1e-4
     assert np.abs(seed.numpy() - expected.seed).max() < 1e-4
