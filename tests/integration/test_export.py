@@ -1,5 +1,6 @@
 """Export with random weights through PyTorch, onnx and ONNX Runtime."""
 
+import importlib.util
 import json
 from pathlib import Path
 from typing import Any
@@ -36,6 +37,11 @@ from segmentation.engines.onnx import OnnxEngine  # noqa: E402
 from tests.street_network import CLIP, street_checkpoint  # noqa: E402
 
 HEIGHT, WIDTH = 96, 160
+
+needs_nncf = pytest.mark.skipif(
+    importlib.util.find_spec("nncf") is None,
+    reason="the workshop's extra `train` is not installed",
+)
 
 
 def random_network(n_sigma: int, n_classes: int, seed: int = 0) -> BranchedERFNet:
@@ -155,6 +161,7 @@ def test_the_metadata_and_the_card_say_the_same_and_the_checksum_is_of_the_weigh
     assert artifact.weights_sha256 == weights_sha256(model)
     written = json.loads((done.folder / "model.json").read_text())
     assert written.pop("file_sha256")
+    assert written.pop("further") == []
     assert written == json.loads(msgspec.json.encode(artifact))
     other = export(random_network(2, 2, seed=1), card(version="2"), tmp_path)
     assert other.artifact.weights_sha256 != artifact.weights_sha256
@@ -365,9 +372,9 @@ def few_pictures(folder: Path) -> Path:
     return folder
 
 
+@needs_nncf
 def test_int8_that_is_proved_on_nothing_is_not_exported(tmp_path: Path) -> None:
     """Random weights find no instances."""
-    pytest.importorskip("nncf", reason="the workshop's extra `train` is not installed")
     artifact = card(precision="int8", seed_threshold=1.0)
     pictures = make_pictures(HEIGHT, WIDTH, 6)
     with pytest.raises(ExportError, match="PyTorch finds no instance in the 2 pictures"):
@@ -375,8 +382,8 @@ def test_int8_that_is_proved_on_nothing_is_not_exported(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+@needs_nncf
 def test_int8_of_the_street_network_finds_the_same_people_in_real_pictures(tmp_path: Path) -> None:
-    pytest.importorskip("nncf", reason="the workshop's extra `train` is not installed")
     run = street_checkpoint(tmp_path / "run" / "checkpoints" / "best.pt").parents[1]
     options = ExportOptions(precision="int8", pictures=[few_pictures(tmp_path / "few")])
     done = export_checkpoint(run, tmp_path / "out", "street", "1", options)
