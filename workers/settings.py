@@ -129,8 +129,8 @@ class WorkerSettings(RedisConnection, KafkaConnection, ProcessSettings):
     alone."""
 
     max_batch_size: int | None = Field(default=None, ge=1, le=256)
-    """Maximum frames, or tiles of a frame, per network batch; default: 8 on CUDA, 1 on the CPU,
-    where larger batches cost latency and memory and gain little."""
+    """Maximum frames, or tiles of a frame, per network batch; default: 8 on a GPU; on the
+    CPU as many as have a megapixel at the model's input, at most 4. A batch is what waits."""
 
     result_ttl_seconds: int = Field(default=3600, ge=1)
     """How long a camera's results are kept after its latest one, in seconds."""

@@ -54,6 +54,8 @@ class OnnxEngine:
         batch_sizes: Batch sizes to run; the largest bounds :meth:`run`.
         precision: Which file of the artifact to run; ``auto`` takes the fastest there.
         fixed_size: Whether images of the artifact's size are enough, which run faster.
+        spinning: Whether the network's threads on the CPU wait for each other without sleeping:
+            a run alone is a sixth faster, and what shares its cores is slower.
         gpu: How it runs on a GPU.
 
     Raises:
@@ -70,6 +72,7 @@ class OnnxEngine:
         *,
         precision: PrecisionWanted = "auto",
         fixed_size: bool = False,
+        spinning: bool = True,
         gpu: GpuOptions = _ON_GPU,
     ) -> None:
         if not batch_sizes or min(batch_sizes) < 1:
@@ -77,6 +80,7 @@ class OnnxEngine:
         tuning = Tuning(
             threads=intra_op_threads,
             fixed_size=fixed_size,
+            spinning=spinning,
             largest_batch=max(batch_sizes),
             gpu=gpu,
         )

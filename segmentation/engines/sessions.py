@@ -38,12 +38,14 @@ class Tuning:
     Attributes:
         threads: Of one operator on the CPU; 0 leaves the choice to the provider.
         fixed_size: Whether only images of the artifact's size are run, which saves time.
+        spinning: Whether threads on the CPU wait for each other without sleeping.
         largest_batch: Most images of a run, for TensorRT, which prepares for them.
         gpu: How it runs on a GPU.
     """
 
     threads: int = 0
     fixed_size: bool = False
+    spinning: bool = True
     largest_batch: int = 1
     gpu: GpuOptions = field(default_factory=GpuOptions)
 
@@ -70,6 +72,8 @@ def open_session(
     on_gpu = device in ("cuda", "tensorrt")
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = tuning.threads
+    if not tuning.spinning:
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     options.log_severity_level = 3  # errors; a fallback is told here, in words
     if graph.size_names is not None and (tuning.fixed_size or on_gpu):
         sizes = graph.artifact.height, graph.artifact.width

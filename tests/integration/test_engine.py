@@ -141,7 +141,9 @@ def test_on_cuda_the_size_stays_fixed(write: Write, monkeypatch: pytest.MonkeyPa
 def test_a_worker_tiles_a_frame_at_once_where_the_artifact_lets_it(
     write: Write, model: Any, runs: int
 ) -> None:
-    settings = load_settings(WorkerSettings, model=write(model), provider="cpu", resize="tile")
+    settings = load_settings(
+        WorkerSettings, model=write(model), provider="cpu", resize="tile", max_batch_size=1
+    )
     inference = build_inference(settings)
     inference.warm_up()
     frame = np.zeros((160, 208, 3), np.uint8)
