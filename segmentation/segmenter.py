@@ -3,25 +3,24 @@
 The same composition runs in the worker, offline (`seedstream segment`) and in the evaluation.
 """
 
-import logging
 import math
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from contract.errors import ConfigurationError, InvalidMessageError
 from contract.result import ModelReference
 from segmentation.cluster import Clusters, cluster
 from segmentation.engines.base import Engine, Predictions
+from segmentation.frame_sizes import FrameSizes
 from segmentation.instances import ArrayMask, Instances
 from segmentation.letterbox import Fit, Resize
 from segmentation.map_kernels import count_pixels, measure
-from segmentation.tiles import MAX_TILES, Tiling, choose_tile_size
+from segmentation.tiles import MAX_TILES, Tiling
 
 Image = NDArray[np.uint8]
 """uint8 (H, W, 3), RGB."""
@@ -33,11 +32,6 @@ _HUGE = 9
 """Objects whose median area at native scale is so many times that of the training data are not
 tiled with ``auto``: three times as wide, about as far as training shows objects. On the nuclei that
 validate, tiles are better up to 8 times and bad at 33 times the median."""
-
-_MAX_SIZES = 1000
-"""Frame sizes that are told about once each; a source of ever new sizes must not fill the log."""
-
-log = logging.getLogger(__name__)
 
 
 class Fitted(NamedTuple):
@@ -110,16 +104,11 @@ class Segmenter:
         self._artifact = engine.artifact
         default = self._artifact.score_threshold
         self._score_threshold = default if score_threshold is None else score_threshold
-        if resize == "auto" and self._artifact.object_pixels is None:
-            raise ConfigurationError(
-                f"model {self._artifact.name}/{self._artifact.version} does not carry "
-                "object_pixels, the median size of the objects that it was trained on, which "
-                "resize 'auto' needs: choose letterbox or tile, or train or sweep it again"
-            )
-        self._resize: Resize = resize
+        self._sizes = FrameSizes(
+            self._artifact, resize, any_size=engine.variable_size, max_tiles=max_tiles
+        )
+        self._judges_size = resize == "auto"
         self._batch_size = batch_size or engine.batch_sizes[-1]
-        self._max_tiles = max_tiles
-        self._told: set[tuple[int, ...]] = set()
         self._clock = clock
         self._buffers = threading.local()
         self._pool = ThreadPoolExecutor(threads, "cluster") if threads > 1 else None
@@ -132,12 +121,12 @@ class Segmenter:
 
     def warm_up(self) -> None:
         """Compile (or load from the cache) the clustering, so that no frame waits for it."""
-        height, width = self._input_size
+        height, width = self._sizes.input_size
         ones = np.ones((1, 2, height, width), np.float32)
         of_row = (np.arange(height) % len(self._artifact.classes)).astype(np.uint8)
         labels = np.repeat(of_row, width).reshape(1, height, width)
         maps = Predictions(ones, ones[:, : self._artifact.n_sigma], ones[:, 0], labels)
-        self.describe(Maps(maps, [self._fit((height + 8, width + 8))]))
+        self.describe(Maps(maps, [self._sizes.fit((height + 8, width + 8))]))
 
     @property
     def largest_batch(self) -> int:
@@ -150,8 +139,8 @@ class Segmenter:
         Raises:
             InvalidMessageError: ``too_many_tiles``, above the bound.
         """
-        tiling = self._tiling(size)
-        return 1 if tiling is None else len(tiling) + (self._resize == "auto")
+        tiling = self._sizes.tiling(size)
+        return 1 if tiling is None else len(tiling) + self._judges_size
 
     def segment(
         self,
@@ -190,9 +179,9 @@ class Segmenter:
             InvalidMessageError: ``too_many_tiles``, see `tiles`.
         """
         size = image.shape[:2]
-        if self._tiling(size) is not None:
+        if self._sizes.tiling(size) is not None:
             return image
-        fit = self._fit(size)
+        fit = self._sizes.fit(size)
         return Fitted(fit.apply(image), fit)
 
     def maps(
@@ -208,8 +197,8 @@ class Segmenter:
         waiting: list[Image | Fitted] = []
         for i, image in enumerate(images):
             size = image.fit.frame_size if isinstance(image, Fitted) else image.shape[:2]
-            self._tell(size, sources[i] if sources else "")
-            tiling = self._tiling(size)
+            self._sizes.tell(size, sources[i] if sources else "")
+            tiling = self._sizes.tiling(size)
             if waiting and (tiling is not None or len(waiting) == self.largest_batch):
                 yield self._fitted(waiting, observe)
                 waiting = []
@@ -232,7 +221,9 @@ class Segmenter:
         """
         if len(images) == 1 and isinstance(images[0], Fitted):
             return Prepared(images[0].picture[np.newaxis], [images[0].fit])
-        batch = np.empty((len(images), *self._input_size, 3), np.uint8) if out is None else out
+        batch = (
+            np.empty((len(images), *self._sizes.input_size, 3), np.uint8) if out is None else out
+        )
         fits = [self._place(image, batch[i]) for i, image in enumerate(images)]
         return Prepared(batch[: len(images)], fits)
 
@@ -254,7 +245,7 @@ class Segmenter:
         if isinstance(image, Fitted):
             place[:] = image.picture
             return image.fit
-        fit = self._fit(image.shape[:2])
+        fit = self._sizes.fit(image.shape[:2])
         fit.apply(image, place)
         return fit
 
@@ -262,7 +253,7 @@ class Segmenter:
         """A batch to be filled again and again by this thread: new memory costs page faults."""
         found: NDArray[np.uint8] | None = getattr(self._buffers, "batch", None)
         if found is None:
-            found = np.empty((self.largest_batch, *self._input_size, 3), np.uint8)
+            found = np.empty((self.largest_batch, *self._sizes.input_size, 3), np.uint8)
             self._buffers.batch = found
         return found
 
@@ -272,7 +263,7 @@ class Segmenter:
         return Maps(self._run(prepared.batch, began, observe), prepared.fits)
 
     def _large(self, image: Image, tiling: Tiling, observe: Observe | None) -> Maps:
-        if self._resize == "auto":
+        if self._judges_size:
             maps = self._fitted([image], observe)
             (found,) = self.describe(maps)
             expected = self._artifact.object_pixels or math.inf
@@ -295,58 +286,6 @@ class Segmenter:
         if observe is not None:
             observe("infer", self._clock() - began)
         return predictions
-
-    @property
-    def _input_size(self) -> tuple[int, int]:
-        return self._artifact.height, self._artifact.width
-
-    def _fit(self, size: tuple[int, ...]) -> Fit:
-        whole: Literal["letterbox", "stretch"] = (
-            "stretch" if self._resize == "stretch" else "letterbox"
-        )
-        return Fit.of((size[0], size[1]), self._input_size, whole)
-
-    def _tiling(self, size: tuple[int, ...]) -> Tiling | None:
-        """The tiles of an image of (H, W) pixels; None where it runs as one picture."""
-        height, width = self._input_size
-        if self._resize not in ("tile", "auto") or (size[0] <= height and size[1] <= width):
-            return None
-        frame_size = size[0], size[1]
-        tiling = Tiling.of(frame_size, self._input_size)
-        if len(tiling) > self._max_tiles:
-            raise InvalidMessageError(
-                "too_many_tiles",
-                f"{size[1]}x{size[0]} pixels need {len(tiling)} tiles of {width}x{height}, "
-                f"expected at most {self._max_tiles}; scale it down, cut it, or let it be "
-                "letterboxed",
-            )
-        if self._engine.variable_size:
-            return Tiling.of(frame_size, choose_tile_size(frame_size, self._input_size))
-        return tiling
-
-    def _tell(self, size: tuple[int, ...], source: str) -> None:
-        """Say once for each size what it costs, or what is lost."""
-        if size in self._told or len(self._told) == _MAX_SIZES:
-            return
-        self._told.add(size)
-        whose = f"{source}: " if source else ""
-        pixels, scale = self._artifact.object_pixels, self._fit(size).area_scale
-        tiling = self._tiling(size)
-        if tiling is not None:
-            log.info(
-                "%simages of %dx%d pixels: %s, %.0f MB of maps",
-                *(whose, size[1], size[0], _count_tiles(tiling)),
-                tiling.map_bytes(self._artifact.n_sigma) / 1e6,
-            )
-        elif pixels is not None and pixels * scale < self._artifact.min_pixels:
-            log.warning(
-                "%simages of %dx%d pixels are shrunk to %.0f %% of their sides: an object of the "
-                "training data's median size, %d pixels, would have %.0f left, fewer than the "
-                "model's min_pixels %d; if objects are that small here, segment them at native "
-                "scale with --resize tile (WORKER_RESIZE=tile)",
-                *(whose, size[1], size[0], 100 * scale**0.5),
-                *(pixels, pixels * scale, self._artifact.min_pixels),
-            )
 
     def _cluster(
         self,
@@ -376,12 +315,6 @@ class Segmenter:
         left = count_pixels(clusters.instance_map, len(clusters.scores))
         large = left >= self._artifact.min_pixels
         return describe(clusters, large, fit, self._artifact.classes)
-
-
-def _count_tiles(tiling: Tiling) -> str:
-    height, width = tiling.tile_size
-    size = f"{width}x{height}"
-    return f"one tile of {size}" if len(tiling) == 1 else f"{len(tiling)} tiles of {size} each"
 
 
 def describe(
