@@ -65,6 +65,11 @@ ROWS: dict[str, list[Panel]] = {
     "Workers": [
         Panel("Stages p95", "fetch is the time in Kafka; the others are per batch or frame.",
               "s", {"{{stage}}": f"stage:seedstream_stage_seconds:p95_5m{{{_NS}}}"}),
+        Panel("Busy, by stage", "Share of its time that each stage works; the busiest one is the "
+              "bottleneck (seedstream top shows one worker).", "percentunit",
+              {"{{stage}}": "sum by (stage) (rate(seedstream_stage_time_seconds_total"
+                            f'{{{_NS},state="working"}}[5m])) / sum by (stage) '
+                            f"(rate(seedstream_stage_time_seconds_total{{{_NS}}}[5m]))"}),
         Panel("Batch size", "Mean frames per batch.", "short",
               {"{{pod}}": f"rate(seedstream_batch_size_sum{{{_NS}}}[5m])"
                           f" / rate(seedstream_batch_size_count{{{_NS}}}[5m])"}),
