@@ -19,6 +19,13 @@ the next worker, and the cameras that it has, would be stopped by it just so."""
 _MOST_CAMERAS = 500
 """Those that were read last are remembered."""
 
+_SILENT_READS = 1_000
+"""A camera of which none of the last so many records is no longer counts: this worker may not read
+it any more, since another one does or since it was switched off."""
+
+_SILENT_READS_PER_CAMERA = 2 * WINDOW_RECORDS
+"""Among many cameras it takes so many for each of them, so that slow ones go on counting."""
+
 _KEY_BYTES = 200
 """More than a camera id has."""
 
@@ -32,13 +39,15 @@ class _Camera:
     Attributes:
         positions: Where they lay, the oldest first.
         dead: How many of them became dead letters.
+        last_read: How many records of all cameras had been read with its last one.
     """
 
-    __slots__ = ("dead", "positions")
+    __slots__ = ("dead", "last_read", "positions")
 
     def __init__(self) -> None:
         self.positions: deque[Position] = deque()
         self.dead = 0
+        self.last_read = 0
 
     @property
     def share(self) -> float:
@@ -51,7 +60,8 @@ class DeadShare:
 
     So one camera that sends rubbish, however fast, and whether others send beside it or not, does
     not stop a worker; a faulty release of the producer, or a setting that fits no frame, does. So
-    does a topic without any camera's frames, which is not ours. Thread-safe.
+    does a topic without any camera's frames, which is not ours. Cameras that the worker no longer
+    reads do not count. Thread-safe.
 
     Args:
         limit: Largest share that is borne, the mean of the cameras', 0..1; 1 bears everything.
@@ -64,6 +74,7 @@ class DeadShare:
         self._reads: dict[Position, tuple[_Camera, str]] = {}  # with the reason of a dead letter
         self._count = 0
         self._written = 0
+        self._any_camera = False
         self._exceeded: str | None = None
 
     @property
@@ -87,17 +98,16 @@ class DeadShare:
             if position in self._reads:
                 return
             self._count += 1
+            self._any_camera |= camera != _NO_CAMERA
             counts = self._cameras.setdefault(camera, _Camera())
             self._cameras.move_to_end(camera)
+            counts.last_read = self._count
             counts.positions.append(position)
             self._reads[position] = (counts, "")
             if len(counts.positions) > WINDOW_RECORDS:
                 _, reason = self._reads.pop(counts.positions.popleft())
                 counts.dead -= bool(reason)
-            if len(self._cameras) > _MOST_CAMERAS:
-                _, forgotten = self._cameras.popitem(last=False)
-                for each in forgotten.positions:
-                    del self._reads[each]
+            self._forget()
 
     def dead(self, position: Position, reason: str) -> None:
         """Count a record that became a dead letter."""
@@ -110,14 +120,25 @@ class DeadShare:
             counts.dead += 1
             self._judge()
 
+    def _forget(self) -> None:
+        """Forget the cameras that no longer count, those that were read longest ago."""
+        while True:
+            known = len(self._cameras)
+            borne = max(_SILENT_READS, _SILENT_READS_PER_CAMERA * known)
+            oldest = next(iter(self._cameras.values()))
+            if known <= _MOST_CAMERAS and self._count - oldest.last_read < borne:
+                return
+            self._cameras.popitem(last=False)
+            for each in oldest.positions:
+                del self._reads[each]
+
     def _judge(self) -> None:
         if self._exceeded is not None or self._count < MIN_RECORDS:
             return
         shares = [each.share for each in self._cameras.values()]
         share = sum(shares) / len(shares)
         bad = sum(1 for each in shares if each > self._limit)
-        no_frames_at_all = self._cameras.keys() == {_NO_CAMERA}
-        if share <= self._limit or (bad < _MIN_CAMERAS and not no_frames_at_all):
+        if share <= self._limit or (bad < _MIN_CAMERAS and self._any_camera):
             return
         reasons = Counter(reason for _, reason in self._reads.values() if reason)
         by_reason = ", ".join(f"{reason} {count}" for reason, count in sorted(reasons.items()))

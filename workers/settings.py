@@ -118,7 +118,8 @@ class WorkerSettings(RedisConnection, KafkaConnection, ProcessSettings):
     """Largest share of dead letters among the last 100 records of each camera, the mean of the
     cameras'. Beyond it, where more than one camera is that bad, the worker commits what it has done
     and stops with exit code 2, instead of draining the topic into dead letters. One camera that
-    sends rubbish never stops it. It is judged from 200 records on; 1 never stops it."""
+    sends rubbish never stops it, and cameras that it no longer reads do not count. It is judged
+    from 200 records on; 1 never stops it."""
 
     max_waiting_frames: int = Field(default=32, ge=1)
     """Maximum frames waiting undecoded; when full, `live` drops the oldest, `complete` pauses."""

@@ -40,11 +40,55 @@ def test_one_bad_camera_that_is_alone_in_a_worker_stops_nobody() -> None:
 
 def test_bad_cameras_do_not_count_for_all_because_the_others_are_slower() -> None:
     stream = Stream()
+    for _ in range(12):
+        for camera in (b"yard", b"roof", b"door"):
+            stream.read(camera, 1, dead=False)
+        for _ in range(450):
+            stream.read(b"gate", 1, dead=True)
+            stream.read(b"hall", 1, dead=True)
+    assert stream.share.exceeded is None
+
+
+def test_cameras_that_moved_to_another_worker_do_not_hide_that_all_others_went_bad() -> None:
+    stream = Stream()
+    cameras = [b"camera-%d" % number for number in range(20)]
+    for _ in range(WINDOW_RECORDS):
+        for camera in cameras:
+            stream.read(camera, 1, dead=False)
+    for _ in range(2_000):
+        for camera in cameras[:3]:
+            stream.read(camera, 1, dead=True)
+    assert stream.share.exceeded == (
+        "300 of the last 300 records became dead letters (corrupt_image 300), 100% with each of 3 "
+        "cameras weighing the same"
+    )
+
+
+def test_one_bad_camera_stops_nobody_when_the_others_moved_to_another_worker() -> None:
+    stream = Stream()
     for camera in (b"yard", b"roof", b"door"):
-        stream.read(camera, 5, dead=False)
-    for _ in range(5_000):
-        stream.read(b"gate", 1, dead=True)
-        stream.read(b"hall", 1, dead=True)
+        stream.read(camera, WINDOW_RECORDS, dead=False)
+    stream.read(b"gate", 5_000, dead=True)
+    assert stream.share.exceeded is None
+
+
+def test_records_of_no_camera_stop_nobody_once_cameras_were_read_however_long_ago() -> None:
+    stream = Stream()
+    stream.read(b"yard", 1, dead=False)
+    stream.read(None, 5_000, dead=True)
+    assert stream.share.exceeded is None
+
+
+def test_among_many_cameras_slow_ones_go_on_counting() -> None:
+    stream = Stream()
+    slow = [b"slow-%d" % number for number in range(5)]
+    fast = [b"fast-%d" % number for number in range(10)]
+    for _ in range(8):
+        for camera in slow:
+            stream.read(camera, 1, dead=False)
+        for _ in range(250):
+            for camera in fast:
+                stream.read(camera, 1, dead=True)
     assert stream.share.exceeded is None
 
 
