@@ -19,6 +19,7 @@ from kafka.structs import MemberState
 
 from contract.errors import UnavailableError
 from contract.frame import EARLIEST
+from contract.log_limit import LogLimit
 from servers.kafka import (
     KafkaError,
     Meaning,
@@ -126,6 +127,8 @@ class KafkaSource:
         self._silent_since = clock()
         self._asked_at = clock()
         self._hearing = Hearing(clock)
+        self._commits_fail_since: float | None = None
+        self._log_limit = LogLimit(clock=clock)
 
     def subscribe(self, hand_over: HandOver) -> None:
         """Ask for partitions; ``poll`` joins the group.
@@ -206,6 +209,7 @@ class KafkaSource:
         events = []
         while self._events:
             events.append(self._events.popleft())
+            self._commits_fail_since = None  # what was to be committed may be another's now
         return events
 
     def commit(self, positions: Mapping[int, int]) -> bool:
@@ -216,18 +220,22 @@ class KafkaSource:
 
         Raises:
             ConfigurationError: Kafka refuses access.
-            UnavailableError: Kafka stays away.
+            UnavailableError: Kafka stays away, or acknowledges no commit for as long.
         """
         if self.rebalancing:
+            self._commits_fail_since = None
             return False  # not answered before the join that waits on the same connection
         try:
             self._consumer.commit(self._offsets(positions), timeout_ms=_CALL_MS)
         except KafkaError as error:
             if meaning(error) is Meaning.REBALANCING:
                 log.info("positions not committed, the group is rebalancing: %r", error)
+                self._commits_fail_since = None
             else:
                 self._bear(error, "committing")
+                self._bear_failed_commit(error)
             return False
+        self._commits_fail_since = None
         self._heard()
         return True
 
@@ -330,11 +338,34 @@ class KafkaSource:
         if found is not Meaning.AWAY and not within_broker(error):
             what = f"{doing}, which needs READ on the topic {self._topic!r} and on the group"
             raise failed(error, self._settings, what) from error
+        if (more := self._log_limit.due(doing)) is not None:
+            log.warning("Kafka failed, %s: %r; trying again%s", doing, error, more)
         silent_seconds = self._clock() - self._silent_since
         if silent_seconds >= _SILENCE_SECONDS and (refusal := find_refusal(self._settings)):
             raise refusal from error  # it is there, and has let us in before
-        if silent_seconds > max(self._settings.kafka_timeout_seconds, _SILENCE_SECONDS):
+        if silent_seconds > self._patience_seconds:
             raise UnavailableError(
                 f"Kafka at {self._settings.bootstrap_servers} has not answered for "
                 f"{silent_seconds:.0f} s: {error!r}"
             ) from error
+
+    def _bear_failed_commit(self, error: KafkaError) -> None:
+        """Go on without the commit for a while, even where Kafka answers all else.
+
+        Raises:
+            UnavailableError: Commits have failed for too long.
+        """
+        now = self._clock()
+        if self._commits_fail_since is None:
+            self._commits_fail_since = now
+        failing_seconds = now - self._commits_fail_since
+        if failing_seconds > self._patience_seconds:
+            raise UnavailableError(
+                f"Kafka at {self._settings.bootstrap_servers} has acknowledged no commit for "
+                f"{failing_seconds:.0f} s: {error!r}; what is done would be done again after a "
+                f"restart; look at the broker that coordinates the group {self._settings.group!r}"
+            ) from error
+
+    @property
+    def _patience_seconds(self) -> float:
+        return max(self._settings.kafka_timeout_seconds, _SILENCE_SECONDS)

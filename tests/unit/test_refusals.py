@@ -4,7 +4,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from kafka import errors
+from kafka import TopicPartition, errors
 from kafka.structs import MemberState
 
 from contract.errors import ConfigurationError, UnavailableError
@@ -53,16 +53,44 @@ def test_kafka_that_refuses_and_then_goes_away_is_given_up_in_time() -> None:
 
 
 class Consumer:
-    """A member of a group whose commits fail."""
+    """A member of a group whose commits, and those polls that are told to, fail."""
 
-    def __init__(self, error: errors.KafkaError) -> None:
+    def __init__(self, error: errors.KafkaError | None = None) -> None:
         self.error = error
+        self.state = MemberState.STABLE
+        self.polls: list[errors.KafkaError | dict[Any, Any]] = []
+        self.questions = 0
+        self._coordinator = SimpleNamespace(need_rejoin=lambda: False)
+        self._fetcher = SimpleNamespace(_next_partition_records=None)
 
     def group_metadata(self) -> Any:
-        return SimpleNamespace(state=MemberState.STABLE, generation_id=1)
+        return SimpleNamespace(state=self.state, generation_id=1)
 
     def commit(self, *_: object, **__: object) -> None:
-        raise self.error
+        if self.error is not None:
+            raise self.error
+
+    def poll(self, *_: object) -> dict[Any, Any]:
+        found = self.polls.pop(0) if self.polls else {}
+        if isinstance(found, errors.KafkaError):
+            raise found
+        return found
+
+    def assignment(self) -> set[Any]:
+        return set()
+
+    def paused(self) -> set[Any]:
+        return set()
+
+    def pause(self, *_: object) -> None:
+        pass
+
+    def seek(self, *_: object) -> None:
+        pass
+
+    def committed(self, *_: object, **__: object) -> int:
+        self.questions += 1
+        return 0
 
 
 def test_a_worker_bears_what_may_pass_and_no_longer(tmp_path: Any) -> None:
@@ -79,3 +107,44 @@ def test_a_worker_bears_trouble_within_a_broker(tmp_path: Any) -> None:
     (tmp_path / "model.onnx").write_bytes(b"x")
     source = KafkaSource(Consumer(errors.UnknownError("oops")), WorkerSettings(model=tmp_path))
     assert not source.commit({0: 1})
+
+
+def test_commits_that_fail_for_ever_end_a_worker_though_records_go_on_coming(
+    tmp_path: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "model.onnx").write_bytes(b"x")
+    clock, settings = FakeClock(), WorkerSettings(model=tmp_path)
+    consumer = Consumer(errors.UnknownError("oops"))
+    source, began = KafkaSource(consumer, settings, clock), clock.now
+    with pytest.raises(UnavailableError, match=r"acknowledged no commit for \d+ s: .*oops"):
+        for _ in range(720):
+            consumer.polls = [{TopicPartition("frames", 0): [SimpleNamespace(offset=0)]}]
+            source.poll(0)
+            source.commit({0: 1})
+            clock.advance(5)
+    assert clock.now - began <= settings.kafka_timeout_seconds + 5
+    assert len([each for each in caplog.records if "committing" in each.message]) == 1
+
+
+def test_commits_that_fail_now_and_then_or_while_the_group_changes_end_no_worker(
+    tmp_path: Any,
+) -> None:
+    (tmp_path / "model.onnx").write_bytes(b"x")
+    clock, settings = FakeClock(), WorkerSettings(model=tmp_path)
+    consumer = Consumer()
+    source = KafkaSource(consumer, settings, clock)
+    fails = errors.UnknownError("oops")
+    for number in range(100):
+        consumer.polls = [{TopicPartition("frames", 0): [SimpleNamespace(offset=0)]}]
+        source.poll(0)
+        consumer.error = fails
+        assert not source.commit({0: 1})
+        clock.advance(settings.kafka_timeout_seconds - 1)
+        if number % 2:
+            consumer.error = None
+            assert source.commit({0: 1})
+        else:
+            consumer.state = MemberState.REBALANCING
+            assert not source.commit({0: 1})
+            consumer.state = MemberState.STABLE
+        clock.advance(settings.kafka_timeout_seconds - 1)
