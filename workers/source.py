@@ -315,6 +315,7 @@ class KafkaSource:
             self._bear(error, "asking whether it is there")
         else:
             self._heard()
+            self._hearing.over()
 
     def _heard(self) -> None:
         self._silent_since = self._clock()

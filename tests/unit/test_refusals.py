@@ -148,3 +148,27 @@ def test_commits_that_fail_now_and_then_or_while_the_group_changes_end_no_worker
             assert not source.commit({0: 1})
             consumer.state = MemberState.STABLE
         clock.advance(settings.kafka_timeout_seconds - 1)
+
+
+def test_momentary_refusals_with_answers_in_between_end_no_idle_worker(tmp_path: Any) -> None:
+    (tmp_path / "model.onnx").write_bytes(b"x")
+    clock, consumer = FakeClock(), Consumer()
+    source = KafkaSource(consumer, WorkerSettings(model=tmp_path), clock)
+    for _ in range(3):
+        consumer.polls = [REFUSAL]
+        for _ in range(42):
+            assert source.poll(1) == []
+            clock.advance(1)
+    assert consumer.questions >= 9
+
+
+def test_a_commit_does_not_excuse_a_refused_fetch(tmp_path: Any) -> None:
+    (tmp_path / "model.onnx").write_bytes(b"x")
+    clock, consumer = FakeClock(), Consumer()
+    source = KafkaSource(consumer, WorkerSettings(model=tmp_path), clock)
+    consumer.polls = [REFUSAL, REFUSAL]
+    source.poll(1)
+    clock.advance(PASSING_SECONDS)
+    assert source.commit({0: 1})
+    with pytest.raises(ConfigurationError, match="READ on the topic"):
+        source.poll(1)
