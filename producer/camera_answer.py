@@ -51,6 +51,8 @@ def rtsp_fault(url: str, limit_seconds: float) -> str | None:
         return f"it closes the connection instead of answering {method}"
     except OSError as error:
         return error.strerror or type(error).__name__
+    except UnicodeError:
+        return "the host's name is not as names are"
     return None
 
 
@@ -69,7 +71,7 @@ def digest_algorithm(url: str, limit_seconds: float) -> str | None:
     deadline = time.monotonic() + limit_seconds
     method = "DESCRIBE" if url.startswith("rtsp") else "GET"
     head = bytearray()
-    with contextlib.suppress(OSError), _connected(url, deadline) as connection:
+    with contextlib.suppress(OSError, UnicodeError), _connected(url, deadline) as connection:
         _exchange(connection, _request(url, method, 1), head, deadline)
     challenges = _DIGEST.findall(head)
     if not challenges:

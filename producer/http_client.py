@@ -253,4 +253,6 @@ def connection_reason(error: Exception) -> str:
         return "it was silent for too long"
     if isinstance(error, gaierror):
         return "the host's name is unknown"
+    if isinstance(error, UnicodeError) and "idna" in str(error):
+        return "the host's name is not as names are"
     return getattr(error, "strerror", None) or type(error).__name__

@@ -13,6 +13,7 @@ from pydantic import (
     field_validator,
 )
 
+from servers import host_names
 from servers.tls import tls_context
 
 
@@ -63,6 +64,11 @@ class KafkaConnection(BaseModel):
             host, _, port = server.strip().rpartition(":")
             if not host or not port.isdigit() or not 0 < int(port) < 65536:
                 raise ValueError(f"{server!r} is not HOST:PORT")
+            if not host_names.can_be_looked_up(host):
+                raise ValueError(
+                    f"{host!r} is no host name: {host_names.WHY}; expected HOST:PORT, for instance "
+                    "kafka.internal:9092"
+                )
         return value
 
     # Fields are checked one by one, each against those above it, so that all faults come at once.

@@ -27,6 +27,8 @@ from kafka.net.manager import KafkaConnectionManager
 from kafka.net.selector import NetworkSelector
 from kafka.net.transport import KafkaSSLTransport, KafkaTCPTransport
 
+from servers import host_names
+
 CONNECT_SECONDS = 4.0
 """How long one attempt to connect may take, and then its TLS handshake."""
 
@@ -118,6 +120,19 @@ class Connector(KafkaNetSocket):  # type: ignore[misc]  # no types there
     """Makes connections, and believes the network when it says that nobody is there."""
 
     SCHEMES = ()
+
+    def dns_lookup(self, host: str, port: int, raise_error: bool = False) -> list[Any]:
+        """Return the addresses of a host.
+
+        Raises:
+            KafkaConnectionError: Its name is none; with ``raise_error`` also if it has no address.
+        """
+        try:
+            found: list[Any] = super().dns_lookup(host, port, raise_error)
+        except UnicodeError as error:
+            said = f"{host!r} is no host name: {host_names.WHY}"
+            raise errors.KafkaConnectionError(said) from error
+        return found
 
     async def sock_connect(
         self, net: Any, sock: socket.socket, sockaddr: Any, timeout_at: float | None = None

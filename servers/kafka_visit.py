@@ -19,6 +19,7 @@ from kafka.net.selector import NetworkSelector
 from kafka.protocol.metadata import MetadataRequest
 from kafka.protocol.sasl import SaslHandshakeRequest
 
+from servers import host_names
 from servers.kafka_connection import KafkaConnection
 from servers.kafka_meaning import Meaning, meaning, refusal_within
 from servers.kafka_network import Manager
@@ -54,7 +55,8 @@ class Visit:
 
     Attributes:
         server: HOST:PORT.
-        outcome: ``admitted``; ``refused``: it answers, and does not let us in; ``silent``: it is
+        outcome: ``admitted``; ``refused``: it answers, and does not let us in, or its
+            name, as a broker may advertise it, is none; ``silent``: it is
             reached, and says nothing that could be understood; ``absent``: it is not reached.
         seen: What was seen, unless it was admitted.
         refusal: What a person must mend.
@@ -85,6 +87,9 @@ def visit(connection: KafkaConnection, server: str, timeout_seconds: float = STE
         socket.create_connection(address, timeout_seconds).close()
     except OSError as error:
         return Visit(server, "absent", error.strerror or str(error))
+    except UnicodeError:
+        said = f"{host!r} is none: {host_names.WHY}"
+        return Visit(server, "refused", said, Refusal(About.HOST_NAME, said))
     try:
         brokers = _ask(server, connection.client_options(), timeout_seconds, _brokers)
     except _FAILURES as error:

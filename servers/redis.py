@@ -22,6 +22,7 @@ from contract.errors import (
     SeedstreamError,
     UnavailableError,
 )
+from servers import host_names
 from servers.redis_nodes import Node, ask_for_slots, first_that_answers
 from servers.redis_visit import lost, other_protocol, read_refusal
 from servers.refusals import About, Hearing, Refusal
@@ -136,6 +137,10 @@ class RedisConnection(BaseModel):
             raise ValueError(
                 "there is a '@' after the host: percent-encode '/', '?', '#' and '@' in user and "
                 "password, or give them apart"
+            )
+        if url.hostname and not host_names.can_be_looked_up(url.hostname):
+            raise ValueError(
+                f"its host is no host name: {host_names.WHY}; expected redis://HOST:PORT/DATABASE"
             )
         try:
             # Opens nothing, and refuses what the first command would.

@@ -56,7 +56,7 @@ def ask_for_slots(options: dict[str, Any]) -> Ask:
         with redis.Redis.from_url(url, **options) as client:
             try:
                 client.execute_command("CLUSTER SLOTS")
-            except (exceptions.RedisError, OSError) as error:
+            except (exceptions.RedisError, OSError, UnicodeError) as error:
                 return error
         return None
 

@@ -81,7 +81,10 @@ def other_protocol(url: str) -> Refusal | None:
 
 
 def _answers_plainly(address: tuple[str, int]) -> bool:
-    with contextlib.suppress(OSError), socket.create_connection(address, _STEP_SECONDS) as plain:
+    with (
+        contextlib.suppress(OSError, UnicodeError),
+        socket.create_connection(address, _STEP_SECONDS) as plain,
+    ):
         plain.sendall(b"PING\r\n")
         # "+PONG", "-NOAUTH ..." or "-LOADING ...".
         return plain.recv(1) in (b"+", b"-")

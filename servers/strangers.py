@@ -70,7 +70,7 @@ def _kind(said: bytes) -> str | None:
 def _exchange(address: tuple[str, int], request: bytes, seconds: float, tls: bool) -> bytes:
     """Return the beginning of the answer; nothing if there is none in time."""
     said = b""
-    with contextlib.suppress(OSError), contextlib.ExitStack() as stack:
+    with contextlib.suppress(OSError, UnicodeError), contextlib.ExitStack() as stack:
         connection = stack.enter_context(socket.create_connection(address, seconds))
         if tls:
             wrapped: ssl.SSLSocket = unverified_context().wrap_socket(

@@ -127,7 +127,10 @@ def answers_tls(address: tuple[str, int], timeout_seconds: float) -> bool:
         address: Host and port.
         timeout_seconds: How long each step may take.
     """
-    with contextlib.suppress(OSError), socket.create_connection(address, timeout_seconds) as plain:
+    with (
+        contextlib.suppress(OSError, UnicodeError),
+        socket.create_connection(address, timeout_seconds) as plain,
+    ):
         try:
             with unverified_context().wrap_socket(plain, server_hostname=address[0]):
                 return True
