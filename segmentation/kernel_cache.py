@@ -4,6 +4,7 @@ A folder that is full, read-only or damaged costs seconds at each start, and is 
 reason not to run. Library: numba, whose cache (0.6x) raises whatever it meets.
 """
 
+import functools
 import logging
 import pickle
 from collections.abc import Callable
@@ -50,12 +51,24 @@ class _Cache(FunctionCache):  # type: ignore[misc]  # no types there
 
     def _give_up(self, what: str, error: Exception) -> None:
         self.disable()
-        log.warning(
+        _tell(
             "compiled kernels cannot be %s in %s (%r): they are compiled at each start, which "
             "takes some seconds; empty the folder, or set NUMBA_CACHE_DIR to one that can be "
             "written",
             what, self.cache_path, error,
         )  # fmt: skip
+
+
+@functools.cache
+def _told() -> set[str]:
+    return set()
+
+
+def _tell(text: str, *values: object) -> None:
+    """Warn once: the other kernels fare just so."""
+    if text not in _told():
+        _told().add(text)
+        log.warning(text, *values)
 
 
 def compiled(function: Callable[..., Any]) -> Any:
@@ -65,7 +78,7 @@ def compiled(function: Callable[..., Any]) -> Any:
     try:
         kernel._cache = _Cache(function)
     except (OSError, RuntimeError) as error:
-        log.warning(
+        _tell(
             "compiled kernels cannot be kept (%s): set NUMBA_CACHE_DIR to a folder that can be "
             "written",
             error,

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from contract import artifact as contract
 from contract.errors import ConfigurationError
+from segmentation.engines.model_graph import LOAD_ERRORS
 
 MIN_PICTURES = 6
 """Fewest pictures: two thirds calibrate the ranges, the others prove the file."""
@@ -42,18 +43,22 @@ def to_int8(model: Any, pictures: NDArray[np.uint8]) -> Any:
         A new ``onnx.ModelProto``.
 
     Raises:
-        ConfigurationError: NNCF is not installed.
+        ConfigurationError: NNCF is not installed, or cannot quantise this model.
     """
     nncf = _import_nncf()
+    failures = (nncf.InternalError, nncf.ValidationError, nncf.UnsupportedModelError)
     calibration = nncf.Dataset(list(pictures), lambda picture: {contract.INPUT: picture[None]})
-    with contextlib.redirect_stdout(sys.stderr):  # its progress
-        return nncf.quantize(
-            model,
-            calibration,
-            # Symmetric weights, asymmetric activations: the latter are what is behind a Relu.
-            preset=nncf.QuantizationPreset.MIXED,
-            subset_size=len(pictures),
-        )
+    try:
+        with contextlib.redirect_stdout(sys.stderr):  # its progress
+            return nncf.quantize(
+                model,
+                calibration,
+                # Symmetric weights, asymmetric activations: the latter are what is behind a Relu.
+                preset=nncf.QuantizationPreset.MIXED,
+                subset_size=len(pictures),
+            )
+    except (*failures, *LOAD_ERRORS) as error:
+        raise ConfigurationError(f"NNCF cannot quantise this model: {error}") from error
 
 
 def _import_nncf() -> Any:

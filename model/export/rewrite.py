@@ -58,6 +58,9 @@ def rewrite_artifact(
     if measured not in {old.precision for old in stamps.values()}:
         raise ConfigurationError(f"{path.parent}: has no file of precision {measured}")
     new = {}
+    main = stamps[path.name]
+    # A rewrite that was killed half-way may have left other values in the further files.
+    shared = {name: getattr(main, name) for name in artifact_files.SHARED} | shared
     for name, old in stamps.items():
         changed = msgspec.structs.replace(old, **shared)
         if accuracy is not None and old.precision == measured:

@@ -113,7 +113,8 @@ def _device(provider: Provider, available: Mapping[Device, str | None]) -> tuple
         return "cuda", "CUDA is available"
     if missing["openvino"] is None:
         return "openvino", "OpenVINO is installed"
-    return "cpu", f"running on the CPU: {missing['cuda']}"
+    failed = [reason for reason in available.values() if reason is not None]
+    return "cpu", f"running on the CPU: {'; '.join(failed) or missing['cuda']}"
 
 
 def _precision(

@@ -5,6 +5,7 @@ Library: onnxruntime.
 Shape letters: N batch, H, W the input, S bandwidths; P foreground pixels of the batch.
 """
 
+import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -80,6 +81,7 @@ class DeviceRunner:
         self._graphs = options.cuda_graphs
         self._outputs = {each.name: each for each in session.get_outputs()}
         self._bound: dict[int, _Bound] = {}
+        self._lock = threading.Lock()  # what is bound is one run's at a time
         floats = all(
             self._outputs[name].type == "tensor(float)"
             for name in (contract.OFFSET, contract.BANDWIDTH, contract.SEED)
@@ -94,8 +96,12 @@ class DeviceRunner:
     def run(self, images: NDArray[np.uint8], size: int) -> Outputs:
         """Run a batch that is padded to ``size`` images, and return maps of those that were given.
 
-        The maps are new arrays: no later run writes into them.
+        The maps are new arrays: no later run writes into them. Runs of several threads take turns.
         """
+        with self._lock:
+            return self._run(images, size)
+
+    def _run(self, images: NDArray[np.uint8], size: int) -> Outputs:
         bound = self._bound.get(size)
         if bound is None:
             bound = self._bound[size] = self._bind(size)

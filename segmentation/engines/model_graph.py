@@ -18,15 +18,20 @@ from contract.plain_files import check_self_contained
 
 # ONNX Runtime's errors have no common base of their own.
 LOAD_ERRORS = (
+    ort_errors.DeviceReset,
     ort_errors.EPFail,
+    ort_errors.EngineError,
     ort_errors.Fail,
     ort_errors.InvalidArgument,
     ort_errors.InvalidGraph,
     ort_errors.InvalidProtobuf,
+    ort_errors.NoModel,
     ort_errors.NoSuchFile,
+    ort_errors.NotFound,
     ort_errors.NotImplemented,
     ort_errors.RuntimeException,
-    UnicodeDecodeError,  # of a name that is not UTF-8
+    RuntimeError,  # of its Python part, which tries other providers
+    ValueError,  # the same; and UnicodeDecodeError of a name that is not UTF-8
 )
 
 

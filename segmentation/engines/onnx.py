@@ -89,11 +89,7 @@ class OnnxEngine:
         self.choice = opened.choice
         self.path = opened.choice.file
         self.artifact: Artifact = opened.graph.artifact
-        self._runner: DeviceRunner | None = None
-        if self.choice.on_gpu and gpu.binding:
-            self._runner = DeviceRunner(
-                self._session, self._session.get_providers(), self.provider, self.input_size, gpu
-            )
+        self._runner: DeviceRunner | None = opened.runner
         self._graph_varies = opened.graph.sizes_vary
         self.variable_size = opened.graph.sizes_vary and not fixed_size and not self.choice.on_gpu
         self.batch_sizes = tuple(sorted(set(batch_sizes)))

@@ -7,8 +7,9 @@ from typing import Any
 
 from contract.artifact import Precision
 from contract.artifact_files import find_files
-from segmentation.engines.choice import Choice, PrecisionWanted, Provider, choose
-from segmentation.engines.model_graph import ModelGraph, read_graph
+from segmentation.engines.choice import NAMES, Choice, PrecisionWanted, Provider, choose
+from segmentation.engines.device_runner import DeviceRunner
+from segmentation.engines.model_graph import LOAD_ERRORS, ModelGraph, read_graph
 from segmentation.engines.processor import processor_features
 from segmentation.engines.sessions import (
     NotStartedError,
@@ -28,11 +29,13 @@ class Opened:
         session: ONNX Runtime's.
         graph: What the file says of itself.
         choice: What was chosen, and why.
+        runner: Runs it over memory of the device, None where memory is not bound.
     """
 
     session: Any
     graph: ModelGraph
     choice: Choice
+    runner: DeviceRunner | None = None
 
 
 def open_model(
@@ -52,11 +55,24 @@ def open_model(
         graph = read_graph(choice.file)
         try:
             session = open_session(choice.file, graph, choice.provider, features, tuning)
+            runner = _runner(session, graph, choice, tuning) if choice.on_gpu else None
         except NotStartedError as error:
             available[choice.provider] = str(error)  # asked for: the next choice raises it
             log.warning("%s", error)
         else:
-            return Opened(session, graph, choice)
+            return Opened(session, graph, choice, runner)
+
+
+def _runner(session: Any, graph: ModelGraph, choice: Choice, tuning: Tuning) -> DeviceRunner | None:
+    if not tuning.gpu.binding:
+        return None
+    size = graph.artifact.height, graph.artifact.width
+    try:
+        return DeviceRunner(session, session.get_providers(), choice.provider, size, tuning.gpu)
+    except LOAD_ERRORS as error:
+        raise NotStartedError(
+            f"ONNX Runtime could not prepare {NAMES[choice.provider]}'s memory: {error}"
+        ) from error
 
 
 def files_by_precision(model: Path) -> dict[Precision, Path]:

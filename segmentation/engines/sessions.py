@@ -15,7 +15,8 @@ from typing import Any
 import onnxruntime
 
 from contract import artifact as contract
-from segmentation.engines.choice import NAMES, Device
+from contract.errors import ConfigurationError
+from segmentation.engines.choice import FAST_INT8, NAMES, Device
 from segmentation.engines.gpu_options import GpuOptions
 from segmentation.engines.model_graph import LOAD_ERRORS, ModelGraph, not_loadable
 
@@ -74,6 +75,9 @@ def open_session(
     options.intra_op_num_threads = tuning.threads
     if not tuning.spinning:
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    if graph.artifact.precision == "int8" and not FAST_INT8 & {*features}:
+        # Without VNNI, x86 adds pairs of products in 16 bits, which 8-bit weights overflow.
+        options.add_session_config_entry("session.x64quantprecision", "1")
     options.log_severity_level = 3  # errors; a fallback is told here, in words
     if graph.size_names is not None and (tuning.fixed_size or on_gpu):
         sizes = graph.artifact.height, graph.artifact.width
@@ -83,6 +87,7 @@ def open_session(
         onnxruntime.preload_dlls()  # finds the CUDA libraries of pip packages
     if device == "tensorrt":
         _preload_tensorrt()
+        _make_engine_folder(graph, tuning)
     providers = _providers(device, graph, features, tuning)
     try:
         session = onnxruntime.InferenceSession(str(file), options, providers=providers)
@@ -95,6 +100,19 @@ def open_session(
         libraries = f"driver or {NAMES[device]} libraries" if on_gpu else "its libraries"
         raise NotStartedError(f"ONNX Runtime could not start {NAMES[device]} ({libraries})")
     return session
+
+
+def _make_engine_folder(graph: ModelGraph, tuning: Tuning) -> None:
+    if tuning.gpu.tensorrt_cache is None:
+        return
+    folder = engine_folder(tuning.gpu.tensorrt_cache, graph, tuning)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigurationError(
+            f"{folder}: cannot keep TensorRT's engines there: {error.strerror}; set "
+            "WORKER_TENSORRT_CACHE to a folder that can be written, or unset it"
+        ) from error
 
 
 def _preload_tensorrt() -> None:
@@ -136,6 +154,16 @@ def cuda_options(tuning: Tuning) -> dict[str, str]:
     return {"enable_cuda_graph": "1" if tuning.gpu.cuda_graphs else "0"}
 
 
+def engine_folder(cache: Path, graph: ModelGraph, tuning: Tuning) -> Path:
+    """Return the folder of a model's engines: ONNX Runtime names them by the graph alone.
+
+    So another model of the same network would run with the weights of the one before.
+    """
+    model = graph.artifact
+    size = f"{tuning.largest_batch}x{model.height}x{model.width}"
+    return cache / f"{model.weights_sha256[:32]}-{model.precision}-{size}"
+
+
 def tensorrt_options(graph: ModelGraph, tuning: Tuning) -> dict[str, str]:
     """Return TensorRT's options: half precision, one engine for all batch sizes, kept on disk."""
     size = f"{graph.artifact.height}x{graph.artifact.width}x3"
@@ -147,7 +175,7 @@ def tensorrt_options(graph: ModelGraph, tuning: Tuning) -> dict[str, str]:
         "trt_profile_max_shapes": f"{contract.INPUT}:{tuning.largest_batch}x{size}",
     }
     if tuning.gpu.tensorrt_cache is not None:
-        kept = str(tuning.gpu.tensorrt_cache)
+        kept = str(engine_folder(tuning.gpu.tensorrt_cache, graph, tuning))
         options |= {
             "trt_engine_cache_enable": "1",
             "trt_engine_cache_path": kept,

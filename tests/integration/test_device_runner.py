@@ -1,5 +1,6 @@
 """Runs over bound memory, with the CPU as the device: the same maps, and only the foreground."""
 
+from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -101,3 +102,14 @@ def test_clustering_finds_the_same_in_the_foreground_alone(street_model: Path) -
     assert all(map(len, whole))
     dense = sum(each.nbytes for each in engine._outputs(batch, 2))
     assert runner.returned_bytes < dense / 5
+
+
+def test_threads_that_share_a_runner_get_the_maps_of_their_own_images(session: Any) -> None:
+    runner = runner_of(session, (HEIGHT, WIDTH), foreground=False)
+    batches = [images(1), 255 - images(1)]
+    expected = [session.run(list(contract.OUTPUTS), {contract.INPUT: batch}) for batch in batches]
+    assert not np.array_equal(expected[0][2], expected[1][2])
+    with ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(lambda i: runner.run(batches[i % 2], 1), range(400)))
+    for i, maps in enumerate(found):
+        assert np.array_equal(maps[2], expected[i % 2][2])

@@ -68,7 +68,7 @@ def test_a_run_becomes_the_next_version_that_workers_load(run: Path, tmp_path: P
     assert second.comparison["mean_iou"] == 1
     card = check_file(store / "cells" / "2")
     assert (card.precision, card.further) == ("float16", ())
-    assert "without an int8 file: give pictures to calibrate it on" in outputs[1]
+    assert "without an int8 file: nothing would measure it; give --data" in outputs[1]
 
 
 def test_two_releases_at_once_become_two_versions(run: Path, tmp_path: Path) -> None:

@@ -19,6 +19,7 @@ CPU: dict[Device, str | None] = {"cpu": None}
 OPENVINO: dict[Device, str | None] = {"cpu": None, "openvino": None}
 GPU: dict[Device, str | None] = {"cpu": None, "cuda": None, "tensorrt": None}
 BROKEN: dict[Device, str | None] = {**GPU, "cuda": "ONNX Runtime could not start CUDA (driver)"}
+NO_TBB: dict[Device, str | None] = {"cpu": None, "openvino": "could not start OpenVINO: no libtbb"}
 VNNI, ARM, OLD = {"avx2", "avx512_vnni"}, {"asimd", "asimddp"}, {"avx2", "avx512f"}
 BOTH: tuple[Precision, ...] = ("float16", "int8")
 ALL: tuple[Precision, ...] = ("float32", "int8", "float16")
@@ -36,6 +37,7 @@ def files(*names: Precision) -> dict[Precision, Path]:
         ("auto", "auto", OPENVINO, VNNI, BOTH, "openvino", "int8", ["OpenVINO is installed"]),
         ("auto", "auto", CPU, VNNI, BOTH, "cpu", "int8", ["no CUDA provider", "avx512_vnni"]),
         ("auto", "auto", BROKEN, VNNI, BOTH, "cpu", "int8", ["could not start CUDA (driver)"]),
+        ("auto", "auto", NO_TBB, VNNI, BOTH, "cpu", "int8", ["start OpenVINO: no libtbb"]),
         # what was asked for
         ("cpu", "auto", GPU, OLD, BOTH, "cpu", "float16", ["CPU was asked for", "no fast int8"]),
         ("cuda", "auto", GPU, OLD, BOTH, "cuda", "float16", ["CUDA was asked for"]),

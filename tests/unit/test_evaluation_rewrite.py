@@ -5,14 +5,16 @@ import pytest
 
 pytest.importorskip("onnx", reason="the workshop's extra `train` is not installed")
 
+import msgspec
 import onnx
 
 from contract import artifact as contract
 from contract import artifact_files
 from contract.errors import ConfigurationError
 from model.export.rewrite import check_rewritable, rewrite_artifact
+from model.export.stamps import read_stamps
 from model.registry.store_files import HISTORY_FILE
-from tests.tiny_model import CARD, tiny_model, write_artifact
+from tests.tiny_model import CARD, add_int8_copy, tiny_model, write_artifact
 
 
 @pytest.fixture
@@ -115,3 +117,27 @@ def test_another_file_name_cannot_be_stored(folder: Path) -> None:
     (folder / "model.onnx").rename(other)
     with pytest.raises(ConfigurationError, match=r"expected a file model\.onnx"):
         check_rewritable(other)
+
+
+def test_a_rewrite_that_was_killed_half_way_is_mended_by_the_next_one(folder: Path) -> None:
+    add_int8_copy(folder, accuracy={"x": 0.5})
+    model = onnx.load(folder / "model.onnx")
+    changed = msgspec.structs.replace(
+        contract.from_metadata({p.key: p.value for p in model.metadata_props}, ""),
+        seed_threshold=0.7,
+    )
+    onnx.helper.set_model_props(model, contract.to_metadata(changed))
+    onnx.save(model, folder / "model.onnx")
+    card = artifact_files.read_card(folder)
+    further = tuple(msgspec.structs.replace(each, file_sha256="") for each in card.further)
+    card = msgspec.structs.replace(card, file_sha256="", further=further)
+    (folder / "model.json").write_bytes(artifact_files.encode_card(card))
+
+    rewrite_artifact(folder, min_pixels=3)
+
+    thresholds = {
+        name: (stamp.seed_threshold, stamp.min_pixels)
+        for name, stamp in read_stamps(folder).items()
+    }
+    assert thresholds == {"model.onnx": (0.7, 3), "model.int8.onnx": (0.7, 3)}
+    artifact_files.check_file(folder)

@@ -7,12 +7,18 @@ from typing import Any
 import numba
 import pytest
 
+from segmentation import kernel_cache
+
 SOURCE = """
 from segmentation.kernel_cache import compiled
 
 @compiled
 def double(number):
     return 2 * number
+
+@compiled
+def triple(number):
+    return 3 * number
 """
 
 
@@ -20,16 +26,17 @@ def double(number):
 def load(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[], Any]:
     """Return what loads the function anew, as another process would."""
     monkeypatch.setattr(numba.config, "CACHE_DIR", str(tmp_path / "cache"))
+    kernel_cache._told.cache_clear()
     source = tmp_path / "kernel_of_test.py"
     source.write_text(SOURCE)
 
-    def load() -> Any:
+    def load(both: bool = False) -> Any:
         spec = importlib.util.spec_from_file_location("kernel_of_test", source)
         assert spec is not None
         assert spec.loader is not None
         module = importlib.util.module_from_spec(spec)
         spec.loader.exec_module(module)
-        return module.double
+        return module.double if not both else (module.double, module.triple)
 
     return load
 
@@ -68,3 +75,15 @@ def test_a_cache_that_cannot_be_written_is_told_and_done_without(
     with caplog.at_level(logging.WARNING):
         assert double(2) == 4
     assert "NUMBA_CACHE_DIR" in caplog.text
+
+
+def test_many_kernels_that_cannot_be_kept_are_told_once(
+    load: Callable[..., Any], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    kernels = load(both=True)
+    for each in kernels:
+        each._cache._cache_file._cache_path = str(tmp_path / "kernel_of_test.py")
+        each._cache._cache_file._index_path = str(tmp_path / "kernel_of_test.py" / "index")
+    with caplog.at_level(logging.WARNING):
+        assert [each(2) for each in kernels] == [4, 6]
+    assert len(caplog.records) == 1

@@ -1,9 +1,11 @@
 """What each provider is told."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from contract.artifact import Artifact
@@ -56,9 +58,26 @@ def test_tensorrt_prepares_for_every_batch_size_and_keeps_what_it_built() -> Non
     )
     assert options["trt_profile_min_shapes"] == "images:1x384x512x3"
     assert options["trt_profile_max_shapes"] == "images:8x384x512x3"
-    assert options["trt_engine_cache_path"] == "/cache"
+    assert Path(options["trt_engine_cache_path"]).parent == Path("/cache")
     assert options["trt_engine_cache_enable"] == "1"
     assert "trt_engine_cache_enable" not in tensorrt_options(GRAPH, Tuning())
+
+
+def test_engines_of_other_weights_or_another_size_lie_in_another_folder() -> None:
+    tuning = Tuning(largest_batch=8, gpu=GpuOptions(tensorrt_cache=Path("/cache")))
+
+    def folder(batch: int = 8, **changes: Any) -> str:
+        graph = replace(GRAPH, artifact=msgspec.structs.replace(GRAPH.artifact, **changes))
+        options = tensorrt_options(graph, replace(tuning, largest_batch=batch))
+        return options["trt_engine_cache_path"]
+
+    folders = [
+        folder(weights_sha256="1" * 64),
+        folder(weights_sha256="2" * 64),
+        folder(weights_sha256="1" * 64, height=512),
+        folder(weights_sha256="1" * 64, batch=4),
+    ]
+    assert len({*folders}) == len(folders)
 
 
 def test_cuda_graphs_are_off_unless_asked_for() -> None:
