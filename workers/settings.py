@@ -117,9 +117,8 @@ class WorkerSettings(RedisConnection, KafkaConnection, ProcessSettings):
     max_dead_share: float = Field(default=0.8, gt=0, le=1)
     """Largest share of dead letters among the last 100 records of each camera, the mean of the
     cameras'. Beyond it, where more than one camera is that bad, the worker commits what it has done
-    and stops with exit code 2, instead of draining the topic into dead letters. One camera that
-    sends rubbish never stops it, and cameras that it no longer reads do not count. It is judged
-    from 200 records on; 1 never stops it."""
+    and stops with exit code 2, instead of draining the topic into dead letters. Cameras that it no
+    longer reads do not count. It is judged from 200 records on; 1 never stops it."""
 
     max_waiting_frames: int = Field(default=32, ge=1)
     """Maximum frames waiting undecoded; when full, `live` drops the oldest, `complete` pauses."""
@@ -131,7 +130,7 @@ class WorkerSettings(RedisConnection, KafkaConnection, ProcessSettings):
 
     max_batch_size: int | None = Field(default=None, ge=1, le=256)
     """Maximum frames, or tiles of a frame, per network batch; default: 8 on a GPU; on the
-    CPU as many as have a megapixel at the model's input, at most 4. A batch is what waits."""
+    CPU what has a megapixel at the model's input, at most 4. A batch is what waits."""
 
     result_ttl_seconds: int = Field(default=3600, ge=1)
     """How long a camera's results are kept after its latest one, in seconds."""
