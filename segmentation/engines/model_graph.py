@@ -16,20 +16,13 @@ from contract.artifact import Artifact
 from contract.errors import ConfigurationError
 from contract.plain_files import check_self_contained
 
-# ONNX Runtime's errors have no common base of their own.
-LOAD_ERRORS = (
-    ort_errors.DeviceReset,
-    ort_errors.EPFail,
-    ort_errors.EngineError,
-    ort_errors.Fail,
-    ort_errors.InvalidArgument,
-    ort_errors.InvalidGraph,
-    ort_errors.InvalidProtobuf,
-    ort_errors.NoModel,
-    ort_errors.NoSuchFile,
-    ort_errors.NotFound,
-    ort_errors.NotImplemented,
-    ort_errors.RuntimeException,
+# ONNX Runtime's errors have no common base of their own, and older versions have fewer.
+_LOAD_ERROR_NAMES = (
+    *("DeviceReset", "EPFail", "EngineError", "Fail", "InvalidArgument", "InvalidGraph"),
+    *("InvalidProtobuf", "NoModel", "NoSuchFile", "NotFound", "NotImplemented", "RuntimeException"),
+)
+LOAD_ERRORS: tuple[type[Exception], ...] = (
+    *(getattr(ort_errors, name) for name in _LOAD_ERROR_NAMES if hasattr(ort_errors, name)),
     RuntimeError,  # of its Python part, which tries other providers
     ValueError,  # the same; and UnicodeDecodeError of a name that is not UTF-8
 )
