@@ -4,7 +4,6 @@ A folder that is full, read-only or damaged costs seconds at each start, and is 
 reason not to run. Library: numba, whose cache (0.6x) raises whatever it meets.
 """
 
-import functools
 import logging
 import pickle
 from collections.abc import Callable
@@ -29,6 +28,9 @@ _DAMAGED = (
     ValueError,
 )
 """What reading a damaged file raises: it is a pickle, of which every byte may be wrong."""
+
+
+_told: set[str] = set()
 
 
 class _Cache(FunctionCache):  # type: ignore[misc]  # no types there
@@ -59,15 +61,10 @@ class _Cache(FunctionCache):  # type: ignore[misc]  # no types there
         )  # fmt: skip
 
 
-@functools.cache
-def _told() -> set[str]:
-    return set()
-
-
 def _tell(text: str, *values: object) -> None:
     """Warn once: the other kernels fare just so."""
-    if text not in _told():
-        _told().add(text)
+    if text not in _told:
+        _told.add(text)
         log.warning(text, *values)
 
 

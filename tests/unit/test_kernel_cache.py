@@ -26,7 +26,7 @@ def triple(number):
 def load(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[], Any]:
     """Return what loads the function anew, as another process would."""
     monkeypatch.setattr(numba.config, "CACHE_DIR", str(tmp_path / "cache"))
-    kernel_cache._told.cache_clear()
+    kernel_cache._told.clear()
     source = tmp_path / "kernel_of_test.py"
     source.write_text(SOURCE)
 
