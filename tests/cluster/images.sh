@@ -42,7 +42,7 @@ base() { # Debian's own Python under the name of the official image, which canno
 }
 
 # All that the images of ours are made from; other arguments are counted in.
-ours_key() { (cd "$ROOT" && printf '%s' "$*" | hash_of LICENSE NOTICE README.md .dockerignore deploy/images/Dockerfile deploy/images/requirements.py requirements pyproject.toml contract servers media segmentation producer workers model viewer stack doctor planner seedstream artifacts); }
+ours_key() { (cd "$ROOT" && printf '%s' "$*" | hash_of LICENSE NOTICE README.md .dockerignore deploy/images/Dockerfile deploy/images/requirements.py requirements pyproject.toml contract servers media segmentation tracking producer workers model viewer stack doctor planner seedstream artifacts); }
 
 ours() { archive "$1" "$(ours_key "$2")" build_ours "$2"; } # image, target
 
