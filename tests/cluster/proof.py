@@ -23,8 +23,8 @@ READ = (
     "tests/cluster", ":(glob)tests/*.py", ".ci",
     # The manifests, and the images with all that goes into them.
     "deploy", ".dockerignore", "pyproject.toml", "requirements", "LICENSE", "NOTICE", "README.md",
-    "artifacts", "contract", "servers", "media", "segmentation", "tracking", "producer", "workers", "model",
-    "viewer", "stack", "doctor", "planner", "seedstream",
+    "artifacts", "contract", "servers", "media", "segmentation", "tracking", "producer", "workers",
+    "model", "viewer", "stack", "doctor", "planner", "seedstream",
 )  # fmt: skip
 
 
