@@ -45,9 +45,8 @@ class OnnxEngine:
     On a GPU only the given batch sizes and the artifact's input size are ever run (a smaller batch
     is padded up), because each new shape costs a search for convolution algorithms; :meth:`warm_up`
     pays for them before the first frame. On the CPU a new shape costs nothing and padding would
-    cost time: every batch runs as it is, on ONNX Runtime's own provider with a thread for each
-    image, and images have any size that the graph takes, unless ``fixed_size`` says that one is
-    enough.
+    cost time: every batch runs as it is, a thread for each image where there are as many, and
+    images have any size that the graph takes, unless ``fixed_size`` says that one is enough.
 
     Args:
         model: The artifact's folder or file.

@@ -68,20 +68,15 @@ def open_model(
             return Opened(session, graph, choice, runner, beside)
 
 
-def network_threads(wanted: int = 0) -> int:
-    """Return how many threads the network has on the CPU, where ``wanted`` may leave it open."""
-    return wanted or len(os.sched_getaffinity(0))
-
-
 def _side_by_side(
     graph: ModelGraph, choice: Choice, features: frozenset[str], tuning: Tuning
 ) -> SideBySide | None:
-    # OpenVINO shares its threads out itself; with fewer images than threads, some would idle.
-    threads = network_threads(tuning.threads)
-    if choice.provider != "cpu" or not 1 < threads <= tuning.largest_batch:
+    threads = tuning.threads or len(os.sched_getaffinity(0))
+    # With fewer images than threads, some would idle.
+    if choice.on_gpu or not 1 < threads <= tuning.largest_batch:
         return None
-    alone = open_session(choice.file, graph, "cpu", features, replace(tuning, threads=1))
-    return SideBySide(alone, threads)
+    tuning = replace(tuning, side_by_side=threads)
+    return SideBySide(open_session(choice.file, graph, choice.provider, features, tuning), threads)
 
 
 def _runner(session: Any, graph: ModelGraph, choice: Choice, tuning: Tuning) -> DeviceRunner | None:

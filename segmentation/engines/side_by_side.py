@@ -24,8 +24,8 @@ class SideBySide:
         threads: How many there are.
 
     Args:
-        session: One that computes in the thread that calls it, and in no other.
-        threads: How many call it.
+        session: One that gives each call a single thread, see `sessions.Tuning.side_by_side`.
+        threads: How many calls there are at the same time.
     """
 
     def __init__(self, session: Any, threads: int) -> None:
