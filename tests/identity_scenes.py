@@ -191,7 +191,10 @@ def _crowd() -> tuple[Actor, ...]:
         (RED, BLUE, GREEN, WHITE, BLACK, YELLOW, (120, 60, 130), (90, 60, 40))
     ):
         xs, feet = random.uniform(20, 236, 5), random.uniform(110, 185, 5)
-        points = [(float(t), float(x), float(y)) for t, x, y in zip(range(0, 25, 5), xs, feet, strict=True)]
+        points = [
+            (float(t), float(x), float(y))
+            for t, x, y in zip(range(0, 25, 5), xs, feet, strict=True)
+        ]
         actors.append(Actor(walk(*points, height=45.0 + i), coat))
     return tuple(actors)
 
