@@ -23,6 +23,7 @@ class Parameters(NamedTuple):
     reach_speed: float = 1.7
     young_cost: float = 1.5
     relink_colour: float = 0.16
+    adopt_colour: float = 0.08
     relink_reach: float = 0.78
     relink_speed: float = 1.1
     relink_most: float = 3.8
