@@ -39,6 +39,7 @@ class Parameters(NamedTuple):
     colour_seconds: float = 1.0
     overlapped: float = 0.051
     overlapped_colour: float = 0.7
+    overlapped_update: float = 0.25
     overlapped_velocity: float = 0.49
     border: float = 0.01
     session_seconds: float = 2.0

@@ -161,8 +161,9 @@ def _updated(
         settings.overlapped_velocity if is_overlapped else 1.0,
     )
     known = track.colours
-    if colours and not (is_overlapped and known):
+    if colours:
         share = max(1 / (track.hits + 1), -math.expm1(-seconds / settings.colour_seconds))
+        share *= settings.overlapped_update if is_overlapped else 1.0
         known = blend(known, colours, share)
     return Track(
         track.track, track.kind, box, (_whole(velocity[0]), _whole(velocity[1])),

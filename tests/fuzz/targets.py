@@ -536,7 +536,7 @@ TARGETS: dict[str, Target] = {
     "tracks": Target(
         tracks_target.tracks, tracks_target.tracks_seeds, _INVALID,
         [b"\xcb\x7f\xf8" + 6 * b"\0", b"\xcb\x7f\xf0" + 6 * b"\0", b"\xcf" + 8 * b"\xff",
-         b"\xd3\x80" + 7 * b"\0", b"\xd2\x80\0\0\0", b"\xdd\xff\xff\xff\xff", b"\xc4\x48", b"\xc0"],
+         b"\xd3\x80" + 7 * b"\0", b"\xd2\x80\0\0\0", b"\xdd\xff\xff\xff\xff", b"\xc4\x5a", b"\xc0"],
     ),
     "voc": Target(_voc, _voc_seeds, words=[b"IHDR", b"IDAT", b"PLTE", b":0,0,0::", b"cell:"]),
     "yolo": Target(
