@@ -4,9 +4,9 @@ Pure: no input or output. Shape letters: I instances; H, W the picture; h, w one
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -20,6 +20,22 @@ Box = tuple[int, int, int, int]
 
 _MAX_NUMBER = 1 << 53
 """Largest whole number that every reader of JSON has."""
+
+
+class Identity(NamedTuple):
+    """Who an instance is.
+
+    Attributes:
+        track: Number of the object, never used again for this camera.
+        age_seconds: Seconds since the object was first seen.
+        velocity: [x, y] in pixels of the captured frame a second.
+        confirmed: Whether the object was seen often enough not to be a false find.
+    """
+
+    track: int
+    age_seconds: float
+    velocity: tuple[float, float]
+    confirmed: bool
 
 
 class Mask(Protocol):
@@ -108,6 +124,7 @@ class Instances:
         centers: float (I, 2), x, y of the mask's centroid.
         areas: int (I,), mask pixels.
         masks: I masks, decoded when asked for.
+        identities: Who each instance is; None where nobody tracked them.
 
     Raises:
         ValueError: The lengths differ or a class index has no name.
@@ -122,6 +139,7 @@ class Instances:
     centers: NDArray[np.float64]
     areas: NDArray[np.int64]
     masks: tuple[Mask, ...]
+    identities: tuple[Identity, ...] | None = None
 
     def __post_init__(self) -> None:
         n = len(self.masks)
@@ -133,6 +151,8 @@ class Instances:
                     f"{name} has shape {getattr(self, name).shape}, expected {shape}: one row for "
                     f"each of the {n} masks"
                 )
+        if self.identities is not None and len(self.identities) != n:
+            raise ValueError(f"{len(self.identities)} identities, expected one for each of {n}")
         if n and not 0 <= self.classes.min() <= self.classes.max() < len(self.class_names):
             raise ValueError(
                 f"class indices {self.classes.tolist()}, expected 0..{len(self.class_names) - 1}"
@@ -244,6 +264,10 @@ class Instances:
             drawn[y : y + height, x : x + width][mask.array] = number
         return drawn
 
+    def tracked(self, identities: Sequence[Identity]) -> "Instances":
+        """Return the same instances, with who each of them is."""
+        return replace(self, identities=tuple(identities))
+
     def of_class(self, name: str) -> "Instances":
         """Return the instances of one class."""
         return self[np.array([self.class_names[k] == name for k in self.classes], np.bool_)]
@@ -268,4 +292,5 @@ class Instances:
             self.centers[index],
             self.areas[index],
             tuple(self.masks[k] for k in index.tolist()),
+            None if self.identities is None else tuple(self.identities[k] for k in index.tolist()),
         )
