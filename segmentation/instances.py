@@ -174,6 +174,7 @@ class Instances:
         areas: ArrayLike,
         masks: Sequence[Mask],
         ids: ArrayLike | None = None,
+        identities: Sequence[Identity] | None = None,
     ) -> "Instances":
         """Return instances of plain sequences; ids count from 1 unless given."""
         n = len(masks)
@@ -187,6 +188,7 @@ class Instances:
             centers=np.asarray(centers, np.float64).reshape(n, 2),
             areas=np.asarray(areas, np.int64).reshape(n),
             masks=tuple(masks),
+            identities=None if identities is None else tuple(identities),
         )
 
     @classmethod
@@ -213,7 +215,7 @@ class Instances:
                     f"instance {each.id} has a mask of the size {each.mask['size']}, its picture "
                     f"is of {list(size)}",
                 )
-            if max(map(abs, (each.id, each.area, *each.box))) > _MAX_NUMBER:
+            if max(map(abs, (each.id, each.area, *each.box, each.track or 0))) > _MAX_NUMBER:
                 raise InvalidMessageError(
                     "malformed_result", f"instance {each.id} has numbers beyond {_MAX_NUMBER}"
                 )
@@ -227,6 +229,7 @@ class Instances:
             areas=[each.area for each in documents],
             masks=[EncodedMask(each.mask, each.box) for each in documents],
             ids=[each.id for each in documents],
+            identities=_identities(documents),
         )
 
     def documents(self) -> list[Instance]:
@@ -240,14 +243,19 @@ class Instances:
                 center=(round(x, 2), round(y, 2)),
                 area=area,
                 mask=mask.run_lengths,
+                track=who and who.track,
+                age_seconds=who and round(who.age_seconds, 3),
+                velocity=who and (round(who.velocity[0], 2), round(who.velocity[1], 2)),
+                confirmed=who and who.confirmed,
             )
-            for number, kind, score, (x, y), area, mask in zip(
+            for number, kind, score, (x, y), area, mask, who in zip(
                 self.ids.tolist(),
                 self.classes.tolist(),
                 self.scores.tolist(),
                 self.centers.tolist(),
                 self.areas.tolist(),
                 self.masks,
+                self.identities or [None] * len(self),
                 strict=True,
             )
         ]
@@ -294,3 +302,13 @@ class Instances:
             tuple(self.masks[k] for k in index.tolist()),
             None if self.identities is None else tuple(self.identities[k] for k in index.tolist()),
         )
+
+
+def _identities(documents: Sequence[Instance]) -> list[Identity] | None:
+    """Return who the instances of a document are; None unless all of them were tracked."""
+    found = [
+        Identity(each.track, each.age_seconds or 0.0, each.velocity or (0, 0), bool(each.confirmed))
+        for each in documents
+        if each.track is not None
+    ]
+    return found if found and len(found) == len(documents) else None
