@@ -276,6 +276,10 @@ class Instances:
         """Return the same instances, with who each of them is."""
         return replace(self, identities=tuple(identities))
 
+    def untracked(self) -> "Instances":
+        """Return the same instances, without who they are."""
+        return replace(self, identities=None)
+
     def of_class(self, name: str) -> "Instances":
         """Return the instances of one class."""
         return self[np.array([self.class_names[k] == name for k in self.classes], np.bool_)]
