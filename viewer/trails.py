@@ -15,6 +15,8 @@ TRAIL_SECONDS = 2.0
 """How far back a trail goes."""
 
 _OPACITY = 0.9
+_SHIFT = 4  # OpenCV takes places in 16ths of a pixel
+_SMOOTHED = 2  # points on each side that a place is averaged with: feet go up and down
 
 
 class TrailPoint(NamedTuple):
@@ -86,16 +88,23 @@ def draw_trails(
         if len(points) < 2:
             continue
         # Only where the trail is: the cost follows its length, not the picture's size.
-        places = np.array([(p.x, p.y) for p in points])
+        places = _smooth(np.array([(p.x, p.y) for p in points]))
         left, top = np.maximum(np.floor(places.min(axis=0)).astype(int) - thickness - 1, 0)
         right, bottom = np.ceil(places.max(axis=0)).astype(int) + thickness + 2
         crop = image[top:bottom, left:right]
         if not crop.size:
             continue
         weight = np.zeros(crop.shape[:2], np.uint8)
-        ends = np.round(places - (left, top)).astype(int).tolist()
+        ends = np.round((places - (left, top)) * 2**_SHIFT).astype(int).tolist()
         for begin, end, point in zip(ends, ends[1:], points[1:], strict=False):
             strength = round(255 * _OPACITY * (1 - point.age))
-            cv2.line(weight, begin, end, strength, thickness, cv2.LINE_AA)
+            cv2.line(weight, begin, end, strength, thickness, cv2.LINE_AA, _SHIFT)
         share = weight[..., None].astype(np.float32) / 255
         crop[:] = (crop * (1 - share) + np.asarray(color, np.float32) * share).astype(np.uint8)
+
+
+def _smooth(places: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """Return each of the (n, 2) places averaged with its neighbours, as many on either side."""
+    last = len(places) - 1
+    reach = [min(_SMOOTHED, i, last - i) for i in range(last + 1)]
+    return np.array([places[i - r : i + r + 1].mean(axis=0) for i, r in enumerate(reach)])
