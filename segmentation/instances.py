@@ -245,7 +245,7 @@ class Instances:
                 mask=mask.run_lengths,
                 track=who and who.track,
                 age_seconds=who and round(who.age_seconds, 3),
-                velocity=who and (round(who.velocity[0], 2), round(who.velocity[1], 2)),
+                velocity=who and _rounded(who.velocity),
                 confirmed=who and who.confirmed,
             )
             for number, kind, score, (x, y), area, mask, who in zip(
@@ -306,6 +306,11 @@ class Instances:
             tuple(self.masks[k] for k in index.tolist()),
             None if self.identities is None else tuple(self.identities[k] for k in index.tolist()),
         )
+
+
+def _rounded(velocity: tuple[float, float]) -> tuple[float, float]:
+    x, y = velocity
+    return round(x, 2) + 0.0, round(y, 2) + 0.0  # no -0.0
 
 
 def _identities(documents: Sequence[Instance]) -> list[Identity] | None:
