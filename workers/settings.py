@@ -77,6 +77,12 @@ class WorkerSettings(RedisConnection, KafkaConnection, ProcessSettings):
     score_threshold: float | None = Field(default=None, ge=0, le=1)
     """Lowest instance score to report, 0..1; default: the artifact's own."""
 
+    track: bool = True
+    """Number objects through time: `track`, `age_seconds`, `velocity`, `confirmed` in results."""
+
+    track_appearance: bool = True
+    """Whether colours under the masks help to tell who is who."""
+
     mode: Literal["live", "complete"] = "live"
     """`complete` processes every frame; `live` skips and counts frames that arrive too late."""
 
