@@ -143,6 +143,11 @@ def sessions_key(camera: str) -> str:
     return f"seedstream:{{{camera}}}:sessions"
 
 
+def tracks_key(camera: str) -> str:
+    """Return the key of the state of the camera's tracks, which only workers read."""
+    return f"seedstream:{{{camera}}}:tracks"
+
+
 def stream_id(frame: Frame | Result) -> str:
     """Return the stream id that a frame's result usually has: ``<session start ms>-<sequence>``.
 
