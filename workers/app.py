@@ -36,7 +36,7 @@ from workers.settings import WorkerSettings
 from workers.sink import RedisSink
 from workers.source import KafkaSource, open_consumer
 from workers.stages.line import Limits, Line
-from workers.track_chains import Look, TrackChains, look, look_without_pixels
+from workers.track_chains import TrackChains, observer_of
 
 log = logging.getLogger(__name__)
 
@@ -248,7 +248,7 @@ class Worker:
             self._metrics,
             _limits(settings, self._inference),
             freshness,
-            _look(settings),
+            observer_of(track=settings.track, appearance=settings.track_appearance),
             on_end=self._positions.wake,
         )
         self._metrics.hung_decoders.set_function(lambda: line.hung_decoders)
@@ -287,12 +287,6 @@ def _freshness(settings: WorkerSettings) -> Freshness:
     return Freshness(
         max_age_seconds=settings.max_age_seconds, old_after_seconds=settings.old_after_seconds
     )
-
-
-def _look(settings: WorkerSettings) -> Look | None:
-    if not settings.track:
-        return None
-    return look if settings.track_appearance else look_without_pixels
 
 
 def _limits(settings: WorkerSettings, inference: Inference) -> Limits:

@@ -44,6 +44,13 @@ def look_without_pixels(instances: Instances, image: Image | Fitted) -> Observat
     return observe(instances)
 
 
+def observer_of(*, track: bool, appearance: bool) -> Look | None:
+    """Return what observes instances for tracking; None where nothing is tracked."""
+    if not track:
+        return None
+    return look if appearance else look_without_pixels
+
+
 class Link(NamedTuple):
     """A result with identities, and the states between which it stands.
 
