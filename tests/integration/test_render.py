@@ -165,7 +165,7 @@ def test_a_track_is_shown_by_its_colour_and_a_trail_unless_that_is_switched_off(
     trail = np.abs(tracked[60, 20:60] - plain[60, 20:60]).sum(axis=1)
     assert (trail > 0).all(), "where the feet were"
     assert trail[-10:].mean() > 1.3 * trail[:10].mean(), "it fades"
-    assert np.array_equal(tracked[70:], plain[70:])
+    assert np.array_equal(tracked[80:], plain[80:])
 
 
 def test_a_camera_without_results_is_said_and_fails(
