@@ -26,8 +26,10 @@ ORIGIN_FIELD = "origin"
 names the Kafka partition as ``<topic id>/<partition>``, empty where topics have no ids."""
 
 
-class Instance(msgspec.Struct, frozen=True, rename={"class_name": "class"}):
+class Instance(msgspec.Struct, frozen=True, omit_defaults=True, rename={"class_name": "class"}):
     """One object instance, in pixels of the captured frame.
+
+    The last four say who it is through time; a worker that does not track leaves them out.
 
     Attributes:
         id: Number within the frame, from 1, in order of discovery.
@@ -37,6 +39,10 @@ class Instance(msgspec.Struct, frozen=True, rename={"class_name": "class"}):
         center: [x, y] of the mask's centroid.
         area: Number of mask pixels.
         mask: COCO run-length encoding; masks of one frame do not overlap.
+        track: Number of the object through time, never used again for this camera.
+        age_seconds: Seconds since the object was first seen.
+        velocity: [x, y] in pixels a second.
+        confirmed: Whether the object was seen often enough not to be a false find.
     """
 
     id: int
@@ -46,6 +52,10 @@ class Instance(msgspec.Struct, frozen=True, rename={"class_name": "class"}):
     center: tuple[float, float]
     area: int
     mask: RunLengths
+    track: int | None = None
+    age_seconds: float | None = None
+    velocity: tuple[float, float] | None = None
+    confirmed: bool | None = None
 
 
 class ModelReference(msgspec.Struct, frozen=True):
@@ -131,6 +141,11 @@ def latest_key(camera: str) -> str:
 def sessions_key(camera: str) -> str:
     """Return the key of the camera's recent sessions, which only workers read."""
     return f"seedstream:{{{camera}}}:sessions"
+
+
+def tracks_key(camera: str) -> str:
+    """Return the key of the state of the camera's tracks, which only workers read."""
+    return f"seedstream:{{{camera}}}:tracks"
 
 
 def stream_id(frame: Frame | Result) -> str:

@@ -214,6 +214,10 @@ def result_document() -> str:
         center=(328.5, 250.0),
         area=int(mask.sum()),
         mask=encode_mask(mask, (_FRAME.height, _FRAME.width), (315, 213)),
+        track=1795867198400,
+        age_seconds=1.6,
+        velocity=(-12.5, 3.1),
+        confirmed=True,
     )
     result = Result(
         camera=_FRAME.camera,

@@ -7,7 +7,7 @@ to) and that finds nothing to do: on keys of a camera that no producer can have,
 from collections.abc import Sequence
 from typing import Any
 
-from contract.result import CAMERAS_KEY, latest_key, results_key, sessions_key
+from contract.result import CAMERAS_KEY, latest_key, results_key, sessions_key, tracks_key
 
 Command = tuple[str | int, ...]
 
@@ -41,7 +41,10 @@ def harmless(command: str, camera: str) -> Command:
         "ZADD": ("ZADD", CAMERAS_KEY, "XX", 0, camera),
         "ZREMRANGEBYSCORE": ("ZREMRANGEBYSCORE", CAMERAS_KEY, 1, 0),
         "ZRANGE": ("ZRANGE", CAMERAS_KEY, 0, 0),
-        "EVAL": ("EVAL", "return 1", 3, results, latest, sessions_key(camera)),
+        "EVAL": (
+            *("EVAL", "return 1", 4, results, latest),
+            *(sessions_key(camera), tracks_key(camera)),
+        ),
         "TIME": ("TIME",),
     }
     return calls[command]

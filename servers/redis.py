@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 import redis
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationInfo, field_validator
 from redis import backoff, exceptions, retry
+from redis.client import NEVER_DECODE
 from redis.cluster import RedisCluster
 
 from contract.errors import (
@@ -40,6 +41,9 @@ ERRORS = (
     exceptions.IncorrectPolicyType,
 )
 """All that the library raises."""
+
+AS_BYTES: Mapping[str, Any] = {NEVER_DECODE: True}
+"""Options of a command whose answer is no text, whatever options the URL has."""
 
 _SCHEMES = ("redis", "rediss", "unix")
 _FIRST_DELAY_SECONDS = 0.05

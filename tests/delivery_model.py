@@ -29,6 +29,7 @@ from workers.offset_tracker import OffsetTracker
 from workers.records import Change, Event, Position, Record
 from workers.sink import RedisSink
 from workers.stages.line import Limits, Line
+from workers.track_chains import TrackChains, look_without_pixels
 
 T = TypeVar("T")
 Server = Literal["redis", "commit", "dead letter"]
@@ -205,6 +206,7 @@ class ModelWorker:
         live: Whether old frames are skipped.
         wall_clock: Its wall clock.
         make_positions: Makes its offset tracker.
+        tracks: Whether it tracks.
     """
 
     def __init__(
@@ -215,6 +217,7 @@ class ModelWorker:
         live: bool,
         wall_clock: Callable[[], float],
         make_positions: Callable[[], OffsetTracker] = OffsetTracker,
+        tracks: bool = True,
     ) -> None:
         self.fault: Fault | None = None
         self.dead = False
@@ -225,8 +228,13 @@ class ModelWorker:
         self.source = ModelSource(broker, self._call)
         letters = ModelDeadLetters(broker, self._positions, self._call)
         server = Redis(_connection(redis_url), lambda *_: _Client.of(redis_url, self._call))
-        self._sink = RedisSink(server, ttl_seconds=TTL_SECONDS, max_results=100_000)
         metrics = WorkerMetrics(self.registry)
+        self._sink = RedisSink(
+            server,
+            ttl_seconds=TTL_SECONDS,
+            max_results=100_000,
+            tracks=TrackChains(metrics) if tracks else None,
+        )
         age = MAX_AGE_SECONDS if live else None
         freshness = Freshness(max_age_seconds=age, old_after_seconds=age, wall_clock=wall_clock)
         endings = Endings(self._positions, letters, metrics, wall_clock=wall_clock)
@@ -240,6 +248,7 @@ class ModelWorker:
                 max_frame_pixels=10_000, linger_seconds=0.001,
             ),
             freshness,
+            look_without_pixels if tracks else None,
             on_end=self._positions.wake,
         )  # fmt: skip
         rules = Rules(

@@ -4,7 +4,8 @@ Settings come from the environment. ``FAKE_SECONDS`` is how long a batch takes; 
 what the device says when every batch fails; ``FAKE_STANDSTILL_SECONDS`` shortens the minute after
 which a network that hangs is no longer alive; with ``FAKE_HANGING_CAMERA`` decoding that camera's
 frames never ends, and ``FAKE_DECODE_SECONDS`` shortens the time until they are given up.
-Batches hang while the file ``FAKE_HANGS_WHILE`` exists.
+Batches hang while the file ``FAKE_HANGS_WHILE`` exists. With ``FAKE_FINDS=colours`` the movers of
+synthetic scenes are found.
 """
 
 import os
@@ -16,6 +17,7 @@ from contract.errors import ConfigurationError, DeviceError
 from contract.frame import Frame
 from contract.settings import load_settings
 from segmentation.decode import Image
+from tests.coloured_objects import coloured_objects
 from tests.fakes import build_fake
 from workers import app, decoders, health
 from workers.settings import WorkerSettings
@@ -41,6 +43,7 @@ if __name__ == "__main__":
     decoders.MAX_DECODE_SECONDS = float(os.environ.get("FAKE_DECODE_SECONDS", "10"))
     hang_on(os.environ.get("FAKE_HANGING_CAMERA", ""))
     gate = os.environ.get("FAKE_HANGS_WHILE")
+    find = coloured_objects if os.environ.get("FAKE_FINDS") == "colours" else None
     failure = DeviceError(failed) if failed else None
 
     def hang() -> None:
@@ -50,7 +53,7 @@ if __name__ == "__main__":
     try:
         code = app.run(
             load_settings(WorkerSettings),
-            lambda settings: build_fake(settings, seconds, failure, hang),
+            lambda settings: build_fake(settings, seconds, failure, hang, find),
         )
     except ConfigurationError as error:
         print("\n".join(error.faults), file=sys.stderr)

@@ -98,6 +98,7 @@ class FakeSegmenter:
         tiles: Tells how many tiles a frame of (H, W) pixels has.
         before: Called before each batch.
         remembers: Whether ``batches`` and ``sources`` are kept: they grow with every frame.
+        find: Finds other instances than the one.
     """
 
     def __init__(
@@ -108,9 +109,11 @@ class FakeSegmenter:
         tiles: Callable[[tuple[int, ...]], int] = lambda size: 1,
         before: Callable[[], None] = lambda: None,
         remembers: bool = True,
+        find: Callable[[Image], Instances] | None = None,
     ) -> None:
         self._tiles = tiles
         self._remembers = remembers
+        self._find = find or _instances
         self._before = before
         self._seconds = seconds
         self._gate = gate
@@ -150,7 +153,7 @@ class FakeSegmenter:
         yield Maps(cast(Predictions, images), [Fit.of(size, size) for size in sizes])
 
     def describe(self, maps: Maps) -> list[Instances]:
-        return [_instances(image) for image in cast(Sequence[Image], maps.predictions)]
+        return [self._find(image) for image in cast(Sequence[Image], maps.predictions)]
 
 
 def _instances(image: Image) -> Instances:
@@ -174,9 +177,10 @@ def build_fake(
     seconds: float = 0.0,
     failure: DeviceError | None = None,
     before: Callable[[], None] = lambda: None,
+    find: Callable[[Image], Instances] | None = None,
 ) -> Inference:
     """Take the place of ``workers.app.build_inference``; ``before`` is called before each batch."""
-    segmenter = FakeSegmenter(seconds, failure=failure, before=before, remembers=False)
+    segmenter = FakeSegmenter(seconds, failure=failure, before=before, remembers=False, find=find)
     return Inference(cast(Segmenter, segmenter), "cpu", settings.max_batch_size or 4, lambda: None)
 
 

@@ -1,27 +1,38 @@
 """A sink on a real server, results for it, and what it has stored."""
 
+import hashlib
 import itertools
 import uuid
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
+import numpy as np
 import redis
+from msgspec import structs
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from contract.result import (
     DOCUMENT_FIELD,
+    Instance,
     ModelReference,
     Result,
     decode_result,
     latest_key,
     results_key,
+    tracks_key,
 )
+from segmentation.instances import ArrayMask, Instances
 from servers.redis import Client, Node, Redis, RedisConnection, open_redis
 from tests.fakes import SESSION
-from workers.records import Entry
+from tracking import Moment, State, advance, observe
+from tracking.state import encode_state
+from workers.metrics import WorkerMetrics
+from workers.records import Entry, Sighting
 from workers.sink import RedisSink
+from workers.track_chains import TrackChains
 
 TTL_SECONDS = 100
+CAPTURED_AT = datetime(2026, 11, 29, 12, tzinfo=UTC)
 _numbers = itertools.count(1)
 
 
@@ -46,12 +57,113 @@ def make_entry(
 ) -> Entry:
     """Return a result without instances; without ``log`` the clocks decide its order."""
     now = datetime.now(UTC)
-    result = Result(
-        camera=camera, session=session, sequence=sequence, captured_at=now, processed_at=now,
-        width=64, height=48, model=ModelReference("m", "1", "0"), latency_seconds=0.0,
-        instances=[],
+    return Entry(_result(camera, sequence, session, now), log, position)
+
+
+def make_tracked(
+    camera: str,
+    sequence: int,
+    session: str = SESSION,
+    *,
+    seconds: float = 0.0,
+    lanes: Sequence[int] = (0, 1),
+    position: int | None = None,
+) -> Entry:
+    """Return a result whose instances can be tracked; Kafka's order is that of the positions.
+
+    Args:
+        camera: Camera id.
+        sequence: Number of the frame, captured 0.1 s after the one before.
+        session: Session id.
+        seconds: How much later it was captured than the sequence says.
+        lanes: Where its objects walk to the right, 1 pixel a frame; two lanes do not overlap.
+        position: Kafka's offset; the sequence unless set.
+    """
+    captured_at = CAPTURED_AT + timedelta(seconds=seconds + 0.1 * sequence)
+    shape = np.zeros((max(48, 12 * len(lanes)), 64), np.int32)
+    boxes = [(4 + sequence % 40, 12 * lane + 2, 12, 8) for lane in lanes]
+    for number, (x, y, width, height) in enumerate(boxes, 1):
+        shape[y : y + height, x : x + width] = number
+    instances = Instances.of(
+        shape.shape,
+        ("person",),
+        classes=[0] * len(boxes),
+        scores=[0.9] * len(boxes),
+        centers=[(x + width / 2, y + height / 2) for x, y, width, height in boxes],
+        areas=[width * height for _, _, width, height in boxes],
+        masks=[ArrayMask.cut(shape, number, box) for number, box in enumerate(boxes, 1)],
+    )
+    result = _result(camera, sequence, session, captured_at, instances.documents(), shape.shape[0])
+    sighting = Sighting(observe(instances), 0.0)
+    return Entry(result, "topic/0", sequence if position is None else position, sighting)
+
+
+def _result(
+    camera: str,
+    sequence: int,
+    session: str,
+    captured_at: datetime,
+    instances: Sequence[Instance] = (),
+    height: int = 48,
+) -> Result:
+    return Result(
+        camera=camera, session=session, sequence=sequence, captured_at=captured_at,
+        processed_at=datetime.now(UTC), width=64, height=height,
+        model=ModelReference("m", "1", "0"), latency_seconds=0.0, instances=list(instances),
     )  # fmt: skip
-    return Entry(result, log, position)
+
+
+class Undisturbed:
+    """Tracks frames one after the other, as a single worker that nothing befalls would."""
+
+    def __init__(self) -> None:
+        self.state: State | None = None
+        self.last = ""
+        self.replaces: bytes | None = None
+
+    def follow(self, result: Result) -> list[Instance]:
+        """Return the instances of the camera's next frame with their identities."""
+        captured_at = result.captured_at.timestamp()
+        state = self.state or State.empty(int(captured_at * 1000))
+        seen = Instances.from_documents(result.instances, (result.height, result.width))
+        step = advance(state, observe(seen), Moment(captured_at, result.session))
+        self.state, self.last = step.state, f"{result.session}/{result.sequence}"
+        return [
+            structs.replace(
+                instance,
+                track=identity.track,
+                age_seconds=round(identity.age_seconds, 3),
+                velocity=tuple(round(part, 2) for part in identity.velocity),
+                confirmed=identity.confirmed,
+            )
+            for instance, identity in zip(result.instances, step.identities, strict=True)
+        ]
+
+    def kept(self) -> bytes | None:
+        """Return what Redis keeps of it."""
+        if self.state is None:
+            return self.replaces
+        text = encode_state(self.state)
+        return f"{self.last}/{self.digest(text)} ".encode() + text
+
+    @staticmethod
+    def digest(text: bytes) -> str:
+        """Return what names a state."""
+        return hashlib.blake2b(text, digest_size=8).hexdigest()
+
+
+def stored_results(client: Client, camera: str) -> list[Result]:
+    """Return a camera's results, in the order of the stream."""
+    entries = client.xrange(results_key(camera))
+    return [decode_result(fields[DOCUMENT_FIELD.encode()]) for _, fields in entries]
+
+
+def assert_undisturbed(client: Client, camera: str) -> None:
+    """Expect the identities and the state that one worker would have stored."""
+    alone = Undisturbed()
+    for result in stored_results(client, camera):
+        assert result.instances == alone.follow(result), f"frame {result.sequence}"
+    assert client.get(tracks_key(camera)) == alone.kept()
 
 
 def make_sink(
@@ -60,11 +172,17 @@ def make_sink(
     timeout_seconds: float = 5.0,
     max_results: int = 1000,
     make_client: Callable[[RedisConnection, Sequence[Node]], Client] = open_redis,
+    metrics: WorkerMetrics | None = None,
     **connection: object,
 ) -> RedisSink:
-    """Return a sink that is not started."""
+    """Return a sink that is not started; one with metrics tracks."""
     settings = ToRedis(redis_url=url, redis_timeout_seconds=timeout_seconds, **connection)
-    return RedisSink(Redis(settings, make_client), ttl_seconds=TTL_SECONDS, max_results=max_results)
+    return RedisSink(
+        Redis(settings, make_client),
+        ttl_seconds=TTL_SECONDS,
+        max_results=max_results,
+        tracks=None if metrics is None else TrackChains(metrics),
+    )
 
 
 def frames(client: Client, camera: str) -> list[tuple[str, int]]:

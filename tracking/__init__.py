@@ -5,8 +5,8 @@ byte, whichever worker computes them: `advance` takes the state and returns the 
 
     state = State.empty(first_track=1)
     for instances, picture, moment in frames:
-        observed = observe(instances, picture)
-        state, identities = advance(state, observed, moment)
+        step = advance(state, observe(instances, picture), moment)
+        state = step.state
 """
 
 from tracking.observations import Observations, observe

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from segmentation.instances import Instances
 from segmentation.letterbox import Fit
+from tracking.appearance import measure_appearance
 
 
 @dataclass(frozen=True, eq=False)
@@ -21,14 +22,14 @@ class Observations:
         boxes: float64 (I, 4), x, y, width, height.
         class_names: I class names.
         scores: float64 (I,), 0..1.
-        appearance: What the objects look like, float32 (I, B); None where it is off.
+        appearance: What the objects look like, uint8 (I, B); None where it is off.
     """
 
     frame_size: tuple[int, int]
     boxes: NDArray[np.float64]
     class_names: tuple[str, ...]
     scores: NDArray[np.float64]
-    appearance: NDArray[np.float32] | None
+    appearance: NDArray[np.uint8] | None
 
     def __len__(self) -> int:
         return len(self.boxes)
@@ -50,5 +51,5 @@ def observe(
         boxes=instances.boxes.astype(np.float64),
         class_names=tuple(instances.class_names[kind] for kind in instances.classes.tolist()),
         scores=instances.scores,
-        appearance=None,
+        appearance=None if picture is None else measure_appearance(instances, picture, fit),
     )

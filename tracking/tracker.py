@@ -1,18 +1,22 @@
 """From one frame's state to the next: which instance is which object. Pure."""
 
+import math
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import linear_sum_assignment
 
+from tracking.appearance import SIZE, blend
+from tracking.association import Known, Seen, associate
+from tracking.motion import Floats, new_velocity, overlaps
 from tracking.observations import Observations
-from tracking.state import State, Track
+from tracking.parameters import PARAMETERS, Parameters
+from tracking.state import LIMIT, MAX_TIME, State, Track, fingerprint, fitting
 from tracking.values import Identity, Moment
 
-_LOST_SECONDS = 3.0
-_CONFIRMED_HITS = 3
-_LEAST_IOU = 0.1
+_MOST_HITS = 1000
+_UNIT = 8
+"""Lengths of the state per pixel."""
 
 
 class Step(NamedTuple):
@@ -31,60 +35,152 @@ class Step(NamedTuple):
     ended: int = 0
 
 
-def advance(state: State, observed: Observations, moment: Moment) -> Step:
-    """Find out who the instances of the next frame are."""
-    known = [t for t in state.tracks if 0 <= moment.captured_at - t.last_seen <= _LOST_SECONDS]
-    ended = len(state.tracks) - len(known)
-    pairs = dict(_pairs(known, observed, moment.captured_at))
-    tracks: dict[int, Track] = {track.track: track for track in known}
-    identities = []
-    number = state.next_track
-    for i in range(len(observed)):
-        x, y, width, height = observed.boxes[i].tolist()
-        before = known[pairs[i]] if i in pairs else None
-        if before is None:
-            now = Track(
-                number, observed.class_names[i], (x, y, width, height), (0.0, 0.0),
-                moment.captured_at, moment.captured_at, 1,
+def advance(
+    state: State, observed: Observations, moment: Moment, settings: Parameters = PARAMETERS
+) -> Step:
+    """Find out who the instances of the next frame are.
+
+    Args:
+        state: What is known of the camera.
+        observed: The frame's instances.
+        moment: Which frame it is.
+        settings: How objects are told apart.
+    """
+    captured_at = min(max(round(1000 * moment.captured_at), 0), MAX_TIME)
+    session = fingerprint(moment.session)
+    epoch, tracks = _resumed(state, captured_at, session, settings)
+    now = captured_at - epoch
+    tracks = [t for t in tracks if now - t.seen_at <= 1000 * _patience(t, observed, settings)]
+    seen = _seen(observed, settings)
+    found, merged = associate(seen, _known(tracks, now), settings)
+    gone = set(merged.tolist())
+    after = {k: track for k, track in enumerate(tracks) if k not in gone}
+    identities: list[Identity] = []
+    new: list[Track] = []
+    for i, place in enumerate(found.tolist()):
+        colours = b"" if observed.appearance is None else observed.appearance[i].tobytes()
+        colours = colours if any(colours) else b""
+        box = _rounded(observed.boxes[i])
+        if place < 0:
+            one = Track(
+                state.next_track + len(new), int(seen.kinds[i]), box, (0, 0), now, now, 1, colours
             )  # fmt: skip
-            number += 1
+            new.append(one)
         else:
-            seconds = max(moment.captured_at - before.last_seen, 1e-3)
-            velocity = ((x - before.box[0]) / seconds, (y - before.box[1]) / seconds)
-            now = Track(
-                before.track, before.class_name, (x, y, width, height), velocity,
-                before.first_seen, moment.captured_at, before.hits + 1,
-            )  # fmt: skip
-        tracks[now.track] = now
-        identities.append(
-            Identity(
-                now.track,
-                moment.captured_at - now.first_seen,
-                now.velocity,
-                now.hits >= _CONFIRMED_HITS,
-            )
-        )
-    began = number - state.next_track
-    after = State(state.version, number, moment.session, moment.captured_at, tuple(tracks.values()))
-    return Step(after, tuple(identities), began, ended)
+            one = _updated(tracks[place], box, colours, now, bool(seen.overlapped[i]), settings)
+            after[place] = one
+        identities.append(_identity(one, now, settings))
+    kept = fitting([*after.values(), *new], now)
+    following = State(state.version, state.next_track + len(new), session, epoch, captured_at, kept)
+    ended = len(state.tracks) + len(new) - len(kept)
+    return Step(following, tuple(identities), len(new), ended)
 
 
-def _pairs(known: list[Track], observed: Observations, now: float) -> list[tuple[int, int]]:
-    if not known or not len(observed):
-        return []
-    before = np.array([t.box for t in known], np.float64)
-    overlap = _iou(observed.boxes, before)
-    same = np.array([[name == t.class_name for t in known] for name in observed.class_names])
-    overlap[~same] = 0.0
-    rows, columns = linear_sum_assignment(-overlap)
-    return [(i, k) for i, k in zip(rows.tolist(), columns.tolist(), strict=True)
-            if overlap[i, k] >= _LEAST_IOU]  # fmt: skip
+def _resumed(
+    state: State, captured_at: int, session: int, settings: Parameters
+) -> tuple[int, list[Track]]:
+    """Return the epoch and the tracks that the frame goes on with.
+
+    A clock that is set back within a session takes the epoch with it: how long it really was is
+    unknown, and the objects are still there.
+    """
+    elapsed = captured_at - state.captured_at
+    new = session != state.session and abs(elapsed) > 1000 * settings.session_seconds
+    lost = elapsed > 1000 * settings.lost_seconds
+    epoch = state.epoch + min(elapsed, 0)
+    endless = max(captured_at - epoch, -epoch) > MAX_TIME  # only in a state that somebody made up
+    if not state.tracks or new or lost or endless:
+        return captured_at, []
+    return epoch, list(state.tracks)
 
 
-def _iou(a: NDArray[np.float64], b: NDArray[np.float64]) -> NDArray[np.float64]:
-    low = np.maximum(a[:, None, :2], b[None, :, :2])
-    high = np.minimum((a[:, :2] + a[:, 2:])[:, None], (b[:, :2] + b[:, 2:])[None])
-    common = np.prod(np.clip(high - low, 0, None), axis=2)
-    union = np.prod(a[:, 2:], axis=1)[:, None] + np.prod(b[:, 2:], axis=1)[None] - common
-    result: NDArray[np.float64] = common / np.maximum(union, 1e-9)
-    return result
+def _patience(track: Track, observed: Observations, settings: Parameters) -> float:
+    """Seconds after which an object that is not seen is forgotten."""
+    if track.hits < settings.confirmed_hits:
+        return settings.young_seconds
+    x, y, width, height = (value / _UNIT for value in track.box)
+    rows, columns = observed.frame_size
+    margin = settings.border * max(rows, columns)
+    at_border = min(x, y) <= margin or x + width >= columns - margin or y + height >= rows - margin
+    return settings.border_seconds if at_border else settings.lost_seconds
+
+
+def _known(tracks: list[Track], now: int) -> Known:
+    empty = bytes(SIZE)
+    return Known(
+        boxes=np.array([t.box for t in tracks], np.float64).reshape(-1, 4) / _UNIT,
+        velocities=np.array([t.velocity for t in tracks], np.float64).reshape(-1, 2) / _UNIT,
+        unseen=np.array([now - t.seen_at for t in tracks], np.float64) / 1000,
+        hits=np.array([t.hits for t in tracks], np.int64),
+        kinds=np.array([t.kind for t in tracks], np.int64),
+        colours=np.frombuffer(b"".join(t.colours or empty for t in tracks), np.uint8).reshape(
+            -1, SIZE
+        ),
+    )
+
+
+def _seen(observed: Observations, settings: Parameters) -> Seen:
+    colours = observed.appearance
+    return Seen(
+        boxes=observed.boxes,
+        kinds=np.array([fingerprint(name) for name in observed.class_names], np.int64),
+        colours=np.zeros((len(observed), SIZE), np.uint8) if colours is None else colours,
+        overlapped=_overlapped(observed.boxes, settings),
+    )
+
+
+def _overlapped(boxes: Floats, settings: Parameters) -> NDArray[np.bool_]:
+    """Return (I,): whether another box covers a good part of an instance's."""
+    common = overlaps(boxes, boxes)
+    np.fill_diagonal(common, 0.0)
+    area = np.maximum(boxes[:, 2] * boxes[:, 3], 1.0)
+    covered: NDArray[np.bool_] = common.sum(axis=1) > settings.overlapped * area
+    return covered
+
+
+def _updated(
+    track: Track,
+    box: tuple[int, int, int, int],
+    colours: bytes,
+    now: int,
+    is_overlapped: bool,
+    settings: Parameters,
+) -> Track:
+    seconds = max(now - track.seen_at, 1) / 1000
+    way = (
+        box[0] + box[2] / 2 - track.box[0] - track.box[2] / 2,
+        float(box[1] - track.box[1]),
+    )
+    first = track.hits == 1
+    velocity = new_velocity(
+        track.velocity,
+        way,
+        seconds,
+        settings.velocity_seconds,
+        first,
+        settings.overlapped_velocity if is_overlapped else 1.0,
+    )
+    known = track.colours
+    if colours:
+        share = max(1 / (track.hits + 1), -math.expm1(-seconds / settings.colour_seconds))
+        share *= settings.overlapped_update if is_overlapped else 1.0
+        known = blend(known, colours, share)
+    return Track(
+        track.track, track.kind, box, (_whole(velocity[0]), _whole(velocity[1])),
+        track.began_at, now, min(track.hits + 1, _MOST_HITS), known,
+    )  # fmt: skip
+
+
+def _identity(track: Track, now: int, settings: Parameters) -> Identity:
+    x, y = (value / _UNIT for value in track.velocity)
+    confirmed = track.hits >= settings.confirmed_hits
+    return Identity(track.track, (now - track.began_at) / 1000, (x, y), confirmed)
+
+
+def _rounded(box: Floats) -> tuple[int, int, int, int]:
+    x, y, width, height = (_whole(_UNIT * value) for value in box.tolist())
+    return x, y, max(width, 0), max(height, 0)
+
+
+def _whole(value: float) -> int:
+    return round(min(max(value, -LIMIT), LIMIT))

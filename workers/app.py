@@ -36,6 +36,7 @@ from workers.settings import WorkerSettings
 from workers.sink import RedisSink
 from workers.source import KafkaSource, open_consumer
 from workers.stages.line import Limits, Line
+from workers.track_chains import TrackChains, observer_of
 
 log = logging.getLogger(__name__)
 
@@ -207,6 +208,7 @@ class Worker:
             Redis(self._settings),
             ttl_seconds=self._settings.result_ttl_seconds,
             max_results=self._settings.max_results_per_camera,
+            tracks=TrackChains(self._metrics, self._clock) if self._settings.track else None,
         )
         self._closing.callback(redis_sink.close)
         redis_sink.start()
@@ -246,6 +248,7 @@ class Worker:
             self._metrics,
             _limits(settings, self._inference),
             freshness,
+            observer_of(track=settings.track, appearance=settings.track_appearance),
             on_end=self._positions.wake,
         )
         self._metrics.hung_decoders.set_function(lambda: line.hung_decoders)

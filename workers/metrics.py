@@ -12,9 +12,10 @@ from prometheus_client.metrics import MetricWrapperBase
 
 from workers.stages.stage_times import StageTimes
 
-STAGES = ("fetch", "decode", "infer", "cluster", "store")
+STAGES = ("fetch", "decode", "infer", "cluster", "track", "store")
 """Stages of ``seedstream_stage_seconds``: fetch and decode are of a frame, infer of one run of the
-network (of which a tiled frame takes several), cluster of a batch, store of what waited.
+network (of which a tiled frame takes several), cluster of a batch, track of a frame that is stored
+(its colours and its identities), store of what waited, with the identities.
 ``fetch`` runs from the record's time stamp in Kafka to its arrival in the worker."""
 
 OTHER = "other"
@@ -79,6 +80,30 @@ class WorkerMetrics:
             "seedstream_instances",
             "Instances in stored results.",
             ["camera", "class"],
+            registry=registry,
+        )
+        self.tracks_active = Gauge(
+            "seedstream_tracks_active",
+            "Confirmed objects in the newest frame that this worker stored.",
+            ["camera"],
+            registry=registry,
+        )
+        self.tracks_began = Counter(
+            "seedstream_tracks_began",
+            "Objects that were seen for the first time, also those that were never confirmed.",
+            ["camera"],
+            registry=registry,
+        )
+        self.tracks_ended = Counter(
+            "seedstream_tracks_ended",
+            "Objects that were forgotten.",
+            ["camera"],
+            registry=registry,
+        )
+        self.track_conflicts = Counter(
+            "seedstream_track_conflicts",
+            "Times when Redis held another state of a camera's tracks than this worker expected, "
+            "and identities were computed again from there: once when it takes a camera over.",
             registry=registry,
         )
         self.end_to_end_latency = Histogram(
@@ -154,6 +179,9 @@ class WorkerMetrics:
             self.frames_suspect,
             self.frames_duplicate,
             self.instances,
+            self.tracks_active,
+            self.tracks_began,
+            self.tracks_ended,
             self.end_to_end_latency,
         )
         for stage in STAGES:
@@ -197,6 +225,23 @@ class WorkerMetrics:
         self.end_to_end_latency.labels(label).observe(latency)
         for name, count in classes.items():
             self.instances.labels(label, name).inc(count)
+
+    def tracked(self, camera: str, *, active: int, began: int, ended: int, seconds: float) -> None:
+        """Count what tracking made of a stored frame.
+
+        Args:
+            camera: Camera id.
+            active: Confirmed objects in it.
+            began: Objects that are new.
+            ended: Objects that are forgotten.
+            seconds: What that took.
+        """
+        label = self.camera(camera)
+        if label != OTHER:
+            self.tracks_active.labels(label).set(active)
+        self.tracks_began.labels(label).inc(began)
+        self.tracks_ended.labels(label).inc(ended)
+        self.stage_seconds.labels("track").observe(seconds)
 
     def lag(self, partition: int, records: int, seconds: float | None) -> None:
         """Show how far a partition is behind; in seconds not where they are unknown (None)."""

@@ -12,6 +12,7 @@ from typing import NamedTuple
 from contract.errors import InvalidMessageError
 from contract.frame import Frame, Header
 from contract.result import Result
+from tracking import Observations
 
 
 class Position(NamedTuple):
@@ -88,18 +89,32 @@ class Job:
     reference_seconds: float
 
 
+class Sighting(NamedTuple):
+    """What tells one object of a frame from another.
+
+    Attributes:
+        observations: One for each instance of the frame's result.
+        seconds: What measuring them took.
+    """
+
+    observations: Observations
+    seconds: float
+
+
 class Entry(NamedTuple):
     """A result and where its frame lay in Kafka, whose order decides between sessions.
 
     Attributes:
-        result: The result.
+        result: The result, which does not say yet who the instances are.
         log: Names the partition, see ``Record.log``; empty when unknown.
         position: Kafka's offset in it.
+        sighting: What tracks its instances; None where nothing is tracked.
     """
 
     result: Result
     log: str
     position: int
+    sighting: Sighting | None = None
 
 
 class Outcome(enum.Enum):

@@ -77,6 +77,12 @@ class WorkerSettings(RedisConnection, KafkaConnection, ProcessSettings):
     score_threshold: float | None = Field(default=None, ge=0, le=1)
     """Lowest instance score to report, 0..1; default: the artifact's own."""
 
+    track: bool = True
+    """Whether objects are numbered through time (`track` in results)."""
+
+    track_appearance: bool = True
+    """Whether colours help to tell objects apart."""
+
     mode: Literal["live", "complete"] = "live"
     """`complete` processes every frame; `live` skips and counts frames that arrive too late."""
 
@@ -89,8 +95,7 @@ class WorkerSettings(RedisConnection, KafkaConnection, ProcessSettings):
 
     max_ahead_seconds: float = Field(default=86_400.0, ge=60)
     """Frames captured further than this in the future, by the worker's clock, become dead letters
-    (`future_time`), in seconds. Those beyond 5 s are counted and logged; this never makes a frame
-    out of order."""
+    (`future_time`), in seconds; those beyond 5 s are counted and logged."""
 
     topic: str = Field(default=FRAMES_TOPIC, pattern=_TOPIC)
     """Kafka topic to read frames from."""
@@ -111,26 +116,24 @@ class WorkerSettings(RedisConnection, KafkaConnection, ProcessSettings):
     """Largest encoded frame, in bytes; larger ones become dead letters."""
 
     max_frame_pixels: int = Field(default=MAX_FRAME_PIXELS, ge=64)
-    """Largest frame, in pixels (width x height); larger ones become dead letters. Producers must
-    not exceed it (`PRODUCER_MAX_FRAME_PIXELS`)."""
+    """Largest frame, in pixels; larger ones become dead letters. `PRODUCER_MAX_FRAME_PIXELS` must
+    not exceed it."""
 
     max_dead_share: float = Field(default=0.8, gt=0, le=1)
-    """Largest share of dead letters among the last 100 records of each camera, the mean of the
-    cameras'. Beyond it, where more than one camera is that bad, the worker commits what it has done
-    and stops with exit code 2, instead of draining the topic into dead letters. Cameras that it no
-    longer reads do not count. It is judged from 200 records on; 1 never stops it."""
+    """Largest share of dead letters among each camera's last 100 records, as the mean of the
+    cameras being read. Beyond it, with more than one camera that bad, the worker commits and exits
+    with code 2. Judged from 200 records on; 1 never stops it."""
 
     max_waiting_frames: int = Field(default=32, ge=1)
     """Maximum frames waiting undecoded; when full, `live` drops the oldest, `complete` pauses."""
 
     buffer_mebibytes: int = Field(default=128, ge=1)
-    """Memory for encoded frames, in MiB: half for those waiting undecoded, handled like
-    `max_waiting_frames`, the rest for what is prefetched from Kafka. A larger frame still passes,
-    alone."""
+    """Memory for encoded frames, in MiB: half for those waiting undecoded, half
+    prefetched. A larger frame still passes, alone."""
 
     max_batch_size: int | None = Field(default=None, ge=1, le=256)
-    """Maximum frames, or tiles of a frame, per network batch; default: 8 on a GPU; on the
-    CPU what has a megapixel at the model's input, at most 4. A batch is what waits."""
+    """Maximum frames, or tiles of a frame, per network batch; default: 8 on a GPU, on the CPU one
+    megapixel of input, at most 4. A batch is what waits."""
 
     result_ttl_seconds: int = Field(default=3600, ge=1)
     """How long a camera's results are kept after its latest one, in seconds."""

@@ -3,20 +3,29 @@
 from collections.abc import Sequence
 from typing import Any
 
+from contract.errors import UnavailableError
 from contract.frame import session_start_ms
 from contract.result import (
     CAMERAS_KEY,
+    Result,
     encode_result,
     latest_key,
     results_key,
     sessions_key,
+    tracks_key,
 )
-from servers.redis import Client, Redis
+from servers.redis import AS_BYTES, Client, Redis
 from workers.records import Entry, Outcome
 from workers.sink_scripts import SEEN, SEEN_COMMANDS, STORE, STORE_COMMANDS
+from workers.track_chains import TrackChains
 
 _NO_CAMERA = "-"
 """No camera's id: its keys are asked about before there is one."""
+
+_CONFLICT = b"conflict"
+
+_MOST_RACES = 16
+"""How often in a row other workers may be first with a camera; each time one of them stored."""
 
 
 class RedisSink:
@@ -26,10 +35,19 @@ class RedisSink:
         server: The connection.
         ttl_seconds: Time to live of every key, in seconds.
         max_results: About how many results a stream keeps.
+        tracks: Says who the instances are; None stores them as they are.
     """
 
-    def __init__(self, server: Redis, *, ttl_seconds: int, max_results: int) -> None:
+    def __init__(
+        self,
+        server: Redis,
+        *,
+        ttl_seconds: int,
+        max_results: int,
+        tracks: TrackChains | None = None,
+    ) -> None:
         self._server = server
+        self._tracks = tracks
         self._ttl_seconds = ttl_seconds
         self._max_results = max_results
 
@@ -46,7 +64,7 @@ class RedisSink:
             client.ping()
             pipeline = client.pipeline(transaction=False)
             for script, keys in (
-                (STORE_COMMANDS, _keys(_NO_CAMERA)),
+                (STORE_COMMANDS, _keys(_NO_CAMERA, tracked=self._tracks is not None)),
                 (SEEN_COMMANDS, (CAMERAS_KEY,)),
             ):
                 pipeline.execute_command("EVAL", script, len(keys), *keys)
@@ -57,39 +75,40 @@ class RedisSink:
     def store(self, entries: Sequence[Entry]) -> list[Outcome]:
         """Store results; those of one camera in the order given, all or nothing.
 
-        A repetition after a lost answer finds its own entries; they count as stored.
+        A repetition after a lost answer finds its own entries; they count as stored. With tracks,
+        what was computed from another state than Redis holds is computed again from that one.
 
         Returns:
             What became of each result.
 
         Raises:
             ConfigurationError: The server refuses the credentials or the commands.
-            UnavailableError: Not all are stored, and their cameras noted, in time; repeating the
-                call is safe.
+            UnavailableError: Not all are stored, and their cameras noted, in time, or others stored
+                frames of a camera all the while; repeating the call is safe.
         """
-        outcomes: dict[int, Outcome] = {}
         by_camera: dict[str, list[int]] = {}
         for index, entry in enumerate(entries):
             by_camera.setdefault(entry.result.camera, []).append(index)
-
-        attempts = 0
+        batches = [
+            _Batch([entries[index] for index in group], self._tracks)
+            for group in by_camera.values()
+        ]
 
         def send(client: Client) -> None:
-            nonlocal attempts
-            repeated, attempts = attempts > 0, attempts + 1
-            left = [group for group in by_camera.values() if group[0] not in outcomes]
-            answers = self._send(
-                client, [[entries[index] for index in group] for group in left], list(by_camera)
-            )
-            for group, answer in zip(left, answers, strict=False):
-                if not isinstance(answer, Exception):
-                    found = (_outcome(text, repeated=repeated) for text in answer)
-                    outcomes.update(zip(group, found, strict=True))
-            if failures := [answer for answer in answers if isinstance(answer, Exception)]:
-                raise failures[0]
+            left = [batch for batch in batches if batch.left]
+            while True:
+                self._send(client, left, list(by_camera))
+                left = [batch for batch in left if batch.left]
+                if not left:
+                    return
 
         if entries:
             self._server.attempt("store results in", send)
+        outcomes = {
+            index: outcome
+            for group, batch in zip(by_camera.values(), batches, strict=True)
+            for index, outcome in zip(group, batch.outcomes, strict=True)
+        }
         return [outcomes[index] for index in range(len(entries))]
 
     def give_up(self) -> None:
@@ -100,32 +119,100 @@ class RedisSink:
         """Close the connections."""
         self._server.close()
 
-    def _send(
-        self, client: Client, groups: Sequence[Sequence[Entry]], cameras: Sequence[str]
-    ) -> list[Any]:
-        """Send one script for each camera, then note that all were seen; answers in order.
+    def _send(self, client: Client, batches: Sequence["_Batch"], cameras: Sequence[str]) -> None:
+        """Send one script for each camera, then note that all were seen.
 
         One camera's keys lie in one slot, so its script is atomic in a cluster too. Redis compiles
         a script once and finds it by its hash; sent as EVAL, there is no NOSCRIPT to heal after a
         failover, and a cluster's pipeline takes it (it refuses EVALSHA).
         """
         pipeline = client.pipeline(transaction=False)
-        for group in groups:
-            keys = _keys(group[0].result.camera)
-            arguments = [part for entry in group for part in _arguments(entry)]
+        for batch in batches:
+            keys = _keys(batch.camera, tracked=self._tracks is not None)
             limits = (self._max_results, self._ttl_seconds)
-            pipeline.execute_command("EVAL", STORE, len(keys), *keys, *limits, *arguments)
+            pipeline.execute_command(
+                *("EVAL", STORE, len(keys), *keys, *limits, *batch.arguments()),
+                **AS_BYTES,
+            )
         pipeline.execute_command("EVAL", SEEN, 1, CAMERAS_KEY, self._ttl_seconds, *cameras)
         answers: list[Any] = pipeline.execute(raise_on_error=False)
-        return answers
+        for batch, answer in zip(batches, answers, strict=False):
+            if not isinstance(answer, Exception):
+                batch.take(answer)
+        for answer in answers:
+            if isinstance(answer, Exception):
+                raise answer
 
 
-def _keys(camera: str) -> tuple[str, str, str]:
-    return results_key(camera), latest_key(camera), sessions_key(camera)
+class _Batch:
+    """The results of one camera on their way to Redis.
+
+    Attributes:
+        camera: Its id.
+        outcomes: What became of the first of them.
+    """
+
+    def __init__(self, entries: Sequence[Entry], tracks: TrackChains | None) -> None:
+        self.camera = entries[0].result.camera
+        self.outcomes: list[Outcome] = []
+        self._entries = entries
+        self._tracks = tracks
+        self._links = [] if tracks is None else tracks.chain(entries)
+        self._unanswered = 0
+        self._races_lost = 0
+
+    @property
+    def left(self) -> Sequence[Entry]:
+        """Those of which it is not known what became of them."""
+        return self._entries[len(self.outcomes) :]
+
+    def arguments(self) -> list[str | int | bytes]:
+        """Return what the script is told of what is left; to be called each time it is sent."""
+        self._unanswered += 1
+        if self._tracks is None:
+            return [part for entry in self.left for part in _arguments(entry, entry.result)]
+        return [
+            part
+            for entry, link in zip(self.left, self._links, strict=True)
+            for part in (*_arguments(entry, link.result), link.base, link.token, link.text)
+        ]
+
+    def take(self, answer: Sequence[bytes]) -> None:
+        """Take the script's answer.
+
+        Raises:
+            UnavailableError: Others stored frames of the camera first, again and again.
+        """
+        repeated, self._unanswered = self._unanswered > 1, 0
+        words, conflict = list(answer), []
+        if _CONFLICT in words:
+            at = words.index(_CONFLICT)
+            words, conflict = words[:at], words[at + 1 :]
+        outcomes = [_outcome(word, repeated=repeated) for word in words]
+        self.outcomes += outcomes
+        if self._tracks is None:
+            return
+        for link, outcome in zip(self._links, outcomes, strict=False):
+            if outcome.stored:
+                self._tracks.stored(link)
+        if conflict:
+            self._races_lost = 0 if outcomes else self._races_lost + 1
+            if self._races_lost > _MOST_RACES:
+                raise UnavailableError(
+                    f"others changed the tracks of camera {self.camera} {_MOST_RACES} times before "
+                    "a result of it could be stored: expected the workers of one consumer group "
+                    "to store it; do two groups share this Redis?"
+                )
+            self._tracks.adopt(self.camera, *conflict)
+            self._links = self._tracks.chain(self.left)
 
 
-def _arguments(entry: Entry) -> tuple[str | int | bytes, ...]:
-    result = entry.result
+def _keys(camera: str, *, tracked: bool) -> tuple[str, ...]:
+    keys = (results_key(camera), latest_key(camera), sessions_key(camera))
+    return (*keys, tracks_key(camera)) if tracked else keys
+
+
+def _arguments(entry: Entry, result: Result) -> tuple[str | int | bytes, ...]:
     return (
         result.session,
         session_start_ms(result.session),
@@ -137,8 +224,7 @@ def _arguments(entry: Entry) -> tuple[str | int | bytes, ...]:
     )
 
 
-def _outcome(answer: Any, *, repeated: bool) -> Outcome:
-    text = answer.decode() if isinstance(answer, bytes) else str(answer)
-    outcome = Outcome(text)
+def _outcome(answer: bytes, *, repeated: bool) -> Outcome:
+    outcome = Outcome(answer.decode())
     # After a lost answer, the entry found is the one that this call wrote before.
     return Outcome.STORED if repeated and outcome is Outcome.DUPLICATE else outcome

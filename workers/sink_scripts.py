@@ -4,6 +4,10 @@ Redis undoes nothing when a script fails midway. So each script asks first wheth
 its commands, and begins with a write that Redis refuses when it is full, read-only or cannot
 persist: after that one no other fails. A server before Redis 7 cannot be asked; there a command
 that is denied may leave the ones before it done, which the next success completes.
+
+Tracks (ADR 13): a frame's result is written only if its identities were computed from the state
+that is stored now, and the state after it with it. Else the call ends there, with that state as the
+answer, from which the worker computes the rest again.
 """
 
 from contract.result import DOCUMENT_FIELD, ORIGIN_FIELD
@@ -34,12 +38,18 @@ end
 """
 
 _STORE_COMMANDS = """
-local stream, latest, sessions = KEYS[1], KEYS[2], KEYS[3]
-local refusal = denied({
+local stream, latest, sessions, tracks = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
+local commands = {
   {'XREVRANGE', stream, '+', '-'}, {'XRANGE', stream, '-', '+'}, {'GET', sessions},
   {'XADD', stream, '*', '', ''}, {'SET', latest, ''}, {'SET', sessions, ''},
   {'EXPIRE', stream, '1'}, {'EXPIRE', sessions, '1'},
-})
+}
+if tracks then
+  for _, command in ipairs({{'GET', tracks}, {'SET', tracks, ''}, {'EXPIRE', tracks, '1'}}) do
+    commands[#commands + 1] = command
+  end
+end
+local refusal = denied(commands)
 if refusal then return refusal end
 """
 
@@ -90,6 +100,21 @@ local text = redis.pcall('GET', sessions)
 local unreadable = failed(head, stream) or failed(text, sessions)
 if unreadable then return unreadable end
 local last = head[1] and read(head[1])
+
+-- The state of the tracks, '<token> <bytes>', and its token: '' where there is none. What is no
+-- state, or a key of another type, has a token too, so that it can be replaced.
+local kept, token, written = false, '', false
+if tracks then
+  kept = redis.pcall('GET', tracks)
+  if type(kept) == 'table' and string.find(kept.err, 'WRONGTYPE', 1, true) then kept = kept.err end
+  unreadable = failed(kept, tracks)
+  if unreadable then return unreadable end
+  if kept then token = string.match(kept, '^(%S+) ') or redis.sha1hex(kept) end
+end
+
+local function conflicts(frame)
+  return tracks and frame.base ~= token
+end
 
 -- What came before the newest session, newest first: runs of frames of one session.
 local closed = {}
@@ -170,7 +195,8 @@ local function place(frame)
     if not less(last.position, frame.position) then return nil end
   elseif not (known or later or not last.session and less(frame.now, last.ms)) then
     -- From another partition, or of unknown order: the clocks decide, for as long as the camera's
-    -- newest session goes on.
+    -- newest session goes on. They are asked only once: the question itself writes.
+    if conflicts(frame) then return nil, 'conflict' end
     local ended, failure = has_ended()
     if not ended then return nil, failure end
   end
@@ -179,8 +205,9 @@ end
 
 local function store(frame)
   local ms, outcome = place(frame)
-  if type(outcome) == 'table' then return outcome end
+  if type(outcome) == 'table' or outcome == 'conflict' then return outcome end
   if ms then
+    if conflicts(frame) then return 'conflict' end
     if last and last.session ~= frame.session then close(last) end
     local id = ms .. '-' .. frame.sequence
     local origin = frame.session .. ' ' .. frame.log .. ' ' .. frame.position
@@ -189,6 +216,9 @@ local function store(frame)
     if type(added) ~= 'table' then
       last = {ms = ms, sequence = frame.sequence, session = frame.session, log = frame.log,
         position = frame.position, document = frame.document}
+      if tracks then
+        kept, token, written = frame.token .. ' ' .. frame.state, frame.token, true
+      end
       return outcome
     end
     -- The newest entries were deleted by hand; Redis remembers their ids.
@@ -198,32 +228,45 @@ local function store(frame)
 end
 
 local outcomes, failure, touched = {}, nil, false
-for i = 3, #ARGV, 7 do
+for i = 3, #ARGV, tracks and 10 or 7 do
   local outcome = store({
     session = ARGV[i], start = ARGV[i + 1], sequence = ARGV[i + 2], log = ARGV[i + 3],
     position = ARGV[i + 4], now = ARGV[i + 5], document = ARGV[i + 6],
+    base = ARGV[i + 7], token = ARGV[i + 8], state = ARGV[i + 9],
   })
   if type(outcome) == 'table' then
     failure = outcome
     break
   end
-  touched = touched or outcome ~= 'out_of_order'
   outcomes[#outcomes + 1] = outcome
+  if outcome == 'conflict' then
+    outcomes[#outcomes + 1] = token
+    outcomes[#outcomes + 1] = kept or ''
+    break
+  end
+  touched = touched or outcome ~= 'out_of_order'
 end
 -- Also after a repetition: it completes what a failure may have left undone.
 if touched and last.document then
   redis.call('SET', latest, last.document, 'EX', ttl)
   redis.call('EXPIRE', stream, ttl)
   redis.call('EXPIRE', sessions, ttl)
+  if written then
+    redis.call('SET', tracks, kept, 'EX', ttl)
+  elseif tracks then
+    redis.call('EXPIRE', tracks, ttl)
+  end
 end
 return failure or outcomes
 """
 )
 """Stores frames of one camera, in order.
 
-Keys: stream, latest, sessions. Arguments: most results, time to live, then for each frame its
-session, the session's start, sequence, log, position, the present (ms since 1970) and document.
-Returns an outcome for each frame.
+Keys: stream, latest, sessions, and tracks where they are tracked. Arguments: most results, time to
+live, then for each frame its session, the session's start, sequence, log, position, the present (ms
+since 1970) and document; with tracks also the token of the state that it was computed from, the
+token of the state after it, and that state. Returns an outcome for each frame, or for those before
+the first conflict, then ``conflict`` and what is stored: its token and all of it.
 """
 
 SEEN = (

@@ -61,6 +61,14 @@ ROWS: dict[str, list[Panel]] = {
                              f"{{{_CAMERA}}}[5m]))"}),
         Panel("Reconnections", "In the last hour.", "short",
               {"{{camera}}": f"increase(seedstream_camera_reconnects_total{{{_CAMERA}}}[1h])"}),
+        Panel("Objects tracked", "Confirmed objects in the newest frame; after a rebalance the old "
+              "worker's value stays for 5 minutes.", "short",
+              {"{{camera}}": f"max by (camera) (seedstream_tracks_active{{{_CAMERA}}})"}),
+        Panel("Tracks", "New and forgotten objects per second, and cameras whose tracks a "
+              "worker took over.", "ops",
+              {"began": f"sum(rate(seedstream_tracks_began_total{{{_CAMERA}}}[5m]))",
+               "ended": f"sum(rate(seedstream_tracks_ended_total{{{_CAMERA}}}[5m]))",
+               "taken over": f"sum(rate(seedstream_track_conflicts_total{{{_NS}}}[5m]))"}),
     ],
     "Workers": [
         Panel("Stages p95", "fetch is the time in Kafka; the others are per batch or frame.",

@@ -4,15 +4,23 @@ One file, since tests that run side by side share their servers within a file.
 """
 
 import contextlib
+import os
 import random
 import signal
 import time
 from collections.abc import Callable
 
+import msgspec
 import pytest
 import redis
 
+from contract.result import results_key, tracks_key
+from contract.samples import last_values
+from servers.redis import Client
+from stack.frame_ledger import read_results
+from stack.redis_server import start_redis
 from tests.chaos.account import Row
+from tests.chaos.conftest import WHOLE
 from tests.chaos.kafka_cluster import BROKERS, KafkaCluster
 from tests.chaos.rig import SESSION_SECONDS, Rig, clean
 from tests.redis_cluster import RedisCluster
@@ -109,6 +117,63 @@ def test_a_worker_killed_in_the_middle_of_a_batch(
     took = rig.recovery(died_at, BOUND_SECONDS)
     rows.append(rig.finish("worker killed -9 in the middle of a batch", took, BOUND_SECONDS))
     clean(rows[-1])
+
+
+@pytest.mark.brief
+@pytest.mark.timeout(900)
+def test_workers_killed_again_and_again_give_each_object_the_number_it_has_without_kills(
+    rig: Rig, rows: list[Row], dice: random.Random
+) -> None:
+    kills = 20 if WHOLE in os.environ else 2
+    finds = {"FAKE_FINDS": "colours"}
+    names = ["worker-0", "worker-1"]
+    for name in names:
+        rig.add_worker(name, env=finds)
+    scene = "test:?size=192x128&fps=10&objects=6&seed={}"
+    rig.add_producer(*(scene.format(number) for number in range(len(rig.cameras))))
+    slowest = 0.0
+    for number in range(kills):
+        rig.steady(dice.random())
+        died_at = time.time()
+        rig.slots[names[number % 2]].process.kill()
+        slowest = max(slowest, rig.recovery(died_at, BOUND_SECONDS))
+    conflicts = sum(
+        last_values(folder).total("seedstream_track_conflicts_total")
+        for folder in rig.folder.glob("values-worker*")
+    )
+    said = f"identities and states as of one worker alone; {conflicts:g} states taken over"
+    rows.append(rig.finish(f"{kills} times kill -9 and rebalance", slowest, BOUND_SECONDS, said))
+    account = clean(rows[-1])
+    assert account.stored == account.published
+    assert conflicts >= kills, "states went from worker to worker"
+    with start_redis() as server, redis.Redis.from_url(server.url) as alone:
+        rig.add_worker(
+            "alone",
+            env=finds,
+            group=f"{rig.topic}.alone",
+            redis_url=server.url,
+            redis_cluster=False,
+        )
+        rig.until(
+            lambda: sum(alone.xlen(results_key(each)) for each in rig.cameras) == account.stored,
+            300,
+            "the same frames in a worker alone",
+        )
+        assert rig.remove("alone") == 0
+        for camera in rig.cameras:
+            assert _identities(rig.client, camera) == _identities(alone, camera)
+            assert rig.client.get(tracks_key(camera)) == alone.get(tracks_key(camera))
+            results = read_results(alone, camera)
+            numbers = {each.track for result in results for each in result.instances}
+            assert len(numbers) > 3, "objects come and go"
+
+
+def _identities(client: Client, camera: str) -> list[tuple[str, int, bytes]]:
+    """Return session, sequence and instances of each result, in the order of the stream."""
+    return [
+        (result.session, result.sequence, msgspec.json.encode(result.instances))
+        for result in read_results(client, camera)
+    ]
 
 
 def _role(client: "redis.Redis") -> str:

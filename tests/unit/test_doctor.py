@@ -11,7 +11,7 @@ from pydantic import SecretStr
 from rich.console import Console
 
 from contract.errors import ConfigurationError, UnavailableError
-from contract.result import CAMERAS_KEY, latest_key, results_key, sessions_key
+from contract.result import CAMERAS_KEY, latest_key, results_key, sessions_key, tracks_key
 from doctor.agreement_checks import check_agreement
 from doctor.app import PARTS, chosen_parts, chosen_processes, exit_code
 from doctor.artifact_checks import check_provider, check_runtime
@@ -174,7 +174,7 @@ def test_the_rule_that_is_advised_is_the_least_that_the_sink_needs() -> None:
 def test_a_tried_command_names_only_keys_that_the_rule_grants() -> None:
     ours = {
         CAMERAS_KEY,
-        *(key(".doctor") for key in (results_key, latest_key, sessions_key)),
+        *(key(".doctor") for key in (results_key, latest_key, sessions_key, tracks_key)),
     }
     for command in (*SINK_COMMANDS, *VIEWER_COMMANDS):
         keys = {word for word in harmless(command, ".doctor") if str(word).startswith("seedstream")}

@@ -4,6 +4,7 @@ import threading
 from collections.abc import Sequence
 from typing import cast
 
+import numpy as np
 import pytest
 from prometheus_client import CollectorRegistry
 
@@ -115,7 +116,8 @@ def test_beside_very_large_maps_no_others_are_made() -> None:
     def mapped(height: int, width: int, count: int = 1) -> Mapped:
         fits = [Fit.of((height, width), (height, width))] * count
         job = make_job(make_frame(), Position(0, 0, 1))
-        return Mapped([job] * count, Maps(cast(Predictions, None), fits))
+        image = np.zeros((1, 1, 3), np.uint8)
+        return Mapped([job] * count, [image] * count, Maps(cast(Predictions, None), fits))
 
     metrics = WorkerMetrics(CollectorRegistry())
     following = Numbers()

@@ -1,20 +1,24 @@
-"""Describe: the network's maps -> clustered instances -> results."""
+"""Describe: the network's maps -> clustered instances -> results, and what tracks them."""
 
 import time
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 
 from contract.result import Instance, Result
-from segmentation.segmenter import Segmenter
+from segmentation.decode import Image
+from segmentation.instances import Instances
+from segmentation.segmenter import Fitted, Segmenter
 from workers.metrics import WorkerMetrics
-from workers.records import Job
+from workers.records import Job, Sighting
 from workers.stages.infer_stage import Mapped
 from workers.stages.stage import ThreadStage
 from workers.stages.store_stage import Described
+from workers.track_chains import Look
 
 MAX_MAP_PIXELS = 2**24
 """Beside maps of more pixels no others are made: a batch of eight frames of 2048x1024, or one large
-tiled frame. A pixel has about 21 bytes of maps, so twice 350 MB at most, or one frame's."""
+tiled frame. A pixel has about 21 bytes of maps and 3 of its picture, so twice 400 MB at most, or
+one frame's."""
 
 
 class DescribeStage(ThreadStage[Mapped]):
@@ -24,6 +28,7 @@ class DescribeStage(ThreadStage[Mapped]):
         following: Stores the results.
         segmenter: Clusters.
         metrics: Told how long it takes.
+        look: Observes the instances for tracking; None where nothing is tracked.
         clock: Monotonic clock, in seconds.
         wall_clock: Seconds since 1970.
         on_end: Called when the thread has ended.
@@ -34,6 +39,7 @@ class DescribeStage(ThreadStage[Mapped]):
         following: ThreadStage[Described],
         segmenter: Segmenter,
         metrics: WorkerMetrics,
+        look: Look | None = None,
         *,
         clock: Callable[[], float] = time.monotonic,
         wall_clock: Callable[[], float] = time.time,
@@ -44,6 +50,7 @@ class DescribeStage(ThreadStage[Mapped]):
         self._following = following
         self._segmenter = segmenter
         self._metrics = metrics
+        self._look = look
         self._wall_clock = wall_clock
 
     def has_room_beside(self, held: Sequence[Mapped]) -> bool:
@@ -56,10 +63,18 @@ class DescribeStage(ThreadStage[Mapped]):
             began = self._clock()
             found = self._segmenter.describe(item.maps)
             self._metrics.stage_seconds.labels("cluster").observe(self._clock() - began)
-            for job, instances in zip(item.jobs, found, strict=True):
+            for job, image, instances in zip(item.jobs, item.images, found, strict=True):
                 result = self._result(job, instances.documents())
+                sighting = self._sighting(instances, image)
                 self.until_room(self._following)
-                self._following.put(Described(job, result))
+                self._following.put(Described(job, result, sighting))
+
+    def _sighting(self, instances: Instances, image: Image | Fitted) -> Sighting | None:
+        if self._look is None:
+            return None
+        began = self._clock()
+        observations = self._look(instances, image)
+        return Sighting(observations, self._clock() - began)
 
     def _result(self, job: Job, instances: list[Instance]) -> Result:
         frame = job.frame

@@ -21,9 +21,13 @@ class Decoded(NamedTuple):
 
 
 class Mapped(NamedTuple):
-    """Frames and what one run of the network says about them; many runs for a tiled frame."""
+    """Frames and what one run of the network says about them; many runs for a tiled frame.
+
+    Their pixels travel along: the colours of objects tell who they are.
+    """
 
     jobs: Sequence[Job]
+    images: Sequence[Image | Fitted]
     maps: Maps
 
     @property
@@ -107,8 +111,9 @@ class InferStage(ThreadStage[Decoded]):
         while done < len(jobs):
             self.until_room(self._following)
             maps = next(runs)
-            self._following.put(Mapped(jobs[done : done + len(maps.fits)], maps))
-            done += len(maps.fits)
+            end = done + len(maps.fits)
+            self._following.put(Mapped(jobs[done:end], images[done:end], maps))
+            done = end
 
     def _ran(self, stage: str, seconds: float) -> None:
         self.alive()  # a batch of tiled frames is many runs

@@ -23,6 +23,7 @@ from workers.stages.describe_stage import DescribeStage
 from workers.stages.infer_stage import InferStage
 from workers.stages.stage import Stage
 from workers.stages.store_stage import StoreStage
+from workers.track_chains import Look
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,6 +52,7 @@ class Line:
         metrics: Counts.
         limits: Bounds.
         freshness: Tells which frames are dropped.
+        look: Observes instances for tracking; None where the sink tracks nothing.
         on_end: Called when a stage has ended.
         clock: Monotonic clock, in seconds.
     """
@@ -63,6 +65,7 @@ class Line:
         metrics: WorkerMetrics,
         limits: Limits,
         freshness: Freshness,
+        look: Look | None = None,
         *,
         on_end: Callable[[], None] = lambda: None,
         clock: Callable[[], float] = time.monotonic,
@@ -79,6 +82,7 @@ class Line:
             store,
             segmenter,
             metrics,
+            look,
             clock=clock,
             wall_clock=freshness.wall_clock,
             on_end=on_end,

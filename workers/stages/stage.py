@@ -21,9 +21,9 @@ the stage that hardly waits is the bottleneck. Errors are instructions: InvalidM
 frame, as a dead letter; any other one ends the stage, and with it the worker. What finishes a frame
 calls one of `workers.endings`; nothing else touches positions.
 
-A stage of its own for tracking belongs between describe and store: one thread, input in order per
-camera. It will need to hear from store when another worker wrote first; that answer is the
-`Outcome` which store already has in hand.
+Tracking is part of two stages: describe observes the instances, for which it has the pixels; store
+computes who they are, in the order in which results are stored, because only Redis knows the state
+that this begins from. See `workers.track_chains`.
 """
 
 import threading

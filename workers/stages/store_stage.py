@@ -9,7 +9,7 @@ from contract.result import Result
 from workers.endings import Endings
 from workers.interfaces import Sink
 from workers.metrics import WorkerMetrics
-from workers.records import Entry, Job
+from workers.records import Entry, Job, Sighting
 from workers.stages.stage import ThreadStage
 
 PLACES = 32
@@ -18,14 +18,17 @@ All that wait are stored together, so a slow one costs round trips, not frames a
 
 
 class Described(NamedTuple):
-    """A frame and its result."""
+    """A frame, its result, and what tracks its instances (None where nothing is tracked)."""
 
     job: Job
     result: Result
+    sighting: Sighting | None = None
 
 
 class StoreStage(ThreadStage[Described]):
     """Stores results; one call of the sink at a time, which keeps each camera's order.
+
+    Who the instances are is told here too, by the sink: only Redis knows which frame came before.
 
     Args:
         sink: Where to.
@@ -54,10 +57,13 @@ class StoreStage(ThreadStage[Described]):
         """Store the results, then note that their frames are done."""
         began = self._clock()
         outcomes = self._sink.store(
-            [Entry(result, job.record.log, job.position.number) for job, result in items]
+            [
+                Entry(result, job.record.log, job.position.number, sighting)
+                for job, result, sighting in items
+            ]
         )
         self._metrics.stage_seconds.labels("store").observe(self._clock() - began)
-        for (job, result), outcome in zip(items, outcomes, strict=True):
+        for (job, result, _), outcome in zip(items, outcomes, strict=True):
             self._endings.store(job, result, outcome)
 
     def stop(self) -> list[Future[Any]]:

@@ -1,0 +1,163 @@
+"""From frame to frame: numbers, times, sessions, classes."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.tracking_parts import Box, seen_at
+from tracking import Moment, State, Step, advance
+from tracking.appearance import SIZE
+from tracking.state import MAX_STATE_BYTES, decode_state, encode_state
+
+HERE: Box = (300, 200, 40, 100)
+
+
+def _stay(
+    state: State, begin: float, end: float, session: str = "a", *, boxes: tuple[Box, ...] = (HERE,)
+) -> Step:
+    for now in np.arange(begin, end, 0.1):
+        step = advance(state, seen_at(*boxes), Moment(float(now), session))
+        state = step.state
+    return step
+
+
+def test_tracks_are_numbered_from_the_first() -> None:
+    step = advance(State.empty(41), seen_at((0, 0, 20, 50), HERE), Moment(5.0))
+    assert [identity.track for identity in step.identities] == [41, 42]
+    assert (step.began, step.ended) == (2, 0)
+    assert step.state.next_track == 43
+
+
+def test_an_object_that_walks_has_age_velocity_and_is_confirmed() -> None:
+    state = State.empty(1)
+    for number in range(21):
+        x, moment = 100 + 5 * number, Moment(1_764_000_000 + number / 10, "a")
+        step = advance(state, seen_at((x, 200 - number, 40, 100)), moment)
+        state = step.state
+    (identity,) = step.identities
+    assert identity.track == 1
+    assert identity.age_seconds == 2.0
+    assert identity.velocity == pytest.approx((50, -10), abs=1)
+    assert identity.confirmed
+
+
+def test_what_is_seen_once_is_not_confirmed() -> None:
+    (identity,) = advance(State.empty(1), seen_at(HERE), Moment(5.0)).identities
+    assert not identity.confirmed
+    assert identity.age_seconds == 0.0
+    assert identity.velocity == (0.0, 0.0)
+
+
+def test_who_stays_away_is_forgotten_and_the_number_never_used_again() -> None:
+    state = _stay(State.empty(1), 0, 1).state
+    step = advance(state, seen_at(), Moment(30.0, "a"))
+    assert (step.identities, step.ended, step.state.tracks) == ((), 1, ())
+    back = advance(step.state, seen_at(HERE), Moment(30.1, "a"))
+    assert back.identities[0].track == 2
+
+
+def test_who_was_at_the_border_is_forgotten_sooner() -> None:
+    boxes: tuple[Box, ...] = ((0, 200, 40, 100), HERE)
+    state = _stay(State.empty(1), 0, 1, boxes=boxes).state
+    step = advance(state, seen_at(), Moment(3.5, "a"))
+    assert [track.track for track in step.state.tracks] == [2]
+
+
+def test_a_new_session_keeps_tracks_when_the_gap_is_short() -> None:
+    state = _stay(State.empty(1), 0, 1, "a").state
+    near = advance(state, seen_at(HERE), Moment(2.0, "b"))
+    assert near.identities[0].track == 1
+    far = advance(state, seen_at(HERE), Moment(5.0, "b"))
+    assert far.identities[0].track == 2
+    assert (far.began, far.ended) == (1, 1)
+
+
+def test_a_session_that_begins_long_before_the_last_one_knows_nobody() -> None:
+    state = _stay(State.empty(1), 1000, 1001, "a").state
+    assert advance(state, seen_at(HERE), Moment(10.0, "b")).identities[0].track == 2
+
+
+def test_a_clock_that_is_set_back_within_a_session_keeps_tracks_and_ages() -> None:
+    state = _stay(State.empty(1), 1000, 1001, "a").state
+    step = advance(state, seen_at(HERE), Moment(400.0, "a"))
+    assert step.identities[0].track == 1
+    assert step.identities[0].age_seconds == pytest.approx(0.9, abs=0.01)
+    assert decode_state(encode_state(step.state)) == step.state
+    later = _stay(step.state, 400.1, 402.05, "a")
+    assert later.identities[0].track == 1
+    assert later.identities[0].age_seconds == pytest.approx(2.9, abs=0.11)
+
+
+def test_frames_of_one_moment_give_no_endless_velocity() -> None:
+    state = advance(State.empty(1), seen_at(HERE), Moment(7.0)).state
+    for x in (301, 302, 303):
+        step = advance(state, seen_at((x, 200, 40, 100)), Moment(7.0))
+        state = step.state
+        assert step.identities[0].track == 1
+        assert np.isfinite(step.identities[0].velocity).all()
+
+
+def test_classes_are_never_mixed() -> None:
+    state = State.empty(1)
+    for now, kind in ((0.0, "person"), (0.1, "car"), (0.2, "person")):
+        step = advance(state, seen_at(HERE, kinds=(kind,)), Moment(now))
+        state = step.state
+    assert step.identities[0].track == 1
+    assert len(state.tracks) == 2
+
+
+def test_colours_may_come_and_go() -> None:
+    colours = np.full((1, SIZE), 85, np.uint8)
+    state = State.empty(1)
+    for number, given_colours in enumerate((colours, None, colours, np.zeros_like(colours), None)):
+        step = advance(state, seen_at(HERE, colours=given_colours), Moment(number / 10))
+        state = step.state
+    assert step.identities[0].track == 1
+    assert state.tracks[0].colours == colours.tobytes()
+
+
+def test_the_state_that_goes_in_is_left_as_it_was() -> None:
+    state = _stay(State.empty(1), 0, 1).state
+    before = encode_state(state)
+    first, second = (advance(state, seen_at(HERE), Moment(1.0, "a")) for _ in range(2))
+    assert encode_state(state) == before
+    assert first == second
+
+
+BOXES = st.tuples(st.integers(0, 600), st.integers(0, 440), st.integers(1, 90), st.integers(1, 90))
+FRAMES = st.lists(
+    st.tuples(
+        st.lists(st.tuples(BOXES, st.sampled_from(["person", "car", "\ud800"])), max_size=6),
+        st.floats(0, 1e12) | st.floats(100, 110),
+        st.sampled_from(["a", "b", "c" * 5000, "\udfff"]),
+        st.booleans(),
+    ),
+    max_size=8,
+)
+
+
+@settings(max_examples=60, deadline=None)
+@given(FRAMES, st.integers(0, 2**50))
+def test_whatever_comes_the_state_equals_its_bytes(
+    made: list[tuple[list[tuple[Box, str]], float, str, bool]], first: int
+) -> None:
+    state, used = State.empty(first), set()
+    for number, (objects, now, session, has_colours) in enumerate(made):
+        colours = np.random.default_rng(number).integers(0, 256, (len(objects), SIZE), np.uint8)
+        observed = seen_at(
+            *(box for box, _ in objects),
+            kinds=tuple(kind for _, kind in objects),
+            colours=colours if has_colours else None,
+        )
+        step = advance(state, observed, Moment(now, session))
+        text = encode_state(step.state)
+        assert len(text) <= MAX_STATE_BYTES
+        assert decode_state(text) == step.state
+        numbers = [identity.track for identity in step.identities]
+        assert len(set(numbers)) == len(numbers) == len(objects)
+        assert len(step.state.tracks) == len(state.tracks) + step.began - step.ended
+        known = {track.track for track in state.tracks}
+        assert {number for number in numbers if number not in known}.isdisjoint(used)
+        used |= set(numbers)
+        state = step.state
