@@ -52,7 +52,13 @@ $(VENV)/.openvino: requirements/openvino.txt $(VENV)/.online
 	$(INSTALL) $(BIN)/python --no-deps --target $(VENV)/openvino -r requirements/openvino.txt
 	touch $@
 
-setup: $(VENV)/.all $(VENV)/.policy $(VENV)/.docs $(VENV)/.supply $(VENV)/.openvino  ## Install everything, with torch and the tools, into .venv
+# The evaluator of tracks wants another build of OpenCV than ours: alone, in a folder that only its process looks into.
+$(VENV)/.trackeval: requirements/trackeval.txt $(VENV)/.online
+	rm -rf $(VENV)/trackeval
+	$(INSTALL) $(BIN)/python --no-deps --target $(VENV)/trackeval -r requirements/trackeval.txt
+	touch $@
+
+setup: $(VENV)/.all $(VENV)/.policy $(VENV)/.docs $(VENV)/.supply $(VENV)/.openvino $(VENV)/.trackeval  ## Install everything, with torch and the tools, into .venv
 
 setup-system:  ## Install Debian's parts of the tests (Java, Maven, RTSP server); needs root
 	bash .ci/system-packages

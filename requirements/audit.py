@@ -15,7 +15,15 @@ from pathlib import Path
 from typing import Any
 
 CANARY = "jinja2==2.10"
-FILES = ("constraints.txt", "cuda.txt", "docs.txt", "openvino.txt", "policy.txt", "supply.txt")
+FILES = (
+    "constraints.txt",
+    "cuda.txt",
+    "docs.txt",
+    "openvino.txt",
+    "policy.txt",
+    "supply.txt",
+    "trackeval.txt",
+)
 CLEAN, VULNERABLE, NOT_AUDITED = 0, 1, 3
 SECONDS = 600
 

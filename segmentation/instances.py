@@ -4,9 +4,9 @@ Pure: no input or output. Shape letters: I instances; H, W the picture; h, w one
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -20,6 +20,22 @@ Box = tuple[int, int, int, int]
 
 _MAX_NUMBER = 1 << 53
 """Largest whole number that every reader of JSON has."""
+
+
+class Identity(NamedTuple):
+    """Who an instance is.
+
+    Attributes:
+        track: Number of the object, never used again for this camera.
+        age_seconds: Seconds since the object was first seen.
+        velocity: [x, y] in pixels of the captured frame a second.
+        confirmed: Whether the object was seen often enough not to be a false find.
+    """
+
+    track: int
+    age_seconds: float
+    velocity: tuple[float, float]
+    confirmed: bool
 
 
 class Mask(Protocol):
@@ -108,6 +124,7 @@ class Instances:
         centers: float (I, 2), x, y of the mask's centroid.
         areas: int (I,), mask pixels.
         masks: I masks, decoded when asked for.
+        identities: Who each instance is; None where nobody tracked them.
 
     Raises:
         ValueError: The lengths differ or a class index has no name.
@@ -122,6 +139,7 @@ class Instances:
     centers: NDArray[np.float64]
     areas: NDArray[np.int64]
     masks: tuple[Mask, ...]
+    identities: tuple[Identity, ...] | None = None
 
     def __post_init__(self) -> None:
         n = len(self.masks)
@@ -133,6 +151,8 @@ class Instances:
                     f"{name} has shape {getattr(self, name).shape}, expected {shape}: one row for "
                     f"each of the {n} masks"
                 )
+        if self.identities is not None and len(self.identities) != n:
+            raise ValueError(f"{len(self.identities)} identities, expected one for each of {n}")
         if n and not 0 <= self.classes.min() <= self.classes.max() < len(self.class_names):
             raise ValueError(
                 f"class indices {self.classes.tolist()}, expected 0..{len(self.class_names) - 1}"
@@ -154,6 +174,7 @@ class Instances:
         areas: ArrayLike,
         masks: Sequence[Mask],
         ids: ArrayLike | None = None,
+        identities: Sequence[Identity] | None = None,
     ) -> "Instances":
         """Return instances of plain sequences; ids count from 1 unless given."""
         n = len(masks)
@@ -167,6 +188,7 @@ class Instances:
             centers=np.asarray(centers, np.float64).reshape(n, 2),
             areas=np.asarray(areas, np.int64).reshape(n),
             masks=tuple(masks),
+            identities=None if identities is None else tuple(identities),
         )
 
     @classmethod
@@ -193,7 +215,7 @@ class Instances:
                     f"instance {each.id} has a mask of the size {each.mask['size']}, its picture "
                     f"is of {list(size)}",
                 )
-            if max(map(abs, (each.id, each.area, *each.box))) > _MAX_NUMBER:
+            if max(map(abs, (each.id, each.area, *each.box, each.track or 0))) > _MAX_NUMBER:
                 raise InvalidMessageError(
                     "malformed_result", f"instance {each.id} has numbers beyond {_MAX_NUMBER}"
                 )
@@ -207,6 +229,7 @@ class Instances:
             areas=[each.area for each in documents],
             masks=[EncodedMask(each.mask, each.box) for each in documents],
             ids=[each.id for each in documents],
+            identities=_identities(documents),
         )
 
     def documents(self) -> list[Instance]:
@@ -220,14 +243,19 @@ class Instances:
                 center=(round(x, 2), round(y, 2)),
                 area=area,
                 mask=mask.run_lengths,
+                track=who and who.track,
+                age_seconds=who and round(who.age_seconds, 3),
+                velocity=who and _rounded(who.velocity),
+                confirmed=who and who.confirmed,
             )
-            for number, kind, score, (x, y), area, mask in zip(
+            for number, kind, score, (x, y), area, mask, who in zip(
                 self.ids.tolist(),
                 self.classes.tolist(),
                 self.scores.tolist(),
                 self.centers.tolist(),
                 self.areas.tolist(),
                 self.masks,
+                self.identities or [None] * len(self),
                 strict=True,
             )
         ]
@@ -243,6 +271,14 @@ class Instances:
             x, y, width, height = mask.box
             drawn[y : y + height, x : x + width][mask.array] = number
         return drawn
+
+    def tracked(self, identities: Sequence[Identity]) -> "Instances":
+        """Return the same instances, with who each of them is."""
+        return replace(self, identities=tuple(identities))
+
+    def untracked(self) -> "Instances":
+        """Return the same instances, without who they are."""
+        return replace(self, identities=None)
 
     def of_class(self, name: str) -> "Instances":
         """Return the instances of one class."""
@@ -268,4 +304,20 @@ class Instances:
             self.centers[index],
             self.areas[index],
             tuple(self.masks[k] for k in index.tolist()),
+            None if self.identities is None else tuple(self.identities[k] for k in index.tolist()),
         )
+
+
+def _rounded(velocity: tuple[float, float]) -> tuple[float, float]:
+    x, y = velocity
+    return round(x, 2) + 0.0, round(y, 2) + 0.0  # no -0.0
+
+
+def _identities(documents: Sequence[Instance]) -> list[Identity] | None:
+    """Return who the instances of a document are; None unless all of them were tracked."""
+    found = [
+        Identity(each.track, each.age_seconds or 0.0, each.velocity or (0, 0), bool(each.confirmed))
+        for each in documents
+        if each.track is not None
+    ]
+    return found if found and len(found) == len(documents) else None

@@ -60,11 +60,23 @@ class Seen(NamedTuple):
     overlapped: NDArray[np.bool_]
 
 
-def associate(seen: Seen, known: Known, settings: Parameters) -> NDArray[np.int64]:
-    """Return (I,): the known object that each instance is, -1 for a new one."""
+class Association(NamedTuple):
+    """Who is who.
+
+    Attributes:
+        found: (I,) the known object that each instance is, -1 for a new one.
+        merged: Young objects that turned out to be ones that were lost.
+    """
+
+    found: NDArray[np.int64]
+    merged: NDArray[np.int64]
+
+
+def associate(seen: Seen, known: Known, settings: Parameters) -> Association:
+    """Find out which known object each instance is."""
     found = np.full(len(seen.boxes), -1)
     if not len(found) or not len(known.boxes):
-        return found
+        return Association(found, found[:0])
     colours = colour_distances(seen.colours, known.colours)
     blind = np.isnan(colours)
     way = moved(known.velocities, known.unseen, settings.velocity_decay_seconds)
@@ -100,7 +112,11 @@ def associate(seen: Seen, known: Known, settings: Parameters) -> NDArray[np.int6
     again = settings.relink_head_weight * distance / reach + np.where(blind, 0.0, colours)
     again[other | (distance > reach)] = _NEVER
     _assign(found, again, confirmed, settings.relink_colour)
-    return found
+    young = (found >= 0) & ~confirmed[found]
+    adopted = np.where(young, -1, found)
+    _assign(adopted, again, confirmed, settings.adopt_colour)
+    merged = found[young & (adopted >= 0)]
+    return Association(np.where(adopted >= 0, adopted, found), merged)
 
 
 def _size_changes(seen: Floats, known: Floats) -> Floats:

@@ -11,10 +11,18 @@ from segmentation.kernel_cache import compiled
 BANDS = 3
 """Horizontal bands of a mask: roughly head, upper body and legs of a person."""
 
-BINS = 8
+BINS = 10
 """Bins of each colour channel."""
 
 CHANNELS = 3
+
+
+@compiled
+def _spread(difference: int) -> int:
+    """Spread a difference of two colours, -255..255, over 0..256: most clothes are nearly grey."""
+    size = abs(difference)
+    spread = 138 * size // (size + 20)
+    return 128 + spread if difference > 0 else 128 - spread
 
 
 @compiled
@@ -59,19 +67,18 @@ def count_colours(
             x = int((column + 0.5) / x_scale) - left
             if x < 0 or x >= width or not mask[y, x]:
                 continue
-            red = int(picture[row, column, 0])
-            green = int(picture[row, column, 1])
-            blue = int(picture[row, column, 2])
+            red = np.int64(picture[row, column, 0])
+            green = np.int64(picture[row, column, 1])
+            blue = np.int64(picture[row, column, 2])
             for channel in range(CHANNELS):
-                # 0..255 each; most clothes are nearly grey, so that the outer hues share a bin.
                 if channel == 0:
-                    value = (red + 2 * green + blue) >> 2
+                    value = (red + 2 * green + blue) // 4
                 elif channel == 1:
-                    value = 128 + 3 * (red - green)
+                    value = _spread(red - green)
                 else:
-                    value = 128 + 3 * (red + green) // 2 - 3 * blue
+                    value = _spread((red + green) // 2 - blue)
                 # In sixteenths of a bin from the middle of the first one.
-                place = min(max(value // 2 - 8, 0), 16 * (BINS - 1))
+                place = min(max(value * BINS // 16 - 8, 0), 16 * (BINS - 1))
                 low = place // 16
                 share = place % 16
                 counts[band, channel, low] += 16 - share

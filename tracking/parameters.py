@@ -23,6 +23,7 @@ class Parameters(NamedTuple):
     reach_speed: float = 1.7
     young_cost: float = 1.5
     relink_colour: float = 0.16
+    adopt_colour: float = 0.08
     relink_reach: float = 0.78
     relink_speed: float = 1.1
     relink_most: float = 3.8
@@ -38,6 +39,7 @@ class Parameters(NamedTuple):
     colour_seconds: float = 1.0
     overlapped: float = 0.051
     overlapped_colour: float = 0.7
+    overlapped_update: float = 0.25
     overlapped_velocity: float = 0.49
     border: float = 0.01
     session_seconds: float = 2.0

@@ -52,11 +52,12 @@ def advance(
     now = captured_at - epoch
     tracks = [t for t in tracks if now - t.seen_at <= 1000 * _patience(t, observed, settings)]
     seen = _seen(observed, settings)
-    found = associate(seen, _known(tracks, now), settings).tolist()
-    after = dict(enumerate(tracks))
+    found, merged = associate(seen, _known(tracks, now), settings)
+    gone = set(merged.tolist())
+    after = {k: track for k, track in enumerate(tracks) if k not in gone}
     identities: list[Identity] = []
     new: list[Track] = []
-    for i, place in enumerate(found):
+    for i, place in enumerate(found.tolist()):
         colours = b"" if observed.appearance is None else observed.appearance[i].tobytes()
         colours = colours if any(colours) else b""
         box = _rounded(observed.boxes[i])
@@ -86,9 +87,11 @@ def _resumed(
     elapsed = captured_at - state.captured_at
     new = session != state.session and abs(elapsed) > 1000 * settings.session_seconds
     lost = elapsed > 1000 * settings.lost_seconds
-    if not state.tracks or new or lost:
+    epoch = state.epoch + min(elapsed, 0)
+    endless = max(captured_at - epoch, -epoch) > MAX_TIME  # only in a state that somebody made up
+    if not state.tracks or new or lost or endless:
         return captured_at, []
-    return state.epoch + min(elapsed, 0), list(state.tracks)
+    return epoch, list(state.tracks)
 
 
 def _patience(track: Track, observed: Observations, settings: Parameters) -> float:
@@ -158,8 +161,9 @@ def _updated(
         settings.overlapped_velocity if is_overlapped else 1.0,
     )
     known = track.colours
-    if colours and not (is_overlapped and known):
+    if colours:
         share = max(1 / (track.hits + 1), -math.expm1(-seconds / settings.colour_seconds))
+        share *= settings.overlapped_update if is_overlapped else 1.0
         known = blend(known, colours, share)
     return Track(
         track.track, track.kind, box, (_whole(velocity[0]), _whole(velocity[1])),

@@ -2,6 +2,10 @@
 
 from typing import NamedTuple
 
+from segmentation.instances import Identity
+
+__all__ = ["Identity", "Moment"]
+
 
 class Moment(NamedTuple):
     """Which frame of a camera this is.
@@ -13,19 +17,3 @@ class Moment(NamedTuple):
 
     captured_at: float
     session: str = ""
-
-
-class Identity(NamedTuple):
-    """Who an instance is.
-
-    Attributes:
-        track: Number of the object, never used again for this camera.
-        age_seconds: Seconds since the object was first seen.
-        velocity: [x, y] in pixels of the captured frame a second.
-        confirmed: Whether the object was seen often enough not to be a false find.
-    """
-
-    track: int
-    age_seconds: float
-    velocity: tuple[float, float]
-    confirmed: bool

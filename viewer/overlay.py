@@ -1,7 +1,7 @@
 """Instances drawn over their frame: translucent masks, crisp contours, labels, a header line."""
 
 import functools
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import cv2
 import numpy as np
@@ -9,29 +9,13 @@ import numpy.typing as npt
 from PIL import Image, ImageDraw, ImageFont
 
 from contract.result import Result
-from segmentation.instances import Box, Instances, Mask
-
-Color = tuple[int, int, int]
-"""Red, green, blue, 0..255."""
+from segmentation.instances import Instances, Mask
+from viewer.colors import Color, instance_colors, track_color, track_label
+from viewer.label_places import place_labels
+from viewer.trails import Trail, draw_trails
 
 RgbImage = npt.NDArray[np.uint8]
 """(H, W, 3) uint8, RGB."""
-
-PALETTE: tuple[Color, ...] = (
-    (230, 60, 70),
-    (40, 190, 90),
-    (70, 130, 255),
-    (250, 190, 40),
-    (200, 80, 230),
-    (30, 200, 220),
-    (255, 130, 50),
-    (160, 210, 40),
-    (255, 110, 180),
-    (130, 110, 255),
-    (60, 220, 170),
-    (210, 150, 110),
-)
-"""Colours of neighbouring numbers differ most."""
 
 _OPACITY = 0.45
 _HEADER_OPACITY = 0.6
@@ -45,6 +29,8 @@ def draw_overlay(
     min_score: float = 0.0,
     fps: float | None = None,
     colors: Mapping[int, Color] | None = None,
+    trails: Sequence[Trail] = (),
+    tracks: bool = True,
     labels: bool = True,
     header: bool = True,
 ) -> RgbImage:
@@ -56,7 +42,9 @@ def draw_overlay(
         min_score: Instances below this score (0..1) are left out.
         fps: Frames per second, for the header line.
         colors: Colour of each instance id; ids that are missing, or all, follow the palette.
-        labels: Whether class and score are written above each instance.
+        trails: Where tracked objects stood before.
+        tracks: Whether tracks of the result are shown.
+        labels: Whether track, class and score are written above each instance.
         header: Whether camera, time and number of instances are written on top.
 
     Returns:
@@ -73,7 +61,10 @@ def draw_overlay(
         )
     instances = Instances.from_result(result)
     shown = instances[instances.scores >= min_score]
-    drawn = draw_instances(image, shown, colors=colors, labels=labels)
+    if not tracks:
+        shown = shown.untracked()
+    top = _header_rows(_font_for(image)) if header else 0
+    drawn = draw_instances(image, shown, colors=colors, trails=trails, labels=labels, top=top)
     if header:
         _write_header(drawn, _font_for(image), header_text(result, len(shown), fps))
     return drawn
@@ -84,15 +75,19 @@ def draw_instances(
     instances: Instances,
     *,
     colors: Mapping[int, Color] | None = None,
+    trails: Sequence[Trail] = (),
     labels: bool = True,
+    top: int = 0,
 ) -> RgbImage:
-    """Draw instances over their picture.
+    """Draw instances over their picture, those of a track in its colour.
 
     Args:
         image: (H, W, 3) uint8 RGB; left as it is.
         instances: The picture's instances.
         colors: Colour of each instance id; ids that are missing, or all, follow the palette.
-        labels: Whether class and score are written above each instance.
+        trails: Where tracked objects stood before.
+        labels: Whether track, class and score are written above each instance.
+        top: Rows at the top that labels leave free.
 
     Returns:
         (H, W, 3) uint8 RGB, a new array.
@@ -107,19 +102,34 @@ def draw_instances(
             f"{instances.size} pixels"
         )
     drawn = image.copy()
-    ids = instances.ids.tolist()
-    palette = {number: PALETTE[(number - 1) % len(PALETTE)] for number in ids} | dict(colors or {})
-    for number, mask in zip(ids, instances, strict=True):
-        _draw_mask(drawn, mask, palette[number])
+    draw_trails(drawn, ((track_color(track), points) for track, points in trails))
+    chosen = instance_colors(instances) | dict(colors or {})
+    inks = [chosen[number] for number in instances.ids.tolist()]
+    for mask, ink in zip(instances, inks, strict=True):
+        _draw_mask(drawn, mask, ink)
     if not labels:
         return drawn
-    font = _font_for(image)
-    for number, mask, kind, score in zip(
-        ids, instances, instances.classes.tolist(), instances.scores.tolist(), strict=True
-    ):
-        text = f"{instances.class_names[kind]} {score:.2f}"
-        _write_label(drawn, font, text, mask.box, palette[number])
+    stamps = [
+        _label(_font_for(image), text, ink)
+        for text, ink in zip(label_texts(instances), inks, strict=True)
+    ]
+    boxes = [mask.box for mask in instances]
+    sizes = [(stamp.shape[1], stamp.shape[0]) for stamp in stamps]
+    places = place_labels(boxes, sizes, instances.size, top)
+    for stamp, (x, y) in zip(stamps, places, strict=True):
+        place = drawn[y : y + stamp.shape[0], x : x + stamp.shape[1]]
+        place[:] = stamp[: place.shape[0], : place.shape[1]]
     return drawn
+
+
+def label_texts(instances: Instances) -> list[str]:
+    """Return what is written above each instance: its track, if it has one, class and score."""
+    who = instances.identities or [None] * len(instances)
+    rows = zip(who, instances.classes.tolist(), instances.scores.tolist(), strict=True)
+    return [
+        f"{track_label(one.track) + ' ' if one else ''}{instances.class_names[kind]} {score:.2f}"
+        for one, kind, score in rows
+    ]
 
 
 def fit_inside(image: RgbImage, height: int, width: int) -> RgbImage:
@@ -177,24 +187,20 @@ def _draw_mask(image: RgbImage, instance: Mask, color: Color) -> None:
     crop[mask & ~inside] = color
 
 
-def _write_label(
-    image: RgbImage, font: ImageFont.FreeTypeFont, text: str, box: Box, color: Color
-) -> None:
+def _label(font: ImageFont.FreeTypeFont, text: str, color: Color) -> RgbImage:
     # Only the label becomes a picture of Pillow's: a copy of the whole takes 4 bytes a pixel.
     _, _, right, bottom = font.getbbox(text)
-    size = round(right) + 7, round(bottom) + 4
-    x, y, width, _ = box
-    # Above the box's middle, kept inside the picture.
-    x0 = round(min(max(0, x + width / 2 - (right + 6) / 2), max(0, image.shape[1] - size[0])))
-    y0 = max(0, y - round(bottom) - 6)
-    label = Image.new("RGB", size, color)
+    label = Image.new("RGB", (round(right) + 7, round(bottom) + 4), color)
     ImageDraw.Draw(label).text((3, 1), text, font=font, fill=_ink_on(color))
-    place = image[y0 : y0 + size[1], x0 : x0 + size[0]]
-    place[:] = np.asarray(label)[: place.shape[0], : place.shape[1]]
+    return np.asarray(label)
+
+
+def _header_rows(font: ImageFont.FreeTypeFont) -> int:
+    return round(font.size * 1.7)
 
 
 def _write_header(image: RgbImage, font: ImageFont.FreeTypeFont, text: str) -> None:
-    height = round(font.size * 1.7)
+    height = _header_rows(font)
     strip = Image.fromarray(image[:height])
     dark = Image.blend(strip, Image.new("RGB", strip.size), _HEADER_OPACITY)
     pen = ImageDraw.Draw(dark)

@@ -22,6 +22,7 @@ from viewer.colors import ColorMemory
 from viewer.history import JoinCounts, ResultReader, frame_id, join, read_frames, window_start
 from viewer.overlay import RgbImage, draw_overlay
 from viewer.settings import ViewerSettings
+from viewer.trails import TrailMemory
 from viewer.video import VideoWriter
 
 _FPS_WINDOW_SECONDS = 2.0
@@ -123,15 +124,20 @@ def render_camera(settings: ViewerSettings, reader: ResultReader, camera: str) -
     )
     out = _folder(settings.out)
     video, picture = out / f"{camera}.mp4", out / f"{camera}.png"
-    most = _write(pairs, video, picture, settings.min_score)
+    most = _write(pairs, video, picture, settings.min_score, track=settings.track)
     return None if most is None else Rendering(camera, video, picture, counts, most)
 
 
 def _write(
-    pairs: Iterator[tuple[Frame, Result]], video: Path, picture: Path, min_score: float
+    pairs: Iterator[tuple[Frame, Result]],
+    video: Path,
+    picture: Path,
+    min_score: float,
+    *,
+    track: bool,
 ) -> int | None:
     """Write both files; return the instances of the picture, None where there was no frame."""
-    colors, rate = ColorMemory(), _Rate()
+    colors, trails, rate = ColorMemory(), TrailMemory(), _Rate()
     writer: VideoWriter | None = None
     size: tuple[int, int] | None = None
     begin: datetime | None = None
@@ -146,12 +152,15 @@ def _write(
             try:
                 shown = Instances.from_result(result)
                 shown = shown[shown.scores >= min_score]
+                shown = shown if track else shown.untracked()
                 drawn = draw_overlay(
                     decode_image(frame, max_pixels=MAX_SIDE_PIXELS**2),
                     result,
                     min_score=min_score,
                     fps=rate.add(frame.captured_at),
                     colors=colors.assign(shown),
+                    trails=trails.add(frame.captured_at.timestamp(), shown),
+                    tracks=track,
                 )
             except InvalidMessageError:
                 continue  # cannot be drawn, as it could not be segmented

@@ -45,6 +45,8 @@ class _Job:
     levels: Levels
     batch_size: int
     progress: Progress
+    track: bool
+    tracks: Path | None
 
 
 def segment(
@@ -59,6 +61,8 @@ def segment(
     levels: Levels = OWN_RANGE,
     batch_size: int = 1,
     intra_op_threads: int = 0,
+    track: bool = True,
+    tracks: Path | None = None,
     show_progress: bool = True,
 ) -> int:
     """Segment files; one that cannot be read, or not in full, is named, the others go on.
@@ -80,16 +84,26 @@ def segment(
         levels: Which brightness of more than 8 bits is shown as black and as white.
         batch_size: Video frames that run through the network together.
         intra_op_threads: Threads of the network on the CPU; 0 leaves the choice to ONNX Runtime.
+        track: Whether the objects of videos are tracked.
+        tracks: File for the tracks of the one video, as MOTChallenge text.
         show_progress: Whether to draw progress bars.
 
     Returns:
         0, or 1 where an input could not be read, or not in full (said on standard error).
 
     Raises:
-        ConfigurationError: The model or the provider does not fit, or ``out`` is no folder.
+        ConfigurationError: The model or the provider does not fit, ``out`` is no folder, or
+            ``tracks`` are those of several inputs or of none that is tracked.
         DeviceError: The accelerator failed.
         UnwritableOutputError: The output folder takes no more files.
     """
+    if tracks is not None and not track:
+        raise ConfigurationError("--tracks: use only without --no-track")
+    if tracks is not None and len(inputs) != 1:
+        raise ConfigurationError(
+            f"--tracks {tracks}: expected one video, found {len(inputs)} inputs; a file holds the "
+            "tracks of one: segment them one by one"
+        )
     segmenter = open_segmenter(
         model,
         provider,
@@ -108,7 +122,7 @@ def segment(
     failed = 0
     console = Console(stderr=True)
     with _progress(console, show_progress) as progress:
-        job = _Job(segmenter, out, levels, batch_size, progress)
+        job = _Job(segmenter, out, levels, batch_size, progress, track, tracks)
         for path, name in zip(inputs, output_names(inputs), strict=True):
             try:
                 _segment_file(path, name, job)
@@ -156,6 +170,8 @@ def _segment_file(path: Path, name: str, job: _Job) -> None:
     except NotAPictureError:
         _segment_video(source, job)
         return
+    if job.tracks is not None:
+        raise UnreadableInputError(path, "a picture, --tracks expects a video")
     task = job.progress.add_task(path.name, total=1)
     write_image(source, job.segmenter, image, job.out)
     job.progress.advance(task)
@@ -169,7 +185,10 @@ def _segment_video(source: Source, job: _Job) -> None:
     """
     fault: UnreadableInputError | None = None
     task = job.progress.add_task(source.path.name, total=None)
-    with Video(source.path, levels=job.levels) as video, VideoOutputs(source, job.out) as outputs:
+    with (
+        Video(source.path, levels=job.levels) as video,
+        VideoOutputs(source, job.out, track=job.track, tracks=job.tracks) as outputs,
+    ):
         job.progress.update(task, total=video.length)
         frames = iter(video)
         while fault is None:

@@ -1,10 +1,9 @@
 """What `seedstream segment` writes for one input: documents, instance maps, overlays."""
 
 import io
-import os
 import re
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -23,8 +22,13 @@ from media.pictures import Image, UnreadableInputError
 from media.video_frame import VideoFrame
 from segmentation.instances import Instances
 from segmentation.segmenter import Segmenter
+from tracking import Moment, State, advance
+from tracking.mot_text import mot_lines
+from tracking.offline import find_and_observe
 from viewer.colors import ColorMemory
+from viewer.growing_file import GrowingFile
 from viewer.overlay import draw_overlay, fit_inside
+from viewer.trails import TrailMemory
 from viewer.video import VideoWriter
 
 _MAX_INSTANCES = 65_535  # what a 16-bit picture can number
@@ -38,8 +42,8 @@ class UnwritableOutputError(SeedstreamError):
 
 
 @contextmanager
-def writing_to(out: Path) -> Iterator[None]:
-    """Let what fails in the block be the fault of the output folder.
+def writing_to(out: Path, option: str = "--out") -> Iterator[None]:
+    """Let what fails in the block be the fault of the place that the option names.
 
     Raises:
         UnwritableOutputError: Something could not be written.
@@ -50,7 +54,7 @@ def writing_to(out: Path) -> Iterator[None]:
         why = getattr(error, "strerror", None) or error
         raise UnwritableOutputError(
             f"{out}: cannot be written to: {why}; free space there, or choose another folder by "
-            "--out"
+            f"{option}"
         ) from error
 
 
@@ -140,22 +144,34 @@ class VideoOutputs:
 
     Lines are kept however it ends, once there is one; the overlay only after a good end.
 
+    Args:
+        source: The video.
+        out: Folder for the documents and the overlay.
+        track: Whether objects are tracked; they are numbered from 1.
+        tracks: File for the tracks as MOTChallenge text, unless it is None.
+
     Raises:
-        UnwritableOutputError: The folder takes no more files.
+        UnwritableOutputError: A folder takes no more files.
     """
 
-    def __init__(self, source: Source, out: Path) -> None:
+    def __init__(
+        self, source: Source, out: Path, *, track: bool = True, tracks: Path | None = None
+    ) -> None:
         self.count = 0
         self._source = source
-        self._lines_path = out / f"{source.name}.jsonl"
-        self._partial = out / f".{source.name}.jsonl.partial"
         self._overlay_path = out / f"{source.name}.overlay.mp4"
         self._out = out
-        self._whole = 0  # bytes of lines that are written to their ends
+        self._tracks_path = tracks
+        self._state = State.empty(1) if track else None
         with writing_to(out):
-            self._lines = self._partial.open("wb")
+            self._lines = GrowingFile(out / f"{source.name}.jsonl")
+        self._tracks: GrowingFile | None = None
+        if tracks is not None:
+            with writing_to(tracks, "--tracks"):
+                tracks.parent.mkdir(parents=True, exist_ok=True)
+                self._tracks = GrowingFile(tracks)
         self._overlay: VideoWriter | None = None
-        self._colors = ColorMemory()
+        self._colors, self._trails = ColorMemory(), TrailMemory()
         self._shape = (0, 0)
 
     def write(self, segmenter: Segmenter, batch: Sequence[VideoFrame]) -> None:
@@ -165,17 +181,38 @@ class VideoOutputs:
             UnreadableInputError: A frame needs too many tiles.
         """
         images = [frame.image for frame in batch]
-        instances = _segmented(images, segmenter, self._source)
+        instances = self._found(segmenter, batch, images)
         for frame, image, found in zip(batch, images, instances, strict=True):
             result = self._source.result(segmenter, image, frame.number, frame.seconds, found)
-            shown = draw_overlay(image, result, colors=self._colors.assign(found))
+            shown = draw_overlay(
+                image,
+                result,
+                colors=self._colors.assign(found),
+                trails=self._trails.add(frame.seconds, found),
+            )
+            if self._tracks is not None and self._tracks_path is not None:
+                with writing_to(self._tracks_path, "--tracks"):
+                    self._tracks.write(mot_lines(frame.number + 1, found).encode())
             with writing_to(self._out):
                 self._write(encode_result(result) + b"\n", shown, frame.seconds)
 
+    def _found(
+        self, segmenter: Segmenter, batch: Sequence[VideoFrame], images: Sequence[Image]
+    ) -> list[Instances]:
+        if self._state is None:
+            return _segmented(images, segmenter, self._source)
+        tracked = []
+        with _named(self._source):
+            sources = [self._source.path.name] * len(images)
+            seen = list(find_and_observe(segmenter, images, sources))
+        for frame, (found, observed) in zip(batch, seen, strict=True):
+            moment = Moment(frame.seconds, self._source.session)
+            self._state, identities, *_ = advance(self._state, observed, moment)
+            tracked.append(found.tracked(identities))
+        return tracked
+
     def _write(self, line: bytes, shown: Image, seconds: float) -> None:
         self._lines.write(line)
-        self._lines.flush()  # a full disk is told now
-        self._whole = self._lines.tell()
         self.count += 1
         if self._overlay is None:
             self._shape = _video_shape(*shown.shape[:2])
@@ -191,21 +228,27 @@ class VideoOutputs:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        with writing_to(self._out):
-            with suppress(*((OSError,) if kind else ())):  # it tries once more what did not fit
-                self._lines.close()
-            os.truncate(self._partial, self._whole)
-            if self.count:
-                self._partial.replace(self._lines_path)
-            else:
-                self._partial.unlink()
-            if self._overlay is not None:
-                self._overlay.__exit__(kind, error, trace)
+        try:
+            with writing_to(self._out):
+                self._lines.finish(keep=self.count > 0, failed=kind is not None)
+                if self._overlay is not None:
+                    self._overlay.__exit__(kind, error, trace)
+        finally:
+            if self._tracks is not None and self._tracks_path is not None:
+                with writing_to(self._tracks_path, "--tracks"):
+                    self._tracks.finish(keep=self.count > 0, failed=kind is not None)
 
 
 def _segmented(images: Sequence[Image], segmenter: Segmenter, source: Source) -> list[Instances]:
-    try:
+    with _named(source):
         return segmenter.segment(images, sources=[source.path.name] * len(images))
+
+
+@contextmanager
+def _named(source: Source) -> Iterator[None]:
+    """Let what a picture needs too much of be the fault of its file."""
+    try:
+        yield
     except InvalidMessageError as error:
         raise UnreadableInputError(source.path, str(error)) from error
 

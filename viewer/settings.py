@@ -45,6 +45,9 @@ class ViewerSettings(RedisConnection, KafkaConnection, CommandSettings):
     min_score: float = Field(default=0.0, ge=0, le=1)
     """Lowest instance score to draw, 0..1."""
 
+    track: bool = True
+    """Whether objects of a track have one colour, its number and a trail."""
+
     idle_timeout_seconds: float = Field(default=5.0, gt=0)
     """How long Kafka may deliver no further record while frames are awaited, in seconds."""
 

@@ -8,8 +8,10 @@ Legend: P predicted boxes, T true boxes. A box is (x, y, width, height) in pixel
 """
 
 import csv
+import math
 from collections import defaultdict
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -65,20 +67,76 @@ def read_boxes(path: Path) -> dict[int, Boxes]:
         Boxes by frame number; frames count from 1, pixels from 0.
 
     Raises:
-        ConfigurationError: The file is missing, or a line is not ``frame,track,x,y,w,h``.
+        ConfigurationError: The file is missing or empty, or a line is not ``frame,track,x,y,w,h``.
     """
-    try:
-        with path.open(newline="", encoding="utf-8") as file:
-            lines = list(csv.reader(file))
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigurationError(f"{path}: cannot read the true boxes: {error}") from error
-    by_frame: dict[int, list[list[float]]] = defaultdict(list)
-    for number, line in enumerate(lines, start=1):
-        try:
-            frame, _, x, y, width, height = (float(value) for value in line[:6])
-        except ValueError as error:
-            raise ConfigurationError(
-                f"{path}, line {number}: expected frame,track,x,y,w,h in numbers, found {line}"
-            ) from error
-        by_frame[int(frame)].append([x - 1, y - 1, width, height])
+    by_frame: dict[int, list[tuple[float, ...]]] = defaultdict(list)
+    for row in _read_rows(path):
+        by_frame[row.frame].append(row.box)
     return {frame: np.array(boxes) for frame, boxes in by_frame.items()}
+
+
+def read_tracks(path: Path) -> dict[int, dict[int, tuple[float, ...]]]:
+    """Read a table of true tracks.
+
+    Returns:
+        By frame number, from 1: the box of each track that is there, pixels from 0.
+
+    Raises:
+        ConfigurationError: As `read_boxes`; or a track is no whole number from 0, or has two boxes
+            in one frame.
+    """
+    by_frame: dict[int, dict[int, tuple[float, ...]]] = defaultdict(dict)
+    lines: dict[tuple[int, int], int] = {}
+    for row in _read_rows(path):
+        track = int(row.track)
+        if track != row.track or track < 0:
+            raise ConfigurationError(
+                f"{path}, line {row.line}: track {row.track:g}, expected a whole number from 0"
+            )
+        before = lines.setdefault((row.frame, track), row.line)
+        if before != row.line:
+            raise ConfigurationError(
+                f"{path}, line {row.line}: track {track} has a box in frame {row.frame} already, "
+                f"in line {before}; expected one"
+            )
+        by_frame[row.frame][track] = row.box
+    return dict(by_frame)
+
+
+class _Row(NamedTuple):
+    line: int
+    frame: int
+    track: float
+    box: tuple[float, ...]  # pixels from 0
+
+
+def _read_rows(path: Path) -> list[_Row]:
+    try:
+        # A byte order mark, which spreadsheets write, is no part of the first number.
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            lines = list(csv.reader(file))
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise ConfigurationError(f"{path}: cannot read the true boxes: {error}") from error
+    if not lines:
+        raise ConfigurationError(f"{path}: empty, expected lines frame,track,x,y,w,h")
+    return [_row(path, number, line) for number, line in enumerate(lines, start=1)]
+
+
+def _row(path: Path, number: int, line: list[str]) -> _Row:
+    try:
+        frame, track, x, y, width, height = (float(value) for value in line[:6])
+    except ValueError as error:
+        raise ConfigurationError(
+            f"{path}, line {number}: expected frame,track,x,y,w,h in numbers, found {line}"
+        ) from error
+    if not all(map(math.isfinite, (frame, track, x, y, width, height))):
+        raise ConfigurationError(f"{path}, line {number}: expected finite numbers, found {line}")
+    if frame < 1 or frame != int(frame):
+        raise ConfigurationError(
+            f"{path}, line {number}: frame {frame:g}, expected a whole number: frames count from 1"
+        )
+    if min(width, height) <= 0:
+        raise ConfigurationError(
+            f"{path}, line {number}: a box of {width:g}x{height:g} pixels, expected sides above 0"
+        )
+    return _Row(number, int(frame), track, (x - 1, y - 1, width, height))

@@ -2,7 +2,8 @@
 
 import json
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +13,13 @@ from rich.progress import track
 from contract.errors import ConfigurationError
 from contract.process import configure_logging
 from model.evaluation.on_pictures import Evaluation, Options, evaluate_pictures
+from model.evaluation.on_tracks import Choice, evaluate_tracks
+from model.evaluation.on_tracks import Options as TrackOptions
 from model.evaluation.on_video import Report, Scores, evaluate_boxes
 from model.evaluation.pages import write_pages
 from model.evaluation.report import FLAT, notes, sweep_table, table, write_report
 from model.evaluation.thresholds import Tried
+from model.evaluation.track_table import track_figures, track_table
 from model.export.rewrite import check_rewritable, rewrite_artifact
 
 
@@ -43,7 +47,7 @@ def on_pictures(
         check_rewritable(model)
     if out is not None:
         _prepare(out)
-    evaluation = evaluate_pictures(model, data, options, tried, _progress)
+    evaluation = evaluate_pictures(model, data, options, tried, partial(_progress, "pictures"))
     _print(evaluation, options)
     if out is not None and out.suffix == ".json":
         _write_figures(out, evaluation.accuracy())
@@ -113,6 +117,37 @@ def on_video(
         print("stored thresholds and figures in the artifact")
 
 
+def on_tracks(
+    model: Path,
+    files: tuple[Path, Path],
+    frames: tuple[int, int],
+    choices: Sequence[Choice],
+    options: TrackOptions,
+    out: Path | None,
+) -> None:
+    """Measure the tracker behind an artifact on a video with true tracks.
+
+    Args:
+        model: Folder ``NAME/VERSION`` or its ``.onnx`` file.
+        files: The video and its true tracks.
+        frames: First and last frame, counted from 1.
+        choices: Which of them the tracker sees.
+        options: How tracks are measured.
+        out: File (or folder) for the figures.
+
+    Raises:
+        ConfigurationError: See `evaluate_tracks`.
+        TrackEvalError: TrackEval failed.
+    """
+    if out is not None:
+        _prepare(out)
+    report = evaluate_tracks(model, *files, frames, choices, options, partial(_progress, "frames"))
+    print(track_table(report, options))
+    if out is not None:
+        path = out if out.suffix else out / "report.json"
+        path.write_text(json.dumps(track_figures(report, options), indent=2) + "\n")
+
+
 def _print(evaluation: Evaluation, options: Options) -> None:
     for note in notes(evaluation, options):
         print(note)
@@ -131,10 +166,10 @@ def _prepare(out: Path) -> None:
         raise ConfigurationError(f"--out: {folder}: cannot be created: {error.strerror}") from error
 
 
-def _progress(numbers: Iterable[int], total: int) -> Iterable[int]:
+def _progress(what: str, numbers: Iterable[int], total: int) -> Iterable[int]:
     console = Console(stderr=True)
     quiet = not console.is_terminal
-    return track(numbers, "pictures", total=total, console=console, transient=True, disable=quiet)
+    return track(numbers, what, total=total, console=console, transient=True, disable=quiet)
 
 
 def _print_video(report: Report, class_name: str) -> None:

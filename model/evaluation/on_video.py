@@ -17,6 +17,7 @@ from contract.artifact_files import find_model
 from contract.errors import ConfigurationError
 from contract.json_text import JSON_ERRORS
 from media.pictures import UnreadableInputError
+from media.video_frame import VideoFrame
 from media.videos import Video
 from model.evaluation.boxes import Boxes, match_boxes, read_boxes
 from model.evaluation.predict import Cell, ManySegmenters
@@ -189,11 +190,7 @@ def evaluate_boxes(
             the artifact has no such class, or the true boxes do not cover the frames.
     """
     true = read_boxes(boxes_csv)
-    if first < 1 or last < first or max(true, default=0) < last:
-        raise ConfigurationError(
-            f"{boxes_csv}: expected true boxes of the frames {first}..{last}, found those of "
-            f"{min(true, default=0)}..{max(true, default=0)}"
-        )
+    check_covered(boxes_csv, true, first, last)
     if tried and not any(len(true.get(number, ())) for number in range(first, last + 1)):
         raise ConfigurationError(
             f"{boxes_csv}: no true box in the frames {first}..{last}: there is nothing to choose "
@@ -201,10 +198,7 @@ def evaluate_boxes(
         )
     measured = find_model(artifact) if tried is not None and precision == "auto" else artifact
     engine = open_engine(measured, provider, precision=precision)
-    if class_name not in engine.artifact.classes:
-        raise ConfigurationError(
-            f"{artifact}: no class {class_name!r}, expected one of {list(engine.artifact.classes)}"
-        )
+    check_class(artifact, engine, class_name)
     chosen = engine.artifact.score_threshold if score is None else score
     lowest = engine.artifact.seed_threshold  # instances with lower scores do not exist
     thresholds = sorted({chosen, lowest, *(t for t in SWEEP if t > lowest)})
@@ -229,6 +223,31 @@ def evaluate_boxes(
         Cell.of(engine.artifact),
         engine.artifact.precision,
     )
+
+
+def check_covered(path: Path, true: Mapping[int, object], first: int, last: int) -> None:
+    """Refuse frames that the true boxes of the file ``path`` do not cover.
+
+    Raises:
+        ConfigurationError: They do not, or ``first..last`` are no frames counted from 1.
+    """
+    if first < 1 or last < first or max(true, default=0) < last:
+        raise ConfigurationError(
+            f"{path}: expected true boxes of the frames {first}..{last}, found those of "
+            f"{min(true, default=0)}..{max(true, default=0)}"
+        )
+
+
+def check_class(artifact: Path, engine: Engine, class_name: str) -> None:
+    """Refuse a class that the artifact does not know.
+
+    Raises:
+        ConfigurationError: It does not.
+    """
+    if class_name not in engine.artifact.classes:
+        raise ConfigurationError(
+            f"{artifact}: no class {class_name!r}, expected one of {list(engine.artifact.classes)}"
+        )
 
 
 def score_cells(
@@ -272,6 +291,15 @@ def read_frames(video: Path, first: int, last: int) -> Iterator[tuple[int, NDArr
     """Yield (number, RGB uint8 (H, W, 3)) of the frames ``first..last``, counted from 1.
 
     Raises:
+        ConfigurationError: See `whole_frames`.
+    """
+    return ((frame.number + 1, frame.image) for frame in whole_frames(video, first, last))
+
+
+def whole_frames(video: Path, first: int, last: int) -> Iterator[VideoFrame]:
+    """Yield the frames ``first..last``, counted from 1.
+
+    Raises:
         ConfigurationError: The file cannot be read, ends before ``last``, or holds damaged frames
             up to there.
     """
@@ -286,7 +314,7 @@ def read_frames(video: Path, first: int, last: int) -> Iterator[tuple[int, NDArr
                         f"frames {first}..{last}: each has true boxes of its own"
                     )
                 if number >= first:
-                    yield number, frame.image
+                    yield frame
                 if number >= last:
                     break
     except UnreadableInputError as error:

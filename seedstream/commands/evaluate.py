@@ -12,11 +12,13 @@ from segmentation.engines.choice import PrecisionWanted, Provider
 
 _DATA = "On labelled pictures"
 _VIDEO = "On a video with true boxes"
+_TRACKS = "On a video with true tracks"
 _THRESHOLDS = "Thresholds"
 """Titles in the help."""
 
 _OF_DATA = ("layout", "split", "classes", "metric", "limit")
 _OF_VIDEO = ("first", "last", "class_name", "iou")
+_OF_TRACKS = ("every", "drop", "seed", "appearance", "confirmed_only")
 
 
 def register(app: typer.Typer, text: str) -> None:
@@ -115,7 +117,10 @@ def register(app: typer.Typer, text: str) -> None:
         ] = "letterbox",
         video: Annotated[
             Path | None,
-            typer.Option(rich_help_panel=_VIDEO, help="A video, instead of --data; needs --boxes."),
+            typer.Option(
+                rich_help_panel=_VIDEO,
+                help="A video, instead of --data; needs --boxes or --tracks.",
+            ),
         ] = None,
         boxes: Annotated[
             Path | None,
@@ -140,12 +145,62 @@ def register(app: typer.Typer, text: str) -> None:
                 help="Minimum intersection over union for matched boxes, 0..1.",
             ),
         ] = 0.5,
+        tracks: Annotated[
+            Path | None,
+            typer.Option(
+                rich_help_panel=_TRACKS,
+                help="True tracks for --video, instead of --boxes: CSV lines frame,track,x,y,w,h; "
+                "pixels, 1-based. Measures the tracker by TrackEval.",
+            ),
+        ] = None,
+        every: Annotated[
+            str | None,
+            typer.Option(
+                rich_help_panel=_TRACKS,
+                help="Measure at every n-th frame, too, like 2,3.",
+            ),
+        ] = None,
+        drop: Annotated[
+            float | None,
+            typer.Option(
+                min=0,
+                max=1,
+                rich_help_panel=_TRACKS,
+                help="Measure with this share of the frames dropped at random, too, like 0.5.",
+            ),
+        ] = None,
+        seed: Annotated[
+            int, typer.Option(min=0, rich_help_panel=_TRACKS, help="Seed of --drop.")
+        ] = 0,
+        appearance: Annotated[
+            bool,
+            typer.Option(
+                "--appearance/--no-appearance",
+                rich_help_panel=_TRACKS,
+                help="Whether the tracker looks at colours.",
+            ),
+        ] = True,
+        confirmed_only: Annotated[
+            bool,
+            typer.Option(
+                "--confirmed-only",
+                rich_help_panel=_TRACKS,
+                help="Leave out boxes of tracks that are not yet confirmed; default: each box that "
+                "a result carries counts.",
+            ),
+        ] = False,
     ) -> None:
-        from model.evaluation.evaluator import on_pictures, on_video
+        from model.evaluation.evaluator import on_pictures, on_tracks, on_video
         from model.evaluation.thresholds import Tried, parse_numbers
 
-        needless = given_flags(context, *(_OF_VIDEO if data is not None else _OF_DATA))
-        _check_mode(data, video, boxes, sweep, seed_thresholds, min_pixels, needless)
+        needless = {
+            "--video": given_flags(context, *_OF_VIDEO) if data is not None else [],
+            "--data": given_flags(context, *_OF_DATA) if data is None else [],
+            "--tracks": given_flags(context, *_OF_TRACKS) if tracks is None else [],
+            "--data or --boxes": ["--sweep"] if sweep and tracks is not None else [],
+        }
+        untried = not sweep and bool(seed_thresholds or min_pixels)
+        _check_mode(data, video, boxes, tracks, needless, untried)
         tried = Tried(
             parse_numbers(seed_thresholds, float, "--seed-thresholds"),
             parse_numbers(min_pixels, int, "--min-pixels"),
@@ -166,7 +221,25 @@ def register(app: typer.Typer, text: str) -> None:
                 precision,
             )
             raise typer.Exit(on_pictures(model, data, options, tried if sweep else None, out))
-        if video is not None and boxes is not None:
+        if video is not None and tracks is not None:
+            from model.evaluation.on_tracks import Choice
+            from model.evaluation.on_tracks import Options as TrackOptions
+
+            rates = dict.fromkeys([1, *(parse_numbers(every, int, "--every") or [])])
+            if min(rates) < 1:
+                raise ConfigurationError(f"--every is {every!r}, expected numbers from 1")
+            dropped = [] if drop is None else [Choice(drop=drop, seed=seed)]
+            on_tracks(
+                model,
+                (video, tracks),
+                (first, last),
+                [*(Choice(rate) for rate in rates), *dropped],
+                TrackOptions(
+                    score, class_name, iou, provider, precision, resize, appearance, confirmed_only
+                ),
+                out,
+            )
+        elif video is not None and boxes is not None:
             on_video(
                 model,
                 (video, boxes),
@@ -186,21 +259,24 @@ def _check_mode(
     data: Path | None,
     video: Path | None,
     boxes: Path | None,
-    sweep: bool,
-    seed_thresholds: str | None,
-    min_pixels: str | None,
-    needless: list[str],
+    tracks: Path | None,
+    needless: dict[str, list[str]],
+    untried: bool,
 ) -> None:
     faults = []
     if (data is None) == (video is None):
         seen = "neither" if data is None else "both"
         faults.append(f"give either --data or --video with --boxes, found {seen}")
-    if (video is None) != (boxes is None):
-        faults.append("--video and --boxes go together: give both or neither")
-    if needless:
-        what = "--video" if data else "--data"
-        faults.append(f"{', '.join(needless)}: use only with {what}")
-    if not sweep and (seed_thresholds or min_pixels):
+    if (video is None) != (boxes is None and tracks is None):
+        faults.append(
+            "--video and --boxes go together, or --video and --tracks: give both or neither"
+        )
+    if boxes is not None and tracks is not None:
+        faults.append("give either --boxes or --tracks, found both")
+    faults += [
+        f"{', '.join(flags)}: use only with {what}" for what, flags in needless.items() if flags
+    ]
+    if untried:
         faults.append("--seed-thresholds and --min-pixels say what --sweep tries: add --sweep")
     if faults:
         raise ConfigurationError(faults)

@@ -57,6 +57,17 @@ def register(app: typer.Typer, text: str) -> None:
         threads: Annotated[
             int, typer.Option(min=0, help="CPU threads for the network; 0: ONNX Runtime's choice.")
         ] = 0,
+        track: Annotated[
+            bool,
+            typer.Option(
+                "--track/--no-track",
+                help="Whether objects of a video keep a number from frame to frame.",
+            ),
+        ] = True,
+        tracks: Annotated[
+            Path | None,
+            typer.Option(help="File for the tracks of the video, as MOTChallenge text."),
+        ] = None,
     ) -> None:
         from contract.process import configure_logging
         from media.brightness import Levels
@@ -76,5 +87,7 @@ def register(app: typer.Typer, text: str) -> None:
                 levels=Levels(black, white),
                 batch_size=batch_size,
                 intra_op_threads=threads,
+                track=track,
+                tracks=tracks,
             )
         )

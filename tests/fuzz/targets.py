@@ -39,7 +39,7 @@ from segmentation.decode import decode_image
 from segmentation.instances import Instances
 from tests import data_sets
 from tests.fakes import make_frame
-from tests.fuzz import dead_target, set_targets
+from tests.fuzz import dead_target, set_targets, tracks_target
 from tests.fuzz.set_targets import FIELDS, read_one, saved
 from tests.jpeg_files import SOI, scan, scan_bomb, segment, start_of_frame, tables
 from tests.tiff_files import RGB, write_tiff
@@ -532,6 +532,11 @@ TARGETS: dict[str, Target] = {
         _results, lambda: [json.dumps(sample_result()).encode()], _INVALID,
         [b'"size":', b'"counts":', b'"box":', b"2026-01-01T00:00:00+23:59", b'"class":'],
         most_mebibytes=600,
+    ),
+    "tracks": Target(
+        tracks_target.tracks, tracks_target.tracks_seeds, _INVALID,
+        [b"\xcb\x7f\xf8" + 6 * b"\0", b"\xcb\x7f\xf0" + 6 * b"\0", b"\xcf" + 8 * b"\xff",
+         b"\xd3\x80" + 7 * b"\0", b"\xd2\x80\0\0\0", b"\xdd\xff\xff\xff\xff", b"\xc4\x5a", b"\xc0"],
     ),
     "voc": Target(_voc, _voc_seeds, words=[b"IHDR", b"IDAT", b"PLTE", b":0,0,0::", b"cell:"]),
     "yolo": Target(

@@ -26,7 +26,7 @@ def test_the_blocks_run_and_print_what_the_page_says(monkeypatch: pytest.MonkeyP
         with contextlib.redirect_stdout(output):
             exec(compile(text, str(PAGE), "exec"), names)
         printed = output.getvalue()
-    assert compared == 4
+    assert compared == 5
 
 
 def _words(text: str) -> list[str]:

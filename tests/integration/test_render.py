@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import av
+import msgspec
 import numpy as np
 import pytest
 import redis
@@ -29,6 +30,7 @@ from contract.result import (
 from stack.broker import Broker
 from stack.redis_server import RedisServer
 from tests.redis_cluster import RedisCluster
+from viewer.colors import PALETTE, track_color
 from viewer.history import JoinCounts, frame_id, join
 from viewer.rendering import run
 from viewer.settings import ViewerSettings
@@ -128,6 +130,42 @@ def test_a_camera_is_read_back_as_video_and_picture(
     assert tuple(picture[50, 40]) != tuple(picture[80, 10])
     left_over = {each.name for each in settings.out.iterdir()}
     assert left_over == {f"{settings.camera}.mp4", f"{settings.camera}.png"}
+
+
+def walking(frame: Frame, track: int) -> Result:
+    """The result of a frame in which someone of a track walks to the right, along row 60."""
+    left = 10 + 5 * frame.sequence
+    mask = encode_mask(np.ones((20, 10), np.bool_), (HEIGHT, WIDTH), (left, 40))
+    one = Instance(
+        1, "person", 0.9, (left, 40, 10, 20), (left + 5.0, 50.0), 200, mask,
+        track=track, age_seconds=frame.sequence / 10, velocity=(50.0, 0.0), confirmed=True,
+    )  # fmt: skip
+    return msgspec.structs.replace(
+        make_result(frame, 0), instances=[one] * (1 + (frame.sequence == 11))
+    )
+
+
+def test_a_track_is_shown_by_its_colour_and_a_trail_unless_that_is_switched_off(
+    settings: ViewerSettings,
+) -> None:
+    assert settings.camera is not None
+    session, track = new_session(), 1_796_000_000_123
+    frames = [make_frame(settings.camera, number, session) for number in range(12)]
+    publish(settings, frames)
+    store(settings, [walking(frame, track) for frame in frames])
+
+    pictures = []
+    for shown in (True, False):
+        assert run(settings.model_copy(update={"track": shown})) == 0
+        pictures.append(np.asarray(Image.open(settings.out / f"{settings.camera}.png")).astype(int))
+    tracked, plain = pictures
+    left = 10 + 5 * 11
+    assert tuple(tracked[50, left]) == track_color(track)
+    assert tuple(plain[50, left]) in PALETTE
+    trail = np.abs(tracked[60, 20:60] - plain[60, 20:60]).sum(axis=1)
+    assert (trail > 0).all(), "where the feet were"
+    assert trail[-10:].mean() > 1.3 * trail[:10].mean(), "it fades"
+    assert np.array_equal(tracked[80:], plain[80:])
 
 
 def test_a_camera_without_results_is_said_and_fails(

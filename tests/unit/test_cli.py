@@ -113,6 +113,23 @@ def test_the_top_level_help_lists_every_subcommand_and_imports_no_heavy_package(
         assert name in done.stdout
 
 
+def test_help_of_what_segments_and_measures_imports_neither_tracker_nor_network() -> None:
+    program = (
+        "import sys\n"
+        "from seedstream.cli import build\n"
+        "for name in ('segment', 'render', 'evaluate'):\n"
+        "    build([name])([name, '--help'], standalone_mode=False)\n"
+        "heavy = {'torch', 'onnxruntime', 'numba', 'scipy', 'cv2', 'av', 'tracking'}\n"
+        "got = set(sys.modules) & heavy\n"
+        "assert not got, got\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, timeout=60
+    )
+    assert done.returncode == 0, done.stderr
+    assert "--no-track" in done.stdout
+
+
 @pytest.fixture
 def logging_as_before() -> Iterator[None]:
     root = logging.getLogger()

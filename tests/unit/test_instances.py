@@ -9,7 +9,7 @@ from contract.errors import InvalidMessageError
 from contract.frame import new_session
 from contract.mask import encode_mask
 from contract.result import Instance, ModelReference, Result, decode_result, encode_result
-from segmentation.instances import ArrayMask, Box, Instances
+from segmentation.instances import ArrayMask, Box, Identity, Instances
 
 NAMES = ("person", "vehicle")
 
@@ -128,3 +128,48 @@ def test_a_document_that_contradicts_itself_is_refused(
     with pytest.raises(InvalidMessageError) as caught:
         Instances.from_documents(documents, (20, 30))
     assert caught.value.reason == reason
+
+
+WHO = (
+    Identity(1_796_000_000_000, 1.5, (10.5, -2.0), True),
+    Identity(1_796_000_000_001, 0.0, (0.0, 0.0), False),
+    Identity(1_796_000_000_002, 0.1, (3.25, 0.0), False),
+)
+
+
+def test_who_the_instances_are_goes_into_the_document_and_comes_back() -> None:
+    _, instances = three()
+    back = Instances.from_result(decode_result(encode_result(as_result(instances.tracked(WHO)))))
+    assert back.identities == WHO
+    assert back.documents() == instances.tracked(WHO).documents()
+    assert [each.track for each in instances.documents()] == [None] * 3
+
+
+def test_a_selection_keeps_who_the_instances_are() -> None:
+    _, instances = three()
+    tracked = instances.tracked(WHO)
+    assert tracked[tracked.scores > 0.6].identities == WHO[:2]
+    assert tracked[[2, 0]].identities == (WHO[2], WHO[0])
+    assert tracked.of_class("vehicle").identities == (WHO[1],)
+    assert instances[:2].identities is None
+
+
+def test_one_identity_too_few_is_refused() -> None:
+    _, instances = three()
+    with pytest.raises(ValueError, match="2 identities, expected one for each of 3"):
+        instances.tracked(WHO[:2])
+
+
+def test_a_document_in_which_some_have_no_track_has_no_identities() -> None:
+    _, instances = three()
+    documents = instances.tracked(WHO).documents()
+    documents[1] = msgspec.structs.replace(documents[1], track=None)
+    assert Instances.from_documents(documents, (20, 30)).identities is None
+
+
+def test_a_track_beyond_what_json_readers_hold_is_refused() -> None:
+    _, instances = three()
+    documents = instances.tracked(WHO).documents()
+    documents[0] = msgspec.structs.replace(documents[0], track=(1 << 53) + 1)
+    with pytest.raises(InvalidMessageError, match="beyond"):
+        Instances.from_documents(documents, (20, 30))

@@ -7,8 +7,8 @@ from contract.frame import new_session
 from contract.mask import encode_mask
 from contract.result import Instance, ModelReference, Result
 from segmentation.instances import Instances
-from viewer.colors import ColorMemory, box_overlap
-from viewer.overlay import PALETTE, draw_overlay, header_text
+from viewer.colors import PALETTE, ColorMemory, box_overlap
+from viewer.overlay import draw_overlay, header_text
 
 SHAPE = (120, 160)
 

@@ -13,17 +13,26 @@ from tracking.colour_kernel import BANDS, BINS, CHANNELS, count_colours
 RANDOM = np.random.default_rng(2)
 
 
+def _spread(difference: int) -> int:
+    share = 138 * abs(difference) // (abs(difference) + 20)
+    return 128 + (share if difference > 0 else -share)
+
+
 def _expected(picture: np.ndarray, mask: np.ndarray, left: int, top: int) -> np.ndarray:
     counts = np.zeros((BANDS, CHANNELS, BINS), np.int64)
     for y, x in np.argwhere(mask):
-        r, g, b = picture[top + y, left + x].astype(int)
-        for channel, value in enumerate(
-            ((r + 2 * g + b) >> 2, 128 + 3 * (r - g), 128 + 3 * (r + g) // 2 - 3 * b)
-        ):
-            place = min(max(value // 2 - 8, 0), 112)
-            counts[y * BANDS // len(mask), channel, place // 16] += 16 - place % 16
-            if place % 16:
-                counts[y * BANDS // len(mask), channel, place // 16 + 1] += place % 16
+        red, green, blue = picture[top + y, left + x].tolist()
+        band = y * BANDS // len(mask)
+        values = (
+            (red + 2 * green + blue) // 4,
+            _spread(red - green),
+            _spread((red + green) // 2 - blue),
+        )
+        for channel, value in enumerate(values):
+            low, share = divmod(min(max(value * BINS // 16 - 8, 0), 16 * (BINS - 1)), 16)
+            counts[band, channel, low] += 16 - share
+            if share:
+                counts[band, channel, low + 1] += share
     return counts
 
 

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from tests.tracking_parts import Box, seen_at
 from tracking import Moment, State, Step, advance
+from tracking.appearance import SIZE
 from tracking.state import MAX_STATE_BYTES, decode_state, encode_state
 
 HERE: Box = (300, 200, 40, 100)
@@ -107,7 +108,7 @@ def test_classes_are_never_mixed() -> None:
 
 
 def test_colours_may_come_and_go() -> None:
-    colours = np.full((1, 72), 85, np.uint8)
+    colours = np.full((1, SIZE), 85, np.uint8)
     state = State.empty(1)
     for number, given_colours in enumerate((colours, None, colours, np.zeros_like(colours), None)):
         step = advance(state, seen_at(HERE, colours=given_colours), Moment(number / 10))
@@ -143,7 +144,7 @@ def test_whatever_comes_the_state_equals_its_bytes(
 ) -> None:
     state, used = State.empty(first), set()
     for number, (objects, now, session, has_colours) in enumerate(made):
-        colours = np.random.default_rng(number).integers(0, 256, (len(objects), 72), np.uint8)
+        colours = np.random.default_rng(number).integers(0, 256, (len(objects), SIZE), np.uint8)
         observed = seen_at(
             *(box for box, _ in objects),
             kinds=tuple(kind for _, kind in objects),
