@@ -40,6 +40,7 @@ class Coco(DataSet):
         classes: Class names in the order wanted, some of which the file may lack; None takes the
             file's own in the order of their numbers.
         folder: Folder of the whole data set, where pictures may lie as well; None unless named.
+        among: See `coco_file.read_document`.
 
     Attributes:
         image_ids: COCO's number of every picture.
@@ -55,8 +56,9 @@ class Coco(DataSet):
         prefix: str = "",
         classes: Sequence[str] | None = None,
         folder: Path | None = None,
+        among: Sequence[str] = (),
     ) -> None:
-        document = coco_file.read_document(path)
+        document = coco_file.read_document(path, among)
         self.root = path
         self._notes: list[str] = []
         self._set_classes(document, classes)

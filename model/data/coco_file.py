@@ -23,6 +23,9 @@ TRUE = frozenset((b"1", b"1.0", b"true", b'"1"', b'"true"', b'"True"'))
 
 _T = TypeVar("_T")
 
+_SIMILAR = 8
+"""Most names that are suggested."""
+
 Key = int | float | str
 """A number of a picture or category as it is in the file; compare them by `same`."""
 
@@ -165,13 +168,42 @@ def same(key: Key) -> str:
     return str(key)
 
 
-def read_document(path: Path) -> Document:
+def read_document(path: Path, among: Sequence[str] = ()) -> Document:
     """Read an annotation file.
 
+    Args:
+        path: The file.
+        among: Names of the categories that are enough where there are more than a model can have,
+            as in LVIS. Objects of the others are then background: they are left out, or in a
+            panoptic file taken for stuff.
+
     Raises:
-        ConfigurationError: It is missing, or is no such file.
+        ConfigurationError: It is missing, is no such file, or has too many categories and none of
+            ``among``.
     """
-    return _decode(path, _documents)
+    document = _decode(path, _documents)
+    own = things(document.categories)
+    dropped = {same(each.id) for each in own} - {same(each.id) for each in chosen(own, among, path)}
+    if not dropped:
+        return document
+    if is_panoptic(path):
+        for each in document.categories:
+            each.isthing = each.isthing and same(each.id) not in dropped
+        return document
+    return Document(
+        document.images,
+        [raw for raw in document.annotations if _category(raw) not in dropped],
+        [each for each in document.categories if same(each.id) not in dropped],
+    )
+
+
+def _category(raw: msgspec.Raw) -> str | None:
+    """Return the number of an annotation's category; None where it has none that can be read."""
+    try:
+        key = _keys.decode(heads.decode(raw).category_id)
+    except JSON_ERRORS:  # told when its picture is read
+        return None
+    return None if key is None else same(key)
 
 
 def read_categories(path: Path) -> list[Category]:
@@ -265,6 +297,34 @@ def _is_set(value: float | str | None) -> bool:
     return value in (1, "1", "true", "True")
 
 
+def chosen(categories: Sequence[Category], among: Sequence[str], path: Path) -> list[Category]:
+    """Return the categories that are to be learned where there are more than a model can have.
+
+    Args:
+        categories: Those of a file, LVIS has 1,203.
+        among: The names that are enough; empty takes all.
+        path: The file, for messages.
+
+    Raises:
+        ConfigurationError: There are too many, and none has one of the names.
+    """
+    if len(categories) < IGNORE or not among:
+        return list(categories)
+    kept = [each for each in categories if each.name in among]
+    if kept:
+        return kept
+    close = [
+        each.name
+        for each in categories
+        if any(name.casefold() in each.name.casefold() for name in among)
+    ]
+    hint = f"; similar: {', '.join(map(repr, close[:_SIMILAR]))}" if close else ""
+    raise ConfigurationError(
+        f"{path}: has {len(categories)} categories, none of them called "
+        f"{' or '.join(map(repr, among))}{hint}"
+    )
+
+
 def class_names(categories: Sequence[Category], path: Path) -> tuple[str, ...]:
     """Return the names of the classes.
 
@@ -280,7 +340,12 @@ def class_names(categories: Sequence[Category], path: Path) -> tuple[str, ...]:
     if nameless := [key for key, name in zip(ids, names, strict=True) if not name.strip()]:
         faults.append(f"{path}: categories without a name: ids {', '.join(nameless)}; name them")
     if not 0 < len(names) < IGNORE:
-        many = "; keep those that are to be learned, with their annotations" if names else ""
+        many = (
+            "; name those that are to be learned: as classes in the recipe (train), with --classes "
+            "(dataset check)"
+            if names
+            else ""
+        )
         faults.append(f"{path}: has {len(names)} categories, expected 1..254{many}")
     if faults:
         raise ConfigurationError(faults)

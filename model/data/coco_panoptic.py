@@ -1,6 +1,7 @@
 """COCO panoptic annotations: a JSON file beside a folder of coloured maps of the same name.
 
-``panoptic_val2017.json`` lists what the colours of ``panoptic_val2017/NAME.png`` mean: a segment
+``panoptic_val2017.json`` lists what the colours of ``panoptic_val2017/NAME.png`` mean
+(Mapillary: ``panoptic/panoptic_2018.json`` those of ``panoptic/NAME.png``): a segment
 has the number ``red + 256 * green + 65536 * blue``. Things become instances, stuff is background;
 crowds and what nobody labelled (number 0) are ignored. Legend: H, W pixels of the picture.
 """
@@ -33,6 +34,7 @@ class CocoPanoptic(DataSet):
         classes: Class names in the order wanted, some of which the file may lack; None takes the
             file's own things in the order of their numbers.
         folder: Folder of the whole data set, where pictures may lie as well; None unless named.
+        among: See `coco_file.read_document`.
 
     Raises:
         ConfigurationError: The file is missing or is no such file, or pictures or maps are not
@@ -45,8 +47,9 @@ class CocoPanoptic(DataSet):
         prefix: str = "",
         classes: Sequence[str] | None = None,
         folder: Path | None = None,
+        among: Sequence[str] = (),
     ) -> None:
-        document = coco_file.read_document(path)
+        document = coco_file.read_document(path, among)
         self.root = path
         pictures, reasons = listed(document.images, path)
         things = coco_file.in_order(coco_file.things(document.categories))
@@ -163,12 +166,19 @@ class CocoPanoptic(DataSet):
 
 
 def _label(category: Category, labels: dict[str, int]) -> int | None:
-    """Return a thing's label and 0 for stuff; None for a thing that is no class."""
-    return labels.get(category.name) if coco_file.things([category]) else 0
+    """Return a thing's label and 0 for stuff; None for a thing that is no class.
+
+    None for Mapillary's unlabelled pixels, too, which are a category there.
+    """
+    if coco_file.things([category]):
+        return labels.get(category.name)
+    return None if category.name.casefold() == "unlabeled" else 0
 
 
 def _maps(path: Path) -> Path:
     folders = [folder / path.stem for folder in places(path)]
+    if path.parent.name.startswith("panoptic"):
+        folders.append(path.parent)
     for folder in folders:
         if folder.is_dir():
             return folder
