@@ -15,7 +15,7 @@ from typing import TypeVar
 import msgspec
 
 from contract.errors import ConfigurationError
-from contract.json_text import JSON_ERRORS
+from contract.json_text import JSON_ERRORS, without_mark
 from model.data.labels import IGNORE
 
 TRUE = frozenset((b"1", b"1.0", b"true", b'"1"', b'"true"', b'"True"'))
@@ -226,7 +226,7 @@ def is_panoptic(path: Path) -> bool:
 def is_coco(path: Path) -> bool:
     """Whether a file holds pictures, annotations and categories."""
     try:
-        _forms.decode(_bytes(path))
+        _forms.decode(without_mark(path.read_bytes()))
     except (OSError, *JSON_ERRORS):
         return False
     return True
@@ -236,16 +236,11 @@ def _decode(path: Path, decoder: msgspec.json.Decoder[_T]) -> _T:
     if not path.is_file():
         raise ConfigurationError(f"{path}: there is no such annotation file")
     try:
-        return decoder.decode(_bytes(path))
+        return decoder.decode(without_mark(path.read_bytes()))
     except JSON_ERRORS as error:
         raise ConfigurationError(
             f"{path}: expected COCO annotations (images, annotations, categories): {error}"
         ) from error
-
-
-def _bytes(path: Path) -> bytes:
-    """Return what is in a file without a byte order mark."""
-    return path.read_bytes().removeprefix(b"\xef\xbb\xbf")
 
 
 def used_categories(entries: Iterable[msgspec.Raw]) -> set[str]:

@@ -7,7 +7,6 @@ ignored, as is what nobody labelled. Everything else is background. Where there 
 as COCO's panoptic annotations.
 """
 
-import codecs
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -17,7 +16,7 @@ import msgspec
 import numpy as np
 
 from contract.errors import ConfigurationError
-from contract.json_text import JSON_ERRORS
+from contract.json_text import JSON_ERRORS, without_mark
 from model.data.data_set import BrokenSampleError, DataSet, Split
 from model.data.labels import IGNORE, Labelled
 from model.data.read import find_pictures, map_size, read_map, read_placed, show
@@ -199,7 +198,7 @@ def _read_config(root: Path, version: str) -> Sequence[_Label]:
     if not path.is_file():
         raise ConfigurationError(f"{path}: there is no such file; it says what the classes are")
     try:
-        labels = _CONFIG.decode(path.read_bytes().removeprefix(codecs.BOM_UTF8)).labels
+        labels = _CONFIG.decode(without_mark(path.read_bytes())).labels
     except JSON_ERRORS as error:
         raise ConfigurationError(
             f"{path}: expected Mapillary's configuration (labels with name and instances): {error}"

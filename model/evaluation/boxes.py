@@ -68,7 +68,7 @@ def read_boxes(path: Path) -> dict[int, Boxes]:
         ConfigurationError: The file is missing, or a line is not ``frame,track,x,y,w,h``.
     """
     try:
-        with path.open(newline="", encoding="utf-8") as file:
+        with path.open(newline="", encoding="utf-8-sig") as file:
             lines = list(csv.reader(file))
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigurationError(f"{path}: cannot read the true boxes: {error}") from error

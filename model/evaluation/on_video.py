@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from contract.artifact import Precision
 from contract.artifact_files import find_model
 from contract.errors import ConfigurationError
-from contract.json_text import JSON_ERRORS
+from contract.json_text import JSON_ERRORS, without_mark
 from media.pictures import UnreadableInputError
 from media.videos import Video
 from model.evaluation.boxes import Boxes, match_boxes, read_boxes
@@ -138,7 +138,7 @@ def read_accuracy(path: Path) -> dict[str, float]:
         ConfigurationError: The file is missing or holds something else.
     """
     try:
-        content = path.read_bytes()
+        content = without_mark(path.read_bytes())
     except OSError as error:
         raise ConfigurationError(f"{path}: cannot read the accuracy: {error.strerror}") from error
     with contextlib.suppress(*JSON_ERRORS):
