@@ -295,9 +295,9 @@ class DeadLetters:
         where = self._settings.bootstrap_servers
         if within_broker(error):
             raise UnavailableError(
-                f"Kafka at {where} takes no dead letter for {self._topic!r} since "
-                f"{self._timeout_seconds:g} s and does not say why ({error!r}): the broker that leads "
-                "it has the reason in its log"
+                f"Kafka at {where} has not taken a dead letter for {self._topic!r} for "
+                f"{self._timeout_seconds:g} s and does not say why ({error!r}): see the log of the "
+                "broker that leads it"
             ) from error
         raise UnavailableError(f"Kafka at {where} failed, {doing}: {error!r}") from error
 
