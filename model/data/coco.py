@@ -15,7 +15,8 @@ from pycocotools import mask as coco_mask
 from contract.json_text import JSON_ERRORS
 from media.frames import Upright
 from model.data import coco_file
-from model.data.coco_file import Document, Key, Picture, label_of, same
+from model.data.coco_categories import Key, class_names, same
+from model.data.coco_file import Document, Picture, label_of
 from model.data.coco_pictures import PictureFinder, listed, plain_name, stem
 from model.data.coco_shapes import draw_annotation
 from model.data.data_set import BrokenSampleError, DataSet
@@ -163,7 +164,7 @@ class Coco(DataSet):
                 f"category {', '.join(map(repr, left_out))} is only the group of the others and "
                 "has no annotation: left out"
             )
-        own = coco_file.class_names(kept, self.root)
+        own = class_names(kept, self.root)
         self.classes = tuple(classes) if classes is not None else own
         self._classes_by_id = {same(each.id): each.name for each in kept}
 

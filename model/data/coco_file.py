@@ -1,4 +1,4 @@
-"""COCO's annotation file: what its entries may look like, and which categories are classes.
+"""COCO's annotation file: what its entries may look like.
 
 Exporters differ in what the format leaves open: numbers as text, sizes or areas that are missing,
 ``iscrowd`` as null or true. Every decoder is made when this module is loaded: msgspec 0.22 crashes
@@ -6,8 +6,6 @@ where two threads decode a type for the first time.
 """
 
 import json
-import math
-from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TypeVar
@@ -16,27 +14,20 @@ import msgspec
 
 from contract.errors import ConfigurationError
 from contract.json_text import JSON_ERRORS, without_mark
-from model.data.labels import IGNORE
+from model.data.coco_categories import (
+    Category,
+    Key,
+    groups,
+    in_order,
+    narrowed,
+    same,
+    things,
+)
 
 TRUE = frozenset((b"1", b"1.0", b"true", b'"1"', b'"true"', b'"True"'))
 """How ``iscrowd`` is written where it is set."""
 
 _T = TypeVar("_T")
-
-_SIMILAR = 8
-"""Most names that are suggested."""
-
-Key = int | float | str
-"""A number of a picture or category as it is in the file; compare them by `same`."""
-
-
-class Category(msgspec.Struct):
-    """A class, or a group of classes."""
-
-    id: Key
-    name: str
-    supercategory: str | None = None
-    isthing: bool | int | None = None
 
 
 class Head(msgspec.Struct):
@@ -161,13 +152,6 @@ _forms = msgspec.json.Decoder(_Form)
 _keys = msgspec.json.Decoder(Key | None)
 
 
-def same(key: Key) -> str:
-    """Return the same text for ``1``, ``1.0`` and ``"1"``."""
-    if isinstance(key, float) and math.isfinite(key) and key.is_integer():
-        key = int(key)
-    return str(key)
-
-
 def read_document(path: Path, among: Sequence[str] = ()) -> Document:
     """Read an annotation file.
 
@@ -183,7 +167,9 @@ def read_document(path: Path, among: Sequence[str] = ()) -> Document:
     """
     document = _decode(path, _documents)
     own = things(document.categories)
-    dropped = {same(each.id) for each in own} - {same(each.id) for each in chosen(own, among, path)}
+    dropped = {same(each.id) for each in own} - {
+        same(each.id) for each in narrowed(own, among, path)
+    }
     if not dropped:
         return document
     if is_panoptic(path):
@@ -262,19 +248,6 @@ def used_categories(entries: Iterable[msgspec.Raw]) -> set[str]:
     return used
 
 
-def groups(categories: Sequence[Category]) -> list[Category]:
-    """Return a category that is nothing but the group of all others; usually there is none.
-
-    Roboflow writes one, with number 0 and often with the name of a class. It has no annotation.
-    """
-    return [
-        each
-        for each in categories
-        if len(categories) > 1
-        and all(other.supercategory == each.name for other in categories if other is not each)
-    ]
-
-
 def without_groups(document: Document) -> list[Category]:
     """Return the categories by number, without `groups` that have no annotation."""
     categories = in_order(document.categories)
@@ -283,80 +256,8 @@ def without_groups(document: Document) -> list[Category]:
     return [each for each in categories if each not in lone or same(each.id) in used]
 
 
-def things(categories: Sequence[Category]) -> list[Category]:
-    """Return the categories that are not stuff (grass, sky), which has no single objects."""
-    return [each for each in categories if each.isthing is None or each.isthing]
-
-
 def _is_set(value: float | str | None) -> bool:
     return value in (1, "1", "true", "True")
-
-
-def chosen(categories: Sequence[Category], among: Sequence[str], path: Path) -> list[Category]:
-    """Return the categories that are to be learned where there are more than a model can have.
-
-    Args:
-        categories: Those of a file, LVIS has 1,203.
-        among: The names that are enough; empty takes all.
-        path: The file, for messages.
-
-    Raises:
-        ConfigurationError: There are too many, and none has one of the names.
-    """
-    if len(categories) < IGNORE or not among:
-        return list(categories)
-    kept = [each for each in categories if each.name in among]
-    if kept:
-        return kept
-    close = [
-        each.name
-        for each in categories
-        if any(name.casefold() in each.name.casefold() for name in among)
-    ]
-    hint = f"; similar: {', '.join(map(repr, close[:_SIMILAR]))}" if close else ""
-    raise ConfigurationError(
-        f"{path}: has {len(categories)} categories, none of them called "
-        f"{' or '.join(map(repr, among))}{hint}"
-    )
-
-
-def class_names(categories: Sequence[Category], path: Path) -> tuple[str, ...]:
-    """Return the names of the classes.
-
-    Raises:
-        ConfigurationError: There are none, too many, or two are alike; all faults.
-    """
-    names, ids = [c.name for c in categories], [same(c.id) for c in categories]
-    faults = [
-        f"{path}: categories {what} are not unique: {', '.join(twice)}"
-        for what, values in (("names", names), ("ids", ids))
-        if (twice := [value for value, count in Counter(values).items() if count > 1])
-    ]
-    if nameless := [key for key, name in zip(ids, names, strict=True) if not name.strip()]:
-        faults.append(f"{path}: categories without a name: ids {', '.join(nameless)}; name them")
-    if not 0 < len(names) < IGNORE:
-        many = (
-            "; name those that are to be learned: as classes in the recipe (train), with --classes "
-            "(dataset check)"
-            if names
-            else ""
-        )
-        faults.append(f"{path}: has {len(names)} categories, expected 1..254{many}")
-    if faults:
-        raise ConfigurationError(faults)
-    return tuple(names)
-
-
-def in_order(categories: Sequence[Category]) -> list[Category]:
-    """Sort by number; text that is no number comes last."""
-    return sorted(categories, key=lambda each: _order(each.id))
-
-
-def _order(key: Key) -> tuple[float, str]:
-    try:
-        return float(key), ""
-    except (ValueError, OverflowError):
-        return math.inf, str(key)
 
 
 def label_of(raw: bytes) -> str:

@@ -14,7 +14,8 @@ import numpy as np
 from contract.errors import ConfigurationError
 from contract.json_text import JSON_ERRORS
 from model.data import coco_file
-from model.data.coco_file import Category, Panoptic, label_of, same
+from model.data.coco_categories import Category, class_names, in_order, same, things
+from model.data.coco_file import Panoptic, label_of
 from model.data.coco_pictures import PictureFinder, listed, places, plain_name, stem
 from model.data.data_set import BrokenSampleError, DataSet
 from model.data.flaws import Flaw, FlawKind
@@ -52,8 +53,7 @@ class CocoPanoptic(DataSet):
         document = coco_file.read_document(path, among)
         self.root = path
         pictures, reasons = listed(document.images, path)
-        things = coco_file.in_order(coco_file.things(document.categories))
-        own = coco_file.class_names(things, path)
+        own = class_names(in_order(things(document.categories)), path)
         self.classes = tuple(classes) if classes is not None else own
         labels = {name: k for k, name in enumerate(self.classes, start=1)}
         self._labels = {same(each.id): _label(each, labels) for each in document.categories}
@@ -170,7 +170,7 @@ def _label(category: Category, labels: dict[str, int]) -> int | None:
 
     None for Mapillary's unlabelled pixels, too, which are a category there.
     """
-    if coco_file.things([category]):
+    if things([category]):
         return labels.get(category.name)
     return None if category.name.casefold() == "unlabeled" else 0
 

@@ -15,7 +15,8 @@ import msgspec
 from contract.errors import ConfigurationError
 from contract.json_text import JSON_ERRORS
 from model.data import coco_file
-from model.data.coco_file import Picture, label_of, same
+from model.data.coco_categories import same
+from model.data.coco_file import Picture, label_of
 from model.data.data_set import BrokenSampleError
 from model.data.read import ENDINGS
 from model.data.shapes import join_faults
@@ -137,7 +138,7 @@ def listed(entries: Sequence[msgspec.Raw], path: Path) -> tuple[dict[str, Pictur
         path: The annotation file, for messages.
 
     Returns:
-        Pictures by their number, as `coco_file.same` writes it; and what is wrong with others.
+        Pictures by their number, as `same` writes it; and what is wrong with others.
 
     Raises:
         ConfigurationError: There is no picture.

@@ -15,6 +15,7 @@ from pathlib import Path
 from contract.errors import ConfigurationError
 from model.data import coco_file
 from model.data.coco import Coco
+from model.data.coco_categories import groups, in_order, narrowed, same, things
 from model.data.coco_panoptic import CocoPanoptic
 from model.data.coco_pictures import ROBOFLOW, part_of
 from model.data.data_set import DataSet, Joined, Split, split_by_name
@@ -144,12 +145,10 @@ def _classes(files: Sequence[Path], among: Sequence[str]) -> tuple[str, ...] | N
     if len(files) == 1:
         return None
     categories = {
-        file: coco_file.in_order(
-            coco_file.chosen(coco_file.things(coco_file.read_categories(file)), among, file)
-        )
+        file: in_order(narrowed(things(coco_file.read_categories(file)), among, file))
         for file in files
     }
-    lone = {group.name for each in categories.values() for group in coco_file.groups(each)}
+    lone = {group.name for each in categories.values() for group in groups(each)}
     if lone:  # a file of one class may not show that the other is its group
         lone -= {name for file in files for name in _used_names(file)}
     names = {
@@ -170,4 +169,4 @@ def _classes(files: Sequence[Path], among: Sequence[str]) -> tuple[str, ...] | N
 def _used_names(file: Path) -> set[str]:
     document = coco_file.read_document(file)
     used = coco_file.used_categories(document.annotations)
-    return {each.name for each in document.categories if coco_file.same(each.id) in used}
+    return {each.name for each in document.categories if same(each.id) in used}
