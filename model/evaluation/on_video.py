@@ -16,7 +16,7 @@ from contract.artifact import Precision
 from contract.artifact_files import find_model
 from contract.errors import ConfigurationError
 from contract.json_text import JSON_ERRORS, without_mark
-from media.pictures import UnreadableInputError
+from media.picture_files import UnreadableInputError
 from media.videos import Video
 from model.evaluation.boxes import Boxes, match_boxes, read_boxes
 from model.evaluation.predict import Cell, ManySegmenters
