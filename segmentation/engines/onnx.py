@@ -23,6 +23,7 @@ from segmentation.engines.device_runner import DeviceRunner, Outputs
 from segmentation.engines.gpu_options import GpuOptions
 from segmentation.engines.open_model import open_model
 from segmentation.engines.sessions import Tuning
+from segmentation.engines.side_by_side import joined
 
 _RUN_ERRORS = (
     ort_errors.EPFail,
@@ -44,8 +45,8 @@ class OnnxEngine:
     On a GPU only the given batch sizes and the artifact's input size are ever run (a smaller batch
     is padded up), because each new shape costs a search for convolution algorithms; :meth:`warm_up`
     pays for them before the first frame. On the CPU a new shape costs nothing and padding would
-    cost time: every batch runs as it is, and images have any size that the graph takes, unless
-    ``fixed_size`` says that one is enough.
+    cost time: every batch runs as it is, a thread for each image where there are as many, and
+    images have any size that the graph takes, unless ``fixed_size`` says that one is enough.
 
     Args:
         model: The artifact's folder or file.
@@ -90,6 +91,7 @@ class OnnxEngine:
         self.path = opened.choice.file
         self.artifact: Artifact = opened.graph.artifact
         self._runner: DeviceRunner | None = opened.runner
+        self._side_by_side = opened.side_by_side
         self._graph_varies = opened.graph.sizes_vary
         self.variable_size = opened.graph.sizes_vary and not fixed_size and not self.choice.on_gpu
         self.batch_sizes = tuple(sorted(set(batch_sizes)))
@@ -117,13 +119,16 @@ class OnnxEngine:
     def warm_up(self) -> None:
         """Run every batch size once on black images, so that no frame waits for a search.
 
-        On the CPU, where only the first run is slower, the smallest one is enough.
+        On the CPU, where only the first run is slower, the smallest one is enough, and one with an
+        image for each thread.
 
         Raises:
             DeviceError: The device failed, for instance out of memory: use smaller batches.
         """
-        sizes = self.batch_sizes if self.choice.on_gpu else self.batch_sizes[:1]
-        for size in sizes:
+        on_cpu = self.batch_sizes[:1]
+        if self._side_by_side is not None:
+            on_cpu = (*on_cpu, self._side_by_side.threads)
+        for size in self.batch_sizes if self.choice.on_gpu else on_cpu:
             self.run(np.zeros((size, *self.input_size, 3), np.uint8))
 
     def run(self, images: NDArray[np.uint8]) -> Predictions:
@@ -160,8 +165,13 @@ class OnnxEngine:
         if size > len(images):
             padding = np.zeros((size - len(images), *images.shape[1:]), np.uint8)
             images = np.concatenate([images, padding])
-        outputs: Outputs = self._session.run(list(contract.OUTPUTS), {contract.INPUT: images})
-        return outputs
+        parts: list[Outputs] = []
+        if self._side_by_side is not None:
+            share = self._side_by_side.share(len(images))
+            parts, images = self._side_by_side.run(images[:share]), images[share:]
+        if len(images):
+            parts.append(self._session.run(list(contract.OUTPUTS), {contract.INPUT: images}))
+        return joined(parts)
 
     def _takes(self, shape: tuple[int, ...]) -> bool:
         if len(shape) != 4 or shape[3] != 3:

@@ -1,7 +1,8 @@
 """Open a model: choose its file and provider, and choose again if the provider does not start."""
 
 import logging
-from dataclasses import dataclass
+import os
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from segmentation.engines.sessions import (
     available_devices,
     open_session,
 )
+from segmentation.engines.side_by_side import SideBySide
 
 log = logging.getLogger(__name__)
 
@@ -30,12 +32,14 @@ class Opened:
         graph: What the file says of itself.
         choice: What was chosen, and why.
         runner: Runs it over memory of the device, None where memory is not bound.
+        side_by_side: Runs the images of a batch on a thread each; None where that does not pay.
     """
 
     session: Any
     graph: ModelGraph
     choice: Choice
     runner: DeviceRunner | None = None
+    side_by_side: SideBySide | None = None
 
 
 def open_model(
@@ -56,11 +60,23 @@ def open_model(
         try:
             session = open_session(choice.file, graph, choice.provider, features, tuning)
             runner = _runner(session, graph, choice, tuning) if choice.on_gpu else None
+            beside = _side_by_side(graph, choice, features, tuning)
         except NotStartedError as error:
             available[choice.provider] = str(error)  # asked for: the next choice raises it
             log.warning("%s", error)
         else:
-            return Opened(session, graph, choice, runner)
+            return Opened(session, graph, choice, runner, beside)
+
+
+def _side_by_side(
+    graph: ModelGraph, choice: Choice, features: frozenset[str], tuning: Tuning
+) -> SideBySide | None:
+    threads = tuning.threads or len(os.sched_getaffinity(0))
+    # With fewer images than threads, some would idle.
+    if choice.on_gpu or not 1 < threads <= tuning.largest_batch:
+        return None
+    tuning = replace(tuning, side_by_side=threads)
+    return SideBySide(open_session(choice.file, graph, choice.provider, features, tuning), threads)
 
 
 def _runner(session: Any, graph: ModelGraph, choice: Choice, tuning: Tuning) -> DeviceRunner | None:

@@ -44,6 +44,7 @@ HAS_CUDA = "CUDAExecutionProvider" in onnxruntime.get_available_providers()
 
 
 Write = Callable[..., Path]
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture
@@ -135,6 +136,33 @@ def test_on_cuda_the_size_stays_fixed(write: Write, monkeypatch: pytest.MonkeyPa
     with pytest.raises(ValueError, match=r"\(N, 32, 48, 3\), the artifact's size on CUDA"):
         engine.run(np.zeros((1, HEIGHT, WIDTH + 8, 3), np.uint8))
     assert Segmenter(engine, resize="tile").tiles((40, 60)) == 4
+
+
+def test_images_of_a_batch_run_on_a_thread_each_and_their_maps_stay_the_same() -> None:
+    model = ROOT / "artifacts" / "street" / "1"
+    alone = OnnxEngine(model, "cpu", 2)
+    together = OnnxEngine(model, "cpu", 2, batch_sizes=(1, 2, 4, 5))
+    together.warm_up()
+    beside = together._side_by_side
+    assert alone._side_by_side is None
+    assert beside is not None
+    assert [beside.share(n) for n in (1, 2, 3, 5)] == [0, 2, 2, 4]
+    images = np.random.default_rng(5).integers(0, 256, (5, 64, 96, 3), np.uint8)
+    each = [alone.run(images[i : i + 1]) for i in range(len(images))]
+    for n in (1, 2, 3, 4, 5):
+        maps = together.run(images[:n])
+        assert len(maps) == n
+        for name in ("offset", "bandwidth", "seed", "class_index"):
+            expected = np.concatenate([getattr(one, name) for one in each[:n]])
+            assert np.array_equal(getattr(maps, name), expected), (n, name)
+
+
+def test_threads_that_would_find_no_image_work_on_the_same_one(write: Write) -> None:
+    model = write()
+    for threads, largest in ((1, 4), (4, 2)):
+        engine = OnnxEngine(model, "cpu", threads, batch_sizes=(1, largest))
+        assert engine._side_by_side is None
+        assert len(engine.run(np.zeros((largest, HEIGHT, WIDTH, 3), np.uint8))) == largest
 
 
 @pytest.mark.parametrize(("model", "runs"), [(variable_model(), 1), (tiny_model(), 35)])

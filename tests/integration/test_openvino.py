@@ -24,12 +24,16 @@ from segmentation.engines import open_engine
 from segmentation.letterbox import Fit
 
 model, video = sys.argv[1:]
-engines = {name: open_engine(model, name, fixed_size=True, threads=2) for name in ("cpu", "auto")}
+engines = {
+    name: open_engine(model, name, fixed_size=True, threads=2, batch_sizes=(1, 3))
+    for name in ("cpu", "auto")
+}
 size = engines["cpu"].input_size
 with Video(video) as frames:
     picture = next(iter(frames)).image
 images = Fit.of(picture.shape[:2], size).apply(picture)[None]
 maps = {name: engine.run(images) for name, engine in engines.items()}
+batch = engines["auto"].run(np.concatenate([images, images[:, ::-1], images]))
 ours, theirs = (each.seed > 0.5 for each in maps.values())
 step = np.array(engines["cpu"].artifact.grid_step)[:, None, None]
 away = np.abs(maps["cpu"].offset[0] - maps["auto"].offset[0]) / step
@@ -38,6 +42,7 @@ print(json.dumps({
     "reason": engines["auto"].choice.reason,
     "foreground": int(ours.sum()),
     "iou": float((ours & theirs).sum() / (ours | theirs).sum()),
+    "beside": [bool(np.array_equal(batch.seed[i], maps["auto"].seed[0])) for i in range(3)],
     "pixels": float(np.median(away[:, (ours & theirs)[0]])),
 }))
 """
@@ -71,4 +76,5 @@ def test_openvino_is_chosen_where_it_is_installed_and_its_maps_are_the_cpus(
     assert "OpenVINO is installed" in seen["reason"]
     assert seen["foreground"] > 500
     assert seen["iou"] >= 0.97
+    assert seen["beside"] == [True, False, True]
     assert seen["pixels"] < 0.5

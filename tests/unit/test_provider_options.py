@@ -46,6 +46,14 @@ def test_openvino_keeps_to_the_threads_that_are_set() -> None:
     assert "INFERENCE_NUM_THREADS" not in openvino(set())
 
 
+def test_openvino_gives_each_image_a_stream_where_they_run_side_by_side() -> None:
+    beside = openvino(set(), threads=3, side_by_side=3)
+    assert (beside["NUM_STREAMS"], beside["INFERENCE_NUM_THREADS"]) == ("3", "3")
+    assert beside["PERFORMANCE_HINT"] == "THROUGHPUT"
+    alone = openvino(set(), threads=3)
+    assert (alone["NUM_STREAMS"], alone["PERFORMANCE_HINT"]) == ("1", "LATENCY")
+
+
 @pytest.mark.parametrize("feature", ["avx512_bf16", "amx_bf16"])
 def test_openvino_computes_in_bfloat16_where_the_processor_does(feature: str) -> None:
     assert openvino({"avx2", feature})["INFERENCE_PRECISION_HINT"] == "bf16"
