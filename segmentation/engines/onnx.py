@@ -23,7 +23,7 @@ from segmentation.engines.device_runner import DeviceRunner, Outputs
 from segmentation.engines.gpu_options import GpuOptions
 from segmentation.engines.open_model import open_model
 from segmentation.engines.sessions import Tuning
-from segmentation.engines.side_by_side import joined
+from segmentation.engines.parallel_runs import joined
 
 _RUN_ERRORS = (
     ort_errors.EPFail,

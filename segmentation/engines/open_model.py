@@ -18,7 +18,7 @@ from segmentation.engines.sessions import (
     available_devices,
     open_session,
 )
-from segmentation.engines.side_by_side import SideBySide
+from segmentation.engines.parallel_runs import SideBySide
 
 log = logging.getLogger(__name__)
 
