@@ -35,7 +35,7 @@ class Rendering:
     Attributes:
         camera: Camera id.
         video: The overlay video.
-        picture: The frame with the most instances.
+        picture: The frame with the most instances, of equal ones that with the longest trails.
         counts: Frames and results that were joined, or were not.
         most_instances: Instances in the picture.
     """
@@ -141,7 +141,7 @@ def _write(
     writer: VideoWriter | None = None
     size: tuple[int, int] | None = None
     begin: datetime | None = None
-    best: tuple[int, RgbImage] | None = None
+    best: tuple[tuple[int, int], RgbImage] | None = None
     with contextlib.ExitStack() as stack:
         for frame, result in pairs:
             if size is None or writer is None or begin is None:
@@ -153,24 +153,27 @@ def _write(
                 shown = Instances.from_result(result)
                 shown = shown[shown.scores >= min_score]
                 shown = shown if track else shown.untracked()
+                behind = trails.add(frame.captured_at.timestamp(), shown)
                 drawn = draw_overlay(
                     decode_image(frame, max_pixels=MAX_SIDE_PIXELS**2),
                     result,
                     min_score=min_score,
                     fps=rate.add(frame.captured_at),
                     colors=colors.assign(shown),
-                    trails=trails.add(frame.captured_at.timestamp(), shown),
+                    trails=behind,
                     tracks=track,
                 )
             except InvalidMessageError:
                 continue  # cannot be drawn, as it could not be segmented
             writer.write(drawn, (frame.captured_at - begin).total_seconds())
-            if best is None or len(shown) > best[0]:
-                best = (len(shown), drawn)
+            worth = (len(shown), sum(len(points) for _, points in behind))
+            if best is None or worth > best[0]:
+                best = (worth, drawn)
     if best is None:
         return None
-    Image.fromarray(best[1]).save(picture)
-    return best[0]
+    (most, _), drawn = best
+    Image.fromarray(drawn).save(picture)
+    return most
 
 
 class _Rate:

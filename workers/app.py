@@ -37,7 +37,7 @@ from workers.settings import WorkerSettings
 from workers.sink import RedisSink
 from workers.source import KafkaSource, open_consumer
 from workers.stages.line import Limits, Line
-from workers.track_chains import TrackChains, observer_of
+from workers.track_chains import TrackChains, observer_of, warm_up_tracking
 
 log = logging.getLogger(__name__)
 
@@ -164,6 +164,7 @@ class Worker:
         self._clock = clock
         self._registry = process_registry()
         self._metrics = _metrics(self._registry, settings, inference)
+        self._look = observer_of(track=settings.track, appearance=settings.track_appearance)
         self._positions = OffsetTracker()
         self._dead_share = DeadShare(settings.max_dead_share)
         self.health = Health(clock)
@@ -187,6 +188,8 @@ class Worker:
     def _warm_up(self) -> None:
         def warm_up() -> bool:
             self._inference.warm_up()
+            if self._look is not None:
+                warm_up_tracking(self._look)
             return True
 
         self.health.warming_since = self._clock()
@@ -251,7 +254,7 @@ class Worker:
             self._metrics,
             _limits(settings, self._inference),
             freshness,
-            observer_of(track=settings.track, appearance=settings.track_appearance),
+            self._look,
             on_end=self._positions.wake,
         )
         self._metrics.hung_decoders.set_function(lambda: line.hung_decoders)

@@ -11,12 +11,13 @@ from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
+import numpy as np
 from msgspec import structs
 
 from contract.errors import InvalidMessageError
 from contract.result import Instance, Result
 from segmentation.decode import Image
-from segmentation.instances import Instances
+from segmentation.instances import ArrayMask, Instances
 from segmentation.segmenter import Fitted
 from tracking import Identity, Moment, Observations, State, Step, advance, observe
 from tracking.state import MAX_STATE_BYTES, decode_state, encode_state
@@ -49,6 +50,17 @@ def observer_of(*, track: bool, appearance: bool) -> Look | None:
     if not track:
         return None
     return look if appearance else look_without_pixels
+
+
+def warm_up_tracking(see: Look) -> None:
+    """Compile (or load from the cache) what tracking computes, so that no frame waits for it."""
+    picture = np.zeros((8, 8, 3), np.uint8)
+    box = (0, 0, 4, 4)
+    mask = ArrayMask.cut(np.ones((8, 8), np.int32), 1, box)
+    one = Instances.of((8, 8), ("",), [0], [1.0], [(2.0, 2.0)], [16], [mask])
+    state = State.empty(first_track=1)
+    for second in range(2):
+        state = advance(state, see(one, picture), Moment(second)).state
 
 
 class Link(NamedTuple):

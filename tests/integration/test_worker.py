@@ -12,6 +12,7 @@ from kafka import KafkaProducer
 from contract.frame import encode_frame
 from contract.topics import MAX_RECORD_BYTES
 from stack.broker import Broker
+from stack.frame_ledger import read_results
 from stack.kafka_server import start_kafka
 from stack.launch import free_ports
 from stack.redis_server import RedisServer, start_redis
@@ -103,6 +104,28 @@ def test_redelivered_frames_change_nothing(
     wait_until(lambda: second.metric("seedstream_frames_duplicate_total") == 20, 30)
     assert client.xrange(f"seedstream:{{{cameras[0]}}}:results") == entries
     assert second.metric("seedstream_frames_processed_total") == 0
+
+
+def test_objects_are_followed_unless_a_worker_is_told_not_to(
+    line: Line, client: "redis.Redis", cameras: list[str]
+) -> None:
+    camera, began = cameras[0], time.time() - 5
+    for number, track in enumerate((True, False, True)):
+        numbers = range(10 * number, 10 * number + 10)
+        line.send(*(make_frame(camera, n, captured_at=began + n / 50) for n in numbers))
+        with line.worker(track=track) as worker:
+            wait_for_results(client, [camera], 10 * number + 10)
+            wait_until(
+                lambda worker=worker: worker.metric("seedstream_frames_processed_total") == 10
+            )
+            assert worker.metric("seedstream_track_conflicts_total") == (number == 2)
+            assert worker.metric("seedstream_tracks_began_total") == (number == 0)
+            assert worker.stop(30) == 0
+    one = [[each.track for each in result.instances] for result in read_results(client, camera)]
+    assert one == [one[0]] * 10 + [[None]] * 10 + [one[0]] * 10
+    newest = read_results(client, camera)[-1].instances[0]
+    assert newest.confirmed
+    assert newest.age_seconds == pytest.approx(0.58, abs=0.01)
 
 
 def test_poison_is_dead_lettered_while_the_rest_goes_on(
