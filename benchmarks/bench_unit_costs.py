@@ -21,17 +21,19 @@ from prometheus_client import CollectorRegistry, generate_latest
 
 from benchmarks.environment import RESULTS, ROOT, describe
 from contract.frame import Frame, encode_frame, new_session
-from contract.result import Result, encode_result, results_key
+from contract.result import Result, encode_result, tracks_key
 from producer.cameras import Camera
 from producer.encoding import PictureEncoder
 from producer.metrics import ProducerMetrics
 from segmentation import Instances, open_segmenter
 from segmentation.decode import decode_image
 from servers.redis import Redis, RedisConnection
+from stack.frame_ledger import read_results
 from stack.redis_server import start_redis
-from workers.metrics import WorkerMetrics
-from workers.records import Entry
+from workers.metrics import STAGES, WorkerMetrics
+from workers.records import Entry, Sighting
 from workers.sink import RedisSink
+from workers.track_chains import TrackChains, look
 
 MODEL = ROOT / "artifacts" / "street" / "1"
 INPUT = (384, 512)
@@ -109,7 +111,7 @@ def record_bytes(frame: Frame) -> int:
     return len(key) + len(value) + sum(len(name) + len(text) for name, text in headers)
 
 
-def of_worker(clip: Path) -> tuple[dict[str, object], list[Result]]:
+def of_worker(clip: Path) -> tuple[dict[str, object], list[Entry]]:
     """Measure the worker's processor time for a frame, beside decoding it, and what it finds."""
     segmenter = open_segmenter(MODEL, "cpu")
     images = [frame.to_ndarray(format="rgb24") for frame in decoded(clip)][:10]
@@ -132,9 +134,18 @@ def of_worker(clip: Path) -> tuple[dict[str, object], list[Result]]:
         )
         for number in range(STORED)
     ]
+    sightings = [
+        Sighting(look(instances, image), 0.0)
+        for instances, image in zip(found, images, strict=True)
+    ]
+    entries = [
+        Entry(result, "log/0", number, sightings[number % len(found)])
+        for number, result in enumerate(results)
+    ]
+    links = TrackChains(WorkerMetrics(CollectorRegistry())).chain(entries)
     empty = len(encode_result(with_instances(results[0], 0)))
     objects = sum(len(result.instances) for result in results)
-    total = sum(len(encode_result(result)) for result in results)
+    total = sum(len(encode_result(link.result)) for link in links)
     return {
         "clip": clip.name,
         "segment_cpu_ms": round(spent / len(images), 1),
@@ -142,7 +153,8 @@ def of_worker(clip: Path) -> tuple[dict[str, object], list[Result]]:
         "result_bytes": empty,
         "result_bytes_per_instance": round((total - empty * STORED) / objects, 1),
         "instances_per_frame": round(objects / STORED, 2),
-    }, results
+        "tracks_state_bytes": round(sum(len(link.text) for link in links) / STORED),
+    }, entries
 
 
 def with_instances(result: Result, count: int) -> Result:
@@ -153,31 +165,38 @@ def with_instances(result: Result, count: int) -> Result:
     )
 
 
-def of_redis(results: list[Result]) -> dict[str, object]:
+def of_redis(entries: list[Entry]) -> dict[str, object]:
     """Measure memory and the server's own time for one camera's results."""
     with start_redis() as server:
         client = redis.Redis.from_url(server.url)
         sink = RedisSink(
-            Redis(RedisConnection(redis_url=server.url)), ttl_seconds=3600, max_results=STORED
+            Redis(RedisConnection(redis_url=server.url)),
+            ttl_seconds=3600,
+            max_results=STORED,
+            tracks=TrackChains(WorkerMetrics(CollectorRegistry())),
         )
         sink.start()
         before = client.info("memory")["used_memory"]
         client.config_resetstat()
-        for number, result in enumerate(results):
-            sink.store([Entry(result, "log/0", number)])
+        for entry in entries:
+            sink.store([entry])
         statistics = client.info("commandstats")
         after = client.info("memory")["used_memory"]
-        stored = int(client.xlen(results_key(results[0].camera)))
+        camera = entries[0].result.camera
+        stored = read_results(client, camera)
+        state = int(client.memory_usage(tracks_key(camera)) or 0)
         calls = [entry for name, entry in statistics.items() if name in SCRIPTS]
         spent = sum(entry["usec"] for entry in calls)
         sink.close()
-    payload = sum(len(encode_result(result)) for result in results)
+    payload = sum(len(encode_result(result)) for result in stored)
+    after -= state
     return {
-        "results": stored,
+        "results": len(stored),
+        "tracks_state_memory_bytes": state,
         "memory_bytes_per_camera": after - before,
         "memory_bytes_per_payload_byte": round((after - before) / payload, 3),
-        "server_us_per_result": round(spent / len(results), 1),
-        "scripts_per_result": round(sum(entry["calls"] for entry in calls) / len(results), 2),
+        "server_us_per_result": round(spent / len(entries), 1),
+        "scripts_per_result": round(sum(entry["calls"] for entry in calls) / len(entries), 2),
     }
 
 
@@ -194,9 +213,10 @@ def series() -> dict[str, object]:
             metrics.fetched(0.1)
             metrics.stored(f"camera-{number}", 0.2, {"person": 3})
             metrics.skipped(f"camera-{number}", "superseded")
+            metrics.tracked(f"camera-{number}", active=3, began=1, ended=1, seconds=0.001)
         for partition in range(partitions):
             metrics.lag(partition, 3, 0.1)
-        for stage in ("fetch", "decode", "infer", "cluster", "store"):
+        for stage in STAGES:
             metrics.stage_seconds.labels(stage).observe(0.1)
         return samples(registry)
 
@@ -228,12 +248,12 @@ def main() -> None:
     arguments = parser.parse_args()
     logging.disable(logging.WARNING)
     clips = sorted(path for path in arguments.clips.iterdir() if path.suffix in (".mp4", ".avi"))
-    worker, results = of_worker(next(clip for clip in clips if "vtest" in clip.name))
+    worker, entries = of_worker(next(clip for clip in clips if "vtest" in clip.name))
     found = {
         **describe(),
         "clips": [of_clip(clip) for clip in clips],
         "worker": worker,
-        "redis": of_redis(results),
+        "redis": of_redis(entries),
         "series": series(),
     }
     print(

@@ -12,11 +12,14 @@ Ways take turns, ``--rounds`` times; a ratio is that of two rates of one round, 
 rounds. How much the ways agree is measured first: the share of the published way's objects that a
 way finds with an IoU of at least 0.5, over all frames.
 
+With ``--tracking`` only what tracking costs is measured: the default with and without it, in turn.
+
 Run: ``python -m benchmarks.bench_worker``. It prints what it measured and writes a JSON file.
 """
 
 import argparse
 import json
+import operator
 import statistics
 import sys
 import time
@@ -157,22 +160,49 @@ def measure(bench: Bench, frames: int, rounds: int, openvino: Path | None) -> di
     }
 
 
+def measure_tracking(bench: Bench, frames: int, rounds: int) -> dict[str, object]:
+    """Run a worker with and without tracking, in turn."""
+    rates: dict[str, list[float]] = {"tracking": [], "no tracking": []}
+    cpu: dict[str, list[float]] = {name: [] for name in rates}
+    for turn in range(rounds):
+        for name in sorted(rates, reverse=bool(turn % 2)):
+            rate, spent, _ = run_worker(bench, frames, {"track": name == "tracking"}, None)
+            rates[name].append(rate)
+            cpu[name].append(spent)
+            print(f"{name}: {rate:.1f} fps, {spent:.1f} ms of processor time a frame", flush=True)
+    return {
+        "fps": {name: [round(rate, 2) for rate in each] for name, each in rates.items()},
+        "processor ms a frame": {
+            name: [round(spent, 2) for spent in each] for name, each in cpu.items()
+        },
+        "ratio of rates": round(statistics.median(map(operator.truediv, *rates.values())), 4),
+        "ratio of processor time": round(
+            statistics.median(map(operator.truediv, *cpu.values())), 4
+        ),
+    }
+
+
 def main() -> None:
     """Measure, print, write."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--frames", type=int, default=400, help="frames of each run of a worker")
     parser.add_argument("--rounds", type=int, default=3, help="times that each way runs")
     parser.add_argument("--openvino", type=Path, help="interpreter with the extra openvino")
+    parser.add_argument("--tracking", action="store_true", help="only what tracking costs")
     options = parser.parse_args()
     about = describe()
     with servers(pictures(PICTURES)) as bench:
         about["broker"] = bench.kafka.kind
         about |= {"frame": bench.size, "frames": options.frames, "rounds": options.rounds}
-        about |= measure(bench, options.frames, options.rounds, options.openvino)
+        if options.tracking:
+            about |= measure_tracking(bench, options.frames, options.rounds)
+        else:
+            about |= measure(bench, options.frames, options.rounds, options.openvino)
     text = json.dumps(about, indent=2)
     print(text)
     stamp = str(about["measured_at"])[:19].replace(":", "")
-    (RESULTS / f"worker-{stamp}.json").write_text(text + "\n")
+    kind = "tracking-cost" if options.tracking else "worker"
+    (RESULTS / f"{kind}-{stamp}.json").write_text(text + "\n")
 
 
 if __name__ == "__main__":

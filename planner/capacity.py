@@ -200,7 +200,8 @@ def _kept(load: Load) -> float:
 
 def _redis(load: Load, cost: Costs) -> list[Need]:
     frames = load.cameras * load.fps
-    memory = load.cameras * _kept(load) * _result_bytes(load, cost)
+    state = cost["tracks_state_bytes"].value
+    memory = load.cameras * (_kept(load) * _result_bytes(load, cost) + state)
     busy = frames * cost["redis_seconds_per_result"].value
     node = cost["redis_node_bytes"].value * _MEMORY_SHARE
     nodes = max(1, math.ceil(memory / node), math.ceil(busy / _REDIS_LOAD))
@@ -211,7 +212,7 @@ def _redis(load: Load, cost: Costs) -> list[Need]:
             memory / 1e9,
             "GB",
             f"{_kept(load):,.0f} results of {_result_bytes(load, cost):,.0f} bytes a camera "
-            f"({load.objects:g} objects each)",
+            f"({load.objects:g} objects each), and {state:,.0f} for its tracks",
         ),
         Need(
             "redis",
@@ -301,7 +302,8 @@ def _limits(
         ),
         (
             "a Redis node's memory",
-            redis_memory / (_kept(load) * _result_bytes(load, cost)),
+            redis_memory
+            / (_kept(load) * _result_bytes(load, cost) + cost["tracks_state_bytes"].value),
             f"{redis_memory / 1e9:.2g} GB",
             True,
         ),

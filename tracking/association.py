@@ -1,7 +1,7 @@
 """Which instance is which known object. Pure.
 
 Hungarian assignment in three stages: confirmed objects seen lately, then young ones, then objects
-that were lost are found again by their colours. Shape letters: I instances, K tracks.
+that were lost are found again by their colours. Shape letters: I instances, K known objects.
 """
 
 from typing import NamedTuple
@@ -11,13 +11,7 @@ from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 
 from tracking.appearance import Appearances, colour_distances
-from tracking.motion import (
-    Floats,
-    heads,
-    intersection_over_union,
-    moved,
-    widened,
-)
+from tracking.motion import Floats, heads, intersection_over_union, moved, widened
 from tracking.parameters import Parameters
 
 _NEVER = 1e6
@@ -31,7 +25,7 @@ class Known(NamedTuple):
         boxes: (K, 4) when last seen, pixels.
         velocities: (K, 2) of the head points, pixels a second.
         unseen: (K,) seconds since they were seen.
-        hits: (K,) frames that showed them.
+        confirmed: (K,) whether they were seen often enough.
         kinds: (K,) fingerprints of their classes.
         colours: (K, B); zeros where they are unknown.
     """
@@ -39,7 +33,7 @@ class Known(NamedTuple):
     boxes: Floats
     velocities: Floats
     unseen: Floats
-    hits: NDArray[np.int64]
+    confirmed: NDArray[np.bool_]
     kinds: NDArray[np.int64]
     colours: Appearances
 
@@ -51,7 +45,7 @@ class Seen(NamedTuple):
         boxes: (I, 4).
         kinds: (I,).
         colours: (I, B).
-        overlapped: (I,) whether others may cover a part of them.
+        overlapped: (I,) whether others may hide a part of them.
     """
 
     boxes: Floats
@@ -60,70 +54,78 @@ class Seen(NamedTuple):
     overlapped: NDArray[np.bool_]
 
 
-class Association(NamedTuple):
-    """Who is who.
+class _Pairs(NamedTuple):
+    """All pairs, (I, K) each.
 
     Attributes:
-        found: (I,) the known object that each instance is, -1 for a new one.
-        merged: Young objects that turned out to be ones that were lost.
+        colours: Colour distance; NaN where either has none.
+        distance: Between seen and expected head point, in heights.
+        overlap: IoU of widened boxes.
+        other: Whether the classes differ.
+        unseen: Seconds.
     """
 
-    found: NDArray[np.int64]
-    merged: NDArray[np.int64]
+    colours: Floats
+    distance: Floats
+    overlap: Floats
+    other: NDArray[np.bool_]
+    unseen: Floats
 
 
-def associate(seen: Seen, known: Known, settings: Parameters) -> Association:
-    """Find out which known object each instance is."""
+def associate(seen: Seen, known: Known, settings: Parameters) -> NDArray[np.int64]:
+    """Return (I,): the known object that each instance is, -1 for a new one."""
     found = np.full(len(seen.boxes), -1)
     if not len(found) or not len(known.boxes):
-        return Association(found, found[:0])
-    colours = colour_distances(seen.colours, known.colours)
-    blind = np.isnan(colours)
-    way = moved(known.velocities, known.unseen, settings.velocity_decay_seconds)
+        return found
+    pairs = _compare(seen, known, settings)
+    cost = _cost(pairs, seen, settings)
+    lately = known.unseen <= settings.tracked_seconds
+    _assign(found, cost, known.confirmed & lately, settings.tracked_cost)
+    _assign(found, cost, ~known.confirmed, settings.young_cost)
+    _assign(found, _relink_cost(pairs, settings), known.confirmed, settings.relink_colour)
+    return found
+
+
+def _compare(seen: Seen, known: Known, settings: Parameters) -> _Pairs:
     expected = known.boxes.copy()
-    expected[:, :2] += way
+    expected[:, :2] += moved(known.velocities, known.unseen, settings.velocity_decay_seconds)
     gap = heads(seen.boxes)[:, None] - heads(expected)[None]
     height = 0.5 * (seen.boxes[:, 3][:, None] + known.boxes[:, 3][None])
-    distance = np.hypot(gap[..., 0], gap[..., 1]) / np.maximum(height, 1.0)
-    other = seen.kinds[:, None] != known.kinds[None]
-    buffered = intersection_over_union(
-        widened(seen.boxes, settings.widened), widened(expected, settings.widened)
+    share = settings.widened
+    return _Pairs(
+        colours=colour_distances(seen.colours, known.colours),
+        distance=np.hypot(gap[..., 0], gap[..., 1]) / np.maximum(height, 1.0),
+        overlap=intersection_over_union(widened(seen.boxes, share), widened(expected, share)),
+        other=seen.kinds[:, None] != known.kinds[None],
+        unseen=known.unseen[None],
     )
-    trust = np.where(seen.overlapped, settings.overlapped_colour, 1.0)[:, None]
-    cost = (
-        settings.colour_weight * trust * np.where(blind, settings.unknown_colour, colours)
-        + settings.head_weight * distance
-        + settings.overlap_weight * (1.0 - buffered)
-        + settings.size_weight * _size_changes(seen.boxes, known.boxes)
+
+
+def _cost(pairs: _Pairs, seen: Seen, settings: Parameters) -> Floats:
+    """Return what it costs that an object simply went on."""
+    blind = np.isnan(pairs.colours)
+    colours = np.where(blind, settings.unknown_colour, pairs.colours)
+    cost: Floats = (
+        settings.colour_weight * np.minimum(colours, settings.colour_cap)
+        + settings.head_weight * pairs.distance
+        + settings.overlap_weight * (1.0 - pairs.overlap)
     )
     speed = np.where(blind, settings.blind_speed, settings.reach_speed)
-    far = distance > settings.reach + speed * known.unseen
-    with np.errstate(invalid="ignore"):
-        unlike = (colours > settings.colour_most) & ~seen.overlapped[:, None]
-    cost[other | far | unlike] = _NEVER
-    confirmed = known.hits >= settings.confirmed_hits
-    lately = known.unseen <= settings.tracked_seconds
-    _assign(found, cost, confirmed & lately, settings.tracked_cost)
-    _assign(found, cost, ~confirmed, settings.young_cost)
-    reach = np.minimum(
-        settings.relink_reach + settings.relink_speed * known.unseen, settings.relink_most
-    )
-    reach = np.where(blind, settings.blind_reach, reach)
-    again = settings.relink_head_weight * distance / reach + np.where(blind, 0.0, colours)
-    again[other | (distance > reach)] = _NEVER
-    _assign(found, again, confirmed, settings.relink_colour)
-    young = (found >= 0) & ~confirmed[found]
-    adopted = np.where(young, -1, found)
-    _assign(adopted, again, confirmed, settings.adopt_colour)
-    merged = found[young & (adopted >= 0)]
-    return Association(np.where(adopted >= 0, adopted, found), merged)
+    far = pairs.distance > settings.reach + speed * pairs.unseen
+    unlike = (colours > settings.colour_most) & ~seen.overlapped[:, None]
+    cost[pairs.other | far | unlike] = _NEVER
+    return cost
 
 
-def _size_changes(seen: Floats, known: Floats) -> Floats:
-    """Return (I, K): logarithm of the ratio of heights, without its sign."""
-    a, b = np.log(np.maximum(seen[:, 3], 1.0)), np.log(np.maximum(known[:, 3], 1.0))
-    changes: Floats = np.abs(a[:, None] - b[None])
-    return changes
+def _relink_cost(pairs: _Pairs, settings: Parameters) -> Floats:
+    """Return what it costs that a lost object is found again: colours, and hardly the way."""
+    blind = np.isnan(pairs.colours)
+    grown = settings.relink_reach + settings.relink_speed * pairs.unseen
+    reach = np.where(blind, settings.blind_reach, np.minimum(grown, settings.relink_most))
+    cost: Floats = settings.relink_head_weight * pairs.distance / reach
+    cost += np.where(blind, 0.0, pairs.colours)
+    cost[pairs.other | (pairs.distance > reach)] = _NEVER
+    return cost
 
 
 def _assign(found: NDArray[np.int64], cost: Floats, wanted: NDArray[np.bool_], most: float) -> None:

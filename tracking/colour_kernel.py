@@ -72,7 +72,7 @@ def count_colours(
             blue = np.int64(picture[row, column, 2])
             for channel in range(CHANNELS):
                 if channel == 0:
-                    value = (red + 2 * green + blue) // 4
+                    value = int((red + 2 * green + blue) // 4)
                 elif channel == 1:
                     value = _spread(red - green)
                 else:

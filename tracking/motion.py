@@ -4,8 +4,6 @@ An object's place is its head point: the middle of the upper edge of its box, wh
 when feet are hidden. Shape letters: I instances, K tracks.
 """
 
-import math
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -27,29 +25,6 @@ def moved(velocities: Floats, seconds: Floats, decay_seconds: float) -> Floats:
     """
     way: Floats = velocities * (decay_seconds * -np.expm1(-seconds / decay_seconds))[:, None]
     return way
-
-
-def new_velocity(
-    velocity: tuple[float, float],
-    way: tuple[float, float],
-    seconds: float,
-    memory_seconds: float,
-    is_first: bool,
-    trust: float = 1.0,
-) -> tuple[float, float]:
-    """Return the velocity after an object went a way, pixels a second.
-
-    Args:
-        velocity: Velocity before.
-        way: x, y that it went, pixels.
-        seconds: Time that it took.
-        memory_seconds: Time over which velocities are averaged.
-        is_first: There is no velocity before.
-        trust: How far the way is to be believed, 0..1.
-    """
-    share = trust * (1.0 if is_first else -math.expm1(-seconds / memory_seconds))
-    x, y = (v + share * (w / seconds - v) for v, w in zip(velocity, way, strict=True))
-    return x, y
 
 
 def overlaps(a: Floats, b: Floats) -> Floats:

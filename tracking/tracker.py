@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from tracking.appearance import SIZE, blend
 from tracking.association import Known, Seen, associate
-from tracking.motion import Floats, new_velocity, overlaps
+from tracking.motion import Floats, overlaps
 from tracking.observations import Observations
 from tracking.parameters import PARAMETERS, Parameters
 from tracking.state import LIMIT, MAX_TIME, State, Track, fingerprint, fitting
@@ -50,11 +50,16 @@ def advance(
     session = fingerprint(moment.session)
     epoch, tracks = _resumed(state, captured_at, session, settings)
     now = captured_at - epoch
-    tracks = [t for t in tracks if now - t.seen_at <= 1000 * _patience(t, observed, settings)]
+    last = state.captured_at - state.epoch
+    tracks = [
+        track
+        for track in tracks
+        if track.seen_at == last
+        or now - track.seen_at <= 1000 * _patience(track, observed, settings)
+    ]
     seen = _seen(observed, settings)
-    found, merged = associate(seen, _known(tracks, now), settings)
-    gone = set(merged.tolist())
-    after = {k: track for k, track in enumerate(tracks) if k not in gone}
+    found = associate(seen, _known(tracks, now, settings), settings)
+    after = dict(enumerate(tracks))
     identities: list[Identity] = []
     new: list[Track] = []
     for i, place in enumerate(found.tolist()):
@@ -105,13 +110,13 @@ def _patience(track: Track, observed: Observations, settings: Parameters) -> flo
     return settings.border_seconds if at_border else settings.lost_seconds
 
 
-def _known(tracks: list[Track], now: int) -> Known:
+def _known(tracks: list[Track], now: int, settings: Parameters) -> Known:
     empty = bytes(SIZE)
     return Known(
         boxes=np.array([t.box for t in tracks], np.float64).reshape(-1, 4) / _UNIT,
         velocities=np.array([t.velocity for t in tracks], np.float64).reshape(-1, 2) / _UNIT,
         unseen=np.array([now - t.seen_at for t in tracks], np.float64) / 1000,
-        hits=np.array([t.hits for t in tracks], np.int64),
+        confirmed=np.array([t.hits >= settings.confirmed_hits for t in tracks], np.bool_),
         kinds=np.array([t.kind for t in tracks], np.int64),
         colours=np.frombuffer(b"".join(t.colours or empty for t in tracks), np.uint8).reshape(
             -1, SIZE
@@ -146,29 +151,29 @@ def _updated(
     is_overlapped: bool,
     settings: Parameters,
 ) -> Track:
-    seconds = max(now - track.seen_at, 1) / 1000
-    way = (
-        box[0] + box[2] / 2 - track.box[0] - track.box[2] / 2,
-        float(box[1] - track.box[1]),
-    )
-    first = track.hits == 1
-    velocity = new_velocity(
-        track.velocity,
-        way,
-        seconds,
-        settings.velocity_seconds,
-        first,
-        settings.overlapped_velocity if is_overlapped else 1.0,
-    )
+    seconds = (now - track.seen_at) / 1000
+    velocity = track.velocity
+    if seconds > 0:  # frames of one moment say nothing of it
+        way = (box[0] + box[2] / 2 - track.box[0] - track.box[2] / 2, float(box[1] - track.box[1]))
+        share = 1.0 if track.hits == 1 else -math.expm1(-seconds / settings.velocity_seconds)
+        velocity = _moved_on(velocity, way, seconds, share)
     known = track.colours
     if colours:
         share = max(1 / (track.hits + 1), -math.expm1(-seconds / settings.colour_seconds))
         share *= settings.overlapped_update if is_overlapped else 1.0
         known = blend(known, colours, share)
     return Track(
-        track.track, track.kind, box, (_whole(velocity[0]), _whole(velocity[1])),
-        track.began_at, now, min(track.hits + 1, _MOST_HITS), known,
+        track.track, track.kind, box, velocity, track.began_at, now,
+        min(track.hits + 1, _MOST_HITS), known,
     )  # fmt: skip
+
+
+def _moved_on(
+    velocity: tuple[int, int], way: tuple[float, float], seconds: float, share: float
+) -> tuple[int, int]:
+    """Return the velocity that moves by a share, 0..1, to that of the way."""
+    x, y = (v + share * (w / seconds - v) for v, w in zip(velocity, way, strict=True))
+    return _whole(x), _whole(y)
 
 
 def _identity(track: Track, now: int, settings: Parameters) -> Identity:

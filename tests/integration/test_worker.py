@@ -112,7 +112,7 @@ def test_objects_are_followed_unless_a_worker_is_told_not_to(
     camera, began = cameras[0], time.time() - 5
     for number, track in enumerate((True, False, True)):
         numbers = range(10 * number, 10 * number + 10)
-        line.send(*(make_frame(camera, n, captured_at=began + 0.1 * n) for n in numbers))
+        line.send(*(make_frame(camera, n, captured_at=began + n / 50) for n in numbers))
         with line.worker(track=track) as worker:
             wait_for_results(client, [camera], 10 * number + 10)
             wait_until(
@@ -125,7 +125,7 @@ def test_objects_are_followed_unless_a_worker_is_told_not_to(
     assert one == [one[0]] * 10 + [[None]] * 10 + [one[0]] * 10
     newest = read_results(client, camera)[-1].instances[0]
     assert newest.confirmed
-    assert newest.age_seconds == pytest.approx(2.9, abs=0.01)
+    assert newest.age_seconds == pytest.approx(0.58, abs=0.01)
 
 
 def test_poison_is_dead_lettered_while_the_rest_goes_on(

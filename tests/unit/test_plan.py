@@ -30,7 +30,7 @@ def test_the_sums_are_those_of_the_costs():
     each = 20 * cost["decode_seconds_per_megapixel"] + 4 * cost["encode_seconds_per_megapixel"]
     assert need(found, "producers", "cores busy") == pytest.approx(100 * 0.5 * each)
     result = cost["result_bytes"] + 10 * cost["result_bytes_per_object"]
-    memory = 100 * 1001 * result * cost["redis_bytes_per_byte"]
+    memory = 100 * (1001 * result * cost["redis_bytes_per_byte"] + cost["tracks_state_bytes"])
     assert need(found, "redis", "memory") == pytest.approx(memory / 1e9)
     assert need(found, "redis", "scripts") == 800
 
