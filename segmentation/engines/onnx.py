@@ -22,8 +22,8 @@ from segmentation.engines.choice import NAMES, Device, PrecisionWanted, Provider
 from segmentation.engines.device_runner import DeviceRunner, Outputs
 from segmentation.engines.gpu_options import GpuOptions
 from segmentation.engines.open_model import open_model
-from segmentation.engines.sessions import Tuning
 from segmentation.engines.parallel_runs import joined
+from segmentation.engines.sessions import Tuning
 
 _RUN_ERRORS = (
     ort_errors.EPFail,

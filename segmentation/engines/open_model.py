@@ -11,6 +11,7 @@ from contract.artifact_files import find_files
 from segmentation.engines.choice import NAMES, Choice, PrecisionWanted, Provider, choose
 from segmentation.engines.device_runner import DeviceRunner
 from segmentation.engines.model_graph import LOAD_ERRORS, ModelGraph, read_graph
+from segmentation.engines.parallel_runs import SideBySide
 from segmentation.engines.processor import processor_features
 from segmentation.engines.sessions import (
     NotStartedError,
@@ -18,7 +19,6 @@ from segmentation.engines.sessions import (
     available_devices,
     open_session,
 )
-from segmentation.engines.parallel_runs import SideBySide
 
 log = logging.getLogger(__name__)
 
