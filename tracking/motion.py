@@ -23,8 +23,8 @@ def moved(velocities: Floats, seconds: Floats, decay_seconds: float) -> Floats:
     Args:
         velocities: (K, 2), pixels a second.
         seconds: (K,), since they were seen.
-        decay_seconds: Time after which half of the straight way is believed, and the most seconds of
-            it: nobody walks on straight for ever.
+        decay_seconds: Time after which half of the straight way is believed; never more than the
+            way of this time is, for nobody walks on straight for ever.
     """
     way: Floats = velocities * (seconds * decay_seconds / (seconds + decay_seconds))[:, None]
     return way
