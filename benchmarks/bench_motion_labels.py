@@ -3,18 +3,21 @@
 ``python -m benchmarks.bench_motion_labels``: frames 1 to 300 are labelled with the defaults, and
 with the demo's options file. A label's box is matched with a true box of its frame, one to one, the
 best overlaps first, at an intersection over union of at least 0.5. True boxes reach to the ends of
-people that others or posts hide; labels end where people are seen.
+people that others or posts hide; labels end where people are seen. The table is kept in
+``benchmarks/results``.
 """
 
+import json
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 
 import numpy as np
 
-from benchmarks.environment import ROOT
+from benchmarks.environment import RESULTS, ROOT, describe
 from model.data.open import open_data_set
 from model.evaluation.boxes import Boxes, box_iou, match_boxes, read_boxes
 from model.motion.make import label_from_motion
@@ -58,15 +61,18 @@ class Score:
         """Number of labels with a true box of their own."""
         return sum(label.right for label in self.labels)
 
-    def row(self, name: str) -> str:
-        """Return a line of the table."""
+    def figures(self) -> dict[str, float]:
+        """Return the columns of the table by their names."""
         wrong = [label for label in self.labels if not label.right]
         nearly = sum(label.overlap >= NEARLY for label in wrong)
-        precision, recall = self.right / len(self.labels), self.right / self.true
-        return (
-            f"| {name} | {len(self.labels)} | {self.right} | {precision:.4f} | {recall:.3f} | "
-            f"{nearly} | {len(wrong) - nearly} |"
-        )
+        return {
+            "labels": len(self.labels),
+            "right": self.right,
+            "precision": round(self.right / len(self.labels), 4),
+            "recall": round(self.right / self.true, 3),
+            f"wrong, IoU {NEARLY} to {IOU}": nearly,
+            "wrong otherwise": len(wrong) - nearly,
+        }
 
 
 def score(data: Path, boxes: Path, last: int) -> Score:
@@ -101,7 +107,7 @@ def _judged(frame: int, found: Boxes, true: Boxes) -> list[Label]:
 
 
 def main() -> None:
-    """Print the table."""
+    """Measure, print and keep."""
     options_file = ROOT / "model" / "recipes" / "street" / "vtest.toml"
     ways = {
         "defaults": load_options(None, last=LAST, **{"class": "person"}),
@@ -109,14 +115,27 @@ def main() -> None:
     }
     if not VIDEO.is_file():
         sys.exit(f"{VIDEO}: no such file, expected the shared data beside the project")
-    print(
-        f"| options | labels | right | precision | recall | wrong, IoU {NEARLY} to {IOU} | "
-        "wrong otherwise |\n| --- | ---: | ---: | ---: | ---: | ---: | ---: |"
-    )
+    found = describe()
+    rows: dict[str, dict[str, float]] = {}
     for name, options in ways.items():
         with tempfile.TemporaryDirectory() as folder:
             label_from_motion({VIDEO: options}, Path(folder) / "data")
-            print(score(Path(folder) / "data", TRUE_BOXES, LAST).row(name), flush=True)
+            rows[name] = score(Path(folder) / "data", TRUE_BOXES, LAST).figures()
+    table = _table(rows)
+    print(table)
+    file = f"motion-labels-{datetime.now():%Y-%m-%dT%H%M%S}.json"
+    (RESULTS / file).write_text(json.dumps({**found, "rows": rows}, indent=1) + "\n")
+    (RESULTS / "motion-labels.md").write_text(
+        f"# Labels from motion against true boxes\n\nFrames 1 to {LAST} of vtest.avi, IoU at least "
+        f"{IOU}.\n\n{table}\n\n{file} has the machine and the versions.\n"
+    )
+
+
+def _table(rows: Mapping[str, Mapping[str, float]]) -> str:
+    columns = ["options", *next(iter(rows.values()))]
+    lines = [columns, ["---", *["---:"] * (len(columns) - 1)]]
+    lines += [[name, *map(str, figures.values())] for name, figures in rows.items()]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
 if __name__ == "__main__":

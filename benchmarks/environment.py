@@ -13,7 +13,16 @@ RESULTS_VARIABLE = "SEEDSTREAM_BENCHMARK_RESULTS"
 RESULTS = Path(os.environ.get(RESULTS_VARIABLE) or ROOT / "benchmarks" / "results")
 """Where result files go: beside the benchmarks, or where the environment says."""
 
-_PACKAGES = ("av", "kafka-python", "numba", "numpy", "onnxruntime", "redis", "simplejpeg")
+_PACKAGES = (
+    "av",
+    "kafka-python",
+    "numba",
+    "numpy",
+    "onnxruntime",
+    "opencv-python-headless",
+    "redis",
+    "simplejpeg",
+)
 
 
 def describe() -> dict[str, object]:

@@ -17,7 +17,7 @@ import tempfile
 import threading
 import time
 from contextlib import ExitStack, closing
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -25,8 +25,9 @@ import numpy as np
 import simplejpeg
 from kafka import KafkaConsumer, KafkaProducer
 
-from benchmarks.charts import Chart, draw
+from benchmarks.charts import draw
 from benchmarks.environment import RESULTS, ROOT, describe
+from benchmarks.soak_page import SIZE, Sample, Soak, charts, page
 from contract.frame import Frame, encode_frame, new_session
 from stack.broker_choice import start_broker
 from stack.frame_ledger import topic_ends
@@ -39,35 +40,8 @@ CAMERAS = tuple(f"small-{number}" for number in range(8))
 HANGING = tuple(f"hangs-up-{number}" for number in range(4))
 STEADY = "steady"
 WORKERS = 2
-SIZE = 64
-TITLES = {
-    "rss_mib": "resident memory, MiB",
-    "threads": "threads",
-    "descriptors": "file descriptors",
-    "series": "metric series",
-}
-SAMPLED = tuple(TITLES)
 PATIENCE_SECONDS = 900.0
 _FLUSH_FRAMES = 500
-
-
-@dataclass(frozen=True)
-class Sample:
-    """A process at one moment.
-
-    Attributes:
-        at: Seconds since the begin.
-        rss_mib: Resident memory, in MiB.
-        threads: Threads.
-        descriptors: Open file descriptors.
-        series: Metric series on its page.
-    """
-
-    at: float
-    rss_mib: float
-    threads: int
-    descriptors: int
-    series: int
 
 
 def look(process: SeedstreamProcess, at: float) -> Sample:
@@ -84,13 +58,6 @@ def look(process: SeedstreamProcess, at: float) -> Sample:
         descriptors=len(list((folder / "fd").iterdir())),
         series=sum(bool(line) and not line.startswith("#") for line in page.splitlines()),
     )
-
-
-def drift(samples: list[Sample], name: str) -> float:
-    """Return the growth in an hour by a straight line through the last two thirds."""
-    late = samples[len(samples) // 3 :]
-    times = [each.at for each in late]
-    return float(np.polyfit(times, [getattr(each, name) for each in late], 1)[0] * 3600)
 
 
 class Feeder:
@@ -164,40 +131,6 @@ def camera_that_hangs_up(after: int) -> Answer:
             time.sleep(0.2)
 
     return answer
-
-
-@dataclass(frozen=True)
-class Soak:
-    """What was run and seen.
-
-    Attributes:
-        seconds: How long the load lasted.
-        fed: Frames that the feeder sent.
-        live: Frames of the live cameras that Kafka took.
-        stored: Results that the workers stored.
-        duplicates: Redelivered frames.
-        skipped: Frames left out.
-        dead: Dead letters.
-        reconnects: How often live cameras were opened again.
-        samples: By process.
-    """
-
-    seconds: float
-    fed: int
-    live: int
-    stored: int
-    duplicates: int
-    skipped: int
-    dead: int
-    reconnects: int
-    samples: dict[str, list[Sample]]
-
-    @property
-    def faults(self) -> list[str]:
-        """Return what does not close."""
-        if self.fed + self.live != self.stored + self.skipped + self.dead:
-            return [f"{self.fed} + {self.live} published, {self.stored} stored"]
-        return []
 
 
 def soak(frames: int, seconds: float) -> Soak:
@@ -303,50 +236,6 @@ def _tell(samples: dict[str, list[Sample]], sent: int) -> None:
     print(f"{next(iter(last.values())).at:.0f} s, {sent} frames: {text}", flush=True)
 
 
-def _rows(found: Soak) -> str:
-    lines = "| process | | begin | one third | end | highest | growth an hour |\n"
-    lines += "|---|---|--:|--:|--:|--:|--:|\n"
-    for name, samples in found.samples.items():
-        for what in SAMPLED:
-            values = [getattr(each, what) for each in samples]
-            lines += (
-                f"| {name} | {TITLES[what]} | {values[0]} | {values[len(values) // 3]} "
-                f"| {values[-1]} | {max(values)} | {drift(samples, what):+.1f} |\n"
-            )
-    return lines
-
-
-def _page(found: Soak, about: dict[str, object]) -> str:
-    sums = (
-        f"{found.fed:,} frames of {SIZE}x{SIZE} pixels fed and {found.live:,} of live cameras, "
-        f"which were opened again {found.reconnects} times, in {found.seconds / 60:.1f} minutes: "
-        f"{found.stored:,} stored, {found.skipped} skipped, {found.dead} dead-lettered, "
-        f"{found.duplicates} redelivered."
-    )
-    return (
-        f"# Soak\n\n{sums} {'; '.join(found.faults) or 'The sums close.'}\n\n"
-        "The workers' network is a fake (it finds one object at once); decoding, batching, Kafka "
-        "and Redis are real. Growth is a straight line through the last two thirds.\n\n"
-        f"{_rows(found)}\n![memory, threads, descriptors and series over time](soak.svg)\n\n"
-        f"Command `{about['command']}`, commit {about['commit']}, {about['measured_at']}; Python "
-        f"{about['python']}, {about['packages']}; {about['processor']}, {about['cores']} cores, "
-        f"load before {about['load_before']}.\n"
-    )
-
-
-def _charts(found: Soak) -> list[Chart]:
-    return [
-        Chart(
-            TITLES[what],
-            {
-                name: [(each.at / 60, float(getattr(each, what))) for each in samples]
-                for name, samples in found.samples.items()
-            },
-        )
-        for what in SAMPLED
-    ]
-
-
 def main() -> None:
     """Run, print, write."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
@@ -357,10 +246,10 @@ def main() -> None:
     options.out.mkdir(parents=True, exist_ok=True)
     about = describe()
     found = soak(options.frames, options.seconds)
-    page = _page(found, about)
-    print(page)
-    (options.out / "soak.md").write_text(page)
-    (options.out / "soak.svg").write_text(draw(_charts(found)))
+    text = page(found, about)
+    print(text)
+    (options.out / "soak.md").write_text(text)
+    (options.out / "soak.svg").write_text(draw(charts(found)))
     stamp = str(about["measured_at"])[:19].replace(":", "")
     (options.out / f"soak-{stamp}.json").write_text(json.dumps({**about, **asdict(found)}) + "\n")
     if found.faults:

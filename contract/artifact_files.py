@@ -16,7 +16,7 @@ import msgspec
 
 from contract.artifact import Artifact, Precision
 from contract.errors import ConfigurationError
-from contract.json_text import JSON_ERRORS
+from contract.json_text import JSON_ERRORS, without_mark
 from contract.plain_files import check_plain
 
 MODEL_FILE = "model.onnx"
@@ -218,7 +218,7 @@ def read_card(folder: Path) -> Card:
     if path.exists():
         check_plain(path, folder, _MOST_CARD_BYTES)
     try:
-        card = _cards.decode(path.read_bytes())
+        card = _cards.decode(without_mark(path.read_bytes()))
     except OSError as error:
         raise ConfigurationError(f"{path}: cannot read the model card: {error.strerror}") from error
     except JSON_ERRORS as error:

@@ -7,14 +7,14 @@ _LARGEST = 1 << 63
 
 
 def read_toml(text: str) -> dict[str, Any]:
-    """Return what a TOML document says.
+    """Return what a TOML document says; a byte order mark before it counts for nothing.
 
     Raises:
         ValueError: It is not TOML, too deeply nested, or holds a number beyond 64 bits, which TOML
             does not know and no message can show.
     """
     try:
-        document = tomllib.loads(text)
+        document = tomllib.loads(text.removeprefix("\ufeff"))
         _check(document)
     except RecursionError:
         raise ValueError("nested too deeply") from None

@@ -10,24 +10,31 @@ import inspect
 import itertools
 import json
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from types import UnionType
-from typing import Annotated, Any, Literal, Union, get_args, get_origin
+from typing import Any, Literal, get_origin
 
 import typer
 import yaml
 from prometheus_client import CollectorRegistry
 from prometheus_client.metrics import MetricWrapperBase
-from pydantic import BaseModel, SecretStr
-from pydantic.fields import FieldInfo
+from pydantic import BaseModel
 from pydantic_settings import BaseSettings
 
 from contract.frame import Frame, encode_frame
 from contract.mask import encode_mask
 from contract.result import Instance, ModelReference, Result, encode_result
 from contract.settings import ESSENTIAL, settings_by_section
+from docs.field_text import (
+    field_default,
+    field_meaning,
+    field_value,
+    first_paragraph,
+    models_in,
+    table,
+    unquoted,
+)
 from planner.capacity import plan
 from planner.load import Load
 from planner.plan_report import amount
@@ -71,11 +78,11 @@ def settings_tables(kind: type[BaseSettings]) -> str:
         if title != ESSENTIAL and not any("What you may tune" in part for part in parts):
             parts.append("### What you may tune")
         rows = [
-            (f"`{variable(kind, name)}`", f"`{default_text(field)}`", _meaning(field))
+            (f"`{variable(kind, name)}`", f"`{default_text(field)}`", field_meaning(field))
             for name, field in ((name, kind.model_fields[name]) for name in names)
         ]
         parts.append(f"### {title}" if title == ESSENTIAL else f"**{title}**")
-        parts.append(_table(("variable", "default", "meaning"), rows))
+        parts.append(table(("variable", "default", "meaning"), rows))
     return "\n\n".join(parts)
 
 
@@ -88,7 +95,7 @@ def metrics_table(catalogue: object) -> str:
             name = family.name + ("_total" if family.type == "counter" else "")
             labels = ", ".join(f"`{label}`" for label in metric._labelnames)  # no public way
             rows.append((f"`{name}`", family.type, labels, family.documentation))
-    return _table(("metric", "type", "labels", "meaning"), rows)
+    return table(("metric", "type", "labels", "meaning"), rows)
 
 
 def recording_rules() -> str:
@@ -96,7 +103,7 @@ def recording_rules() -> str:
     text = (REPOSITORY / "deploy" / "monitoring" / "rules" / "recording.yaml").read_text()
     rules = [rule for group in yaml.safe_load(text)["groups"] for rule in group["rules"]]
     rows = [(f"`{rule['record']}`", f"`{' '.join(rule['expr'].split())}`") for rule in rules]
-    return _table(("series", "computed from"), rows)
+    return table(("series", "computed from"), rows)
 
 
 def help_pages() -> str:
@@ -129,16 +136,18 @@ def keys_tables(kind: type[BaseModel]) -> str:
         where, each = waiting.pop(0)
         rows = []
         for name, field in each.model_fields.items():
-            for inner in _models(field.annotation):
+            for inner in models_in(field.annotation):
                 if inner not in seen:
                     seen.add(inner)
                     repeated = get_origin(field.annotation) is tuple
                     path = f"{where.strip('[]')}.{name}".strip(".")
                     waiting.append((f"[[{path}]]" if repeated else f"[{path}]", inner))
-            rows.append((f"`{name}`", _value(field), _default(field), _meaning(field)))
+            rows.append(
+                (f"`{name}`", field_value(field), field_default(field), field_meaning(field))
+            )
         if where:
-            parts.append(f"### `{where}`\n\n{_first_paragraph(each)}")
-        parts.append(_table(("key", "value", "default", "meaning"), rows))
+            parts.append(f"### `{where}`\n\n{first_paragraph(each)}")
+        parts.append(table(("key", "value", "default", "meaning"), rows))
     return "\n\n".join(parts)
 
 
@@ -146,8 +155,8 @@ def attributes_table(kind: type) -> str:
     """Return the attributes that a class documents in its docstring."""
     _, _, listed = (inspect.getdoc(kind) or "").partition("Attributes:\n")
     found = re.findall(r"^    (\w+): (.*(?:\n {6,}.*)*)", listed, re.MULTILINE)
-    rows = [(f"`{name}`", _unquoted(" ".join(text.split()))) for name, text in found]
-    return _table(("field", "meaning"), rows)
+    rows = [(f"`{name}`", unquoted(" ".join(text.split()))) for name, text in found]
+    return table(("field", "meaning"), rows)
 
 
 def exit_codes() -> str:
@@ -162,7 +171,7 @@ def exit_codes() -> str:
                     ast.Expr(value=ast.Constant(value=str(text))),
                 ) if name.startswith("EXIT_"):
                     rows.append((f"{code}", " ".join(text.split())))
-    return _table(("exit code", "meaning"), rows)
+    return table(("exit code", "meaning"), rows)
 
 
 def recipes() -> str:
@@ -172,7 +181,7 @@ def recipes() -> str:
         head = re.match(r"(?:#.*\n)+", path.read_text())
         text = " ".join((head[0] if head else "").replace("#", " ").split())
         rows.append((f"`{path.stem}`", re.split(r"(?<=[.:]) (?=[A-Z])", text)[0]))
-    return _table(("recipe", "what it is for"), rows)
+    return table(("recipe", "what it is for"), rows)
 
 
 def python_api(package: str) -> str:
@@ -198,7 +207,7 @@ def frame_record() -> str:
     key, _, headers = encode_frame(_FRAME)
     rows = [("key", f"`{key.decode()}`"), ("value", "the encoded image")]
     rows += [(f"header `{name}`", f"`{text.decode()}`") for name, text in headers]
-    return _table(("part", "example"), rows)
+    return table(("part", "example"), rows)
 
 
 def result_document() -> str:
@@ -234,80 +243,6 @@ def result_document() -> str:
     text = json.dumps(json.loads(encode_result(result)), indent=2)
     text = re.sub(r"\[[^\[\]{}]*\]", lambda match: " ".join(match[0].split()), text)
     return f"```json\n{text}\n```"
-
-
-def _table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
-    columns = list(head)
-    lines = [columns, ["---"] * len(columns)]
-    lines += [[" ".join(cell.split()).replace("|", "\\|") for cell in row] for row in rows]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
-
-
-def _unquoted(text: str) -> str:
-    return text.replace("``", "`")
-
-
-def _meaning(field: FieldInfo) -> str:
-    return _unquoted(" ".join((field.description or "").split()))
-
-
-def _first_paragraph(kind: type) -> str:
-    return _unquoted(" ".join((inspect.getdoc(kind) or "").partition("\n\n")[0].split()))
-
-
-def _models(annotation: Any) -> list[type[BaseModel]]:
-    if inspect.isclass(annotation) and issubclass(annotation, BaseModel):
-        return [annotation]
-    return [model for each in get_args(annotation) for model in _models(each)]
-
-
-def _value(field: FieldInfo) -> str:
-    limits = [
-        f"{sign} {getattr(each, name):g}"
-        for each in field.metadata
-        for name, sign in (("gt", ">"), ("ge", "≥"), ("lt", "<"), ("le", "≤"))
-        if getattr(each, name, None) is not None
-    ]
-    return " ".join([_type_text(field.annotation), ", ".join(limits)]).strip()
-
-
-def _type_text(annotation: Any) -> str:
-    origin, inner = get_origin(annotation), get_args(annotation)
-    if origin is Annotated:
-        return _value(FieldInfo.from_annotation(annotation))
-    if origin is Literal:
-        return ", ".join(f"`{choice}`" for choice in inner)
-    if origin in (Union, UnionType):
-        return " or ".join(_type_text(each) for each in inner if each is not type(None))
-    if origin is tuple and Ellipsis not in inner:
-        return f"[{', '.join(map(_type_text, inner))}]"
-    if origin in (tuple, list):
-        tables = bool(_models(inner[0]))
-        return "tables" if tables else f"list of {_type_text(inner[0])}"
-    if origin is dict:
-        return f"table of {_type_text(inner[1])}"
-    if _models(annotation):
-        return "table"
-    names: dict[Any, str] = {
-        bool: "`true`, `false`",
-        int: "integer",
-        float: "number",
-        str: "text",
-        SecretStr: "text",
-        Path: "path",
-    }
-    return names.get(annotation, getattr(annotation, "__name__", str(annotation)))
-
-
-def _default(field: FieldInfo) -> str:
-    if field.is_required():
-        return "required"
-    value = field.get_default(call_default_factory=True)
-    if isinstance(value, BaseModel) or (value and _models(field.annotation)):
-        return "below"
-    if value is None or value in ("", (), {}):
-        return "unset"
-    return f"`{json.dumps(value)}`" if not isinstance(value, str) else f"`{value}`"
 
 
 def _named(place: str) -> Any:

@@ -10,16 +10,16 @@ from pathlib import Path
 from PIL import Image as Pillow
 
 from media.brightness import Levels, Values
-from media.pictures import (
+from media.picture_files import (
     TOO_LARGE,
     NotAPictureError,
     UnreadableInputError,
     check_size,
     identified,
     page_numbers,
-    page_to_rgb,
     undecodable,
 )
+from media.pictures import page_to_rgb
 from media.pixels import BROKEN, grey_values, has_levels
 from media.tiff import read_tiff_header
 from media.video_frame import VideoFrame

@@ -18,7 +18,8 @@ import av.error
 from media.brightness import Levels
 from media.frames import Upright, best_video_stream, cut_jpeg
 from media.matroska import shorter_than_it_says
-from media.pictures import Image, UnreadableInputError, check_size, to_rgb
+from media.picture_files import UnreadableInputError, check_size
+from media.pictures import Image, to_rgb
 from media.video_frame import VideoFrame
 
 _ASSUMED_FPS = 25.0  # of a video without time stamps that does not say

@@ -12,7 +12,8 @@ from typing import Self
 
 from media.brightness import Levels
 from media.page_file import open_pages
-from media.pictures import OWN_RANGE, check_file
+from media.picture_files import check_file
+from media.pictures import OWN_RANGE
 from media.video_file import VideoFile
 from media.video_frame import VideoFrame
 

@@ -137,7 +137,7 @@ def _fields(fields: Sequence[str], faults: list[str]) -> dict[str, Any]:
 
 def _read(path: Path, faults: list[str]) -> dict[str, Any]:
     try:
-        document = read_yaml(path.read_text())
+        document = read_yaml(path.read_text(encoding="utf-8-sig"))
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "not UTF-8 text"
         faults.append(f"{path}: cannot read the camera list: {reason}")

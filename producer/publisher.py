@@ -8,6 +8,7 @@ from logging import getLogger
 from contract.errors import ConfigurationError, UnavailableError
 from contract.frame import Frame, encode_frame
 from contract.log_limit import LogLimit
+from producer.held_cameras import HeldCameras
 from producer.lease import Clock
 from producer.metrics import DropReason, ProducerMetrics
 from producer.outbox import Outbox
@@ -24,9 +25,6 @@ _OVERHEAD_BYTES = 1024
 
 _DOUBT_SECONDS = 5.0
 """After so long without an acknowledgement, and again, Kafka is asked whether it lets us in."""
-
-_HOLD_SECONDS = 10.0
-"""How long a camera is left alone at whose partition a broker fails."""
 
 _HANDOVER_SECONDS = 1.0
 """How long the thread may take to notice the end, unless it is held up inside the client."""
@@ -97,7 +95,7 @@ class Publisher:
         self._refused: str | None = None
         self._hearing = Hearing(clock)
         self._restarts = 0
-        self._held: dict[str, float] = {}
+        self._held = HeldCameras(clock)
         self._ended = False
         # When Kafka last acknowledged a frame, moved on by every time in which it was not asked to.
         self._last_progress = self._idle_since = clock()
@@ -221,7 +219,7 @@ class Publisher:
             self._limit.report(frame.camera, send.size)
             self._metrics.drop(frame.camera, "too_large")
             return
-        if self._is_held(frame.camera):
+        if frame.camera in self._held:
             self._metrics.drop(frame.camera, "send_failed")
             return
         self._metrics.frame_bytes.observe(len(frame.data))
@@ -293,27 +291,11 @@ class Publisher:
                     self._limit.lower(send.frame.camera, send.size)
                 self._failing = failure == "failing"
                 if self._failing and send.resent:
-                    self._hold(send.frame.camera, text)
+                    self._held.hold(send.frame.camera, text)
                     return False
             elif self._failing:
                 return True  # of another partition, as far as is known
             return self._limit.fits(send.size) if self._oversized else not send.resent
-
-    def _hold(self, camera: str, text: str) -> None:
-        """Send nothing of a camera for a while: each try ends the client for all cameras."""
-        self._held[camera] = self._clock() + _HOLD_SECONDS
-        log.error(
-            "camera %s: a broker fails at its partition, also with another client: %s; its frames "
-            "are dropped for %g s, the other cameras go on",
-            camera, text, _HOLD_SECONDS,
-        )  # fmt: skip
-
-    def _is_held(self, camera: str) -> bool:
-        until = self._held.get(camera)
-        if until is not None and self._clock() >= until:
-            del self._held[camera]
-            until = None
-        return until is not None
 
     def _replace(self, reason: str) -> None:
         """Replace the client and send again what is not settled, in order."""
@@ -346,7 +328,7 @@ class Publisher:
                 return  # replaced once more meanwhile, which sent the rest
             if not self._limit.fits(send.size):
                 self._settle(send, "too_large")
-            elif self._is_held(send.frame.camera):
+            elif send.frame.camera in self._held:
                 self._settle(send, "send_failed")
             elif send in self._under_way:  # else the client before has got it through after all
                 self._offer(send)

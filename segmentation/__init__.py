@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from media.brightness import Levels
-    from media.pictures import UnreadableInputError, read_image
+    from media.picture_files import UnreadableInputError
+    from media.pictures import read_image
     from media.videos import Video
     from segmentation.engines import PrecisionWanted, Provider
     from segmentation.instances import Instances
@@ -26,7 +27,7 @@ __all__ = ["Instances", "Levels", "UnreadableInputError", "Video", "open_segment
 _HOMES = {
     "Instances": "segmentation.instances",
     "Levels": "media.brightness",
-    "UnreadableInputError": "media.pictures",
+    "UnreadableInputError": "media.picture_files",
     "Video": "media.videos",
     "read_image": "media.pictures",
 }

@@ -8,7 +8,7 @@ from pathlib import Path
 import msgspec
 
 from contract.errors import ConfigurationError
-from contract.json_text import JSON_ERRORS
+from contract.json_text import JSON_ERRORS, without_mark
 from stack.child_process import ChildProcess, ProcessIdentity
 from stack.jars import cache_folder
 
@@ -90,7 +90,7 @@ def read_state() -> State | None:
     """
     path = _path()
     try:
-        state = _states.decode(path.read_bytes())
+        state = _states.decode(without_mark(path.read_bytes()))
     except FileNotFoundError:
         return None
     except JSON_ERRORS as error:

@@ -9,9 +9,9 @@ byte, whichever worker computes them: `advance` takes the state and returns the 
         state = step.state
 """
 
-from tracking.observations import Observations, observe, warm_up
+from tracking.observations import Observations, observe
 from tracking.state import State
 from tracking.tracker import Step, advance
 from tracking.values import Identity, Moment
 
-__all__ = ["Identity", "Moment", "Observations", "State", "Step", "advance", "observe", "warm_up"]
+__all__ = ["Identity", "Moment", "Observations", "State", "Step", "advance", "observe"]

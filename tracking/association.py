@@ -61,6 +61,7 @@ class _Pairs(NamedTuple):
         colours: Colour distance; NaN where either has none.
         distance: Between seen and expected head point, in heights.
         overlap: IoU of widened boxes.
+        resized: Whether the heights differ much: one shows a part of the object.
         other: Whether the classes differ.
         unseen: Seconds.
     """
@@ -68,6 +69,7 @@ class _Pairs(NamedTuple):
     colours: Floats
     distance: Floats
     overlap: Floats
+    resized: NDArray[np.bool_]
     other: NDArray[np.bool_]
     unseen: Floats
 
@@ -90,12 +92,13 @@ def _compare(seen: Seen, known: Known, settings: Parameters) -> _Pairs:
     expected = known.boxes.copy()
     expected[:, :2] += moved(known.velocities, known.unseen, settings.velocity_decay_seconds)
     gap = heads(seen.boxes)[:, None] - heads(expected)[None]
-    height = 0.5 * (seen.boxes[:, 3][:, None] + known.boxes[:, 3][None])
+    tall, was_tall = np.maximum(seen.boxes[:, 3], 1.0)[:, None], np.maximum(known.boxes[:, 3], 1.0)
     share = settings.widened
     return _Pairs(
         colours=colour_distances(seen.colours, known.colours),
-        distance=np.hypot(gap[..., 0], gap[..., 1]) / np.maximum(height, 1.0),
+        distance=np.hypot(gap[..., 0], gap[..., 1]) / (0.5 * (tall + was_tall)),
         overlap=intersection_over_union(widened(seen.boxes, share), widened(expected, share)),
+        resized=np.maximum(tall / was_tall, was_tall / tall) > settings.resized,
         other=seen.kinds[:, None] != known.kinds[None],
         unseen=known.unseen[None],
     )
@@ -112,7 +115,8 @@ def _cost(pairs: _Pairs, seen: Seen, settings: Parameters) -> Floats:
     )
     speed = np.where(blind, settings.blind_speed, settings.reach_speed)
     far = pairs.distance > settings.reach + speed * pairs.unseen
-    unlike = (colours > settings.colour_most) & ~seen.overlapped[:, None]
+    partial = seen.overlapped[:, None] | pairs.resized
+    unlike = (colours > settings.colour_most) & ~partial
     cost[pairs.other | far | unlike] = _NEVER
     return cost
 

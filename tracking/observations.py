@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from segmentation.instances import ArrayMask, Instances
+from segmentation.instances import Instances
 from segmentation.letterbox import Fit
 from tracking.appearance import measure_appearance
 
@@ -53,10 +53,3 @@ def observe(
         scores=instances.scores,
         appearance=None if picture is None else measure_appearance(instances, picture, fit),
     )
-
-
-def warm_up() -> None:
-    """Compile what observing needs, so that the first frame does not wait."""
-    mask = ArrayMask(np.ones((1, 1), np.bool_), (0, 0, 1, 1), (1, 1))
-    one = Instances.of((1, 1), ("",), [0], [1.0], [(0.0, 0.0)], [1], [mask])
-    observe(one, np.zeros((1, 1, 3), np.uint8))

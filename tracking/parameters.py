@@ -17,7 +17,8 @@ class Parameters(NamedTuple):
         unknown_colour: Colour distance that is assumed where colours are off or unknown.
         colour_cap: Colour distances beyond it count like it: a part of an object may look unlike
             the whole.
-        colour_most: An instance that nobody overlaps is none whose colours are farther than this.
+        colour_most: An instance that nobody overlaps is none whose colours are farther than this,
+        resized: unless one of them is taller by this factor.
         widened: Share of its sides by which a box is widened on each side.
         tracked_seconds: A confirmed object that was seen within it competes by this cost.
         tracked_cost: Largest cost of such a pair.
@@ -51,19 +52,20 @@ class Parameters(NamedTuple):
     unknown_colour: float = 0.05
     colour_cap: float = 0.1
     colour_most: float = 0.18
+    resized: float = 1.25
     widened: float = 0.5
     tracked_seconds: float = 5.0
     tracked_cost: float = 2.0
     young_cost: float = 1.3
     reach: float = 0.25
     reach_speed: float = 2.5
-    blind_speed: float = 0.7
+    blind_speed: float = 1.2
     relink_colour: float = 0.15
     relink_reach: float = 0.8
     relink_speed: float = 1.4
     relink_most: float = 4.5
     relink_head_weight: float = 0.04
-    blind_reach: float = 0.4
+    blind_reach: float = 1.5
     confirmed_hits: int = 3
     lost_seconds: float = 10.0
     border_seconds: float = 0.5

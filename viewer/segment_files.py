@@ -23,7 +23,8 @@ from rich.progress import (
 from contract.errors import ConfigurationError
 from contract.frame import new_session
 from media.brightness import Levels
-from media.pictures import OWN_RANGE, NotAPictureError, UnreadableInputError, read_image
+from media.picture_files import NotAPictureError, UnreadableInputError
+from media.pictures import OWN_RANGE, read_image
 from media.video_frame import VideoFrame
 from media.videos import Video
 from segmentation import open_segmenter

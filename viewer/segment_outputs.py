@@ -18,7 +18,8 @@ from PIL import Image as Pillow
 
 from contract.errors import InvalidMessageError, SeedstreamError
 from contract.result import Result, encode_result
-from media.pictures import Image, UnreadableInputError
+from media.picture_files import UnreadableInputError
+from media.pictures import Image
 from media.video_frame import VideoFrame
 from segmentation.instances import Instances
 from segmentation.segmenter import Segmenter

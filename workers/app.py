@@ -8,7 +8,6 @@ from dataclasses import dataclass
 
 from prometheus_client import CollectorRegistry
 
-import tracking
 from contract.errors import InvalidMessageError, UnavailableError
 from contract.probe_server import ProbeServer
 from contract.process import (
@@ -116,8 +115,6 @@ def build_inference(settings: WorkerSettings) -> Inference:
     def warm_up() -> None:
         engine.warm_up()
         segmenter.warm_up()
-        if settings.track and settings.track_appearance:
-            tracking.warm_up()
 
     return Inference(
         segmenter,

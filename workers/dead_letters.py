@@ -39,6 +39,7 @@ from servers.kafka import (
     may_pass,
     meaning,
     open_client,
+    within_broker,
 )
 from servers.partitioning import FrontOfKey
 from servers.refusals import Hearing
@@ -51,7 +52,7 @@ MAX_IN_FLIGHT = 64
 """Dead letters that wait for Kafka's acknowledgement before the loop stops taking records."""
 
 _MAX_DETAIL_CHARACTERS = 500
-_REFUSED_PAUSE_SECONDS = 0.5
+_PAUSE_SECONDS = 0.5
 """Before a letter is sent again that Kafka refused for what may pass."""
 
 _ENVELOPE_BYTES = 64 * 1024
@@ -158,7 +159,8 @@ class DeadLetters:
         self._run_future: Future[None] | None = None
         self._warnings = LogLimit()
         self._hearing = Hearing(clock)
-        self._sleep = sleep
+        self._clock, self._sleep = clock, sleep
+        self._failing_since: float | None = None
 
     def start(self) -> None:
         """Begin to write."""
@@ -264,10 +266,11 @@ class DeadLetters:
                 future, without = self._send(letter, self._less(error, without))
             else:
                 self._hearing.over()
+                self._failing_since = None
                 return
 
     def _less(self, error: KafkaError, without: int) -> int:
-        """Return what to leave out next: no more than before after a refusal that may pass.
+        """Return what to leave out next: no more than before after a fault that may pass.
 
         Raises:
             ConfigurationError: Kafka refuses us.
@@ -281,10 +284,26 @@ class DeadLetters:
         )
         if meaning(error) is Meaning.REFUSED:
             if not self._hearing.counts(may_pass=may_pass(error)):
-                self._sleep(_REFUSED_PAUSE_SECONDS)
+                self._sleep(_PAUSE_SECONDS)
                 return without
             raise failed(error, self._settings, doing) from error
+        if within_broker(error) and self._failed_seconds() < self._timeout_seconds:
+            self._sleep(_PAUSE_SECONDS)
+            return without
         if (refusal := find_refusal(self._settings)) is not None:
             raise refusal from error
         where = self._settings.bootstrap_servers
+        if within_broker(error):
+            raise UnavailableError(
+                f"Kafka at {where} has not taken a dead letter for {self._topic!r} for "
+                f"{self._timeout_seconds:g} s and does not say why ({error!r}): see the log of the "
+                "broker that leads it"
+            ) from error
         raise UnavailableError(f"Kafka at {where} failed, {doing}: {error!r}") from error
+
+    def _failed_seconds(self) -> float:
+        """Return for how long letters have failed within the broker without one that was taken."""
+        now = self._clock()
+        if self._failing_since is None:
+            self._failing_since = now
+        return now - self._failing_since

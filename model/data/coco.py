@@ -15,7 +15,8 @@ from pycocotools import mask as coco_mask
 from contract.json_text import JSON_ERRORS
 from media.frames import Upright
 from model.data import coco_file
-from model.data.coco_file import Document, Key, Picture, label_of, same
+from model.data.coco_categories import Key, class_names, same
+from model.data.coco_file import Document, Picture, label_of
 from model.data.coco_pictures import PictureFinder, listed, plain_name, stem
 from model.data.coco_shapes import draw_annotation
 from model.data.data_set import BrokenSampleError, DataSet
@@ -40,6 +41,7 @@ class Coco(DataSet):
         classes: Class names in the order wanted, some of which the file may lack; None takes the
             file's own in the order of their numbers.
         folder: Folder of the whole data set, where pictures may lie as well; None unless named.
+        among: See `coco_file.read_document`.
 
     Attributes:
         image_ids: COCO's number of every picture.
@@ -55,8 +57,9 @@ class Coco(DataSet):
         prefix: str = "",
         classes: Sequence[str] | None = None,
         folder: Path | None = None,
+        among: Sequence[str] = (),
     ) -> None:
-        document = coco_file.read_document(path)
+        document = coco_file.read_document(path, among)
         self.root = path
         self._notes: list[str] = []
         self._set_classes(document, classes)
@@ -161,7 +164,7 @@ class Coco(DataSet):
                 f"category {', '.join(map(repr, left_out))} is only the group of the others and "
                 "has no annotation: left out"
             )
-        own = coco_file.class_names(kept, self.root)
+        own = class_names(kept, self.root)
         self.classes = tuple(classes) if classes is not None else own
         self._classes_by_id = {same(each.id): each.name for each in kept}
 

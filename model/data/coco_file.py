@@ -1,4 +1,4 @@
-"""COCO's annotation file: what its entries may look like, and which categories are classes.
+"""COCO's annotation file: what its entries may look like.
 
 Exporters differ in what the format leaves open: numbers as text, sizes or areas that are missing,
 ``iscrowd`` as null or true. Every decoder is made when this module is loaded: msgspec 0.22 crashes
@@ -6,8 +6,6 @@ where two threads decode a type for the first time.
 """
 
 import json
-import math
-from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TypeVar
@@ -15,25 +13,21 @@ from typing import TypeVar
 import msgspec
 
 from contract.errors import ConfigurationError
-from contract.json_text import JSON_ERRORS
-from model.data.labels import IGNORE
+from contract.json_text import JSON_ERRORS, without_mark
+from model.data.coco_categories import (
+    Category,
+    Key,
+    groups,
+    in_order,
+    narrowed,
+    same,
+    things,
+)
 
 TRUE = frozenset((b"1", b"1.0", b"true", b'"1"', b'"true"', b'"True"'))
 """How ``iscrowd`` is written where it is set."""
 
 _T = TypeVar("_T")
-
-Key = int | float | str
-"""A number of a picture or category as it is in the file; compare them by `same`."""
-
-
-class Category(msgspec.Struct):
-    """A class, or a group of classes."""
-
-    id: Key
-    name: str
-    supercategory: str | None = None
-    isthing: bool | int | None = None
 
 
 class Head(msgspec.Struct):
@@ -158,20 +152,44 @@ _forms = msgspec.json.Decoder(_Form)
 _keys = msgspec.json.Decoder(Key | None)
 
 
-def same(key: Key) -> str:
-    """Return the same text for ``1``, ``1.0`` and ``"1"``."""
-    if isinstance(key, float) and math.isfinite(key) and key.is_integer():
-        key = int(key)
-    return str(key)
-
-
-def read_document(path: Path) -> Document:
+def read_document(path: Path, among: Sequence[str] = ()) -> Document:
     """Read an annotation file.
 
+    Args:
+        path: The file.
+        among: Names of the categories that are enough where there are more than a model can have,
+            as in LVIS. Objects of the others are then background: they are left out, or in a
+            panoptic file taken for stuff.
+
     Raises:
-        ConfigurationError: It is missing, or is no such file.
+        ConfigurationError: It is missing, is no such file, or has too many categories and none of
+            ``among``.
     """
-    return _decode(path, _documents)
+    document = _decode(path, _documents)
+    own = things(document.categories)
+    dropped = {same(each.id) for each in own} - {
+        same(each.id) for each in narrowed(own, among, path)
+    }
+    if not dropped:
+        return document
+    if is_panoptic(path):
+        for each in document.categories:
+            each.isthing = each.isthing and same(each.id) not in dropped
+        return document
+    return Document(
+        document.images,
+        [raw for raw in document.annotations if _category(raw) not in dropped],
+        [each for each in document.categories if same(each.id) not in dropped],
+    )
+
+
+def _category(raw: msgspec.Raw) -> str | None:
+    """Return the number of an annotation's category; None where it has none that can be read."""
+    try:
+        key = _keys.decode(heads.decode(raw).category_id)
+    except JSON_ERRORS:  # told when its picture is read
+        return None
+    return None if key is None else same(key)
 
 
 def read_categories(path: Path) -> list[Category]:
@@ -194,7 +212,7 @@ def is_panoptic(path: Path) -> bool:
 def is_coco(path: Path) -> bool:
     """Whether a file holds pictures, annotations and categories."""
     try:
-        _forms.decode(_bytes(path))
+        _forms.decode(without_mark(path.read_bytes()))
     except (OSError, *JSON_ERRORS):
         return False
     return True
@@ -204,16 +222,11 @@ def _decode(path: Path, decoder: msgspec.json.Decoder[_T]) -> _T:
     if not path.is_file():
         raise ConfigurationError(f"{path}: there is no such annotation file")
     try:
-        return decoder.decode(_bytes(path))
+        return decoder.decode(without_mark(path.read_bytes()))
     except JSON_ERRORS as error:
         raise ConfigurationError(
             f"{path}: expected COCO annotations (images, annotations, categories): {error}"
         ) from error
-
-
-def _bytes(path: Path) -> bytes:
-    """Return what is in a file without a byte order mark."""
-    return path.read_bytes().removeprefix(b"\xef\xbb\xbf")
 
 
 def used_categories(entries: Iterable[msgspec.Raw]) -> set[str]:
@@ -235,19 +248,6 @@ def used_categories(entries: Iterable[msgspec.Raw]) -> set[str]:
     return used
 
 
-def groups(categories: Sequence[Category]) -> list[Category]:
-    """Return a category that is nothing but the group of all others; usually there is none.
-
-    Roboflow writes one, with number 0 and often with the name of a class. It has no annotation.
-    """
-    return [
-        each
-        for each in categories
-        if len(categories) > 1
-        and all(other.supercategory == each.name for other in categories if other is not each)
-    ]
-
-
 def without_groups(document: Document) -> list[Category]:
     """Return the categories by number, without `groups` that have no annotation."""
     categories = in_order(document.categories)
@@ -256,47 +256,8 @@ def without_groups(document: Document) -> list[Category]:
     return [each for each in categories if each not in lone or same(each.id) in used]
 
 
-def things(categories: Sequence[Category]) -> list[Category]:
-    """Return the categories that are not stuff (grass, sky), which has no single objects."""
-    return [each for each in categories if each.isthing is None or each.isthing]
-
-
 def _is_set(value: float | str | None) -> bool:
     return value in (1, "1", "true", "True")
-
-
-def class_names(categories: Sequence[Category], path: Path) -> tuple[str, ...]:
-    """Return the names of the classes.
-
-    Raises:
-        ConfigurationError: There are none, too many, or two are alike; all faults.
-    """
-    names, ids = [c.name for c in categories], [same(c.id) for c in categories]
-    faults = [
-        f"{path}: categories {what} are not unique: {', '.join(twice)}"
-        for what, values in (("names", names), ("ids", ids))
-        if (twice := [value for value, count in Counter(values).items() if count > 1])
-    ]
-    if nameless := [key for key, name in zip(ids, names, strict=True) if not name.strip()]:
-        faults.append(f"{path}: categories without a name: ids {', '.join(nameless)}; name them")
-    if not 0 < len(names) < IGNORE:
-        many = "; keep those that are to be learned, with their annotations" if names else ""
-        faults.append(f"{path}: has {len(names)} categories, expected 1..254{many}")
-    if faults:
-        raise ConfigurationError(faults)
-    return tuple(names)
-
-
-def in_order(categories: Sequence[Category]) -> list[Category]:
-    """Sort by number; text that is no number comes last."""
-    return sorted(categories, key=lambda each: _order(each.id))
-
-
-def _order(key: Key) -> tuple[float, str]:
-    try:
-        return float(key), ""
-    except (ValueError, OverflowError):
-        return math.inf, str(key)
 
 
 def label_of(raw: bytes) -> str:

@@ -1,6 +1,7 @@
 """COCO panoptic annotations: a JSON file beside a folder of coloured maps of the same name.
 
-``panoptic_val2017.json`` lists what the colours of ``panoptic_val2017/NAME.png`` mean: a segment
+``panoptic_val2017.json`` lists what the colours of ``panoptic_val2017/NAME.png`` mean
+(Mapillary: ``panoptic/panoptic_2018.json`` those of ``panoptic/NAME.png``): a segment
 has the number ``red + 256 * green + 65536 * blue``. Things become instances, stuff is background;
 crowds and what nobody labelled (number 0) are ignored. Legend: H, W pixels of the picture.
 """
@@ -13,7 +14,8 @@ import numpy as np
 from contract.errors import ConfigurationError
 from contract.json_text import JSON_ERRORS
 from model.data import coco_file
-from model.data.coco_file import Category, Panoptic, label_of, same
+from model.data.coco_categories import Category, class_names, in_order, same, things
+from model.data.coco_file import Panoptic, label_of
 from model.data.coco_pictures import PictureFinder, listed, places, plain_name, stem
 from model.data.data_set import BrokenSampleError, DataSet
 from model.data.flaws import Flaw, FlawKind
@@ -33,6 +35,7 @@ class CocoPanoptic(DataSet):
         classes: Class names in the order wanted, some of which the file may lack; None takes the
             file's own things in the order of their numbers.
         folder: Folder of the whole data set, where pictures may lie as well; None unless named.
+        among: See `coco_file.read_document`.
 
     Raises:
         ConfigurationError: The file is missing or is no such file, or pictures or maps are not
@@ -45,12 +48,12 @@ class CocoPanoptic(DataSet):
         prefix: str = "",
         classes: Sequence[str] | None = None,
         folder: Path | None = None,
+        among: Sequence[str] = (),
     ) -> None:
-        document = coco_file.read_document(path)
+        document = coco_file.read_document(path, among)
         self.root = path
         pictures, reasons = listed(document.images, path)
-        things = coco_file.in_order(coco_file.things(document.categories))
-        own = coco_file.class_names(things, path)
+        own = class_names(in_order(things(document.categories)), path)
         self.classes = tuple(classes) if classes is not None else own
         labels = {name: k for k, name in enumerate(self.classes, start=1)}
         self._labels = {same(each.id): _label(each, labels) for each in document.categories}
@@ -163,12 +166,19 @@ class CocoPanoptic(DataSet):
 
 
 def _label(category: Category, labels: dict[str, int]) -> int | None:
-    """Return a thing's label and 0 for stuff; None for a thing that is no class."""
-    return labels.get(category.name) if coco_file.things([category]) else 0
+    """Return a thing's label and 0 for stuff; None for a thing that is no class.
+
+    None for Mapillary's unlabelled pixels, too, which are a category there.
+    """
+    if things([category]):
+        return labels.get(category.name)
+    return None if category.name.casefold() == "unlabeled" else 0
 
 
 def _maps(path: Path) -> Path:
     folders = [folder / path.stem for folder in places(path)]
+    if path.parent.name.startswith("panoptic"):
+        folders.append(path.parent)
     for folder in folders:
         if folder.is_dir():
             return folder

@@ -4,6 +4,7 @@ Tools write the path at which they had a picture: ``images\x.png`` on Windows,
 ``../../media/upload/4/x.png`` on Label Studio's server, ``my%20x.png`` where it was an address.
 """
 
+import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePosixPath
@@ -14,7 +15,8 @@ import msgspec
 from contract.errors import ConfigurationError
 from contract.json_text import JSON_ERRORS
 from model.data import coco_file
-from model.data.coco_file import Picture, label_of, same
+from model.data.coco_categories import same
+from model.data.coco_file import Picture, label_of
 from model.data.data_set import BrokenSampleError
 from model.data.read import ENDINGS
 from model.data.shapes import join_faults
@@ -136,7 +138,7 @@ def listed(entries: Sequence[msgspec.Raw], path: Path) -> tuple[dict[str, Pictur
         path: The annotation file, for messages.
 
     Returns:
-        Pictures by their number, as `coco_file.same` writes it; and what is wrong with others.
+        Pictures by their number, as `same` writes it; and what is wrong with others.
 
     Raises:
         ConfigurationError: There is no picture.
@@ -181,6 +183,8 @@ def part_of(path: Path) -> str:
     """Return what an annotation file is of, for instance ``train2017``."""
     if path.name == ROBOFLOW:
         return path.parent.name
+    if above := _mapillary_part(path):
+        return above.name
     return path.stem.removeprefix("instances_").removeprefix("panoptic_")
 
 
@@ -191,7 +195,17 @@ def places(path: Path, root: Path | None = None) -> tuple[Path, ...]:
     """
     up = path.parent.name.lower() == "annotations"
     near = (path.parent, path.parent.parent) if up else (path.parent,)
+    if above := _mapillary_part(path):
+        near = (path.parent, above)
     return near if root is None or root in near else (*near, root)
+
+
+def _mapillary_part(path: Path) -> Path | None:
+    """Return ``training`` of ``training/panoptic/X.json`` and ``training/v2.0/panoptic/X.json``."""
+    if path.parent.name != "panoptic":
+        return None
+    up = path.parent.parent
+    return up.parent if re.fullmatch(r"v\d+(\.\d+)*", up.name) else up
 
 
 def is_file(path: Path) -> bool:

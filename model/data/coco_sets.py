@@ -2,7 +2,8 @@
 
 Where the files lie: ``annotations/instances_train2017.json`` (COCO, CVAT), ``train/`` and
 ``valid/`` with ``_annotations.coco.json`` beside the pictures (Roboflow),
-``annotations/panoptic_train2017.json`` beside its folder of maps, or a JSON file in the
+``annotations/panoptic_train2017.json`` beside its folder of maps,
+``training/panoptic/panoptic_2018.json`` among its maps (Mapillary), or a JSON file in the
 folder or in ``annotations/`` that holds COCO's three lists (``annotations.json``, Label Studio's
 ``result.json``, FiftyOne's ``labels.json``).
 """
@@ -14,9 +15,11 @@ from pathlib import Path
 from contract.errors import ConfigurationError
 from model.data import coco_file
 from model.data.coco import Coco
+from model.data.coco_categories import groups, in_order, narrowed, same, things
 from model.data.coco_panoptic import CocoPanoptic
 from model.data.coco_pictures import ROBOFLOW, part_of
 from model.data.data_set import DataSet, Joined, Split, split_by_name
+from model.data.mapillary import panoptic_files
 
 _MOST_FILES = 20
 """JSON files of a folder that are looked into: more are labels of one picture each."""
@@ -37,6 +40,8 @@ def annotation_files(folder: Path) -> list[Path]:
         found = sorted(folder.glob(pattern))
         if found:
             return found
+    if found := panoptic_files(folder):
+        return found
     for place in (folder, folder / "annotations"):
         files = sorted(place.glob("*.json"))
         if len(files) > _MOST_FILES:
@@ -47,7 +52,7 @@ def annotation_files(folder: Path) -> list[Path]:
     return []
 
 
-def open_coco(path: Path, split: Split) -> DataSet:
+def open_coco(path: Path, split: Split, among: Sequence[str] = ()) -> DataSet:
     """Open an annotation file, or the annotation files of a folder as one data set.
 
     Args:
@@ -55,13 +60,14 @@ def open_coco(path: Path, split: Split) -> DataSet:
         split: Which part: files (Roboflow: folders) with a word ``train*`` or ``val*`` in their
             name are the parts where there are both, others are then left out; otherwise pictures
             are split by name.
+        among: Names of the categories that are enough where a file has more than a model can have.
 
     Raises:
         ConfigurationError: There is no such file, one is broken, their classes contradict, or
             nothing says how several belong together.
     """
     if path.is_file():
-        return split_by_name(_open(path), split)
+        return split_by_name(_open(path, among=among), split)
     files = annotation_files(path)
     if not files:
         raise ConfigurationError(
@@ -80,11 +86,11 @@ def open_coco(path: Path, split: Split) -> DataSet:
             f"{path}: has several annotation files, which may label the same pictures: {names}; "
             "name the one to read, or begin the names of two with train and val"
         )
-    classes = _classes(files)
+    classes = _classes(files, among)
     chosen = parts[split] if own and split != "all" else files
     if len(files) == 1 and files[0].parent == path:
-        return split_by_name(_At(path, [_open(files[0], folder=path)]), split)
-    opened = [_open(file, f"{part_of(file)}/", classes, path) for file in chosen]
+        return split_by_name(_At(path, [_open(files[0], folder=path, among=among)]), split)
+    opened = [_open(file, f"{part_of(file)}/", classes, path, among) for file in chosen]
     data = _At(path, opened, others)
     return data if own else split_by_name(data, split)
 
@@ -109,10 +115,11 @@ def _open(
     prefix: str = "",
     classes: Sequence[str] | None = None,
     folder: Path | None = None,
+    among: Sequence[str] = (),
 ) -> DataSet:
     if coco_file.is_panoptic(file):
-        return CocoPanoptic(file, prefix, classes, folder)
-    return Coco(file, prefix=prefix, classes=classes, folder=folder)
+        return CocoPanoptic(file, prefix, classes, folder, among)
+    return Coco(file, prefix=prefix, classes=classes, folder=folder, among=among)
 
 
 def _split(file: Path) -> Split | None:
@@ -124,7 +131,7 @@ def _split(file: Path) -> Split | None:
     return None
 
 
-def _classes(files: Sequence[Path]) -> tuple[str, ...] | None:
+def _classes(files: Sequence[Path], among: Sequence[str]) -> tuple[str, ...] | None:
     """Return the class names of all files, in the order of the file that has all of them.
 
     Names count, not numbers: tools number the categories of every export anew.
@@ -138,10 +145,10 @@ def _classes(files: Sequence[Path]) -> tuple[str, ...] | None:
     if len(files) == 1:
         return None
     categories = {
-        file: coco_file.in_order(coco_file.things(coco_file.read_categories(file)))
+        file: in_order(narrowed(things(coco_file.read_categories(file)), among, file))
         for file in files
     }
-    lone = {group.name for each in categories.values() for group in coco_file.groups(each)}
+    lone = {group.name for each in categories.values() for group in groups(each)}
     if lone:  # a file of one class may not show that the other is its group
         lone -= {name for file in files for name in _used_names(file)}
     names = {
@@ -162,4 +169,4 @@ def _classes(files: Sequence[Path]) -> tuple[str, ...] | None:
 def _used_names(file: Path) -> set[str]:
     document = coco_file.read_document(file)
     used = coco_file.used_categories(document.annotations)
-    return {each.name for each in document.categories if coco_file.same(each.id) in used}
+    return {each.name for each in document.categories if same(each.id) in used}

@@ -10,6 +10,7 @@ from contract.errors import InvalidMessageError
 from contract.json_text import JSON_ERRORS
 from contract.mask import decode_mask
 from model.data import coco_file
+from model.data.coco_categories import same
 from model.data.coco_file import Annotation, RunLengths
 from model.data.flaws import Flaw, FlawKind
 from model.data.labels import IGNORED, TrueShape
@@ -38,7 +39,7 @@ def draw_annotation(raw: bytes, classes: Mapping[str, str], height: int, width: 
 
     Args:
         raw: The annotation as it is in its file.
-        classes: Name of the class by the number of the category, as `coco_file.same` writes it.
+        classes: Name of the class by the number of the category, as `same` writes it.
         height: H.
         width: W.
     """
@@ -54,7 +55,7 @@ def draw_annotation(raw: bytes, classes: Mapping[str, str], height: int, width: 
     kinds = list(found.kinds)
     name = None
     if annotation.category_id is not None:
-        name = classes.get(coco_file.same(annotation.category_id))
+        name = classes.get(same(annotation.category_id))
     if name is None:
         kinds.append(FlawKind.UNKNOWN_CLASS)
     ignored = any(kind.lost for kind in kinds)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from media.pictures import UnreadableInputError, identified
+from media.picture_files import UnreadableInputError, identified
 from media.pixels import beyond_pillow, grey_values, has_levels
 from model.data.check import Report, area_scale
 from model.data.data_set import DataSet

@@ -152,7 +152,7 @@ def read_card(root: Path) -> dict[str, Any]:
     if not path.is_file():
         return {}
     try:
-        card = json.loads(path.read_text(encoding="utf-8"))
+        card = json.loads(path.read_text(encoding="utf-8-sig"))
     except (ValueError, RecursionError) as error:
         raise ConfigurationError(f"{path}: expected JSON: {error}") from error
     if not isinstance(card, dict):

@@ -8,7 +8,6 @@ order of ``labels.txt`` where there is one, else of the alphabet.
 
 import base64
 import binascii
-import codecs
 import io
 import math
 import tempfile
@@ -24,7 +23,7 @@ from PIL import Image as Pillow
 from pycocotools import mask as coco_mask
 
 from contract.errors import ConfigurationError
-from contract.json_text import JSON_ERRORS
+from contract.json_text import JSON_ERRORS, without_mark
 from media.frames import Upright
 from media.pixels import BROKEN
 from model.data.data_set import BrokenSampleError, DataSet, Split
@@ -228,7 +227,7 @@ def _is_file_of_labelme(path: Path) -> bool:
 
 
 def _decode(path: Path) -> _File:
-    return _FILE.decode(path.read_bytes().removeprefix(codecs.BOM_UTF8))
+    return _FILE.decode(without_mark(path.read_bytes()))
 
 
 def _inside(path: Path, data: msgspec.Raw, stated: tuple[int, int] | None) -> tuple[Image, Upright]:

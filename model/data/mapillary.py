@@ -2,26 +2,29 @@
 
 A pixel of a map is ``class * 256 + n``, of 16 bits; ``config_v2.0.json`` (or ``config.json``) says
 what the classes are. Those with ``instances`` are learned; those of them that are not evaluated are
-ignored, as is what nobody labelled. Everything else is background.
+ignored, as is what nobody labelled. Everything else is background. Where there are no instances,
+``training/v2.0/panoptic/panoptic_2020.json`` (or ``training/panoptic/panoptic_2018.json``) is read
+as COCO's panoptic annotations.
 """
 
-import codecs
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import msgspec
 import numpy as np
 
 from contract.errors import ConfigurationError
-from contract.json_text import JSON_ERRORS
+from contract.json_text import JSON_ERRORS, without_mark
 from model.data.data_set import BrokenSampleError, DataSet, Split
 from model.data.labels import IGNORE, Labelled
 from model.data.read import find_pictures, map_size, read_map, read_placed, show
 from model.data.split_folders import notes_on_parts, split_by_folders
 
 PARTS = ("training", "validation")
+
+_PANOPTIC = "panoptic_*.json"
 
 _UNLABELLED = "void--unlabeled"
 
@@ -63,9 +66,10 @@ class Mapillary(DataSet):
                 f"{root}: its parts have no version of the labels in common: {found}"
             )
         if not folders:
+            hint = "; its panoptic maps are read as layout coco" if panoptic_files(root) else ""
             raise ConfigurationError(
                 f"{root}: expected training/ or validation/ with images/ and instances/ "
-                "(or v2.0/instances/)"
+                f"(or v2.0/instances/){hint}"
             )
         self.root = root
         first = next(iter(folders.values())).parent.name
@@ -142,9 +146,28 @@ def is_mapillary(root: Path) -> bool:
     return any(_versions(root).values()) and any(root.glob("config*.json"))
 
 
+def is_part(folder: Path) -> bool:
+    """Whether a folder is one part of Mapillary Vistas, whose maps mean nothing by themselves."""
+    return folder.name in PARTS and is_mapillary(folder.parent)
+
+
+def panoptic_files(root: Path) -> list[Path]:
+    """Return the panoptic annotations of the parts that have some, of their newest version."""
+    found: dict[str, dict[str, Path]] = {}
+    for part in PARTS:
+        for version, folder in _labels_of(root / part, "panoptic").items():
+            for file in sorted(folder.glob(_PANOPTIC)):
+                found.setdefault(part, {})[version] = file
+    return list(_newest(found).values())
+
+
 def _instance_folders(root: Path) -> dict[str, Path]:
     """Return the folder of instances of every part, of the newest version that all parts have."""
-    found = _versions(root)
+    return _newest(_versions(root))
+
+
+def _newest(found: Mapping[str, Mapping[str, Path]]) -> dict[str, Path]:
+    """Return the path of every part, of the newest version that all parts have."""
     common = set.intersection(*map(set, found.values())) if found else set()
     newest = max(common, key=_number, default=None)
     return {} if newest is None else {part: folders[newest] for part, folders in found.items()}
@@ -152,17 +175,18 @@ def _instance_folders(root: Path) -> dict[str, Path]:
 
 def _versions(root: Path) -> dict[str, dict[str, Path]]:
     """Return the folders of instances of every part by their version, "" without one."""
-    found: dict[str, dict[str, Path]] = {}
-    for part in PARTS:
-        if not (root / part / "images").is_dir():
-            continue
-        folders = [*(root / part).glob("v*/instances"), root / part / "instances"]
-        found[part] = {
-            folder.parent.name if folder.parent.name != part else "": folder
-            for folder in folders
-            if folder.is_dir()
-        }
-    return found
+    parts = [part for part in PARTS if (root / part / "images").is_dir()]
+    return {part: _labels_of(root / part, "instances") for part in parts}
+
+
+def _labels_of(part: Path, kind: str) -> dict[str, Path]:
+    """Return the folders of one kind of labels by their version, "" without one."""
+    folders = [*part.glob(f"v*/{kind}"), part / kind]
+    return {
+        folder.parent.name if folder.parent != part else "": folder
+        for folder in folders
+        if folder.is_dir()
+    }
 
 
 def _number(version: str) -> list[int]:
@@ -174,7 +198,7 @@ def _read_config(root: Path, version: str) -> Sequence[_Label]:
     if not path.is_file():
         raise ConfigurationError(f"{path}: there is no such file; it says what the classes are")
     try:
-        labels = _CONFIG.decode(path.read_bytes().removeprefix(codecs.BOM_UTF8)).labels
+        labels = _CONFIG.decode(without_mark(path.read_bytes())).labels
     except JSON_ERRORS as error:
         raise ConfigurationError(
             f"{path}: expected Mapillary's configuration (labels with name and instances): {error}"

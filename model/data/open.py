@@ -44,6 +44,7 @@ def open_data_set(
     layout: Layout = "auto",
     split: Split = "all",
     classes: Sequence[str] | None = None,
+    among: Sequence[str] = (),
 ) -> DataSet:
     """Open a data set; pictures are read later, one by one.
 
@@ -54,6 +55,8 @@ def open_data_set(
             of label maps), then folders ``train*`` and ``val*``; everything else is split by name.
         classes: Which classes, in which order; others become background. Label maps take them as
             the names of their classes instead, unless ``dataset.json`` has every one of them.
+        among: Names of the classes that are enough where COCO's file has more than a model can
+            have; ``classes`` unless given.
 
     Raises:
         ConfigurationError: There is no such data set, or it is broken as a whole; all faults.
@@ -68,7 +71,7 @@ def open_data_set(
             names = None if classes and set(classes) <= set(named) else classes
             data = label_maps.LabelMaps(path, names).part(split)
         case "coco":
-            data = coco_sets.open_coco(path, split)
+            data = coco_sets.open_coco(path, split, among or classes or ())
         case "cityscapes":
             data = cityscapes.Cityscapes(path).part(split)
         case "labelme":
@@ -90,6 +93,11 @@ def detect(path: Path) -> Layout:
     Raises:
         ConfigurationError: It is none that is known; says what was looked for and found.
     """
+    if mapillary.is_part(path):
+        raise ConfigurationError(
+            f"{path}: is one part of Mapillary Vistas; name {path.parent}, where the configuration "
+            "says what its maps mean"
+        )
     for name, known in _LAYOUTS.items():
         if known.fits(path):
             return name

@@ -21,11 +21,16 @@ from PIL.ImageFile import ImageFile
 from media import pictures
 from media.brightness import Levels
 from media.frames import Upright
-from media.pictures import UnreadableInputError
+from media.picture_files import (
+    PICTURE_ENDINGS,
+    UnreadableInputError,
+    identified,
+    opened_picture,
+)
 from model.data.data_set import BrokenSampleError
 from model.data.labels import Image, Labelled
 
-ENDINGS = pictures.PICTURE_ENDINGS
+ENDINGS = PICTURE_ENDINGS
 """What counts as a picture, in any case; of label maps with one name the first in this order."""
 
 _LARGEST = np.iinfo(np.int32).max
@@ -135,7 +140,7 @@ def map_size(path: Path) -> tuple[int, int]:
     Raises:
         BrokenSampleError: It is missing or is no picture.
     """
-    with _told(path), pictures.identified(path) as picture:
+    with _told(path), identified(path) as picture:
         return picture.height, picture.width
 
 
@@ -236,7 +241,7 @@ def _describe(upright: Upright) -> str:
 @contextmanager
 def _opened_map(path: Path, shape: tuple[int, ...]) -> Iterator[Pillow.Image]:
     _refuse_deep_channels(path)
-    with pictures.opened_picture(path, shape) as picture:
+    with opened_picture(path, shape) as picture:
         if picture.format in _LOSSY or picture.info.get("compression") == "jpeg":
             raise BrokenSampleError(
                 path,
@@ -248,7 +253,7 @@ def _opened_map(path: Path, shape: tuple[int, ...]) -> Iterator[Pillow.Image]:
 
 def _refuse_deep_channels(path: Path) -> None:
     """Refuse 16 bits in each of several channels: Pillow reads the upper eight without a word."""
-    with pictures.identified(path) as picture:
+    with identified(path) as picture:
         deep = isinstance(picture, ImageFile) and any(_DEEP in str(t.args) for t in picture.tile)
         if deep and len(picture.getbands()) >= 3:
             raise BrokenSampleError(

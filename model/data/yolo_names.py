@@ -177,7 +177,13 @@ def _yaml_names(path: Path, values: Mapping[str, Any]) -> tuple[str, ...]:
         names = {int(key): name for key, name in names.items()}
     if isinstance(names, dict) and names.keys() == set(range(len(names))):
         names = [names[number] for number in range(len(names))]
-    if not isinstance(names, list) or not 0 < len(names) < IGNORE:
+    if isinstance(names, list) and len(names) >= IGNORE:
+        raise ConfigurationError(
+            f"{path}: has {len(names)} names, expected 1..254; keep those that are to be learned, "
+            "numbered anew, and their lines, or name the COCO file that the set was made from with "
+            "classes in the recipe"
+        )
+    if not isinstance(names, list) or not names:
         raise ConfigurationError(
             f"{path}: expected `names` to be a list or numbers 0, 1, ... with names, got {names!r}"
         )

@@ -226,7 +226,8 @@ def open_paired(
     )
     nameless = unnamed and not options.classes
     names = artifact.classes if nameless else None
-    data = open_data_set(path, layout=layout, split=options.split, classes=names)
+    among = (*artifact.classes, *options.classes)
+    data = open_data_set(path, layout=layout, split=options.split, classes=names, among=among)
     pairing = pair(data.classes, artifact.classes, options.classes)
     if not len(data):
         raise ConfigurationError(

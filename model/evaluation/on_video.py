@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 from contract.artifact import Precision
 from contract.artifact_files import find_model
 from contract.errors import ConfigurationError
-from contract.json_text import JSON_ERRORS
-from media.pictures import UnreadableInputError
+from contract.json_text import JSON_ERRORS, without_mark
+from media.picture_files import UnreadableInputError
 from media.video_frame import VideoFrame
 from media.videos import Video
 from model.evaluation.boxes import Boxes, match_boxes, read_boxes
@@ -139,7 +139,7 @@ def read_accuracy(path: Path) -> dict[str, float]:
         ConfigurationError: The file is missing or holds something else.
     """
     try:
-        content = path.read_bytes()
+        content = without_mark(path.read_bytes())
     except OSError as error:
         raise ConfigurationError(f"{path}: cannot read the accuracy: {error.strerror}") from error
     with contextlib.suppress(*JSON_ERRORS):

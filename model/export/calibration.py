@@ -12,13 +12,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from contract.errors import ConfigurationError
-from media.pictures import (
+from media.picture_files import (
     PICTURE_ENDINGS,
     VIDEO_ENDINGS,
     NotAPictureError,
     UnreadableInputError,
-    read_image,
 )
+from media.pictures import read_image
 from media.videos import Video
 from model.data.open import detect, open_data_set
 from segmentation.letterbox import Fit

@@ -10,7 +10,7 @@ import msgspec
 from contract import artifact_files
 from contract.artifact import Artifact
 from contract.errors import ConfigurationError
-from contract.json_text import JSON_ERRORS
+from contract.json_text import JSON_ERRORS, without_mark
 from model.evaluation.evaluator import on_pictures
 from model.evaluation.figures import quality
 from model.evaluation.on_pictures import Options, evaluate_pictures
@@ -274,7 +274,7 @@ def default_name(state: Checkpoint, run: Path) -> str:
         return state.name
     file = run / "run.json"
     try:
-        name = _runs.decode(file.read_bytes()).recipe.name
+        name = _runs.decode(without_mark(file.read_bytes())).recipe.name
     except (OSError, *JSON_ERRORS):
         name = ""
     if not name:

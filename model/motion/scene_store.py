@@ -190,7 +190,7 @@ def _read_cut_out(path: Path, classes: Sequence[str], faults: list[str]) -> CutO
 
 def _read_json(path: Path) -> dict[str, Any]:
     try:
-        values = json.loads(path.read_text(encoding="utf-8"))
+        values = json.loads(path.read_text(encoding="utf-8-sig"))
     except FileNotFoundError:
         raise ConfigurationError(f"{path}: missing; is its folder a complete data set?") from None
     except (ValueError, RecursionError) as error:

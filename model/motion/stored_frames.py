@@ -13,7 +13,8 @@ import cv2
 import numpy as np
 
 from contract.errors import ConfigurationError
-from media.pictures import UnreadableInputError, read_image
+from media.picture_files import UnreadableInputError
+from media.pictures import read_image
 from media.video_frame import VideoFrame
 from media.videos import Video
 from model.data.labels import Image

@@ -86,8 +86,8 @@ def find_checkpoint(path: Path) -> Path:
     """Return the checkpoint that ``path`` names.
 
     Args:
-        path: A file, or the folder of a run: its ``checkpoints/best.pt``, else the newest
-            ``checkpoints/step-*.pt``, else ``checkpoint.pt``.
+        path: A file, or the folder of a run or its ``checkpoints``: ``best.pt``, else the newest
+            ``step-*.pt``, else ``checkpoint.pt``.
 
     Raises:
         ConfigurationError: Nothing there.
@@ -95,10 +95,12 @@ def find_checkpoint(path: Path) -> Path:
     if path.is_file():
         return path
     folder = path / "checkpoints"
+    names = ("best.pt", "step-*.pt", "checkpoint.pt")
     candidates = [
-        folder / "best.pt",
-        *sorted(folder.glob("step-*.pt"), reverse=True),
-        path / "checkpoint.pt",
+        file
+        for where in (folder, path)
+        for name in names
+        for file in sorted(where.glob(name), reverse=True)
     ]
     for candidate in candidates:
         if candidate.is_file():
@@ -110,9 +112,9 @@ def find_checkpoint(path: Path) -> Path:
         for entry in sorted(where.iterdir())
     ]
     raise ConfigurationError(
-        f"{path}: no checkpoint here: expected a file, or the folder of a run with "
-        f"checkpoints/best.pt, checkpoints/step-*.pt or checkpoint.pt, found {seen or 'nothing'}; "
-        "train one with `seedstream train`"
+        f"{path}: no checkpoint here: expected a file, or the folder of a run with best.pt or "
+        f"step-*.pt in checkpoints/, or with checkpoint.pt, found {seen or 'nothing'}; train one "
+        "with `seedstream train`"
     )
 
 

@@ -32,7 +32,9 @@ def table(store: Store) -> str:
 def _row(store: Store, name: str, version: str) -> tuple[str, str, str, str, str]:
     folder = store.root / name / version
     sizes = [_megabytes(folder / artifact_files.MODEL_FILE)]
-    when = store.released_at(name, version) if version.isdecimal() else "not a release"
+    when = "not a release"
+    if version.isdecimal():
+        when = store.released_at(name, version) or "unknown"
     try:
         card = artifact_files.read_card(folder)
     except ConfigurationError as error:

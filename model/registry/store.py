@@ -132,13 +132,12 @@ class Store:
             )
         return card
 
-    def released_at(self, name: str, version: str) -> str:
-        """Return when a version came (RFC 3339, UTC); of unknown ones the file's own time."""
-        known = read_history(self.root / name).released.get(version)
-        if known is not None:
-            return known
-        seconds = (self.root / name / version / artifact_files.MODEL_FILE).stat().st_mtime
-        return _time(datetime.fromtimestamp(seconds, UTC))
+    def released_at(self, name: str, version: str) -> str | None:
+        """Return when a version came (RFC 3339, UTC); None of one that came without a history.
+
+        The time of its file is that of the copy or the checkout, and so says nothing.
+        """
+        return read_history(self.root / name).released.get(version)
 
     def promote(self, name: str, version: str) -> None:
         """Make a version the current one, after checking its files.

@@ -10,7 +10,7 @@ from pathlib import Path
 import msgspec
 
 from contract.errors import ConfigurationError
-from contract.json_text import JSON_ERRORS
+from contract.json_text import JSON_ERRORS, without_mark
 from contract.plain_files import check_plain
 
 HISTORY_FILE = "release.json"
@@ -86,7 +86,7 @@ def read_history(home: Path) -> History:
     if path.is_symlink() or path.exists():
         check_plain(path, home, _MOST_HISTORY_BYTES)
     try:
-        return _histories.decode(path.read_bytes())
+        return _histories.decode(without_mark(path.read_bytes()))
     except FileNotFoundError:
         return History()
     except JSON_ERRORS as error:

@@ -199,7 +199,7 @@ class _Record:
         self.values: dict[str, Any] = {}
         if path.exists():
             try:
-                self.values = json.loads(path.read_text())
+                self.values = json.loads(path.read_text(encoding="utf-8-sig"))
             except (ValueError, RecursionError) as error:
                 raise ConfigurationError(
                     f"{path}: not the record of a run: {error}; choose another --out or remove "
@@ -215,7 +215,7 @@ class _Record:
 
 def _drop_lines(path: Path, step: int) -> None:
     """Drop what an earlier attempt wrote into ``log.jsonl`` from ``step`` on."""
-    lines = path.read_text().splitlines() if path.exists() else []
+    lines = path.read_text(encoding="utf-8-sig").splitlines() if path.exists() else []
     path.write_text("".join(f"{line}\n" for line in lines if _is_before(line, step)))
 
 

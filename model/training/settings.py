@@ -79,8 +79,8 @@ class TrainSettings(BaseSettings):
     """Stop after this number of validations in a row without a better one; 0 never does."""
 
     initial_weights: Path | None = None
-    """Weights to start from: an artifact (NAME/VERSION), the folder of a run, a checkpoint, or an
-    ERFNet encoder. A resumed run must have started from the same file."""
+    """Weights to start from: an artifact (NAME/VERSION), the folder of a run (its best checkpoint),
+    a checkpoint, or an ERFNet encoder. A resumed run must have started from the same file."""
 
     deterministic: bool = True
     """Request kernels that give the same numbers every time, and warn where there are none (slower

@@ -193,7 +193,8 @@ def _examined(
 
 
 def _open(recipe: Recipe, source: Source, root: Path, split: Split) -> DataSet:
-    return open_data_set(root / source.path, layout=source.layout, split=split)
+    among = (*recipe.classes, *source.classes)
+    return open_data_set(root / source.path, layout=source.layout, split=split, among=among)
 
 
 def _mapping(data: DataSet, source: Source, classes: tuple[str, ...]) -> dict[str, str]:
@@ -218,7 +219,10 @@ def _classes(recipe: Recipe, opened: Sequence[DataSet]) -> tuple[str, ...]:
         return recipe.classes
     found = dict.fromkeys(name for data in opened for name in data.classes)
     if len(found) > 255 - 1:
-        raise ConfigurationError(f"{len(found)} classes in the data, expected at most 254")
+        raise ConfigurationError(
+            f"{len(found)} classes in the data, expected at most 254; name those that are to be "
+            "learned as classes in the recipe"
+        )
     return tuple(found)
 
 

@@ -22,7 +22,8 @@ from contract.frame import I420, JPEG, decode_frame, encode_frame
 from contract.mask import RunLengths, decode_mask, encode_mask
 from contract.result import decode_result, encode_result, stream_id
 from media.jpeg_limits import jpeg_fault
-from media.pictures import UnreadableInputError, read_image
+from media.picture_files import UnreadableInputError
+from media.pictures import read_image
 from model.data.cityscapes import Cityscapes
 from model.data.coco import Coco
 from model.data.label_maps import LabelMaps

@@ -199,6 +199,34 @@ def test_a_worker_and_a_producer_that_are_not_let_in_end_with_two_and_the_reason
     assert time.monotonic() - began < 20  # two Pythons start beside each other
 
 
+@pytest.mark.parametrize("case", ["wrong password", "another authority", "plaintext"])
+def test_commands_that_are_not_let_in_end_at_once_with_the_reason(
+    server: SecuredKafka, case: str, tmp_path: Path
+) -> None:
+    listener, changes, reason = REFUSED[case]
+    made = {k: v for k, v in settings(server, listener, **changes).items() if v is not None}
+    variables = {
+        prefix + name.upper(): str(value)
+        for prefix in ("DEAD_", "PRODUCER_")
+        for name, value in made.items()
+    }
+    about = reason.partition(": ")[0]
+    began = time.monotonic()
+    listing = start_seedstream("dead", "list", log_path=tmp_path / "dead.log", env=variables)
+    doctor = start_seedstream(
+        *("doctor", "--producer", "--only=kafka", "--json"),
+        log_path=tmp_path / "doctor.log",
+        env=variables,
+    )
+    with listing, doctor:
+        assert listing.wait(30) == 2, listing.text()
+        assert about in last_line(listing)
+        assert doctor.wait(30) == 1, doctor.text()  # its exit code for faults
+        assert about in doctor.text()
+        assert PASSWORD not in listing.text() + doctor.text()
+    assert time.monotonic() - began < 20  # two Pythons start beside each other
+
+
 def test_a_password_that_is_changed_while_they_run_ends_both_with_two(
     server: SecuredKafka, line: Line, tmp_path: Path
 ) -> None:

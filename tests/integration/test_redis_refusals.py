@@ -14,6 +14,7 @@ from pydantic import SecretStr
 from contract.errors import ConfigurationError, UnavailableError
 from servers.redis import Redis, RedisConnection
 from stack.broker import Broker
+from stack.seedstream_process import start_seedstream
 from tests.certificates import Certificates
 from tests.integration.test_kafka_refusals import HELD, server_that
 from tests.integration.worker_line import Line
@@ -129,7 +130,39 @@ def test_a_server_that_may_be_restarting_is_away_and_not_refusing(
             server.attempt("reach", lambda client: client.ping())
 
 
-@pytest.mark.parametrize("case", ["another authority", "plaintext to TLS"])
+PROCESS_CASES = ["wrong password", "another authority", "plaintext to TLS"]
+
+
+@pytest.mark.parametrize("case", PROCESS_CASES)
+def test_commands_that_are_not_let_in_end_at_once_with_the_reason(
+    servers: dict[str, SecuredRedis], certificates: Certificates, case: str, tmp_path: Path
+) -> None:
+    made = connection(servers, certificates, case)
+    assert made.redis_password is not None
+    settings = {
+        "redis_url": made.redis_url.get_secret_value(),
+        "redis_username": USER,
+        "redis_password": made.redis_password.get_secret_value(),
+        "out": str(tmp_path),
+    }
+    about = REFUSED[case][2].partition(":")[0]
+    began = time.monotonic()
+    render = start_seedstream("render", log_path=tmp_path / "render.log", settings=settings)
+    doctor = start_seedstream(
+        *("doctor", "--viewer", "--only=redis", "--json"),
+        log_path=tmp_path / "doctor.log",
+        env={f"VIEWER_{name.upper()}": value for name, value in settings.items()},
+    )
+    with render, doctor:
+        assert render.wait(30) == 2, render.text()
+        assert about in render.text().splitlines()[-1]
+        assert doctor.wait(30) == 1, doctor.text()  # its exit code for faults
+        assert about in doctor.text()
+        assert PASSWORD not in render.text() + doctor.text()
+    assert time.monotonic() - began < 20  # two Pythons start beside each other
+
+
+@pytest.mark.parametrize("case", PROCESS_CASES)
 def test_a_worker_that_is_not_let_in_ends_with_two_and_the_reason_last(
     servers: dict[str, SecuredRedis],
     certificates: Certificates,
@@ -146,7 +179,9 @@ def test_a_worker_that_is_not_let_in_ends_with_two_and_the_reason_last(
             worker = line.worker(
                 redis_url=made.redis_url.get_secret_value(),
                 redis_username=USER,
-                redis_password=PASSWORD,
+                redis_password=made.redis_password.get_secret_value()
+                if made.redis_password
+                else "",
             )
             assert worker.wait(30) == 2, worker.text()
             last = worker.text().splitlines()[-1]

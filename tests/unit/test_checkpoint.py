@@ -31,6 +31,7 @@ def test_the_best_checkpoint_of_a_run_comes_before_the_newest_and_that_before_th
     best = touch(tmp_path / "checkpoints" / "best.pt")
     assert find_checkpoint(tmp_path) == best
     assert find_checkpoint(newest) == newest
+    assert find_checkpoint(tmp_path / "checkpoints") == best
 
 
 def test_a_folder_without_a_checkpoint_is_refused_with_what_it_holds(tmp_path: Path) -> None:

@@ -390,9 +390,40 @@ def test_a_picture_without_a_name_or_an_address_is_told(tmp_path: Path):
     assert ["required field `file_name`" in f.reason for f in Coco(path).orphans()] == [True]
 
 
-def test_too_many_categories_say_the_way_out(tmp_path: Path):
-    path = write_coco(tmp_path / "a.json", [annotation(1, 100)], tmp_path / "images")
-    edit(path, categories=[{"id": n, "name": f"c{n}"} for n in range(1203)])
+def write_lvis(root: Path) -> Path:
+    """Write two parts with 1,203 categories, of which each picture shows the fifth and the last."""
+    categories = [{"id": n, "name": f"c{n}"} for n in range(1, 1204)]
+    entries = [
+        annotation(1, 100, category_id=5),
+        annotation(2, 100, category_id=1203, segmentation=[box_polygon(30, 5, 10, 10)]),
+    ]
+    for part in ("train", "val"):
+        path = root / "annotations" / f"lvis_v1_{part}.json"
+        edit(write_coco(path, entries, root / "images", count=1), categories=categories)
+    return root
 
-    with pytest.raises(ConfigurationError, match=r"has 1203 categories.*keep those"):
-        Coco(path)
+
+def test_of_more_categories_than_a_model_can_have_those_that_are_named_are_read(tmp_path: Path):
+    root = write_lvis(tmp_path)
+
+    whole = open_data_set(root, classes=["c1203", "c7"])
+    file = open_data_set(root / "annotations" / "lvis_v1_val.json", among=["c7", "c1203", "other"])
+
+    assert whole.classes == ("c1203", "c7")
+    assert file.classes == ("c7", "c1203")
+    for data, label in ((whole, 1), (file, 2)):
+        picture = data.read(0)
+        assert picture.flaws == ()
+        assert (picture.labels[5:15, 30:40] == label).all()
+        assert (picture.labels[5:15, 5:15] == 0).all()  # c5
+
+
+def test_too_many_categories_say_the_way_out(tmp_path: Path):
+    root = write_lvis(tmp_path)
+
+    with pytest.raises(ConfigurationError, match=r"has 1203 categories.*as classes in the recipe"):
+        open_data_set(root / "annotations" / "lvis_v1_val.json")
+    with pytest.raises(
+        ConfigurationError, match=r"none of them called 'C120' or 'x'; similar: 'c120', 'c1200'"
+    ):
+        open_data_set(root, among=["C120", "x"])

@@ -159,3 +159,59 @@ def test_the_map_that_the_annotation_names_is_the_one_of_its_files(tmp_path: Pat
 
     assert data.files(0)[1] == maps / "x_panoptic.png"
     assert data.read(0).instances.any()
+
+
+def test_of_too_many_things_those_that_are_named_are_read_and_the_others_are_background(
+    tmp_path: Path,
+):
+    path = write(tmp_path)
+    document = json.loads(path.read_text())
+    document["categories"] += [{"id": n, "name": f"c{n}", "isthing": 1} for n in range(1000, 1300)]
+    path.write_text(json.dumps(document))
+
+    data = open_data_set(path, among=["cat"])
+
+    assert data.classes == ("cat",)
+    assert np.array_equal(data.read(0).labels[1:], two_objects(np.uint8, 0, 1)[1:])
+
+
+def write_mapillary(root: Path, *folders: str) -> Path:
+    """Write Mapillary Vistas with nothing but panoptic maps."""
+    for folder in folders:
+        path = write(root, "x", category_id=17)
+        panoptic = (
+            root / folder / ("panoptic_2020.json" if "v2" in folder else "panoptic_2018.json")
+        )
+        panoptic.parent.mkdir(parents=True)
+        path.rename(panoptic)
+        (path.with_suffix("") / "x.png").rename(panoptic.with_name("x.png"))
+        images = root / folder.partition("/")[0] / "images"
+        images.mkdir(exist_ok=True)
+        (root / "x" / "x.jpg").rename(images / "x.jpg")
+    return root
+
+
+@pytest.mark.parametrize("version", ["", "v1.2/", "v2.0/"])
+def test_mapillarys_panoptic_maps_are_read_with_their_parts(tmp_path: Path, version: str):
+    folders = [f"{part}/{version}panoptic" for part in ("training", "validation")]
+    root = write_mapillary(tmp_path, *folders)
+
+    assert detect(root) == "coco"
+    assert open_data_set(root).names == ("training/x", "validation/x")
+    assert open_data_set(root, split="validation").read(0).instances.any()
+    (file,) = (root / folders[0]).glob("panoptic_*.json")
+    for alone in (file, file.parent):
+        assert np.unique(open_data_set(alone).read(0).labels).tolist() == [0, 1, IGNORE]
+
+
+def test_of_mapillarys_panoptic_maps_the_newest_version_is_read(tmp_path: Path):
+    root = write_mapillary(tmp_path, "training/v1.2/panoptic", "training/v2.0/panoptic")
+
+    assert open_data_set(root).files(0)[1].parts[-3] == "v2.0"
+
+
+def test_pixels_that_mapillary_calls_unlabelled_are_ignored(tmp_path: Path):
+    path = write(tmp_path)
+    path.write_text(path.read_text().replace('"grass"', '"Unlabeled"'))
+
+    assert (CocoPanoptic(path).read(0).labels[two_objects() == 0] == IGNORE).all()

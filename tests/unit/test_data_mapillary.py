@@ -150,3 +150,10 @@ def test_a_configuration_with_a_byte_order_mark_is_read(tmp_path: Path):
     path.write_text(path.read_text(), encoding="utf-8-sig")
 
     assert Mapillary(tmp_path).classes[0] == "bird"
+
+
+def test_one_part_alone_names_the_folder_above_it(tmp_path: Path):
+    write_mapillary(tmp_path, "")
+
+    with pytest.raises(ConfigurationError, match="training: is one part of Mapillary Vistas; name"):
+        open_data_set(tmp_path / "training")

@@ -345,3 +345,11 @@ def test_real_photographs_are_read(shared_data: Path):
 
     assert len(data) == 128
     assert {data.classes[k - 1] for k in np.unique(picture.labels) if k} >= {"bowl", "broccoli"}
+
+
+def test_more_names_than_a_model_can_have_say_the_way_out(tmp_path: Path):
+    root = write_yolo(tmp_path, {"1": GOOD})
+    (root / "data.yaml").write_text(f"names: {[f'c{n}' for n in range(1203)]}")
+
+    with pytest.raises(ConfigurationError, match=r"has 1203 names, expected 1\.\.254; keep those"):
+        Yolo(root)

@@ -17,7 +17,8 @@ from contract.mask import decode_mask
 from contract.result import decode_result
 from contract.toml_text import read_toml
 from contract.yaml_text import MAX_DEPTH, read_yaml
-from media.pictures import UnreadableInputError, read_image
+from media.picture_files import UnreadableInputError
+from media.pictures import read_image
 from segmentation.instances import Instances
 from tests.fakes import make_frame
 from tests.fuzz.session import run_session

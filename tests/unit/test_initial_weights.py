@@ -150,4 +150,4 @@ def test_weights_are_found_in_a_store_and_in_the_folder_of_a_run(tmp_path: Path)
     best = tmp_path / "checkpoints" / "best.pt"
     best.parent.mkdir()
     best.touch()
-    assert find_weights(tmp_path) == best
+    assert find_weights(tmp_path) == find_weights(best.parent) == best

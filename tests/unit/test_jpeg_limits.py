@@ -12,7 +12,8 @@ from PIL import Image
 
 from contract.errors import InvalidMessageError
 from media.jpeg_limits import MAX_SCANS, MAX_SEGMENTS, jpeg_fault
-from media.pictures import UnreadableInputError, read_image
+from media.picture_files import UnreadableInputError
+from media.pictures import read_image
 from producer.jpeg_streams import PictureDecoder
 from producer.sources import AvSource
 from segmentation.decode import decode_image

@@ -15,14 +15,14 @@ from PIL import Image
 from contract.errors import ConfigurationError
 from media import pixels
 from media.brightness import Levels, own_range
-from media.pictures import (
+from media.picture_files import (
     NotAPictureError,
     SeveralPicturesError,
     UnreadableInputError,
     opened_picture,
     page_numbers,
-    read_image,
 )
+from media.pictures import read_image
 from tests.tiff_files import GREY, RGB, discs, write_tiff
 from tests.video_files import cut_tail, noise
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from media.brightness import Levels
-from media.pictures import UnreadableInputError
+from media.picture_files import UnreadableInputError
 from media.videos import Video
 from tests.tiff_files import discs, write_tiff
 from tests.video_files import (

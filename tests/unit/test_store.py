@@ -315,3 +315,11 @@ def test_the_command_runs_where_there_is_no_torch_and_no_onnx(store: Store) -> N
         done = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, timeout=60)
         assert done.returncode == 0, done.stderr
         assert "street" in done.stdout
+
+
+def test_when_a_version_without_a_history_came_is_unknown(store: Store) -> None:
+    put(store)
+    (store.root / "street" / "release.json").unlink()
+
+    assert store.released_at("street", "1") is None
+    assert models("list", "--store", str(store.root)).splitlines()[1].split()[3] == "unknown"

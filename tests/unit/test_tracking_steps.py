@@ -60,8 +60,17 @@ def test_who_stays_away_is_forgotten_and_the_number_never_used_again() -> None:
 def test_who_was_at_the_border_is_forgotten_sooner() -> None:
     boxes: tuple[Box, ...] = ((0, 200, 40, 100), HERE)
     state = _stay(State.empty(1), 0, 1, boxes=boxes).state
-    step = advance(state, seen_at(), Moment(3.5, "a"))
+    step = _stay(state, 1, 2, boxes=())
     assert [track.track for track in step.state.tracks] == [2]
+
+
+def test_a_slow_camera_keeps_who_stands_at_the_border() -> None:
+    state = State.empty(1)
+    for now in range(0, 20, 4):
+        step = advance(state, seen_at((0, 380, 40, 100)), Moment(now))
+        state = step.state
+    assert step.identities[0].track == 1
+    assert step.identities[0].confirmed
 
 
 def test_a_new_session_keeps_tracks_when_the_gap_is_short() -> None:
@@ -89,13 +98,13 @@ def test_a_clock_that_is_set_back_within_a_session_keeps_tracks_and_ages() -> No
     assert later.identities[0].age_seconds == pytest.approx(2.9, abs=0.11)
 
 
-def test_frames_of_one_moment_give_no_endless_velocity() -> None:
+def test_frames_of_one_moment_say_nothing_of_the_velocity() -> None:
     state = advance(State.empty(1), seen_at(HERE), Moment(7.0)).state
     for x in (301, 302, 303):
         step = advance(state, seen_at((x, 200, 40, 100)), Moment(7.0))
         state = step.state
         assert step.identities[0].track == 1
-        assert np.isfinite(step.identities[0].velocity).all()
+        assert step.identities[0].velocity == (0.0, 0.0)
 
 
 def test_classes_are_never_mixed() -> None:

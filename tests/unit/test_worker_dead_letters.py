@@ -8,6 +8,7 @@ from kafka.errors import (
     KafkaTimeoutError,
     MessageSizeTooLargeError,
     TopicAuthorizationFailedError,
+    UnknownError,
 )
 
 from contract.errors import ConfigurationError, InvalidMessageError, UnavailableError
@@ -28,6 +29,9 @@ class FakeFuture:
         if self._producer.refusals > 0:
             self._producer.refusals -= 1
             raise TopicAuthorizationFailedError("frames.dead")
+        if self._producer.failures > 0:
+            self._producer.failures -= 1
+            raise UnknownError("UnknownServerError")
         if self._producer.away:
             raise KafkaTimeoutError("away")
         if self._producer.invalid:
@@ -44,7 +48,7 @@ class FakeProducer:
         self.gate = threading.Event()
         self.gate.set()
         self.away = self.invalid = False
-        self.refusals = 0
+        self.refusals = self.failures = 0
         self.client_limit = self.broker_limit = 1_000_000
         self.closed = False
 
@@ -154,6 +158,26 @@ def test_a_topic_that_goes_on_refusing_letters_ends_the_worker(bench: Bench) -> 
     with pytest.raises(ConfigurationError, match=r"frames\.dead"):
         wait_until(bench.box.check)
     assert bench.done == []
+
+
+def test_letters_that_fail_within_the_broker_for_a_moment_are_sent_again(bench: Bench) -> None:
+    bench.producer.failures = 8  # 4 s of the 5
+    bench.put()
+    wait_until(lambda: len(bench.done) == 1)
+    bench.producer.failures = 8  # counted anew
+    bench.put(1)
+    wait_until(lambda: len(bench.done) == 2)
+    bench.box.check()
+    assert [sent["value"] for sent in bench.producer.sent] == 18 * [b"image"]
+
+
+def test_a_broker_that_goes_on_failing_ends_the_worker_and_its_log_is_named(bench: Bench) -> None:
+    bench.producer.failures = 1_000
+    bench.put()
+    with pytest.raises(UnavailableError, match=r"'frames\.dead' for 5 s .*see the log of the"):
+        wait_until(bench.box.check)
+    assert bench.done == []
+    assert len(bench.producer.sent) < 20
 
 
 def test_those_that_wait_for_acknowledgement_are_bounded(bench: Bench) -> None:
