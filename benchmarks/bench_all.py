@@ -151,6 +151,20 @@ BENCHMARKS = (
         quick=("--side", "256", "--instances", "10", "--repeats", "1"),
     ),
     Benchmark(
+        "tracking",
+        "bench_tracking",
+        (
+            Figure(
+                "tracking, last / first tenth of 100,000 frames",
+                ("long", "last / first"),
+                "lower",
+                1.15,
+            ),
+        ),
+        arguments=("--no-street",),
+        quick=("--no-street", "--frames", "2000"),
+    ),
+    Benchmark(
         "train",
         "bench_train",
         (

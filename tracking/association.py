@@ -96,7 +96,7 @@ def _compare(seen: Seen, known: Known, settings: Parameters) -> _Pairs:
     share = settings.widened
     return _Pairs(
         colours=colour_distances(seen.colours, known.colours),
-        distance=np.hypot(gap[..., 0], gap[..., 1]) / (0.5 * (tall + was_tall)),
+        distance=np.sqrt((gap * gap).sum(axis=2)) / (0.5 * (tall + was_tall)),
         overlap=intersection_over_union(widened(seen.boxes, share), widened(expected, share)),
         resized=np.maximum(tall / was_tall, was_tall / tall) > settings.resized,
         other=seen.kinds[:, None] != known.kinds[None],

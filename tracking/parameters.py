@@ -39,7 +39,8 @@ class Parameters(NamedTuple):
         young_seconds: one that was never confirmed after this; not before a frame has come.
         border: Share of the picture's larger side that is its border.
         velocity_seconds: Time over which velocities are averaged.
-        velocity_decay_seconds: Time in which the velocity of an unseen object falls to 1 / e.
+        velocity_decay_seconds: An unseen object goes on for half of this time after as much time,
+            and never farther than for this time.
         colour_seconds: Time over which colours are averaged.
         overlapped: An instance of which others' boxes cover more than this share is overlapped;
         overlapped_update: its colours are learnt at this share of the speed.
@@ -71,7 +72,7 @@ class Parameters(NamedTuple):
     border_seconds: float = 0.5
     young_seconds: float = 1.0
     border: float = 0.01
-    velocity_seconds: float = 0.5
+    velocity_seconds: float = 0.4
     velocity_decay_seconds: float = 5.0
     colour_seconds: float = 1.0
     overlapped: float = 0.1

@@ -1,6 +1,5 @@
 """From one frame's state to the next: which instance is which object. Pure."""
 
-import math
 from typing import NamedTuple
 
 import numpy as np
@@ -155,11 +154,11 @@ def _updated(
     velocity = track.velocity
     if seconds > 0:  # frames of one moment say nothing of it
         way = (box[0] + box[2] / 2 - track.box[0] - track.box[2] / 2, float(box[1] - track.box[1]))
-        share = 1.0 if track.hits == 1 else -math.expm1(-seconds / settings.velocity_seconds)
+        share = 1.0 if track.hits == 1 else seconds / (seconds + settings.velocity_seconds)
         velocity = _moved_on(velocity, way, seconds, share)
     known = track.colours
     if colours:
-        share = max(1 / (track.hits + 1), -math.expm1(-seconds / settings.colour_seconds))
+        share = max(1 / (track.hits + 1), seconds / (seconds + settings.colour_seconds))
         share *= settings.overlapped_update if is_overlapped else 1.0
         known = blend(known, colours, share)
     return Track(
