@@ -47,6 +47,7 @@ class _Job:
     batch_size: int
     progress: Progress
     track: bool
+    appearance: bool
     tracks: Path | None
 
 
@@ -63,6 +64,7 @@ def segment(
     batch_size: int = 1,
     intra_op_threads: int = 0,
     track: bool = True,
+    track_appearance: bool = True,
     tracks: Path | None = None,
     show_progress: bool = True,
 ) -> int:
@@ -86,6 +88,7 @@ def segment(
         batch_size: Video frames that run through the network together.
         intra_op_threads: Threads of the network on the CPU; 0 leaves the choice to ONNX Runtime.
         track: Whether the objects of videos are tracked.
+        track_appearance: Whether that looks at colours.
         tracks: File for the tracks of the one video, as MOTChallenge text.
         show_progress: Whether to draw progress bars.
 
@@ -123,7 +126,7 @@ def segment(
     failed = 0
     console = Console(stderr=True)
     with _progress(console, show_progress) as progress:
-        job = _Job(segmenter, out, levels, batch_size, progress, track, tracks)
+        job = _Job(segmenter, out, levels, batch_size, progress, track, track_appearance, tracks)
         for path, name in zip(inputs, output_names(inputs), strict=True):
             try:
                 _segment_file(path, name, job)
@@ -188,7 +191,9 @@ def _segment_video(source: Source, job: _Job) -> None:
     task = job.progress.add_task(source.path.name, total=None)
     with (
         Video(source.path, levels=job.levels) as video,
-        VideoOutputs(source, job.out, track=job.track, tracks=job.tracks) as outputs,
+        VideoOutputs(
+            source, job.out, track=job.track, appearance=job.appearance, tracks=job.tracks
+        ) as outputs,
     ):
         job.progress.update(task, total=video.length)
         frames = iter(video)

@@ -149,6 +149,7 @@ class VideoOutputs:
         source: The video.
         out: Folder for the documents and the overlay.
         track: Whether objects are tracked; they are numbered from 1.
+        appearance: Whether the tracker looks at colours.
         tracks: File for the tracks as MOTChallenge text, unless it is None.
 
     Raises:
@@ -156,13 +157,20 @@ class VideoOutputs:
     """
 
     def __init__(
-        self, source: Source, out: Path, *, track: bool = True, tracks: Path | None = None
+        self,
+        source: Source,
+        out: Path,
+        *,
+        track: bool = True,
+        appearance: bool = True,
+        tracks: Path | None = None,
     ) -> None:
         self.count = 0
         self._source = source
         self._overlay_path = out / f"{source.name}.overlay.mp4"
         self._out = out
         self._tracks_path = tracks
+        self._appearance = appearance
         self._state = State.empty(1) if track else None
         with writing_to(out):
             self._lines = GrowingFile(out / f"{source.name}.jsonl")
@@ -205,7 +213,8 @@ class VideoOutputs:
         tracked = []
         with _named(self._source):
             sources = [self._source.path.name] * len(images)
-            seen = list(find_and_observe(segmenter, images, sources))
+            pairs = find_and_observe(segmenter, images, sources, appearance=self._appearance)
+            seen = list(pairs)
         for frame, (found, observed) in zip(batch, seen, strict=True):
             moment = Moment(frame.seconds, self._source.session)
             self._state, identities, *_ = advance(self._state, observed, moment)

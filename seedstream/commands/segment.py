@@ -64,6 +64,13 @@ def register(app: typer.Typer, text: str) -> None:
                 help="Whether objects of a video keep a number from frame to frame.",
             ),
         ] = True,
+        track_appearance: Annotated[
+            bool,
+            typer.Option(
+                "--track-appearance/--no-track-appearance",
+                help="Whether tracking looks at colours.",
+            ),
+        ] = True,
         tracks: Annotated[
             Path | None,
             typer.Option(help="File for the tracks of the video, as MOTChallenge text."),
@@ -88,6 +95,7 @@ def register(app: typer.Typer, text: str) -> None:
                 batch_size=batch_size,
                 intra_op_threads=threads,
                 track=track,
+                track_appearance=track_appearance,
                 tracks=tracks,
             )
         )

@@ -25,6 +25,7 @@ from model.evaluation.track_scores import (
 )
 from seedstream.cli import main
 from tests.tiny_model import CARD, tiny_model, write_artifact
+from tracking.offline import find_and_observe
 from viewer.segment_files import segment
 
 SIZE = (128, 240)
@@ -267,6 +268,25 @@ def test_without_tracking_documents_say_nothing_of_tracks(
     done = segment([video], model, tmp_path, provider="cpu", track=False, show_progress=False)
     assert done == 0
     assert b'"track"' not in (tmp_path / "discs.jsonl").read_bytes()
+
+
+def test_a_video_is_tracked_without_looking_at_colours(
+    tmp_path: Path, model: Path, video: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[bool] = []
+
+    def counted(*given: object, appearance: bool) -> object:
+        seen.append(appearance)
+        return find_and_observe(*given, appearance=appearance)
+
+    monkeypatch.setattr("viewer.segment_outputs.find_and_observe", counted)
+    arguments = ["segment", video, "--model", model, "--out", tmp_path, "--provider", "cpu"]
+    monkeypatch.setattr(sys, "argv", ["seedstream", *map(str, arguments), "--no-track-appearance"])
+    with pytest.raises(SystemExit) as left:
+        main()
+    assert left.value.code == 0
+    assert set(seen) == {False}
+    assert b'"track":2' in (tmp_path / "discs.jsonl").read_bytes()
 
 
 def test_tracks_are_those_of_one_video(
