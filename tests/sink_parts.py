@@ -124,7 +124,7 @@ class Undisturbed:
     def follow(self, result: Result) -> list[Instance]:
         """Return the instances of the camera's next frame with their identities."""
         captured_at = result.captured_at.timestamp()
-        state = self.state or State.empty(int(captured_at * 1000))
+        state = self.state or State.empty(int(captured_at * 1_000_000))
         seen = Instances.from_documents(result.instances, (result.height, result.width))
         step = advance(state, observe(seen), Moment(captured_at, result.session))
         self.state, self.last = step.state, f"{result.session}/{result.sequence}"

@@ -34,6 +34,18 @@ class Observations:
     def __len__(self) -> int:
         return len(self.boxes)
 
+    def first(self, most: int) -> "Observations":
+        """Return the first instances, at most so many."""
+        if len(self) <= most:
+            return self
+        return Observations(
+            self.frame_size,
+            self.boxes[:most],
+            self.class_names[:most],
+            self.scores[:most],
+            None if self.appearance is None else self.appearance[:most],
+        )
+
 
 def observe(
     instances: Instances, picture: NDArray[np.uint8] | None = None, fit: Fit | None = None

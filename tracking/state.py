@@ -24,6 +24,9 @@ LIMIT = 2**31 - 1
 
 MAX_TIME = 2**53
 
+LAST_NUMBER = 2**53 - 2**20
+"""Largest number of the next new object in a state that is read: what follows stays below 2^53."""
+
 Number = Annotated[int, msgspec.Meta(ge=0, le=2**53)]
 Time = Annotated[int, msgspec.Meta(ge=0, le=MAX_TIME)]
 Length = Annotated[int, msgspec.Meta(ge=-LIMIT, le=LIMIT)]
@@ -104,6 +107,8 @@ def decode_state(text: bytes) -> State:
         raise _malformed(str(error)) from error
     if state.version != STATE_VERSION:
         raise _malformed(f"version {state.version}, not {STATE_VERSION}")
+    if state.next_track > LAST_NUMBER:
+        raise _malformed(f"the next object's number is {state.next_track}, at most {LAST_NUMBER}")
     now, last = state.captured_at - state.epoch, -1
     for each in state.tracks:
         if not last < each.track < state.next_track:

@@ -14,6 +14,10 @@ from tracking.state import LIMIT, MAX_TIME, State, Track, fingerprint, fitting
 from tracking.values import Identity, Moment
 
 _MOST_HITS = 1000
+MOST_TRACKED = 512
+"""Instances of a frame that are compared with known objects, in order of discovery; the others are
+new each time. More than the state has room for, and what keeps a frame of thousands cheap."""
+
 _UNIT = 8
 """Lengths of the state per pixel."""
 
@@ -45,9 +49,8 @@ def advance(
         moment: Which frame it is.
         settings: How objects are told apart.
     """
-    captured_at = min(max(round(1000 * moment.captured_at), 0), MAX_TIME)
     session = fingerprint(moment.session)
-    epoch, tracks = _resumed(state, captured_at, session, settings)
+    captured_at, epoch, tracks = _resumed(state, moment, session, settings)
     now = captured_at - epoch
     last = state.captured_at - state.epoch
     tracks = [
@@ -56,6 +59,7 @@ def advance(
         if track.seen_at == last
         or now - track.seen_at <= 1000 * _patience(track, observed, settings)
     ]
+    observed, rest = observed.first(MOST_TRACKED), max(0, len(observed) - MOST_TRACKED)
     seen = _seen(observed, settings)
     found = associate(seen, _known(tracks, now, settings), settings)
     after = dict(enumerate(tracks))
@@ -75,27 +79,33 @@ def advance(
             after[place] = one
         identities.append(_identity(one, now, settings))
     kept = fitting([*after.values(), *new], now)
-    following = State(state.version, state.next_track + len(new), session, epoch, captured_at, kept)
     ended = len(state.tracks) + len(new) - len(kept)
-    return Step(following, tuple(identities), len(new), ended)
+    number = state.next_track + len(new)
+    identities += (Identity(number + i, 0.0, (0.0, 0.0), False) for i in range(rest))
+    following = State(state.version, number + rest, session, epoch, captured_at, kept)
+    return Step(following, tuple(identities), len(new) + rest, ended + rest)
 
 
 def _resumed(
-    state: State, captured_at: int, session: int, settings: Parameters
-) -> tuple[int, list[Track]]:
-    """Return the epoch and the tracks that the frame goes on with.
+    state: State, moment: Moment, session: int, settings: Parameters
+) -> tuple[int, int, list[Track]]:
+    """Return the time, the epoch and the tracks that the frame goes on with.
 
-    A clock that is set back within a session takes the epoch with it: how long it really was is
-    unknown, and the objects are still there.
+    Time stands still for frames a little older than the last one, as where time stamps jitter or
+    two producers send for one camera. A clock that is set back further takes the epoch with it: how
+    long it really was is unknown, and the objects are still there.
     """
+    captured_at = min(max(round(1000 * moment.captured_at), 0), MAX_TIME)
     elapsed = captured_at - state.captured_at
+    if -1000 * settings.session_seconds <= elapsed < 0 and state.tracks:
+        captured_at, elapsed = state.captured_at, 0
     new = session != state.session and abs(elapsed) > 1000 * settings.session_seconds
     lost = elapsed > 1000 * settings.lost_seconds
     epoch = state.epoch + min(elapsed, 0)
     endless = max(captured_at - epoch, -epoch) > MAX_TIME  # only in a state that somebody made up
     if not state.tracks or new or lost or endless:
-        return captured_at, []
-    return epoch, list(state.tracks)
+        return captured_at, captured_at, []
+    return captured_at, epoch, list(state.tracks)
 
 
 def _patience(track: Track, observed: Observations, settings: Parameters) -> float:

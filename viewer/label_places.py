@@ -9,6 +9,9 @@ Place = tuple[int, int]
 
 _GAP = 2
 
+_MOST_COMPARED = 300
+"""Of more labels each takes its first choice: whoever draws so many cannot read them anyhow."""
+
 
 def place_labels(
     boxes: Sequence[Box], sizes: Sequence[tuple[int, int]], picture: tuple[int, int], top: int = 0
@@ -36,10 +39,22 @@ def place_labels(
             (left, min(max(top, row), max(top, picture[0] - own_height)), own_width, own_height)
             for row in rows
         ]
-        best = min(choices, key=lambda choice: sum(_shared(choice, other) for other in taken))
+        best = _freest(choices, taken) if len(boxes) <= _MOST_COMPARED else choices[0]
         taken.append(best)
         places[i] = best[:2]
     return [places[i] for i in range(len(boxes))]
+
+
+def _freest(choices: Sequence[Box], taken: Sequence[Box]) -> Box:
+    """Return the first choice that covers nothing taken, or the one that covers the least."""
+    best, least = choices[0], None
+    for choice in choices:
+        covered = sum(_shared(choice, other) for other in taken)
+        if least is None or covered < least:
+            best, least = choice, covered
+        if not covered:
+            break
+    return best
 
 
 def _shared(one: Box, other: Box) -> int:

@@ -31,7 +31,7 @@ from segmentation import open_segmenter
 from segmentation.engines import PrecisionWanted, Provider
 from segmentation.letterbox import Resize
 from segmentation.segmenter import Segmenter
-from viewer.segment_outputs import Source, VideoOutputs, write_image
+from viewer.segment_outputs import VIDEO_ENDINGS, Source, VideoOutputs, write_image
 
 _MAX_NAME_BYTES = 200
 """File systems allow 255 bytes; endings and numbers follow the name."""
@@ -108,6 +108,13 @@ def segment(
             f"--tracks {tracks}: expected one video, found {len(inputs)} inputs; a file holds the "
             "tracks of one: segment them one by one"
         )
+    if tracks is not None:
+        (name,) = output_names(inputs)
+        others = [inputs[0], *(out / f"{name}{ending}" for ending in VIDEO_ENDINGS)]
+        if tracks.resolve() in [other.resolve() for other in others]:
+            raise ConfigurationError(
+                f"--tracks {tracks}: is the input or one of its other outputs: name a new file"
+            )
     segmenter = open_segmenter(
         model,
         provider,

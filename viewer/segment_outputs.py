@@ -3,7 +3,7 @@
 import io
 import re
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -140,6 +140,10 @@ def instance_picture(instances: Instances, path: Path) -> NDArray[np.uint16]:
     return instances.to_map().astype(np.uint16)
 
 
+VIDEO_ENDINGS = (".jsonl", ".overlay.mp4")
+"""Of the documents and of the overlay of a video."""
+
+
 class VideoOutputs:
     """The growing outputs of one video: a context manager.
 
@@ -167,18 +171,22 @@ class VideoOutputs:
     ) -> None:
         self.count = 0
         self._source = source
-        self._overlay_path = out / f"{source.name}.overlay.mp4"
+        lines, overlay = (out / f"{source.name}{ending}" for ending in VIDEO_ENDINGS)
+        self._overlay_path = overlay
         self._out = out
         self._tracks_path = tracks
         self._appearance = appearance
         self._state = State.empty(1) if track else None
-        with writing_to(out):
-            self._lines = GrowingFile(out / f"{source.name}.jsonl")
         self._tracks: GrowingFile | None = None
-        if tracks is not None:
-            with writing_to(tracks, "--tracks"):
-                tracks.parent.mkdir(parents=True, exist_ok=True)
-                self._tracks = GrowingFile(tracks)
+        with ExitStack() as opened:
+            if tracks is not None:
+                with writing_to(tracks, "--tracks"):
+                    tracks.parent.mkdir(parents=True, exist_ok=True)
+                    self._tracks = GrowingFile(tracks)
+                opened.callback(self._tracks.finish, keep=False, failed=True)
+            with writing_to(out):
+                self._lines = GrowingFile(lines)
+            opened.pop_all()  # both are there
         self._overlay: VideoWriter | None = None
         self._colors, self._trails = ColorMemory(), TrailMemory()
         self._shape = (0, 0)

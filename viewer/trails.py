@@ -48,17 +48,19 @@ class TrailMemory:
     seconds: float = TRAIL_SECONDS
     _points: dict[int, deque[tuple[float, float, float]]] = field(default_factory=dict)
     _now: float = float("-inf")
+    _size: tuple[int, int] | None = None
 
     def add(self, moment: float, instances: Instances) -> list[Trail]:
         """Add a frame and return the trails that end with it or before; none without tracks.
 
         Args:
-            moment: Capture time in seconds; one that goes back begins anew.
+            moment: Capture time in seconds; one that goes back begins anew, and so does a picture
+                of another size.
             instances: Of the frame.
         """
-        if moment < self._now:
+        if moment < self._now or instances.size != self._size:
             self._points.clear()
-        self._now = moment
+        self._now, self._size = moment, instances.size
         boxes = instances.boxes.tolist()
         for who, (x, y, width, height) in zip(instances.identities or (), boxes, strict=False):
             points = self._points.setdefault(who.track, deque())

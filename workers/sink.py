@@ -197,7 +197,7 @@ class _Batch:
                 self._tracks.stored(link)
         if conflict:
             self._races_lost = 0 if outcomes else self._races_lost + 1
-            if self._races_lost > _MOST_RACES:
+            if self._races_lost >= _MOST_RACES:
                 raise UnavailableError(
                     f"others changed the tracks of camera {self.camera} {_MOST_RACES} times before "
                     "a result of it could be stored: expected the workers of one consumer group "

@@ -156,8 +156,9 @@ class TrackChains:
         result = entry.result
         captured_at = result.captured_at.timestamp()
         if state is None:
-            # A number is never used again, also where the state has expired or was lost.
-            state = State.empty(first_track=int(captured_at * 1000))
+            # A number is never used again, also where the state has expired or was lost: no camera
+            # has a million new objects a second.
+            state = State.empty(first_track=int(captured_at * 1_000_000))
         moment = Moment(captured_at, result.session)
         step = advance(state, entry.sighting.observations, moment)
         text = encode_state(step.state)

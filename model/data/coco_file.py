@@ -174,7 +174,8 @@ def read_document(path: Path, among: Sequence[str] = ()) -> Document:
         return document
     if is_panoptic(path):
         for each in document.categories:
-            each.isthing = each.isthing and same(each.id) not in dropped
+            if same(each.id) in dropped:
+                each.isthing = 0
         return document
     return Document(
         document.images,

@@ -2,7 +2,7 @@
 
 import json
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -144,8 +144,7 @@ def on_tracks(
     report = evaluate_tracks(model, *files, frames, choices, options, partial(_progress, "frames"))
     print(track_table(report, options))
     if out is not None:
-        path = out if out.suffix else out / "report.json"
-        path.write_text(json.dumps(track_figures(report, options), indent=2) + "\n")
+        _write_figures(out if out.suffix else out / "report.json", track_figures(report, options))
 
 
 def _print(evaluation: Evaluation, options: Options) -> None:
@@ -195,5 +194,8 @@ def _share(value: float | None) -> str:
     return "-    " if value is None else f"{value:.3f}"
 
 
-def _write_figures(path: Path, accuracy: dict[str, float]) -> None:
-    path.write_text(json.dumps(accuracy, indent=2) + "\n")
+def _write_figures(path: Path, figures: Mapping[str, Any]) -> None:
+    try:
+        path.write_text(json.dumps(figures, indent=2) + "\n")
+    except OSError as error:
+        raise ConfigurationError(f"--out: {path}: cannot be written: {error.strerror}") from error

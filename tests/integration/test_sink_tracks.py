@@ -84,7 +84,7 @@ def test_the_same_object_keeps_its_number_and_its_age_grows(
     worker = workers()
     worker.store(walk(camera, 0, 1))
     worker.store(walk(camera, 2, 3))
-    first = int(make_tracked(camera, 0).result.captured_at.timestamp() * 1000)
+    first = int(make_tracked(camera, 0).result.captured_at.timestamp() * 1_000_000)
     found = [[i.track for i in result.instances] for result in stored_results(client, camera)]
     assert found == [[first, first + 1]] * 4
     newest = stored_results(client, camera)[-1].instances[0]

@@ -27,6 +27,7 @@ from seedstream.cli import main
 from tests.tiny_model import CARD, tiny_model, write_artifact
 from tracking.offline import find_and_observe
 from viewer.segment_files import segment
+from viewer.segment_outputs import UnwritableOutputError
 
 SIZE = (128, 240)
 RADIUS, FRAMES, RATE = 10, 24, 5
@@ -297,6 +298,13 @@ def test_tracks_are_those_of_one_video(
         segment([video, video], model, tmp_path, tracks=file, show_progress=False)
     with pytest.raises(ConfigurationError, match="use only without --no-track"):
         segment([video], model, tmp_path, tracks=file, track=False, show_progress=False)
+    for own in (video, tmp_path / f"{video.stem}.jsonl"):
+        with pytest.raises(ConfigurationError, match="is the input or one of its other outputs"):
+            segment([video], model, tmp_path, tracks=own, show_progress=False)
+    (tmp_path / "file").touch()
+    with pytest.raises(UnwritableOutputError):
+        segment([video], model, tmp_path, tracks=tmp_path / "file" / "t", show_progress=False)
+    assert not list(tmp_path.glob(".*.partial"))
     still = tmp_path / "still.png"
     Image.fromarray(picture(0)).save(still)
     assert segment([still], model, tmp_path, provider="cpu", tracks=file, show_progress=False) == 1

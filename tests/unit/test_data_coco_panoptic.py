@@ -161,12 +161,16 @@ def test_the_map_that_the_annotation_names_is_the_one_of_its_files(tmp_path: Pat
     assert data.read(0).instances.any()
 
 
+@pytest.mark.parametrize("says", [True, False])
 def test_of_too_many_things_those_that_are_named_are_read_and_the_others_are_background(
-    tmp_path: Path,
+    tmp_path: Path, says: bool
 ):
     path = write(tmp_path)
     document = json.loads(path.read_text())
     document["categories"] += [{"id": n, "name": f"c{n}", "isthing": 1} for n in range(1000, 1300)]
+    if not says:
+        for each in document["categories"]:
+            del each["isthing"]
     path.write_text(json.dumps(document))
 
     data = open_data_set(path, among=["cat"])

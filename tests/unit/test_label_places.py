@@ -31,3 +31,10 @@ def test_labels_of_a_group_do_not_cover_each_other() -> None:
 
 def test_a_label_larger_than_the_picture_begins_at_its_edge() -> None:
     assert place_labels([(10, 10, 5, 5)], [(500, 300)], PICTURE) == [(0, 0)]
+
+
+def test_thousands_of_labels_take_their_first_places() -> None:
+    boxes = [(3 * i % 280, 40 + i % 100, 10, 10) for i in range(5000)]
+    places = place_labels(boxes, [(20, 14)] * len(boxes), PICTURE)
+    assert places[0] == place_labels(boxes[:1], [(20, 14)], PICTURE)[0]
+    assert len(places) == len(boxes)

@@ -86,7 +86,7 @@ def test_only_so_many_cameras_are_remembered(monkeypatch: pytest.MonkeyPatch) ->
 
 def test_numbers_begin_at_the_time_of_the_first_frame() -> None:
     (link,) = Chains().store([make_tracked("gate", 7)])
-    began = int(link.result.captured_at.timestamp() * 1000)
+    began = int(link.result.captured_at.timestamp() * 1_000_000)
     assert [each.track for each in link.result.instances] == [began, began + 1]
     assert began < 2**53
 

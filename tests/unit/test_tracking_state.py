@@ -89,6 +89,7 @@ NAN = float("nan")
         _whole(version=1),
         _whole(next_track=-1),
         _whole(next_track=2**60),
+        _whole(next_track=2**53),
         _whole(next_track=0),
         _whole(session="s"),
         _whole(epoch=NAN),

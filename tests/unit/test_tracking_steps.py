@@ -1,5 +1,7 @@
 """From frame to frame: numbers, times, sessions, classes."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -9,6 +11,7 @@ from tests.tracking_parts import Box, seen_at
 from tracking import Moment, State, Step, advance
 from tracking.appearance import SIZE
 from tracking.state import MAX_STATE_BYTES, decode_state, encode_state
+from tracking.tracker import MOST_TRACKED
 
 HERE: Box = (300, 200, 40, 100)
 
@@ -170,3 +173,42 @@ def test_whatever_comes_the_state_equals_its_bytes(
         assert {number for number in numbers if number not in known}.isdisjoint(used)
         used |= set(numbers)
         state = step.state
+
+
+def test_time_that_jitters_or_two_producers_leave_ages_right() -> None:
+    """Each second frame is stamped early, or comes from another session."""
+    for early, other in ((0.15, "a"), (1.5, "b")):
+        state = State.empty(1)
+        for number in range(200):
+            moment = 1000 + number / 10 - (early if number % 2 else 0)
+            seen = seen_at((100 + number, 200, 40, 100))
+            step = advance(state, seen, Moment(moment, other if number % 2 else "a"))
+            state = step.state
+        (identity,) = step.identities
+        assert identity.track == 1
+        assert identity.age_seconds == pytest.approx(19.8, abs=0.2)
+        # Steps at which time stands still count for no velocity: here that is every second one.
+        assert 4.5 <= identity.velocity[0] <= 10
+
+
+def test_a_frame_of_thousands_of_objects_costs_no_more_than_one_of_hundreds() -> None:
+    boxes: tuple[Box, ...] = tuple(
+        (10 * (i % 100), 10 * (i // 100), 12, 12) for i in range(MOST_TRACKED + 5000)
+    )
+    tracemalloc.start()
+    first = advance(State.empty(1), seen_at(*boxes, size=(1000, 1000)), Moment(5.0))
+    second = advance(first.state, seen_at(*boxes, size=(1000, 1000)), Moment(5.1))
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 150e6  # every one with every other: 2 GB
+    for step in (first, second):
+        numbers = [identity.track for identity in step.identities]
+        assert len(set(numbers)) == len(boxes)
+        assert max(numbers) < step.state.next_track
+        assert decode_state(encode_state(step.state)) == step.state
+    before = {identity.track for identity in first.identities}
+    again = [identity.track in before for identity in second.identities]
+    assert sum(again[:MOST_TRACKED]) > 300
+    assert not any(again[MOST_TRACKED:])
+    assert first.began - first.ended == len(first.state.tracks)
+    assert first.ended >= 5000

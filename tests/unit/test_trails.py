@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -45,6 +47,14 @@ def test_time_that_goes_back_begins_anew() -> None:
     memory = TrailMemory()
     memory.add(50.0, frame((1, 0, 0)))
     ((_, points),) = memory.add(3.0, frame((1, 90, 0)))
+    assert len(points) == 1
+
+
+def test_a_picture_of_another_size_begins_anew() -> None:
+    memory = TrailMemory()
+    memory.add(1.0, frame((1, 0, 0)))
+    half = replace(frame((1, 90, 0)), size=(50, 100))
+    ((_, points),) = memory.add(1.1, half)
     assert len(points) == 1
 
 
