@@ -22,6 +22,7 @@ from segmentation.engines.base import Engine, Predictions
 from segmentation.letterbox import Fit
 from segmentation.segmenter import Segmenter
 from workers import app
+from workers.inference import Inference
 from workers.settings import WorkerSettings
 
 CLUSTER_THREADS = 2
@@ -68,7 +69,7 @@ def said_of(picture: Path, engine: Engine) -> Predictions:
     return engine.run(fit.apply(image)[np.newaxis])
 
 
-def build(settings: WorkerSettings) -> app.Inference:
+def build(settings: WorkerSettings) -> Inference:
     """Take the place of ``workers.app.build_inference``."""
     batch_size = settings.max_batch_size or 8
     real = open_engine(settings.model, "cpu", threads=1, batch_sizes=(1,))
@@ -79,7 +80,7 @@ def build(settings: WorkerSettings) -> app.Inference:
         batch_size,
     )
     segmenter = Segmenter(timed, batch_size=batch_size, threads=CLUSTER_THREADS)
-    return app.Inference(segmenter, "timed", batch_size, segmenter.warm_up)
+    return Inference(segmenter, "timed", batch_size, segmenter.warm_up)
 
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@ from segmentation.engines.base import Predictions
 from segmentation.instances import ArrayMask, Instances
 from segmentation.letterbox import Fit
 from segmentation.segmenter import Maps, Observe, Segmenter
-from workers.app import Inference
+from workers.inference import Inference
 from workers.records import Change, Entry, Event, Job, Outcome, Position, Record
 from workers.settings import WorkerSettings
 

@@ -4,7 +4,6 @@ import logging
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
-from dataclasses import dataclass
 
 from prometheus_client import CollectorRegistry
 
@@ -19,120 +18,32 @@ from contract.process import (
     process_registry,
 )
 from contract.settings import warn_of_unknown_variables
-from segmentation.engines import GpuOptions, open_engine
-from segmentation.segmenter import Segmenter
 from servers.kafka import STEP_SECONDS, reach, wait_for_topics
 from servers.redis import Redis
 from workers.dead_letters import DeadLetters, open_producer
 from workers.dead_share import DeadShare
 from workers.endings import Endings
 from workers.freshness import Freshness
+from workers.group_member import open_consumer
 from workers.health import Health
+from workers.inference import Inference, build_inference
 from workers.loop import Loop, Rules
 from workers.metrics import WorkerMetrics
 from workers.offset_tracker import OffsetTracker
 from workers.records import Position
 from workers.settings import WorkerSettings
 from workers.sink import RedisSink
-from workers.source import KafkaSource, open_consumer
+from workers.source import KafkaSource
 from workers.stages.line import Limits, Line
 from workers.track_chains import TrackChains, observer_of, warm_up_tracking
 
 log = logging.getLogger(__name__)
-
-_CUDA_BATCH = 8
-_CPU_BATCH = 4
-_CPU_BATCH_PIXELS = 1 << 20
-"""A batch on the CPU costs a little less than its frames one by one, as long as what the network
-computes stays small: four frames of 512x384, one of 2048x1024."""
-
-_CUDA_LINGER_SECONDS = 0.02
-"""How long the first frame of a batch waits for others where a batch costs hardly more than one
-frame. On the CPU it costs as much as its frames one by one: a batch is what waits anyhow."""
-
-_CLUSTER_THREADS = 2
-"""Frames of a batch that are clustered side by side."""
 
 _LEAVE_SECONDS = 8.0
 """How long the end may take after the drain."""
 
 _PART_SECONDS = 3.0
 """How long each part may take to end."""
-
-
-@dataclass(frozen=True, slots=True)
-class Inference:
-    """What finds the instances.
-
-    Attributes:
-        segmenter: Finds them.
-        provider: Where the network runs, for the metrics.
-        max_batch_size: Most frames that should run together.
-        warm_up: Runs everything once, so that the first frame does not wait.
-        linger_seconds: How long the first frame of a batch waits for others, in seconds.
-        precision: Of the file that runs, for the metrics.
-        reason: Why this provider and this file, for the metrics.
-    """
-
-    segmenter: Segmenter
-    provider: str
-    max_batch_size: int
-    warm_up: Callable[[], None]
-    linger_seconds: float = 0.0
-    precision: str = "unknown"
-    reason: str = ""
-
-
-def build_inference(settings: WorkerSettings) -> Inference:
-    """Load the model.
-
-    Raises:
-        ConfigurationError: The model does not fit or the provider is unavailable.
-    """
-    largest = settings.max_batch_size or _CUDA_BATCH
-    engine = open_engine(
-        settings.model,
-        settings.provider,
-        precision=settings.precision,
-        threads=settings.intra_op_threads,
-        batch_sizes=batch_sizes_up_to(largest),
-        fixed_size=settings.resize != "tile",
-        spinning=False,  # decoding and clustering have the same cores
-        gpu=GpuOptions(tensorrt_cache=settings.tensorrt_cache),
-    )
-    choice = engine.choice
-    artifact = engine.artifact
-    on_cpu = min(_CPU_BATCH, max(1, _CPU_BATCH_PIXELS // (artifact.height * artifact.width)))
-    batch_size = settings.max_batch_size or (_CUDA_BATCH if choice.on_gpu else on_cpu)
-    segmenter = Segmenter(
-        engine,
-        batch_size=batch_size,
-        score_threshold=settings.score_threshold,
-        resize=settings.resize,
-        threads=_CLUSTER_THREADS,
-    )
-
-    def warm_up() -> None:
-        engine.warm_up()
-        segmenter.warm_up()
-
-    return Inference(
-        segmenter,
-        choice.provider,
-        batch_size,
-        warm_up,
-        linger_seconds=_CUDA_LINGER_SECONDS if choice.on_gpu else 0.0,
-        precision=choice.precision,
-        reason=choice.reason,
-    )
-
-
-def batch_sizes_up_to(largest: int) -> tuple[int, ...]:
-    """Return the powers of two below ``largest``, and ``largest``: each is warmed on CUDA."""
-    sizes = [1]
-    while sizes[-1] * 2 < largest:
-        sizes.append(sizes[-1] * 2)
-    return (*sizes, largest) if largest > 1 else (1,)
 
 
 class Worker:

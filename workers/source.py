@@ -5,16 +5,12 @@ polling thread does, and listeners are called there, while the polling thread wa
 """
 
 import logging
-import math
-import socket
 import time
 from collections import deque
 from collections.abc import Callable, Mapping
-from functools import partial
 from typing import Any
 
 from kafka import KafkaConsumer, OffsetAndMetadata, TopicPartition
-from kafka.coordinator.assignors.cooperative_sticky import CooperativeStickyAssignor
 from kafka.structs import MemberState
 
 from contract.errors import UnavailableError
@@ -25,13 +21,10 @@ from servers.kafka import (
     Meaning,
     failed,
     find_refusal,
-    heard_twice,
     may_pass,
     meaning,
-    open_client,
     within_broker,
 )
-from servers.record_fetcher import reading_past_faults
 from servers.refusals import Hearing
 from workers.rebalance_listener import HandOver, RebalanceListener
 from workers.records import Event, Record
@@ -50,10 +43,6 @@ _JOIN_MS = 1_000
 kafka-python throws it away and joins again, which delays the whole group; and until the rebalance
 is complete it delivers no records anyway."""
 
-_HUNG_MS = 60_000
-"""After this long without a poll, and the time to hand partitions over, a member counts as hung and
-the group goes on without it; until then all the others wait for it in a rebalance."""
-
 _SILENCE_SECONDS = 10.0
 """After this long without a word from Kafka, it is asked whether it is there."""
 
@@ -65,41 +54,6 @@ def _seconds(timestamp_ms: int) -> float | None:
     """Return a record's time stamp in seconds; None where it has none, or one of no set clock."""
     seconds = timestamp_ms / 1000
     return seconds if seconds >= EARLIEST.timestamp() else None
-
-
-def open_consumer(settings: WorkerSettings, timeout_seconds: float | None = None) -> KafkaConsumer:
-    """Return a member of the group, not subscribed yet; Kafka has ``timeout_seconds`` to answer.
-
-    Raises:
-        ConfigurationError: Kafka refuses the credentials.
-        UnavailableError: Kafka does not answer in time.
-    """
-    session_ms = math.ceil(settings.session_timeout_seconds * 1000)
-    consumer = open_client(
-        reading_past_faults,
-        settings,
-        timeout_seconds=timeout_seconds,
-        client_id=f"seedstream-worker-{socket.gethostname()}",
-        allow_auto_create_topics=False,
-        metrics_enabled=False,
-        group_id=settings.group,
-        enable_auto_commit=False,
-        auto_offset_reset=settings.auto_offset_reset,
-        isolation_level="read_committed",
-        partition_assignment_strategy=[CooperativeStickyAssignor],
-        session_timeout_ms=session_ms,
-        max_poll_interval_ms=max(session_ms, math.ceil(settings.drain_seconds * 1000) + _HUNG_MS),
-        heartbeat_interval_ms=min(3000, session_ms // 3),
-        max_poll_records=settings.max_poll_records,
-        max_partition_fetch_bytes=settings.max_partition_fetch_bytes,
-        fetch_max_bytes=settings.fetch_max_bytes,
-    )
-    try:
-        # A leader of the group that does not know the partitions yet assigns none, and again.
-        heard_twice(partial(consumer.partitions_for_topic, settings.topic), time.sleep)
-    except KafkaError as error:
-        raise failed(error, settings, f"asking for the topic {settings.topic!r}") from error
-    return consumer
 
 
 class KafkaSource:

@@ -37,7 +37,7 @@ from tests.tiny_model import (  # noqa: E402
     variable_model,
     write_artifact,
 )
-from workers.app import build_inference  # noqa: E402
+from workers.inference import build_inference  # noqa: E402
 from workers.settings import WorkerSettings  # noqa: E402
 
 HAS_CUDA = "CUDAExecutionProvider" in onnxruntime.get_available_providers()

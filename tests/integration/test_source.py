@@ -17,9 +17,10 @@ from stack.broker import Broker
 from stack.kafka_server import start_kafka
 from tests.fakes import FakeClock, wait_until
 from workers import source as source_module
+from workers.group_member import open_consumer
 from workers.records import Change, Event, Record
 from workers.settings import WorkerSettings
-from workers.source import KafkaSource, open_consumer
+from workers.source import KafkaSource
 
 Name = Callable[[str], str]
 

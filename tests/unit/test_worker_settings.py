@@ -5,7 +5,7 @@ from pydantic import SecretStr
 
 from contract.errors import ConfigurationError
 from contract.settings import load_settings
-from workers.app import batch_sizes_up_to
+from workers.inference import batch_sizes_up_to
 from workers.settings import WorkerSettings
 
 
