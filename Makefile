@@ -19,7 +19,7 @@ help:  ## List the targets
 # The stamp of each environment changes with what it is made from.
 $(VENV)/.online: pyproject.toml $(CONSTRAINTS)
 	test -x $(BIN)/pip || $(PYTHON) -m venv --clear $(VENV)
-	$(INSTALL) $(BIN)/python -c $(CONSTRAINTS) -e '.[cpu,stack]'
+	$(INSTALL) $(BIN)/python -c $(CONSTRAINTS) -e '.[cpu,stack,view]'
 	touch $@
 
 $(VENV)/.all: $(VENV)/.online
