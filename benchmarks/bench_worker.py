@@ -38,6 +38,8 @@ from segmentation.letterbox import Fit
 
 MODEL = ROOT / "artifacts" / "street" / "1"
 PICTURES = 32
+_STREET = 240
+_CAMERA_FPS = 10.0
 PUBLISHED = "published way"
 WAYS: dict[str, dict[str, object]] = {
     "float16, batch 1": {"precision": "float16", "provider": "cpu", "max_batch_size": 1},
@@ -161,7 +163,8 @@ def measure(bench: Bench, frames: int, rounds: int, openvino: Path | None) -> di
 
 
 def measure_tracking(bench: Bench, frames: int, rounds: int) -> dict[str, object]:
-    """Run a worker with and without tracking, in turn."""
+    """Run a worker with and without tracking, in turn; its cameras show a street, as real ones."""
+    bench.fps = _CAMERA_FPS
     rates: dict[str, list[float]] = {"tracking": [], "no tracking": []}
     cpu: dict[str, list[float]] = {name: [] for name in rates}
     for turn in range(rounds):
@@ -191,7 +194,7 @@ def main() -> None:
     parser.add_argument("--tracking", action="store_true", help="only what tracking costs")
     options = parser.parse_args()
     about = describe()
-    with servers(pictures(PICTURES)) as bench:
+    with servers(pictures(_STREET if options.tracking else PICTURES)) as bench:
         about["broker"] = bench.kafka.kind
         about |= {"frame": bench.size, "frames": options.frames, "rounds": options.rounds}
         if options.tracking:
