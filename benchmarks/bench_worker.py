@@ -31,7 +31,7 @@ from numpy.typing import NDArray
 
 from benchmarks.baseline import PublishedWay
 from benchmarks.environment import RESULTS, ROOT, describe
-from benchmarks.worker_bench import CAMERAS, Bench, Watch, fps, pictures, servers
+from benchmarks.worker_bench import Bench, Watch, fps, pictures, servers
 from media.decodable_jpeg import decode_rgb
 from segmentation.instances import Instances
 from segmentation.letterbox import Fit
@@ -81,8 +81,8 @@ def run_worker(
     """Process a full topic.
 
     Returns:
-        Frames per second; processor milliseconds a frame; of each of the first pictures the maps
-        that were stored of it, in their order.
+        Frames per second; processor milliseconds a frame; of each picture the map that was stored
+        of it first (none where it was not shown).
     """
     topic = bench.topic()
     bench.fill(topic, frames)
@@ -97,9 +97,9 @@ def run_worker(
     results = bench.results()
     maps: list[list[NDArray[np.int32]]] = [[] for _ in range(PICTURES)]
     for result in results:
-        number = result.sequence * len(CAMERAS) + CAMERAS.index(result.camera)
-        if number < PICTURES:
-            maps[number].append(Instances.from_result(result).to_map())
+        seen = maps[bench.picture(result.camera, result.sequence) % PICTURES]
+        if not seen:
+            seen.append(Instances.from_result(result).to_map())
     return fps(results), 1000 * used / max(1, frames - done), maps
 
 
@@ -163,8 +163,7 @@ def measure(bench: Bench, frames: int, rounds: int, openvino: Path | None) -> di
 
 
 def measure_tracking(bench: Bench, frames: int, rounds: int) -> dict[str, object]:
-    """Run a worker with and without tracking, in turn; its cameras show a street, as real ones."""
-    bench.fps = _CAMERA_FPS
+    """Run a worker with and without tracking, in turn."""
     rates: dict[str, list[float]] = {"tracking": [], "no tracking": []}
     cpu: dict[str, list[float]] = {name: [] for name in rates}
     for turn in range(rounds):
@@ -195,6 +194,7 @@ def main() -> None:
     options = parser.parse_args()
     about = describe()
     with servers(pictures(_STREET if options.tracking else PICTURES)) as bench:
+        bench.fps = _CAMERA_FPS
         about["broker"] = bench.kafka.kind
         about |= {"frame": bench.size, "frames": options.frames, "rounds": options.rounds}
         if options.tracking:

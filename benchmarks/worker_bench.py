@@ -104,14 +104,20 @@ class Bench:
         finally:
             process.stop(30)
 
+    def picture(self, camera: str, sequence: int) -> int:
+        """Return which of the frames a camera shows."""
+        number = CAMERAS.index(camera)
+        if self.fps is None:
+            return (sequence * len(CAMERAS) + number) % len(self.frames)
+        return (sequence + number * len(self.frames) // len(CAMERAS)) % len(self.frames)
+
     def send(self, producer: KafkaProducer, topic: str, number: int) -> None:
         """Publish one frame, captured now, or see ``fps``."""
         camera = CAMERAS[number % len(CAMERAS)]
         sequence = number // len(CAMERAS)
-        captured_at, picture = datetime.now(UTC), number
+        captured_at = datetime.now(UTC)
         if self.fps is not None:
             captured_at = self.began + timedelta(seconds=sequence / self.fps)
-            picture = sequence + number % len(CAMERAS) * len(self.frames) // len(CAMERAS)
         frame = Frame(
             camera=camera,
             session=self.sessions[camera],
@@ -119,7 +125,7 @@ class Bench:
             captured_at=captured_at,
             width=self.size[1],
             height=self.size[0],
-            data=self.frames[picture % len(self.frames)],
+            data=self.frames[self.picture(camera, sequence)],
         )
         key, value, headers = encode_frame(frame)
         partition = number % len(CAMERAS)
