@@ -3,12 +3,12 @@
 import { chosenLook, keepLook } from './choices.js';
 import { element, icon, write } from './dom.js';
 import { FactList } from './fact_list.js';
+import { fitted } from './fit.js';
 import { HistoryStrip } from './history_strip.js';
 import { LookPanel } from './look_panel.js';
 import { ResultsTable } from './results_table.js';
 import { cameraAddress } from './router.js';
 import { openStill } from './still_dialog.js';
-import { fitted } from './surface.js';
 import { cameraWords, countWords } from './words.js';
 
 /** @import {App, View} from './main.js' */

@@ -1,4 +1,6 @@
-/** How many tiles stand side by side, so that a wall fits its screen. Pure. */
+/** Sizes: how many tiles stand side by side, and how large a picture is in its room. Pure. */
+
+/** @typedef {{width: number, height: number}} Size */
 
 /**
  * @typedef {object} Room
@@ -39,4 +41,18 @@ export function fitGrid(count, room) {
  */
 function widthOf(columns, { width, gap }) {
   return (width - gap * (columns - 1)) / columns;
+}
+
+/**
+ * Return the size of a picture that fits a room; at least a pixel.
+ * @param {Size} frame
+ * @param {Size} room Device pixels; 0 x 0 while it is unknown.
+ * @returns {Size}
+ */
+export function fitted(frame, room) {
+  const scale = Math.min(room.width / frame.width, room.height / frame.height) || 0.5;
+  return {
+    width: Math.max(1, Math.round(frame.width * scale)),
+    height: Math.max(1, Math.round(frame.height * scale)),
+  };
 }

@@ -52,7 +52,7 @@ export class MaskLayer {
       this._colour(area, number + 1, colors[number]);
       painted = painted ? union(painted, area) : area;
     });
-    return painted;
+    return painted && widened(painted, this);
   }
 
   /** @param {{width: number, height: number}} size */
@@ -135,6 +135,21 @@ function union(one, other) {
     top: Math.min(one.top, other.top),
     right: Math.max(one.right, other.right),
     bottom: Math.max(one.bottom, other.bottom),
+  };
+}
+
+/**
+ * A transparent pixel around, where there is room: enlarged, the border is soft as well.
+ * @param {Area} area
+ * @param {{width: number, height: number}} size
+ * @returns {Area}
+ */
+function widened({ left, top, right, bottom }, size) {
+  return {
+    left: Math.max(0, left - 1),
+    top: Math.max(0, top - 1),
+    right: Math.min(size.width, right + 1),
+    bottom: Math.min(size.height, bottom + 1),
   };
 }
 

@@ -1,6 +1,7 @@
 /** One canvas of a camera: its picture with what the result says drawn over it. */
 
 import { ColorMemory, css, inkOn, trackColor, trackLabel } from './colors.js';
+import { fitted } from './fit.js';
 import { MaskLayer } from './mask_layer.js';
 import { TrailMemory } from './trails.js';
 
@@ -8,7 +9,7 @@ import { TrailMemory } from './trails.js';
 /** @import {Kept} from './picture_shelf.js' */
 /** @import {Instance, Look, Result} from './types.js' */
 /** @typedef {OffscreenCanvasRenderingContext2D | CanvasRenderingContext2D} Pen */
-/** @typedef {{width: number, height: number}} Size */
+/** @import {Size} from './fit.js' */
 
 /** One layer for all surfaces, painted and used within one call. */
 const layer = new MaskLayer();
@@ -85,20 +86,6 @@ export function isShown(instance, look) {
 }
 
 /**
- * Return the size of a picture that fits a room; at least a pixel.
- * @param {Size} frame
- * @param {Size} room Device pixels; 0 x 0 while it is unknown.
- * @returns {Size}
- */
-export function fitted(frame, room) {
-  const scale = Math.min(room.width / frame.width, room.height / frame.height) || 0.5;
-  return {
-    width: Math.max(1, Math.round(frame.width * scale)),
-    height: Math.max(1, Math.round(frame.height * scale)),
-  };
-}
-
-/**
  * @param {Pen} pen
  * @param {{instance: Instance, color: Color}[]} shown
  * @param {Size} frame
@@ -121,6 +108,7 @@ function drawMasks(pen, shown, frame, size) {
   const height = area.bottom - top;
   const image = new ImageData(layer.bytes, paper.width, paper.height);
   const ink = /** @type {Pen} */ (sheet.getContext('2d'));
+  ink.clearRect(0, 0, sheet.width, sheet.height); // smoothing looks over the area's border
   ink.putImageData(image, 0, 0, left, top, width, height);
   const scale = size.width / paper.width;
   const places = [left * scale, top * scale, width * scale, height * scale];
