@@ -14,6 +14,7 @@ const now = {
   link: 'open',
   redis: 'ok',
   nowMs: NOON,
+  openMs: NOON - 3600_000,
   clock: new Intl.DateTimeFormat('en-GB', { ...zone, timeStyle: 'medium' }),
   day: new Intl.DateTimeFormat('en-GB', { ...zone, day: 'numeric', month: 'short' }),
 };
@@ -39,6 +40,10 @@ test('one that stopped yesterday tells the day', () => {
 test('a picture that is old is never called live', () => {
   assert.equal(cameraWords(live, picture(3100), now).level, 'late');
   assert.equal(cameraWords({ ...live, interval: 2 }, picture(5000), now).level, 'live');
+  // Nobody watched it until now: the picture of ten seconds ago is what there is.
+  const first = cameraWords(live, picture(8000), now, NOON - 500);
+  assert.deepEqual(first, { level: 'live', text: '4.9 fps', detail: '8.0 s' });
+  assert.equal(cameraWords(live, picture(8000), { ...now, openMs: NOON - 500 }).level, 'live');
   for (const lost of [{ link: 'lost' }, { redis: 'away' }]) {
     const words = cameraWords(live, picture(2000), { ...now, ...lost });
     assert.deepEqual(words, { level: 'late', text: 'Last picture 14:03:22, 2 s ago', detail: '' });

@@ -29,6 +29,7 @@ export class CameraPage {
     this._camera = camera;
     this.title = camera;
     this._paused = false;
+    this._openMs = app.store.nowMs;
     /** Of the camera's frames; a guess until one comes. */
     this._frame = { width: 1280, height: 720 };
     /** @type {Look} */
@@ -88,7 +89,7 @@ export class CameraPage {
       return;
     }
     const picture = store.pictures.get(this._camera);
-    const words = cameraWords(camera, picture, store.situation);
+    const words = cameraWords(camera, picture, store.situation, this._openMs);
     this.element.dataset.level = this._paused ? 'held' : words.level;
     const age = words.detail && `${words.text}, picture ${words.detail} old`;
     const held = picture && `Held at ${store.clock.format(picture.capturedMs)}`;
@@ -112,9 +113,9 @@ export class CameraPage {
   spoken() {
     const { store } = this._app;
     const camera = store.cameras.get(this._camera);
-    if (!camera) return '';
     const picture = store.pictures.get(this._camera);
-    const words = cameraWords(camera, picture, store.situation);
+    if (!camera || (!picture && camera.state === 'live')) return '';
+    const words = cameraWords(camera, picture, store.situation, this._openMs);
     const found = picture ? countWords(picture.counts) : 'no picture yet';
     return `${this._camera}: ${found}. ${words.text}`;
   }

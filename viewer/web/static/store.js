@@ -22,6 +22,9 @@ export class Store extends EventTarget {
     this.redis = 'ok';
     /** @type {string | null} */
     this.redisReason = null;
+    /** Since when, by this machine's clock, the connection is open and the page is seen. */
+    this.openMs = Date.now();
+    document.addEventListener('visibilitychange', () => (this.openMs = Date.now()));
     /** Whether the server has told its cameras. */
     this.told = false;
     /** @type {Map<string, Camera>} */
@@ -47,7 +50,7 @@ export class Store extends EventTarget {
   /** @returns {Situation} */
   get situation() {
     const { link, redis, nowMs, clock, day } = this;
-    return { link, redis, nowMs, clock, day };
+    return { link, redis, nowMs, openMs: nowMs - (Date.now() - this.openMs), clock, day };
   }
 
   /**
@@ -58,6 +61,7 @@ export class Store extends EventTarget {
     if (message.type === 'link') {
       this.link = message.state;
       this._offsets = [];
+      this.openMs = Date.now();
       this._tell('state');
     } else if (message.type === 'cameras') {
       this._offsets = [

@@ -19,8 +19,8 @@ export class Tile {
   constructor(camera, store, engine) {
     this.camera = camera;
     this.place = element('li', { class: 'tile', 'data-camera': camera });
-    /** Whether any of it is on the screen. */
-    this.seen = false;
+    /** Since when any of it is on the screen; null while none is. @type {number | null} */
+    this._seenMs = null;
     this._store = store;
     this._engine = engine;
     /** @type {number | null} */
@@ -63,8 +63,14 @@ export class Tile {
     if (this._surface === null) return;
     this._engine.drop(this._surface);
     this._surface = null;
-    this.seen = false;
+    this._seenMs = null;
     this.place.replaceChildren();
+  }
+
+  /** @param {boolean} seen Whether any of it is on the screen. */
+  see(seen) {
+    if (!seen) this._seenMs = null;
+    else this._seenMs ??= this._store.nowMs;
   }
 
   /**
@@ -74,7 +80,7 @@ export class Tile {
    * @returns {WatchedTile | null}
    */
   watched(width, height) {
-    if (this._surface === null || !this.seen) return null;
+    if (this._surface === null || this._seenMs === null) return null;
     return { surface: this._surface, camera: this.camera, width, height };
   }
 
@@ -86,7 +92,7 @@ export class Tile {
     const camera = this._store.cameras.get(this.camera);
     if (this._surface === null || !camera) return;
     const picture = this._store.pictures.get(this.camera);
-    const words = cameraWords(camera, picture, situation);
+    const words = cameraWords(camera, picture, situation, this._seenMs ?? situation.nowMs);
     const counts = picture ? countWords(picture.counts) : 'no picture';
     this.place.dataset.level = words.level;
     this.place.classList.toggle('blank', !picture);

@@ -51,7 +51,9 @@ export class Wall {
     this._sizes.observe(document.documentElement);
     this._app.engine.show(() => this._watched());
     scrollTo(0, left.scroll);
-    this._tiles.get(left.camera)?.link?.focus({ preventScroll: true });
+    const tile = this._tiles.get(left.camera);
+    tile?.mount();
+    tile?.link?.focus({ preventScroll: true });
   }
 
   close() {
@@ -161,7 +163,7 @@ export class Wall {
   _see(entries) {
     for (const { target, isIntersecting } of entries) {
       const tile = this._byPlace.get(target);
-      if (tile) tile.seen = isIntersecting;
+      tile?.see(isIntersecting);
     }
     this._app.engine.ask();
   }

@@ -7,6 +7,7 @@
  * @property {LinkState} link
  * @property {'ok' | 'away'} redis
  * @property {number} nowMs The server's time.
+ * @property {number} openMs Since when the connection is open and the page is seen.
  * @property {Intl.DateTimeFormat} clock Of the site's zone, time of day.
  * @property {Intl.DateTimeFormat} day Of the site's zone, day and month.
  *
@@ -26,9 +27,11 @@ const LATE_MS = 3000;
  * @param {Camera} camera
  * @param {Drawn | undefined} picture
  * @param {Situation} now
+ * @param {number} [shownMs] Since when it is shown: of a camera that nobody watched, an old picture
+ *   comes first, which is not late.
  * @returns {Words}
  */
-export function cameraWords(camera, picture, now) {
+export function cameraWords(camera, picture, now, shownMs = 0) {
   const lastMs = picture?.capturedMs ?? (camera.seen === null ? null : camera.seen * 1000);
   const last = lastMs === null ? 'no picture yet' : `last picture ${pastWords(lastMs, now)}`;
   if (now.link !== 'open') return { level: 'late', text: capital(last), detail: '' };
@@ -40,7 +43,8 @@ export function cameraWords(camera, picture, now) {
   if (!picture) return { level: 'waiting', text: 'Picture on its way', detail: '' };
   const ageMs = Math.max(0, now.nowMs - picture.capturedMs);
   const rate = camera.fps === null ? '' : `${camera.fps.toFixed(1)} fps`;
-  if (ageMs > Math.max(LATE_MS, 3000 * (camera.interval ?? 0))) {
+  const bound = Math.max(LATE_MS, 3000 * (camera.interval ?? 0));
+  if (ageMs > bound && now.nowMs - Math.max(shownMs, now.openMs) > bound) {
     return { level: 'late', text: `Late, ${last}`, detail: rate };
   }
   return { level: 'live', text: rate || 'Live', detail: spanWords(ageMs) };
