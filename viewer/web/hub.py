@@ -6,12 +6,12 @@ One picture of a camera is read and kept once, however many pages show it.
 import asyncio
 import time
 from collections.abc import Callable, Iterable, Mapping
-from typing import Literal
 
 from contract.errors import ConfigurationError
 from contract.preview import MAX_WIDTH, MIN_WIDTH
 from viewer.web.camera_messages import camera_entry, cameras_message
 from viewer.web.camera_table import CameraTable
+from viewer.web.metrics import ViewMetrics
 from viewer.web.page import Page
 from viewer.web.picture import Picture
 from viewer.web.preview_reader import PreviewReader, Sweep
@@ -31,6 +31,7 @@ class Hub:
 
     Args:
         loop: The event loop in which everything here runs but what `Listener` calls.
+        metrics: Where pages and pictures are counted.
         clock: Monotonic clock, in seconds.
         wall_clock: Seconds since 1970.
     """
@@ -38,10 +39,12 @@ class Hub:
     def __init__(
         self,
         loop: asyncio.AbstractEventLoop,
+        metrics: ViewMetrics,
         clock: Callable[[], float] = time.monotonic,
         wall_clock: Callable[[], float] = time.time,
     ) -> None:
         self._loop = loop
+        self._metrics = metrics
         self._clock = clock
         self._wall_clock = wall_clock
         self.table = CameraTable()
@@ -80,11 +83,13 @@ class Hub:
     def enter(self, page: Page) -> None:
         """Take in a page; it is told of all cameras."""
         self.pages.add(page)
+        self._metrics.pages.set(len(self.pages))
         self._tell([page])
 
     def leave(self, page: Page) -> None:
         """Forget a page."""
         self.pages.discard(page)
+        self._metrics.pages.set(len(self.pages))
         self.show(page, {})
 
     def show(self, page: Page, widths: Mapping[str, int]) -> None:
@@ -105,13 +110,13 @@ class Hub:
 
     def _renew(self) -> None:
         """Say which of the cameras that pages show are to be watched, and how wide."""
-        self._watch(
-            {
-                camera: max(MIN_WIDTH, min(MAX_WIDTH, max(page.widths[camera] for page in pages)))
-                for camera, pages in self._by_camera.items()
-                if camera in self.table.cameras
-            }
-        )
+        widths = {
+            camera: max(MIN_WIDTH, min(MAX_WIDTH, max(page.widths[camera] for page in pages)))
+            for camera, pages in self._by_camera.items()
+            if camera in self.table.cameras
+        }
+        self._metrics.watched.set(len(widths))
+        self._watch(widths)
 
     async def run(self) -> None:
         """Tell the pages what changes, for ever."""
@@ -131,6 +136,7 @@ class Hub:
             self.table.announced(camera, when)
 
     def _take_pictures(self, pictures: list[Picture]) -> None:
+        self._metrics.pictures_read.inc(len(pictures))
         for picture in pictures:
             pages = self._by_camera.get(picture.camera)
             if pages is None:
@@ -143,6 +149,7 @@ class Hub:
     def _take_sweep(self, sweep: Sweep) -> None:
         away_before = self.fault
         self.fault = sweep.fault
+        self._metrics.redis_up.set(self.fault is None)
         known = len(self.table.cameras)
         changed = False
         if sweep.ages is not None:
@@ -195,8 +202,3 @@ class Hub:
             if sees(name)
         ]
         return cameras_message(entries, wall, self.fault, None)
-
-    @property
-    def redis_state(self) -> Literal["ok", "away"]:
-        """Whether Redis answers."""
-        return "ok" if self.fault is None else "away"

@@ -102,7 +102,7 @@ class PreviewReader:
     """When the reading thread last turned, monotonic seconds."""
 
     def __post_init__(self) -> None:
-        self._redis = Redis(self.connection, clock=self.clock)
+        self._redis = Redis(self.connection, clock=self.clock, quiet=True)
         self._subscription = Subscription(self.connection, clock=self.clock)
         self._known: dict[str, _Known] = {}
         self._log_limit = LogLimit(clock=self.clock)
@@ -133,6 +133,8 @@ class PreviewReader:
         """Set which cameras are watched, and how wide; those that are new are read at once."""
         before, self._widths = self._widths, dict(widths)
         for camera, width in widths.items():
+            if camera not in before:
+                self._known.pop(camera, None)  # the hub has forgotten its picture
             if width > before.get(camera, 0):
                 self._due.put(camera)
         self._changed.set()
@@ -184,8 +186,11 @@ class PreviewReader:
         except SeedstreamError as error:
             if isinstance(error, ConfigurationError) and not self._answered:
                 self.listener.refused(error)
-            if not self._stopping and (more := self._log_limit.due(type(error).__name__)):
-                log.warning("%s%s", error, more)
+            if (
+                not self._stopping
+                and (more := self._log_limit.due(type(error).__name__)) is not None
+            ):
+                log.warning("%s; the viewer goes on trying%s", error, more)
             return _in_words(error)
         self._answered = True
         return None

@@ -57,11 +57,18 @@ class Window:
         heapq.heapify(self._queue)
         return [camera for camera in self._tiles if camera not in before]
 
-    def offer(self, camera: str) -> None:
-        """Note that a camera has a picture that this page was not sent."""
-        if camera in self._tiles and camera not in self._waiting:
+    def offer(self, camera: str) -> bool:
+        """Note that a camera has a picture that this page was not sent.
+
+        Returns:
+            Whether an older one of the camera, which still waited, will never be sent.
+        """
+        if camera in self._waiting:
+            return True
+        if camera in self._tiles:
             self._waiting.add(camera)
             heapq.heappush(self._queue, (self._tiles[camera], camera))
+        return False
 
     def next(self) -> str | None:
         """Return the camera whose picture is to be sent now, None while there is none, or no room.
