@@ -66,7 +66,7 @@ class ModelReference(msgspec.Struct, frozen=True):
     sha256: str
 
 
-class Result(msgspec.Struct, frozen=True, kw_only=True):
+class Result(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """The result of one frame.
 
     Attributes:
@@ -79,11 +79,14 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
         height: Height of the captured frame in pixels.
         model: Which weights made it.
         latency_seconds: ``processed_at`` - ``captured_at``; negative when clocks disagree.
+        position: [partition, offset] of the frame's record in Kafka; absent in older documents and
+            in those of files.
         instances: The objects, in order of discovery.
         schema: Version of this document.
     """
 
-    schema: int = SCHEMA
+    # A factory's value is written even where it is the default.
+    schema: int = msgspec.field(default_factory=lambda: SCHEMA)
     camera: str
     session: str
     sequence: int
@@ -93,6 +96,7 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
     height: int
     model: ModelReference
     latency_seconds: float
+    position: tuple[int, int] | None = None
     instances: list[Instance]
 
 
