@@ -110,7 +110,8 @@ def start_viewer(places: Places, port: int) -> SeedstreamProcess:
         redis_url=places.redis_url,
         host=LOCALHOST,
         port=port,
-        metrics=",".join(f"{LOCALHOST}:{each}" for each in places.metrics_ports),
+        sources=",".join(f"{LOCALHOST}:{each}" for each in places.metrics_ports),
+        full_size=True,
         http_host=LOCALHOST,
         http_port=0,
     )

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import pytest
 import yaml
 
-from tests.deploy.manifests import REPOSITORY, build, find
+from tests.deploy.manifests import REPOSITORY, build
 
 CHECKOV = Path(sys.prefix) / "policy" / "bin" / "checkov"
 DOCKERFILE = REPOSITORY / "deploy" / "images" / "Dockerfile"
