@@ -167,8 +167,8 @@ site: $(VENV)/.docs  ## Build the pages as a site: build/site/index.html
 	NO_MKDOCS_2_WARNING=1 $(VENV)/docs/bin/mkdocs build --strict --quiet
 	@echo "built $(CURDIR)/build/site/index.html"
 
-IMAGES ?= producer worker
-sbom: setup  ## Write the bill of materials of each image to build/sbom (root; IMAGES="producer worker worker-gpu trainer": all)
+IMAGES ?= producer viewer worker
+sbom: setup  ## Write the bill of materials of each image to build/sbom (root; IMAGES="producer viewer worker worker-gpu trainer": all)
 	bash tests/cluster/images.sh --sbom $(IMAGES)
 
 audit: $(VENV)/.supply  ## Ask for known vulnerabilities of what is pinned; fails where nobody can be asked
