@@ -139,21 +139,20 @@ local function newest_closed(session)
   end
 end
 
-local function is_stored(frame, ms)
+local function entry_at(frame, ms)
   local id = ms .. '-' .. frame.sequence
   local raw = redis.call('XRANGE', stream, id, id)[1]
-  if not raw then return false end
-  local session = read(raw).session
-  return session == nil or session == frame.session
+  local entry = raw and read(raw)
+  if entry and (entry.session == nil or entry.session == frame.session) then return entry end
 end
 
-local function is_duplicate(frame)
-  if is_stored(frame, frame.start) then return true end
-  if last.session == frame.session and is_stored(frame, last.ms) then return true end
+local function entry_of(frame)
+  local entry = entry_at(frame, frame.start)
+  if not entry and last.session == frame.session then entry = entry_at(frame, last.ms) end
   for _, run in ipairs(closed) do
-    if run.session == frame.session and is_stored(frame, run.ms) then return true end
+    if not entry and run.session == frame.session then entry = entry_at(frame, run.ms) end
   end
-  return false
+  return entry
 end
 
 local function ids_begin(frame, after)
@@ -189,7 +188,7 @@ local function place(frame)
   end
   local known = newest_closed(frame.session)
   if known and not less(known.sequence, frame.sequence) then return nil end
-  if is_stored(frame, frame.start) then return nil end
+  if entry_at(frame, frame.start) then return nil end
   local later = less(last.ms, frame.start)
   if frame.log ~= '' and frame.log == last.log then
     if not less(last.position, frame.position) then return nil end
@@ -224,7 +223,10 @@ local function store(frame)
     -- The newest entries were deleted by hand; Redis remembers their ids.
     if not string.find(added.err, 'ID specified in XADD', 1, true) then return added end
   end
-  return last and is_duplicate(frame) and 'duplicate' or 'out_of_order'
+  local entry = last and entry_of(frame)
+  if not entry then return 'out_of_order' end
+  -- Documents tell when they were made, to the microsecond: an equal one is this worker's own.
+  return entry.document == frame.document and 'own' or 'duplicate'
 end
 
 local outcomes, failure, touched = {}, nil, false
@@ -266,7 +268,8 @@ Keys: stream, latest, sessions, and tracks where they are tracked. Arguments: mo
 live, then for each frame its session, the session's start, sequence, log, position, the present (ms
 since 1970) and document; with tracks also the token of the state that it was computed from, the
 token of the state after it, and that state. Returns an outcome for each frame, or for those before
-the first conflict, then ``conflict`` and what is stored: its token and all of it.
+the first conflict, then ``conflict`` and what is stored: its token and all of it. ``own`` is a
+duplicate whose very document is stored.
 """
 
 SEEN = (
