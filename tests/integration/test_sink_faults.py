@@ -89,11 +89,14 @@ def pictured(camera: str) -> list[Entry]:
     return [entry._replace(jpeg=b"jpeg") for entry in batch(camera)]
 
 
-def stands(client: "redis.Redis | redis.RedisCluster", camera: str) -> None:
+def stands(
+    client: "redis.Redis | redis.RedisCluster", camera: str, *, counted: bool = True
+) -> None:
     assert sequences(client, camera) == [0, 1, 2, 3]
     assert latest(client, camera) == 3
-    assert sum(each.frames for each in read_minutes(client.hgetall(minutes_key(camera)))) == 4
-    made = (results_key, latest_key, sessions_key, minutes_key)
+    minutes = read_minutes(client.hgetall(minutes_key(camera)))
+    assert not counted or sum(each.frames for each in minutes) == 4
+    made = (results_key, latest_key, sessions_key, *[minutes_key] * bool(minutes))
     for key in (*(each(camera) for each in made), CAMERAS_KEY):
         assert 0 < client.ttl(key) <= TTL_SECONDS, key
     assert client.zscore(CAMERAS_KEY, camera) is not None
@@ -138,27 +141,21 @@ def test_before_redis_7_a_denied_command_is_refused_and_what_it_left_is_complete
     with pytest.raises(ConfigurationError, match="permissions"):
         make_sink(user_url(url, admin, f"-{command}")).store(batch("gate"))
     make_sink(user_url(url, admin)).store(batch("gate"))
-    stands(admin, "gate")
+    stands(admin, "gate", counted=False)
 
 
 @pytest.mark.parametrize("command", ["hset", "hkeys", "hdel", "publish"])
 def test_before_redis_7_a_denied_command_of_the_company_costs_no_result(
     url: str, admin: "redis.Redis", command: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(
-        sink, "STORE", STORE.replace("if redis.acl_check_cmd then", "if false then")
-    )
+    asks = "if redis.acl_check_cmd then"
+    monkeypatch.setattr(sink, "STORE", STORE.replace(asks, "if false then"))
     admin.set(watch_key("gate"), 384)
     admin.hset(minutes_key("gate"), "1", "{}")
     halved = user_url(url, admin, "allchannels", "+publish", f"-{command}")
-    with pytest.raises(ConfigurationError, match="permissions"):
-        make_sink(halved, previews=make_previews()).store(pictured("gate"))
-    assert sequences(admin, "gate") == [0, 1, 2, 3]
-    assert latest(admin, "gate") == 3
-    mended = user_url(url, admin, "allchannels", "+publish")
-    outcomes = make_sink(mended, previews=make_previews()).store(pictured("gate"))
-    assert outcomes == [Outcome.DUPLICATE] * 4
-    assert 0 < admin.ttl(minutes_key("gate")) <= TTL_SECONDS
+    outcomes = make_sink(halved, previews=make_previews()).store(pictured("gate"))
+    assert outcomes == [Outcome.STORED] * 4
+    stands(admin, "gate", counted=False)
 
 
 @pytest.mark.parametrize("denied", ["-publish", "resetchannels"])
@@ -169,7 +166,7 @@ def test_a_worker_that_makes_pictures_asks_for_the_channel_too_with_nothing_writ
     granted = ("+publish", "&seedstream:*")
     halved = make_sink(user_url(url, admin, *granted, denied), previews=make_previews())
     for attempt in (halved.start, lambda: halved.store(pictured("gate"))):
-        with pytest.raises(ConfigurationError, match="may not run PUBLISH seedstream:{"):
+        with pytest.raises(ConfigurationError, match="may not run PUBLISH seedstream:"):
             attempt()
     assert not admin.exists(results_key("gate"), latest_key("gate"), preview_key("gate"))
     mended = make_sink(user_url(url, admin, *granted), previews=make_previews())
