@@ -19,7 +19,7 @@ READY_SECONDS = 60.0
 PAGE_SECONDS = 2.0
 """How long a process may take to answer one request."""
 
-_PREFIXES = {"produce": "PRODUCER_", "work": "WORKER_", "render": "VIEWER_"}
+_PREFIXES = {"produce": "PRODUCER_", "work": "WORKER_", "render": "VIEWER_", "view": "VIEW_"}
 _PORT = re.compile(r"probes.* on port (\d+)")
 
 
