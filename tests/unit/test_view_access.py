@@ -59,7 +59,7 @@ def request(
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.0.2.1", "view.example", ""])
 def test_a_page_that_others_reach_needs_authentication(host: str) -> None:
-    with pytest.raises(ConfigurationError, match="VIEW_USERS_FILE|expected an address"):
+    with pytest.raises(ConfigurationError, match=r"VIEW_USERS_FILE|expected an address"):
         Access(settings(host=host))
 
 
