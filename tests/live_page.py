@@ -10,9 +10,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import numpy.typing as npt
-from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, sync_playwright
 
 from stack.launch import free_ports
 from stack.redis_server import RedisServer, start_redis
@@ -24,14 +25,8 @@ CHROMIUM = "chromium"
 READ_CANVAS = """(canvas) => {
   const copy = document.createElement('canvas');
   copy.width = canvas.width; copy.height = canvas.height;
-  const pen = copy.getContext('2d', {willReadFrequently: true});
-  pen.drawImage(canvas, 0, 0);
-  const {data} = pen.getImageData(0, 0, copy.width, copy.height);
-  let text = '';
-  for (let at = 0; at < data.length; at += 32768) {
-    text += String.fromCharCode(...data.subarray(at, at + 32768));
-  }
-  return [copy.width, copy.height, btoa(text)];
+  copy.getContext('2d').drawImage(canvas, 0, 0);
+  return copy.toDataURL('image/png').split(',')[1];
 }"""
 
 _WATCH_VIOLATIONS = """
@@ -59,9 +54,9 @@ def running_chromium() -> Iterator[Browser]:
 
 def canvas_pixels(page: Page, selector: str) -> npt.NDArray[np.uint8]:
     """Return what stands in a canvas, (H, W, 3) uint8 RGB."""
-    width, height, text = page.locator(selector).evaluate(READ_CANVAS)
-    pixels = np.frombuffer(base64.b64decode(text), np.uint8).reshape(height, width, 4)
-    return np.ascontiguousarray(pixels[..., :3])
+    data = base64.b64decode(page.locator(selector).evaluate(READ_CANVAS))
+    picture = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
+    return np.ascontiguousarray(picture[..., ::-1])
 
 
 @dataclass
@@ -149,10 +144,13 @@ def open_page(
         page.add_init_script(script)
     faults: list[str] = []
     page.on("pageerror", lambda error: faults.append(str(error)))
-    page.on(
-        "console",
-        lambda message: faults.append(message.text) if "Security" in message.text else None,
-    )
+
+    def hear(message: ConsoleMessage) -> None:
+        # Those of the page itself come as events; those of its worker are only said here.
+        if "Security" in message.text and message.location["url"].endswith(".js"):
+            faults.append(message.text)
+
+    page.on("console", hear)
     return context, page, faults
 
 

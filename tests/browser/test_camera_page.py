@@ -11,7 +11,7 @@ from playwright.sync_api import Page, expect
 from tests.live_page import LivePage, canvas_pixels
 from tests.painted_cameras import PaintedCameras, barcode, painted_shape
 
-MOMENTS = 12
+MOMENTS = 8
 CANVAS = ".stage canvas"
 Opened = Callable[..., Page]
 
@@ -77,11 +77,11 @@ def test_classes_and_scores_choose_what_is_drawn(page: Page) -> None:
         page.get_by_label(layer).uncheck()
     hold(page)
     drawn = canvas_pixels(page, CANVAS)
-    page.get_by_label("person").uncheck()
+    page.get_by_role("checkbox", name="person").uncheck()
     page.wait_for_timeout(150)
     plain = canvas_pixels(page, CANVAS)
     assert (drawn != plain).any()
-    page.get_by_label("person").check()
+    page.get_by_role("checkbox", name="person").check()
     page.wait_for_timeout(150)
     assert (canvas_pixels(page, CANVAS) == drawn).all(), "the same picture again"
     page.get_by_label("Least score").fill("0.9")  # the shape has 0.87

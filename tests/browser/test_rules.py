@@ -26,7 +26,9 @@ def cameras(live_page: LivePage) -> Iterator[PaintedCameras]:
 
 
 def findings(page: Page) -> list[str]:
+    assert page.evaluate("violations") == []
     found = Axe().run(page).response["violations"]
+    page.evaluate("violations = []")  # axe tries styles of its own, which the policy refuses
     return [
         f"{rule['id']}: {node['html'][:200]}"
         for rule in found

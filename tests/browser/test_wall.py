@@ -57,6 +57,7 @@ def test_all_tiles_fit_the_screen_and_keep_the_order_of_their_names(opened: Open
 
 def test_what_nobody_sees_is_not_sent(opened: Opened, live_page: LivePage) -> None:
     page = opened("", width=360, height=740)
+    expect(page.locator(tile("gate-1"))).to_have_attribute("data-level", "live")
     client = redis.Redis.from_url(live_page.redis_url)
 
     def watched(*cameras: str) -> list[bool]:
@@ -76,6 +77,7 @@ def test_what_nobody_sees_is_not_sent(opened: Opened, live_page: LivePage) -> No
 
 def test_the_search_narrows_the_wall_and_stays_in_the_address(opened: Opened) -> None:
     page = opened("")
+    expect(page.locator(".tile")).to_have_count(41)
     page.keyboard.press("/")
     page.keyboard.type("yar")
     expect(page.locator(".tile")).to_have_count(1)

@@ -28,6 +28,7 @@ import { Wall } from './wall.js';
 
 const SECOND_MS = 1000;
 const RETRY_MS = 2000;
+const GROUPS_MS = 1000;
 
 /** Holds the parts together. */
 export class App {
@@ -41,11 +42,16 @@ export class App {
     this._view = null;
     this._shown = '';
     this._due = false;
+    /** @type {ReturnType<typeof setTimeout> | undefined} */
+    this._asking = undefined;
   }
 
   start() {
     const { store } = this;
-    store.addEventListener('cameras', () => this._view?.camerasChanged());
+    store.addEventListener('cameras', () => {
+      this._view?.camerasChanged();
+      this._askGroups();
+    });
     store.addEventListener('state', () => this._soon());
     store.addEventListener('drawn', (event) =>
       this._view?.drawn(/** @type {CustomEvent<Drawn[]>} */ (event).detail),
@@ -73,6 +79,19 @@ export class App {
     byId('main').replaceChildren(this._view.element);
     if (place.view !== 'wall') scrollTo(0, 0);
     this._view.open();
+  }
+
+  /** New cameras may belong to groups. */
+  _askGroups() {
+    clearTimeout(this._asking);
+    this._asking = setTimeout(async () => {
+      try {
+        this.store.me = await askJson('api/me');
+        this._view?.camerasChanged();
+      } catch (error) {
+        if (!(error instanceof RequestError)) throw error; // told by the connection's own trouble
+      }
+    }, GROUPS_MS);
   }
 
   /** Refresh before the next picture of the screen, once, however much changed. */
