@@ -58,7 +58,15 @@ $(VENV)/.trackeval: requirements/trackeval.txt $(VENV)/.online
 	$(INSTALL) $(BIN)/python --no-deps --target $(VENV)/trackeval -r requirements/trackeval.txt
 	touch $@
 
-setup: $(VENV)/.all $(VENV)/.policy $(VENV)/.docs $(VENV)/.supply $(VENV)/.openvino $(VENV)/.trackeval  ## Install everything, with torch and the tools, into .venv
+# The checker of the live page's modules; without npm they go unchecked, which is said.
+$(VENV)/.node: package.json $(VENV)/.online
+	@if command -v npm >/dev/null; then \
+	  mkdir -p $(VENV)/node && cp package.json $(VENV)/node/ && \
+	  npm install --prefix $(VENV)/node --no-package-lock --ignore-scripts --no-audit --no-fund --loglevel error && \
+	  touch $@; \
+	else echo "no npm here: the live page's modules will not be checked" >&2; fi
+
+setup: $(VENV)/.all $(VENV)/.node $(VENV)/.policy $(VENV)/.docs $(VENV)/.supply $(VENV)/.openvino $(VENV)/.trackeval  ## Install everything, with torch and the tools, into .venv
 
 setup-system:  ## Install Debian's parts of the tests (Java, Maven, RTSP server); needs root
 	bash .ci/system-packages
@@ -102,6 +110,9 @@ check: setup  ## Lint, types, architecture
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	@if [ -x $(VENV)/node/node_modules/.bin/tsc ]; then \
+	  $(VENV)/node/node_modules/.bin/tsc -p viewer/web/tsconfig.json && node --test tests/page/*.test.js; \
+	else echo "THE LIVE PAGE'S MODULES WERE NOT CHECKED: no npm here (nodejs 20 or newer has it)" >&2; fi
 
 format: setup  ## Format the code
 	$(BIN)/ruff check --fix .
