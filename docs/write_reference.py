@@ -238,6 +238,7 @@ def result_document() -> str:
         height=_FRAME.height,
         model=ModelReference("street", "1", "5f3a..."),
         latency_seconds=0.12,
+        position=(11, 48213),
         instances=[instance],
     )
     text = json.dumps(json.loads(encode_result(result)), indent=2)

@@ -41,6 +41,26 @@ def decode_rgb(data: bytes) -> NDArray[np.uint8]:
     return image
 
 
+def decode_scaled_rgb(data: bytes, least_height: int, least_width: int) -> NDArray[np.uint8]:
+    """Return a JPEG's pixels, (H, W, 3) RGB, scaled down in the decoder as far as it may be.
+
+    Args:
+        data: The JPEG.
+        least_height: It is scaled down no further than to this height, in pixels.
+        least_width: Likewise, its width.
+
+    Raises:
+        InvalidMessageError: ``corrupt_image``: its data has an error, however small.
+    """
+    try:
+        image: NDArray[np.uint8] = simplejpeg.decode_jpeg(
+            data, "RGB", min_height=least_height, min_width=least_width, fastdct=True
+        )
+    except ValueError as error:
+        raise _broken(error) from error
+    return image
+
+
 def decode_small_luma(data: bytes, least_width: int = 1) -> NDArray[np.uint8]:
     """Return the brightness of a JPEG at down to an eighth of its size, (H, W), in half the time.
 

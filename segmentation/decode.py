@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from contract.errors import InvalidMessageError
 from contract.frame import I420, Frame
-from media.decodable_jpeg import decode_rgb, jpeg_size
+from media.decodable_jpeg import decode_rgb, decode_scaled_rgb, jpeg_size
 
 Image = npt.NDArray[np.uint8]
 """uint8 (H, W, 3), RGB."""
@@ -40,6 +40,35 @@ def decode_image(frame: Frame, *, max_pixels: int) -> Image:
             f"the frame has {frame.width}x{frame.height} pixels, the limit is {max_pixels}",
         )
     return _decode_i420(frame) if frame.content_type == I420 else _decode_jpeg(frame)
+
+
+def decode_small(frame: Frame, size: tuple[int, int]) -> Image:
+    """Decode a frame that `decode_image` has decoded before, to little more than a smaller size.
+
+    Args:
+        frame: The frame.
+        size: (height, width) in pixels, at most the frame's.
+
+    Returns:
+        uint8 (H, W, 3), RGB, at least of that size.
+
+    Raises:
+        InvalidMessageError: ``corrupt_image``.
+    """
+    if frame.content_type != I420:
+        return decode_scaled_rgb(frame.data, *size)
+    height, width = (side + side % 2 for side in size)
+    values = np.frombuffer(frame.data, np.uint8)
+    luma, chroma = np.split(values, [frame.width * frame.height])
+    small = [_shrunk(luma.reshape(frame.height, frame.width), (height, width))]
+    for plane in chroma.reshape(2, frame.height // 2, frame.width // 2):
+        small.append(_shrunk(plane, (height // 2, width // 2)))
+    planes = np.concatenate([plane.ravel() for plane in small]).reshape(height * 3 // 2, width)
+    return np.asarray(cv2.cvtColor(planes, cv2.COLOR_YUV2RGB_I420), np.uint8)
+
+
+def _shrunk(plane: npt.NDArray[np.uint8], size: tuple[int, int]) -> npt.NDArray[np.uint8]:
+    return np.asarray(cv2.resize(plane, size[::-1], interpolation=cv2.INTER_AREA), np.uint8)
 
 
 def _decode_jpeg(frame: Frame) -> Image:

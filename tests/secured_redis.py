@@ -18,8 +18,9 @@ from tests.certificates import Certificate, Certificates
 from tests.fakes import wait_until
 
 WORKER_RULES = (
-    "~seedstream:*", "+ping", "+eval", "+time", "+get", "+set", "+expire", "+xadd", "+xrange",
-    "+xrevrange", "+zadd", "+zremrangebyscore",
+    "~seedstream:*", "&seedstream:*", "+ping", "+eval", "+time", "+get", "+set", "+expire", "+xadd",
+    "+xrange", "+xrevrange", "+hget", "+hset", "+hkeys", "+hdel", "+publish", "+zadd",
+    "+zremrangebyscore",
 )  # fmt: skip
 """The least that a worker needs."""
 

@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 import redis
 from msgspec import structs
+from prometheus_client import CollectorRegistry
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from contract.result import (
@@ -27,6 +28,7 @@ from tests.fakes import SESSION
 from tracking import Moment, State, advance, observe
 from tracking.state import encode_state
 from workers.metrics import WorkerMetrics
+from workers.previews import Previews
 from workers.records import Entry, Sighting
 from workers.sink import RedisSink
 from workers.track_chains import TrackChains
@@ -166,6 +168,11 @@ def assert_undisturbed(client: Client, camera: str) -> None:
     assert client.get(tracks_key(camera)) == alone.kept()
 
 
+def make_previews() -> Previews:
+    """Return what knows who is looking; its counts are nobody's."""
+    return Previews(WorkerMetrics(CollectorRegistry()))
+
+
 def make_sink(
     url: str,
     *,
@@ -173,16 +180,50 @@ def make_sink(
     max_results: int = 1000,
     make_client: Callable[[RedisConnection, Sequence[Node]], Client] = open_redis,
     metrics: WorkerMetrics | None = None,
+    previews: Previews | None = None,
     **connection: object,
 ) -> RedisSink:
-    """Return a sink that is not started; one with metrics tracks."""
+    """Return a sink that is not started; one with metrics tracks, one with previews stores them."""
     settings = ToRedis(redis_url=url, redis_timeout_seconds=timeout_seconds, **connection)
     return RedisSink(
         Redis(settings, make_client),
         ttl_seconds=TTL_SECONDS,
         max_results=max_results,
         tracks=None if metrics is None else TrackChains(metrics),
+        previews=previews,
     )
+
+
+class LosesAnswers:
+    """Opens clients that carry out what they are told, and lose the first answers.
+
+    Args:
+        count: How many answers are lost.
+    """
+
+    def __init__(self, count: int) -> None:
+        self._left = count
+
+    def __call__(self, connection: RedisConnection, nodes: Sequence[Node]) -> Client:
+        client = open_redis(connection, nodes)
+        make_pipeline = client.pipeline
+
+        def pipeline(**options: bool) -> "redis.client.Pipeline":
+            made = make_pipeline(**options)
+            execute = made.execute
+
+            def execute_and_lose(**options: bool) -> object:
+                answer = execute(**options)
+                if self._left == 0:
+                    return answer
+                self._left -= 1
+                raise redis.exceptions.ConnectionError("the answer never came")
+
+            made.execute = execute_and_lose
+            return made
+
+        client.pipeline = pipeline
+        return client
 
 
 def frames(client: Client, camera: str) -> list[tuple[str, int]]:

@@ -30,6 +30,7 @@ from workers.inference import Inference, build_inference
 from workers.loop import Loop, Rules
 from workers.metrics import WorkerMetrics
 from workers.offset_tracker import OffsetTracker
+from workers.previews import Previews
 from workers.records import Position
 from workers.settings import WorkerSettings
 from workers.sink import RedisSink
@@ -73,6 +74,7 @@ class Worker:
         self._registry = process_registry()
         self._metrics = _metrics(self._registry, settings, inference)
         self._look = observer_of(track=settings.track, appearance=settings.track_appearance)
+        self._previews = Previews(self._metrics, clock) if settings.preview else None
         self._positions = OffsetTracker()
         self._dead_share = DeadShare(settings.max_dead_share)
         self.health = Health(clock)
@@ -123,6 +125,7 @@ class Worker:
             ttl_seconds=self._settings.result_ttl_seconds,
             max_results=self._settings.max_results_per_camera,
             tracks=TrackChains(self._metrics, self._clock) if self._settings.track else None,
+            previews=self._previews,
         )
         self._closing.callback(redis_sink.close)
         redis_sink.start()
@@ -163,6 +166,7 @@ class Worker:
             _limits(settings, self._inference),
             freshness,
             self._look,
+            self._previews,
             on_end=self._positions.wake,
         )
         self._metrics.hung_decoders.set_function(lambda: line.hung_decoders)

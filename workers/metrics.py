@@ -12,10 +12,11 @@ from prometheus_client.metrics import MetricWrapperBase
 
 from workers.stages.stage_times import StageTimes
 
-STAGES = ("fetch", "decode", "infer", "cluster", "track", "store")
+STAGES = ("fetch", "decode", "infer", "cluster", "track", "preview", "store")
 """Stages of ``seedstream_stage_seconds``: fetch and decode are of a frame, infer of one run of the
 network (of which a tiled frame takes several), cluster of a batch, track of a frame that is stored
-(its colours and its identities), store of what waited, with the identities.
+(its colours and its identities), preview of a picture for who looks at a camera, store of what
+waited, with the identities.
 ``fetch`` runs from the record's time stamp in Kafka to its arrival in the worker."""
 
 OTHER = "other"
@@ -106,6 +107,19 @@ class WorkerMetrics:
             "and identities were computed again from there: once when it takes a camera over.",
             registry=registry,
         )
+        self.previews = Counter(
+            "seedstream_previews",
+            "Pictures made for the live page: watched (somebody looks at the camera), idle (one "
+            "every 10 s of a camera that nobody looks at), failed (none could be made; the result "
+            "is stored).",
+            ["reason"],
+            registry=registry,
+        )
+        self.preview_bytes = Counter(
+            "seedstream_preview_bytes",
+            "Bytes of the pictures made for the live page.",
+            registry=registry,
+        )
         self.end_to_end_latency = Histogram(
             "seedstream_end_to_end_latency_seconds",
             "Time from capture to stored result, in seconds.",
@@ -186,6 +200,8 @@ class WorkerMetrics:
         )
         for stage in STAGES:
             self.stage_seconds.labels(stage)
+        for reason in ("watched", "idle", "failed"):
+            self.previews.labels(reason)
 
     def times(self, stage: str, clock: Callable[[], float] = time.monotonic) -> StageTimes:
         """Return the account of a stage's seconds."""

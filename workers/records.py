@@ -109,12 +109,15 @@ class Entry(NamedTuple):
         log: Names the partition, see ``Record.log``; empty when unknown.
         position: Kafka's offset in it.
         sighting: What tracks its instances; None where nothing is tracked.
+        jpeg: The picture that it was made from, for who looks at the camera; empty where it has
+            none.
     """
 
     result: Result
     log: str
     position: int
     sighting: Sighting | None = None
+    jpeg: bytes = b""
 
 
 class Outcome(enum.Enum):

@@ -83,6 +83,10 @@ class WorkerSettings(RedisConnection, KafkaConnection, ProcessSettings):
     track_appearance: bool = True
     """Whether colours help to tell objects apart."""
 
+    preview: bool = True
+    """Whether small pictures of the frames are stored for the live page: of each frame while
+    somebody looks at its camera, else one every 10 s."""
+
     mode: Literal["live", "complete"] = "live"
     """`complete` processes every frame; `live` skips and counts frames that arrive too late."""
 

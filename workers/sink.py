@@ -5,6 +5,8 @@ from typing import Any
 
 from contract.errors import UnavailableError
 from contract.frame import session_start_ms
+from contract.minutes import class_counts, minute_name, minutes_key
+from contract.preview import preview_key, previews_channel, wanted_width, watch_key
 from contract.result import (
     CAMERAS_KEY,
     Result,
@@ -15,6 +17,7 @@ from contract.result import (
     tracks_key,
 )
 from servers.redis import AS_BYTES, Client, Redis
+from workers.previews import Previews
 from workers.records import Entry, Outcome
 from workers.sink_scripts import SEEN, SEEN_COMMANDS, STORE, STORE_COMMANDS
 from workers.track_chains import TrackChains
@@ -36,6 +39,7 @@ class RedisSink:
         ttl_seconds: Time to live of every key, in seconds.
         max_results: About how many results a stream keeps.
         tracks: Says who the instances are; None stores them as they are.
+        previews: Told who is looking at which camera; None stores no pictures.
     """
 
     def __init__(
@@ -45,9 +49,11 @@ class RedisSink:
         ttl_seconds: int,
         max_results: int,
         tracks: TrackChains | None = None,
+        previews: Previews | None = None,
     ) -> None:
         self._server = server
         self._tracks = tracks
+        self._previews = previews
         self._ttl_seconds = ttl_seconds
         self._max_results = max_results
 
@@ -63,11 +69,9 @@ class RedisSink:
         def ask(client: Client) -> None:
             client.ping()
             pipeline = client.pipeline(transaction=False)
-            for script, keys in (
-                (STORE_COMMANDS, _keys(_NO_CAMERA, tracked=self._tracks is not None)),
-                (SEEN_COMMANDS, (CAMERAS_KEY,)),
-            ):
-                pipeline.execute_command("EVAL", script, len(keys), *keys)
+            keys, channel = self._keys(_NO_CAMERA)
+            pipeline.execute_command("EVAL", STORE_COMMANDS, len(keys), *keys, channel)
+            pipeline.execute_command("EVAL", SEEN_COMMANDS, 1, CAMERAS_KEY)
             pipeline.execute()
 
         self._server.attempt("reach", ask)
@@ -128,20 +132,32 @@ class RedisSink:
         """
         pipeline = client.pipeline(transaction=False)
         for batch in batches:
-            keys = _keys(batch.camera, tracked=self._tracks is not None)
-            limits = (self._max_results, self._ttl_seconds)
+            keys, channel = self._keys(batch.camera)
+            given = (channel, self._max_results, self._ttl_seconds)
             pipeline.execute_command(
-                *("EVAL", STORE, len(keys), *keys, *limits, *batch.arguments()),
+                *("EVAL", STORE, len(keys), *keys, *given, *batch.arguments()),
                 **AS_BYTES,
             )
         pipeline.execute_command("EVAL", SEEN, 1, CAMERAS_KEY, self._ttl_seconds, *cameras)
         answers: list[Any] = pipeline.execute(raise_on_error=False)
         for batch, answer in zip(batches, answers, strict=False):
             if not isinstance(answer, Exception):
-                batch.take(answer)
+                watched, *told = answer
+                if self._previews is not None:
+                    self._previews.watched(batch.camera, wanted_width(watched))
+                batch.take(told)
         for answer in answers:
             if isinstance(answer, Exception):
                 raise answer
+
+    def _keys(self, camera: str) -> tuple[list[str], str]:
+        """Return the keys of a camera, and the channel of its previews, empty where none are."""
+        keys = [results_key(camera), latest_key(camera), sessions_key(camera), minutes_key(camera)]
+        if self._tracks is not None:
+            keys.append(tracks_key(camera))
+        if self._previews is None:
+            return keys, ""
+        return [*keys, preview_key(camera), watch_key(camera)], previews_channel(camera)
 
 
 class _Batch:
@@ -169,16 +185,22 @@ class _Batch:
     def arguments(self) -> list[str | int | bytes]:
         """Return what the script is told of what is left; to be called each time it is sent."""
         self._unanswered += 1
+        newest = next((entry for entry in reversed(self.left) if entry.jpeg), None)
+        jpegs = [entry.jpeg if entry is newest else b"" for entry in self.left]
         if self._tracks is None:
-            return [part for entry in self.left for part in _arguments(entry, entry.result)]
+            return [
+                part
+                for entry, jpeg in zip(self.left, jpegs, strict=True)
+                for part in _arguments(entry, entry.result, jpeg)
+            ]
         return [
             part
-            for entry, link in zip(self.left, self._links, strict=True)
-            for part in (*_arguments(entry, link.result), link.base, link.token, link.text)
+            for entry, link, jpeg in zip(self.left, self._links, jpegs, strict=True)
+            for part in (*_arguments(entry, link.result, jpeg), link.base, link.token, link.text)
         ]
 
     def take(self, answer: Sequence[bytes]) -> None:
-        """Take the script's answer.
+        """Take the script's answer, without what it says about who is looking.
 
         Raises:
             UnavailableError: Others stored frames of the camera first, again and again.
@@ -207,12 +229,7 @@ class _Batch:
             self._links = self._tracks.chain(self.left)
 
 
-def _keys(camera: str, *, tracked: bool) -> tuple[str, ...]:
-    keys = (results_key(camera), latest_key(camera), sessions_key(camera))
-    return (*keys, tracks_key(camera)) if tracked else keys
-
-
-def _arguments(entry: Entry, result: Result) -> tuple[str | int | bytes, ...]:
+def _arguments(entry: Entry, result: Result, jpeg: bytes) -> tuple[str | int | bytes, ...]:
     return (
         result.session,
         session_start_ms(result.session),
@@ -221,6 +238,9 @@ def _arguments(entry: Entry, result: Result) -> tuple[str | int | bytes, ...]:
         entry.position,
         int(result.processed_at.timestamp() * 1000),
         encode_result(result),
+        minute_name(result.captured_at),
+        class_counts(result.instances),
+        jpeg,
     )
 
 

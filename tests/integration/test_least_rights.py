@@ -9,10 +9,12 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+import redis
 from kafka import KafkaProducer
 from pydantic import SecretStr
 
 from contract.errors import ConfigurationError, UnavailableError
+from contract.preview import watch_key
 from servers.kafka import KafkaConnection
 from servers.redis import Redis, RedisConnection
 from servers.refusals import PASSING_SECONDS
@@ -22,7 +24,7 @@ from tests.integration.worker_line import Line
 from tests.redis_cluster import RedisCluster
 from tests.secured_kafka import PRODUCER_RIGHTS, VIEWER_RIGHTS, WORKER_RIGHTS, SecuredKafka
 from tests.secured_redis import CLUSTER_RULES, VIEWER_RULES, WORKER_RULES, SecuredRedis
-from tests.sink_parts import make_entry, make_sink
+from tests.sink_parts import make_entry, make_previews, make_sink
 from viewer.history import ResultReader, read_frames
 from workers.records import Outcome
 
@@ -167,8 +169,8 @@ def test_each_rule_of_a_workers_user_of_redis_is_needed_and_named(
 ) -> None:
     secured_redis.allow("sink", PASSWORD, *without(WORKER_RULES, rule))
     user = {"redis_username": "sink", "redis_password": SecretStr(PASSWORD)}
-    sink = make_sink(secured_redis.url, **user)
-    named = "key" if rule.startswith("~") else rule.removeprefix("+")
+    sink = make_sink(secured_redis.url, previews=make_previews(), **user)
+    named = {"~": "key", "&": "publish"}.get(rule[0], rule.removeprefix("+"))
     began = time.monotonic()
     with closing(sink), pytest.raises(ConfigurationError, match=f"(?i)rights: .*{named}"):
         sink.start()  # before the first frame
@@ -182,10 +184,25 @@ def test_the_rules_are_enough_in_a_cluster_with_two_more(redis_cluster: RedisClu
         )
     user = {"redis_username": "least", "redis_password": SecretStr(PASSWORD)}
     cameras = [redis_cluster.camera_of(node) for node in range(3)]
-    with closing(make_sink(redis_cluster.url, redis_cluster=True, **user)) as sink:
+    with redis.RedisCluster.from_url(redis_cluster.url) as client:
+        for camera in cameras:
+            client.set(watch_key(camera), 384, ex=60)  # so that its picture is announced
+    sink = make_sink(redis_cluster.url, redis_cluster=True, previews=make_previews(), **user)
+    with closing(sink):
         sink.start()
-        stored = sink.store([make_entry(camera, 1) for camera in cameras])
+        stored = sink.store([make_entry(camera, 1)._replace(jpeg=b"jpeg") for camera in cameras])
     assert stored == [Outcome.STORED] * 3
+
+
+def test_a_worker_without_previews_needs_neither_channel_nor_publish(
+    secured_redis: SecuredRedis,
+) -> None:
+    fewer = without(without(WORKER_RULES, "+publish"), "&seedstream:*")
+    secured_redis.allow("sink", PASSWORD, *fewer)
+    user = {"redis_username": "sink", "redis_password": SecretStr(PASSWORD)}
+    with closing(make_sink(secured_redis.url, **user)) as sink:
+        sink.start()
+        assert sink.store([make_entry("gate-without-previews", 1)]) == [Outcome.STORED]
 
 
 @pytest.mark.parametrize("rule", CLUSTER_RULES)

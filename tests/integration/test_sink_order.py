@@ -20,7 +20,7 @@ from stack.redis_server import RedisServer
 from tests.sink_parts import TTL_SECONDS, frames, latest, make_entry, make_session, make_sink
 from workers.records import Entry, Outcome
 from workers.sink import RedisSink
-from workers.sink_scripts import SILENT_SECONDS
+from workers.sink_order import SILENT_SECONDS
 
 STORED, DUPLICATE, OUT_OF_ORDER = Outcome.STORED, Outcome.DUPLICATE, Outcome.OUT_OF_ORDER
 SET_BACK, RESUMED = Outcome.SET_BACK, Outcome.RESUMED

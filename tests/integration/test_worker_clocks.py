@@ -74,9 +74,12 @@ def test_a_redis_user_without_set_ends_the_worker_with_2_and_is_named(
 ) -> None:
     line.send(make_frame(unique_name("gate"), 0))
     with start_redis() as own, redis.Redis.from_url(own.url) as client:
-        allowed = ("ping", "eval", "get", "xadd", "expire", "xrange", "xrevrange", "zadd", "time")
+        allowed = (
+            *("ping", "eval", "get", "xadd", "expire", "xrange", "xrevrange", "zadd", "time"),
+            *("hget", "hset", "hkeys", "hdel", "publish"),
+        )
         client.execute_command(
-            "ACL", "SETUSER", "worker", "on", ">hunter2", "~seedstream:*",
+            "ACL", "SETUSER", "worker", "on", ">hunter2", "~seedstream:*", "&*",
             *(f"+{name}" for name in allowed),
         )  # fmt: skip
         worker = line.worker(redis_url=own.url, redis_username="worker", redis_password="hunter2")

@@ -57,6 +57,14 @@ def test_the_document_has_the_names_of_schema_1() -> None:
     assert coco.decode(instance["mask"]).sum() == 6
 
 
+def test_a_document_names_the_record_of_its_frame_where_there_is_one() -> None:
+    assert "position" not in json.loads(encode_result(a_result()))
+    placed = msgspec.structs.replace(a_result(), position=(11, 2**40))
+    document = encode_result(placed)
+    assert json.loads(document)["position"] == [11, 2**40]
+    assert decode_result(document) == placed
+
+
 def test_an_instance_says_who_it_is_only_where_frames_are_tracked() -> None:
     (plain,) = a_result().instances
     known = msgspec.structs.replace(

@@ -11,6 +11,8 @@ from pydantic import SecretStr
 from rich.console import Console
 
 from contract.errors import ConfigurationError, UnavailableError
+from contract.minutes import minutes_key
+from contract.preview import preview_key, previews_channel, watch_key
 from contract.result import CAMERAS_KEY, latest_key, results_key, sessions_key, tracks_key
 from doctor.agreement_checks import check_agreement
 from doctor.app import PARTS, chosen_parts, chosen_processes, exit_code
@@ -39,6 +41,9 @@ from tests.conftest import REPOSITORY
 from tests.secured_redis import WORKER_RULES
 
 PART = Part("kafka", "worker")
+CAMERA_KEYS = (
+    *(results_key, latest_key, sessions_key, minutes_key, tracks_key, preview_key, watch_key),
+)
 GOOD = {
     "max.message.bytes": "16777216",
     "compression.type": "producer",
@@ -155,7 +160,8 @@ def test_a_frame_that_fits_must_fit_among_the_dead_letters() -> None:
 
 
 def test_every_command_of_the_sink_and_the_viewer_is_tried() -> None:
-    files = [REPOSITORY / "workers" / name for name in ("sink.py", "sink_scripts.py")]
+    names = ("sink.py", "sink_scripts.py", "sink_order.py", "sink_company.py")
+    files = [REPOSITORY / "workers" / name for name in names]
     sink = "".join(file.read_text() for file in files)
     in_script = set(re.findall(r"redis\.p?call\('(\w+)'", sink))
     calls = set(re.findall(r"(?:client|pipeline)\.(ping|z\w+|x\w+|expire|set|get|delete)\(", sink))
@@ -174,7 +180,8 @@ def test_the_rule_that_is_advised_is_the_least_that_the_sink_needs() -> None:
 def test_a_tried_command_names_only_keys_that_the_rule_grants() -> None:
     ours = {
         CAMERAS_KEY,
-        *(key(".doctor") for key in (results_key, latest_key, sessions_key, tracks_key)),
+        *(key(".doctor") for key in CAMERA_KEYS),
+        previews_channel(".doctor"),
     }
     for command in (*SINK_COMMANDS, *VIEWER_COMMANDS):
         keys = {word for word in harmless(command, ".doctor") if str(word).startswith("seedstream")}

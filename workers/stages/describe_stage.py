@@ -1,4 +1,4 @@
-"""Describe: the network's maps -> clustered instances -> results, and what tracks them."""
+"""Describe: the network's maps -> clustered instances -> results, their tracking and pictures."""
 
 import time
 from collections.abc import Callable, Sequence
@@ -9,6 +9,7 @@ from segmentation.decode import Image
 from segmentation.instances import Instances
 from segmentation.segmenter import Fitted, Segmenter
 from workers.metrics import WorkerMetrics
+from workers.previews import Previews
 from workers.records import Job, Sighting
 from workers.stages.infer_stage import Mapped
 from workers.stages.stage import ThreadStage
@@ -29,6 +30,7 @@ class DescribeStage(ThreadStage[Mapped]):
         segmenter: Clusters.
         metrics: Told how long it takes.
         look: Observes the instances for tracking; None where nothing is tracked.
+        previews: Makes the frames' pictures for who looks at cameras; None makes none.
         clock: Monotonic clock, in seconds.
         wall_clock: Seconds since 1970.
         on_end: Called when the thread has ended.
@@ -40,6 +42,7 @@ class DescribeStage(ThreadStage[Mapped]):
         segmenter: Segmenter,
         metrics: WorkerMetrics,
         look: Look | None = None,
+        previews: Previews | None = None,
         *,
         clock: Callable[[], float] = time.monotonic,
         wall_clock: Callable[[], float] = time.time,
@@ -51,6 +54,7 @@ class DescribeStage(ThreadStage[Mapped]):
         self._segmenter = segmenter
         self._metrics = metrics
         self._look = look
+        self._previews = previews
         self._wall_clock = wall_clock
 
     def has_room_beside(self, held: Sequence[Mapped]) -> bool:
@@ -63,11 +67,17 @@ class DescribeStage(ThreadStage[Mapped]):
             began = self._clock()
             found = self._segmenter.describe(item.maps)
             self._metrics.stage_seconds.labels("cluster").observe(self._clock() - began)
+            newest = {job.frame.camera: job for job in item.jobs}
             for job, image, instances in zip(item.jobs, item.images, found, strict=True):
                 result = self._result(job, instances.documents())
                 sighting = self._sighting(instances, image)
+                # Of frames that are ready at the same moment, only the last one will be looked at.
+                jpeg = self._jpeg(job, image) if newest[job.frame.camera] is job else b""
                 self.until_room(self._following)
-                self._following.put(Described(job, result, sighting))
+                self._following.put(Described(job, result, sighting, jpeg))
+
+    def _jpeg(self, job: Job, image: Image | Fitted) -> bytes:
+        return b"" if self._previews is None else self._previews.jpeg(job.frame, image)
 
     def _sighting(self, instances: Instances, image: Image | Fitted) -> Sighting | None:
         if self._look is None:
@@ -89,5 +99,6 @@ class DescribeStage(ThreadStage[Mapped]):
             height=frame.height,
             model=self._segmenter.reference,
             latency_seconds=(processed_at - frame.captured_at).total_seconds(),
+            position=(job.position.partition, job.position.number),
             instances=instances,
         )

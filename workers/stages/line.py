@@ -17,6 +17,7 @@ from workers.fair_queue import FairQueue
 from workers.freshness import Freshness
 from workers.interfaces import Sink
 from workers.metrics import WorkerMetrics
+from workers.previews import Previews
 from workers.records import Job
 from workers.stages.decode_stage import DecodeStage
 from workers.stages.describe_stage import DescribeStage
@@ -53,6 +54,7 @@ class Line:
         limits: Bounds.
         freshness: Tells which frames are dropped.
         look: Observes instances for tracking; None where the sink tracks nothing.
+        previews: Makes pictures for who looks at cameras; None where the sink stores none.
         on_end: Called when a stage has ended.
         clock: Monotonic clock, in seconds.
     """
@@ -66,6 +68,7 @@ class Line:
         limits: Limits,
         freshness: Freshness,
         look: Look | None = None,
+        previews: Previews | None = None,
         *,
         on_end: Callable[[], None] = lambda: None,
         clock: Callable[[], float] = time.monotonic,
@@ -83,6 +86,7 @@ class Line:
             segmenter,
             metrics,
             look,
+            previews,
             clock=clock,
             wall_clock=freshness.wall_clock,
             on_end=on_end,

@@ -18,11 +18,19 @@ All that wait are stored together, so a slow one costs round trips, not frames a
 
 
 class Described(NamedTuple):
-    """A frame, its result, and what tracks its instances (None where nothing is tracked)."""
+    """A frame and what is known about it.
+
+    Attributes:
+        job: The frame.
+        result: Its result.
+        sighting: What tracks its instances; None where nothing is tracked.
+        jpeg: Its picture, for who looks at the camera; empty where it has none.
+    """
 
     job: Job
     result: Result
     sighting: Sighting | None = None
+    jpeg: bytes = b""
 
 
 class StoreStage(ThreadStage[Described]):
@@ -58,12 +66,12 @@ class StoreStage(ThreadStage[Described]):
         began = self._clock()
         outcomes = self._sink.store(
             [
-                Entry(result, job.record.log, job.position.number, sighting)
-                for job, result, sighting in items
+                Entry(result, job.record.log, job.position.number, sighting, jpeg)
+                for job, result, sighting, jpeg in items
             ]
         )
         self._metrics.stage_seconds.labels("store").observe(self._clock() - began)
-        for (job, result, _), outcome in zip(items, outcomes, strict=True):
+        for (job, result, *_), outcome in zip(items, outcomes, strict=True):
             self._endings.store(job, result, outcome)
 
     def stop(self) -> list[Future[Any]]:
