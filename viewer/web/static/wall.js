@@ -188,6 +188,8 @@ export class Wall {
     const narrow = tile < NARROW;
     if (narrow) ({ columns, tile } = fitGrid(this._tiles.size, { ...room, caption: TWO_LINES }));
     const high = Math.round(tile / this._aspect);
+    const inset = (width - columns * tile - (columns - 1) * room.gap) / 2;
+    this.element.style.setProperty('--inset', `${Math.max(0, Math.floor(inset))}px`);
     this._list.style.setProperty('--columns', String(columns));
     this._list.style.setProperty('--tile', `${tile}px`);
     this._list.style.setProperty('--picture', `${high}px`);
