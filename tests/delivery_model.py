@@ -26,6 +26,7 @@ from workers.freshness import Freshness
 from workers.loop import Loop, Rules
 from workers.metrics import WorkerMetrics
 from workers.offset_tracker import OffsetTracker
+from workers.previews import Previews
 from workers.records import Change, Event, Position, Record
 from workers.sink import RedisSink
 from workers.stages.line import Limits, Line
@@ -229,11 +230,13 @@ class ModelWorker:
         letters = ModelDeadLetters(broker, self._positions, self._call)
         server = Redis(_connection(redis_url), lambda *_: _Client.of(redis_url, self._call))
         metrics = WorkerMetrics(self.registry)
+        previews = Previews(metrics)
         self._sink = RedisSink(
             server,
             ttl_seconds=TTL_SECONDS,
             max_results=100_000,
             tracks=TrackChains(metrics) if tracks else None,
+            previews=previews,
         )
         age = MAX_AGE_SECONDS if live else None
         freshness = Freshness(max_age_seconds=age, old_after_seconds=age, wall_clock=wall_clock)
@@ -249,6 +252,7 @@ class ModelWorker:
             ),
             freshness,
             look_without_pixels if tracks else None,
+            previews,
             on_end=self._positions.wake,
         )  # fmt: skip
         rules = Rules(

@@ -189,6 +189,7 @@ class FakeSink:
 
     Attributes:
         calls: How many results each call of ``store`` brought.
+        pictures: Frames that came with a picture: camera, sequence, JPEG.
         gate: Each call waits for it.
     """
 
@@ -196,6 +197,7 @@ class FakeSink:
         self.calls: list[int] = []
         self.gate: threading.Event | None = None
         self.results: dict[str, list[Result]] = {}
+        self.pictures: list[tuple[str, int, bytes]] = []
         self.away = False
         self.given_up = False
 
@@ -205,6 +207,11 @@ class FakeSink:
         self.calls.append(len(entries))
         if self.gate is not None and not self.gate.wait(10):
             raise AssertionError("the test never opened the gate")
+        self.pictures += [
+            (entry.result.camera, entry.result.sequence, entry.jpeg)
+            for entry in entries
+            if entry.jpeg
+        ]
         return [self._store(entry.result) for entry in entries]
 
     def give_up(self) -> None:

@@ -27,6 +27,13 @@ WORKER_RULES = (
 VIEWER_RULES = tuple(["%R~seedstream:*", "+zrange", "+xrange", "+xrevrange"])
 """The least that a viewer needs."""
 
+VIEW_RULES = (
+    "%R~seedstream:*", "~seedstream:*:watch", "&seedstream:*", "+eval", "+get", "+set", "+pttl",
+    "+getrange", "+zrange", "+time", "+xrevrange", "+hgetall", "+subscribe", "+unsubscribe",
+    "+ping",
+)  # fmt: skip
+"""The least that the live page needs."""
+
 CLUSTER_RULES = ("+cluster|slots", "+command")
 """What each needs besides where the Redis is a cluster."""
 

@@ -3,6 +3,7 @@
 import hashlib
 import itertools
 import uuid
+from collections import Counter
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 
@@ -12,6 +13,7 @@ from msgspec import structs
 from prometheus_client import CollectorRegistry
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from contract.minutes import KEPT_MINUTES, ClassCount, Minute
 from contract.result import (
     DOCUMENT_FIELD,
     Instance,
@@ -152,6 +154,36 @@ class Undisturbed:
     def digest(text: bytes) -> str:
         """Return what names a state."""
         return hashlib.blake2b(text, digest_size=8).hexdigest()
+
+
+class CountedMinutes:
+    """Counts a camera's stored frames by minute, one after the other."""
+
+    def __init__(self) -> None:
+        self._objects: dict[int, list[Counter[str]]] = {}
+
+    def follow(self, result: Result) -> None:
+        """Count the camera's next frame."""
+        at = int(result.captured_at.timestamp() // 60)
+        if at not in self._objects:
+            near = range(at - KEPT_MINUTES + 2, at + 2)
+            self._objects = {n: each for n, each in self._objects.items() if n in near}
+        counts = Counter(instance.class_name for instance in result.instances)
+        self._objects.setdefault(at, []).append(counts)
+
+    def kept(self) -> list[Minute]:
+        """Return what Redis keeps of it."""
+        return [
+            Minute(
+                60 * at,
+                len(found),
+                {
+                    name: ClassCount(sum(each[name] for each in found), max(c[name] for c in found))
+                    for name in sum(found, Counter())
+                },
+            )
+            for at, found in sorted(self._objects.items())
+        ]
 
 
 def stored_results(client: Client, camera: str) -> list[Result]:

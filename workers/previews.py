@@ -4,6 +4,7 @@ Who looks is known from the answers of the script that stores (`contract.preview
 round trip; a camera that begins to be watched has pictures from its next frame on.
 """
 
+import math
 import threading
 import time
 from collections import OrderedDict
@@ -32,7 +33,7 @@ class _Camera:
     """
 
     width: int | None = None
-    due_at: float = 0.0
+    due_at: float = -math.inf
 
 
 class Previews:
@@ -86,7 +87,7 @@ class Previews:
         return jpeg
 
     def _camera(self, camera: str) -> _Camera:
-        known = self._cameras.setdefault(camera, _Camera(due_at=self._clock()))
+        known = self._cameras.setdefault(camera, _Camera())
         self._cameras.move_to_end(camera)
         if len(self._cameras) > _MOST_CAMERAS:
             self._cameras.popitem(last=False)

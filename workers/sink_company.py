@@ -62,7 +62,7 @@ local function read_minute(raw)
   return minute
 end
 
-local minutes, newest_minute = {}, nil
+local minutes, first_kept, last_kept = {}, nil, nil
 for _, frame in ipairs(frames) do
   if not minutes[frame.minute] then
     local raw = redis.pcall('HGET', keys.minutes, frame.minute)
@@ -72,29 +72,41 @@ for _, frame in ipairs(frames) do
   end
 end
 
+-- A minute begins: what is too far from it is forgotten.
+local function begin_minute(at)
+  local first, last = at - KEPT_MINUTES + 2, at + 1
+  first_kept, last_kept = math.max(first_kept or first, first), math.min(last_kept or last, last)
+  for name in pairs(minutes) do
+    if tonumber(name) < first or tonumber(name) > last then minutes[name] = read_minute(false) end
+  end
+end
+
 local function note_minute(frame)
   local minute = minutes[frame.minute]
-  minute.frames, minute.changed = minute.frames + 1, true
+  if minute.new then begin_minute(tonumber(frame.minute)) end
+  minute.frames, minute.new, minute.changed = minute.frames + 1, false, true
   for name, count in pairs(cjson.decode(frame.counts)) do
     local each = minute.classes[name] or {total = 0, most = 0}
     minute.classes[name] = {total = each.total + count, most = math.max(each.most, count)}
   end
-  newest_minute = tonumber(frame.minute)
+end
+
+local function is_forgotten(name)
+  if minutes[name] then return minutes[name].new end
+  local at = tonumber(name)
+  return not at or at < first_kept or at > last_kept
 end
 
 local function write_minutes()
-  local new = false
   for name, minute in pairs(minutes) do
     if minute.changed then
       local value = cjson.encode({frames = minute.frames, classes = minute.classes})
       redis.call('HSET', keys.minutes, name, value)
-      new = new or minute.new
     end
   end
-  if new then
+  if first_kept then
     for _, name in ipairs(redis.call('HKEYS', keys.minutes)) do
-      local age = newest_minute - (tonumber(name) or -1)
-      if age < -1 or age > KEPT_MINUTES - 2 then redis.call('HDEL', keys.minutes, name) end
+      if is_forgotten(name) then redis.call('HDEL', keys.minutes, name) end
     end
   end
   redis.call('EXPIRE', keys.minutes, ttl)

@@ -25,7 +25,6 @@ def register(app: typer.Typer, text: str) -> None:
             bool,
             typer.Option(
                 "--hash-password",
-                rich_help_panel="Entries of the files",
                 help="Ask for a password, or read it from standard input, and print what the users "
                 "file keeps of it; serve nothing.",
             ),
@@ -34,7 +33,6 @@ def register(app: typer.Typer, text: str) -> None:
             bool,
             typer.Option(
                 "--new-token",
-                rich_help_panel="Entries of the files",
                 help="Print a new token and what the tokens file keeps of it; serve nothing.",
             ),
         ] = False,

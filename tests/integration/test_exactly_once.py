@@ -1,7 +1,7 @@
 """Each frame has exactly one result, whatever dies, hangs, comes twice or is set wrong.
 
-Results, identities and the tracks' state change together: they are those of a worker that stored
-the same frames alone.
+Results, identities, the tracks' state and the counts of the minutes change together: they are those
+of a worker that stored the same frames alone. A picture comes with a result that is stored.
 
 Hypothesis makes up what happens, over the real loop, pipeline and sink, with Redis a real server.
 ``SEEDSTREAM_EXAMPLES=2000`` tries so many histories, new ones each time; by default a few, always
@@ -16,6 +16,7 @@ from typing import Any
 
 import pytest
 import redis
+import simplejpeg
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.errors import FlakyFailure
@@ -28,6 +29,8 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
+from contract.minutes import minutes_key, read_minutes
+from contract.preview import decode_preview, preview_key, watch_key
 from contract.result import (
     CAMERAS_KEY,
     decode_result,
@@ -39,8 +42,15 @@ from contract.result import (
 from servers import redis as redis_door
 from stack.redis_server import RedisServer
 from tests.delivery_model import Broker, Death, Fault, ModelSource, ModelWorker, numbers
-from tests.fakes import jpeg, make_frame, make_record
-from tests.sink_parts import TTL_SECONDS, Undisturbed, entry_frame, frames, make_session
+from tests.fakes import HEIGHT, WIDTH, jpeg, make_frame, make_record
+from tests.sink_parts import (
+    TTL_SECONDS,
+    CountedMinutes,
+    Undisturbed,
+    entry_frame,
+    frames,
+    make_session,
+)
 from workers import sink as sink_module
 from workers import track_chains
 from workers.offset_tracker import OffsetTracker
@@ -52,6 +62,7 @@ PARTITIONS = 2
 CAMERAS = 3
 HOUR, YEAR = 3600.0, 365 * 86_400.0
 PICTURE = jpeg()
+KEYS = (results_key, latest_key, sessions_key, tracks_key, minutes_key, preview_key)
 
 Frame = tuple[str, int]
 camera_numbers = st.integers(0, CAMERAS - 1)
@@ -83,6 +94,8 @@ class Delivery(RuleBasedStateMachine):
         self.live = False
         self.alone = {camera: Undisturbed() for camera in self.cameras}
         self.followed = dict.fromkeys(self.cameras, 0)
+        self.counted = {camera: CountedMinutes() for camera in self.cameras}
+        self.shown = dict.fromkeys(self.cameras, -1)
         self.client = redis.Redis.from_url(self.redis_url)
 
     @initialize(live=st.booleans())
@@ -223,14 +236,24 @@ class Delivery(RuleBasedStateMachine):
     def step_the_clock(self, slot: int, skew: float) -> None:
         self.skews[slot] = skew
 
+    @rule(camera=camera_numbers, width=st.sampled_from([None, 64, 384]))
+    def look(self, camera: int, width: int | None) -> None:
+        key = watch_key(self.cameras[camera % self.most_cameras])
+        if width is None:
+            self.client.delete(key)
+        else:
+            self.client.set(key, width, ex=TTL_SECONDS)
+
     # What holds at every moment.
 
     @invariant()
     def the_account_holds(self) -> None:
         committed = dict(self.broker.committed)  # before what is stored: that only grows
         dead = {(partition, number) for partition, number, _ in self.broker.dead}
-        for camera, (entries, latest, tracks, *ttls) in self._kept().items():
+        for camera, (entries, latest, tracks, minutes, pair, *ttls) in self._kept().items():
             self._follow(camera, entries)
+            assert read_minutes(minutes) == self.counted[camera].kept(), "each frame counts once"
+            self._look_at(camera, entries, pair)
             assert tracks == self.alone[camera].kept(), "the state is that after the last one"
             stored, wanted = [entry_frame(fields) for _, fields in entries], self._wanted(camera)
             if self.live:
@@ -316,18 +339,32 @@ class Delivery(RuleBasedStateMachine):
             read.xrange(results_key(camera))
             read.get(latest_key(camera))
             read.get(tracks_key(camera))
-            for key in (results_key, latest_key, sessions_key, tracks_key):
+            read.hgetall(minutes_key(camera))
+            read.get(preview_key(camera))
+            for key in KEYS:
                 read.ttl(key(camera))
-        answers = read.execute()
-        return {camera: answers[7 * n : 7 * n + 7] for n, camera in enumerate(self.cameras)}
+        answers, size = read.execute(), 5 + len(KEYS)
+        return {camera: answers[size * n : size * (n + 1)] for n, camera in enumerate(self.cameras)}
 
     def _follow(self, camera: str, entries: list[Any]) -> None:
         """Compare the identities of what is new in a stream; nothing before it changes."""
         for _, fields in entries[self.followed[camera] :]:
             result = decode_result(fields[b"result"])
+            self.counted[camera].follow(result)
             if any(instance.track is not None for instance in result.instances):
                 assert result.instances == self.alone[camera].follow(result), "as one alone"
         self.followed[camera] = len(entries)
+
+    def _look_at(self, camera: str, entries: list[Any], value: bytes | None) -> None:
+        """Expect a picture with the document of a stored result, never of an older one."""
+        if value is None:
+            return
+        pair = decode_preview(value)
+        places = [n for n, (_, fields) in enumerate(entries) if fields[b"result"] == pair.document]
+        assert places, "what is shown is stored"
+        assert places[0] >= self.shown[camera], "never back to an older one"
+        self.shown[camera] = places[0]
+        assert simplejpeg.decode_jpeg_header(pair.jpeg)[:2] == (HEIGHT, WIDTH)
 
     def _publish(self, camera: int, session: str, count: int, age: float) -> None:
         for _ in range(count):
@@ -452,6 +489,21 @@ def latest_first(script: str) -> str:
     return script.replace("if touched and", "if #outcomes > 1 and touched and")
 
 
+def counted_whatever_becomes_of_it(script: str) -> str:
+    """A fault: a frame counts when it comes, also one that came before."""
+    stored, asked = "      note_minute(frame)\n", "local function store(frame)\n"
+    assert stored in script
+    assert asked in script
+    return script.replace(stored, "").replace(asked, f"{asked}  note_minute(frame)\n")
+
+
+def shown_before_it_is_stored(script: str) -> str:
+    """A fault: a picture is taken from a frame that may not be stored."""
+    stored, asked = "      note_preview(frame)\n", "local function store(frame)\n"
+    assert stored in script
+    return script.replace(stored, "").replace(asked, f"{asked}  note_preview(frame)\n")
+
+
 @contextmanager
 def found() -> Iterator[None]:
     """Expect that the machine finds a fault.
@@ -473,7 +525,15 @@ def test_the_machine_finds_a_commit_before_the_result_is_stored(machine: type[De
 
 @pytest.mark.parametrize(
     "fault",
-    [by_the_clock_alone, without_memory, without_comparison, state_left_behind, latest_first],
+    [
+        by_the_clock_alone,
+        without_memory,
+        without_comparison,
+        state_left_behind,
+        latest_first,
+        counted_whatever_becomes_of_it,
+        shown_before_it_is_stored,
+    ],
 )
 def test_the_machine_finds_a_fault_of_the_script(
     machine: type[Delivery], monkeypatch: pytest.MonkeyPatch, fault: Callable[[str], str]

@@ -20,6 +20,7 @@ from tests.fakes import wait_until
 from tests.made_previews import MadeCameras, brightness_of
 from tests.open_pages import LiveServer, OpenPage, known, live_server, open_page
 from tests.redis_cluster import RedisCluster
+from tests.secured_redis import VIEW_RULES
 
 CAMERAS = ["gate", "yard", "roof"]
 Look = Callable[[OpenPage], Coroutine[Any, Any, None]]
@@ -329,6 +330,36 @@ def test_a_redis_cluster_serves_as_well(redis_cluster: RedisCluster, tmp_path: P
             number = picture.header["result"]["sequence"]
             assert abs(brightness_of(picture.jpeg) - number % 256) <= 1
         assert len(server.get(f"/api/cameras/{cameras[1]}/results").json["results"]) > 10
+
+
+def test_the_documented_rights_are_enough_and_each_command_is_used(
+    tmp_path: Path,
+) -> None:
+    commands = {rule for rule in VIEW_RULES if rule.startswith("+")}
+    with (
+        start_redis() as store,
+        MadeCameras(store.url, CAMERAS),
+        redis.Redis.from_url(store.url) as client,
+    ):
+        client.execute_command("ACL", "SETUSER", "view", "on", ">view-Pw1", *VIEW_RULES)
+        url = f"redis://view:view-Pw1@{store.address}/0"
+        with live_server(tmp_path, url, cameras=CAMERAS) as server:
+
+            async def look(page: OpenPage) -> None:
+                await page.watch(CAMERAS)
+                await page.look(2.5)
+                assert server.get("/api/cameras/gate/results").status == 200
+                assert server.get("/api/cameras/gate/history").status == 200
+                assert server.get("/cameras/gate/still.jpg").status == 200
+
+            page = with_page(server.address, look)
+            assert page.told[-1]["redis"] == "ok"
+            assert len(page.pictures) > 0.7 * 2.5 * 10 * len(CAMERAS)
+        denied = {entry[b"object"] for entry in client.execute_command("ACL", "LOG")}
+        assert denied <= {b"client|setinfo"}  # the library tells its name where it may
+        statistics = client.info("commandstats")
+    for rule in sorted(commands - {"+ping", "+unsubscribe"}):
+        assert f"cmdstat_{rule[1:]}" in statistics, rule
 
 
 def test_sigterm_ends_pages_and_process(own_redis: RedisServer, tmp_path: Path) -> None:

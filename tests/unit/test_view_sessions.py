@@ -6,6 +6,7 @@ import pytest
 
 from tests.fakes import FakeClock
 from viewer.web.login_limit import Allowance, LoginLimit, network_of
+from viewer.web.login_sessions import LONGEST_SECONDS, Sessions
 from viewer.web.passwords import (
     NOBODYS,
     check_hash,
@@ -15,7 +16,6 @@ from viewer.web.passwords import (
     new_token,
     password_fits,
 )
-from viewer.web.sessions import LONGEST_SECONDS, Sessions
 
 SECRET = b"an even longer secret of thirty-two characters"
 KEPT = {"anna": "scrypt:of-anna", "ben": "scrypt:of-ben"}

@@ -3,7 +3,9 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
+import cv2
 import pytest
+import simplejpeg
 from prometheus_client import CollectorRegistry
 
 from contract.errors import DeviceError, InvalidMessageError, UnavailableError
@@ -26,6 +28,7 @@ from workers.endings import Endings
 from workers.freshness import Freshness
 from workers.metrics import WorkerMetrics
 from workers.offset_tracker import OffsetTracker
+from workers.previews import Previews
 from workers.stages import line
 from workers.stages.line import Limits, Line
 from workers.stages.stage_times import State
@@ -41,6 +44,7 @@ class Bench:
         *,
         running: bool = True,
         clock: Callable[[], float] = time.monotonic,
+        previews: bool = False,
         **limits: float | None,
     ) -> None:
         self.segmenter, self.sink, self.dead = segmenter, FakeSink(), FakeDeadLetters()
@@ -53,6 +57,7 @@ class Bench:
         }  # fmt: skip
         ages = {n: limits.pop(n, None) for n in ("max_age_seconds", "old_after_seconds")}
         metrics = WorkerMetrics(self.registry)
+        self.previews = Previews(metrics) if previews else None
         self.line = Line(
             segmenter,
             self.sink,
@@ -60,6 +65,7 @@ class Bench:
             metrics,
             Limits(**(given | limits)),  # type: ignore[arg-type]
             Freshness(**ages),
+            previews=self.previews,
             on_end=self.positions.wake,
             clock=clock,
         )
@@ -160,6 +166,65 @@ def test_a_result_tells_frame_model_and_instances(start: Start) -> None:
     assert result.model.name == "fake"
     assert result.instances[0].score == pytest.approx(51 / 255, abs=0.01)
     assert 0 <= result.latency_seconds < 10
+
+
+def test_of_a_watched_camera_each_frame_comes_with_its_own_picture(start: Start) -> None:
+    bench = start(previews=True, max_waiting_frames=50)
+    assert bench.previews is not None
+    bench.previews.watched("gate", 64)
+    for number in range(0, 200, 20):
+        bench.put(number)
+        bench.wait_done()
+    for number in range(2):
+        bench.put(number, "yard")
+        bench.wait_done()
+    pictures = bench.sink.pictures
+    assert [each[:2] for each in pictures] == [("gate", n) for n in range(0, 200, 20)] + [
+        ("yard", 0)
+    ]
+    for _, number, picture in pictures:
+        assert simplejpeg.decode_jpeg(picture).mean() == pytest.approx(number, abs=2)
+
+
+def test_of_frames_that_one_batch_found_a_cameras_last_has_the_picture(start: Start) -> None:
+    bench = start(running=False, previews=True, max_batch_size=4, linger_seconds=60)
+    assert bench.previews is not None
+    for camera in ("gate", "yard"):
+        bench.previews.watched(camera, 64)
+    for number, camera in enumerate(("gate", "gate", "yard", "gate")):
+        bench.put(number, camera)
+    bench.line.start()
+    bench.wait_done()
+    assert bench.segmenter.batches == [4]
+    assert [each[:2] for each in bench.sink.pictures] == [("yard", 2), ("gate", 3)]
+    assert bench.stored() == [0, 1, 3]
+
+
+def test_a_picture_that_cannot_be_made_loses_no_result(
+    start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench = start(previews=True)
+    assert bench.previews is not None
+    bench.previews.watched("gate", 64)
+
+    def broken(*_: object) -> bytes:
+        raise cv2.error("no memory")
+
+    monkeypatch.setattr("workers.previews.encode_picture", broken)
+    for number in range(3):
+        bench.put(number)
+    bench.wait_done()
+    assert bench.stored() == [0, 1, 2]
+    assert bench.sink.pictures == []
+    failed = {"reason": "failed"}
+    assert bench.registry.get_sample_value("seedstream_previews_total", failed) >= 1
+
+
+def test_a_result_names_the_record_of_its_frame(start: Start) -> None:
+    bench = start()
+    bench.put(7)
+    bench.wait_done()
+    assert [result.position for result in bench.sink.results["gate"]] == [(0, 7)]
 
 
 def test_an_image_that_does_not_decode_is_a_dead_letter_and_its_neighbours_go_on(

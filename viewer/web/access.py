@@ -15,9 +15,9 @@ from starlette.requests import HTTPConnection
 
 from contract.errors import ConfigurationError
 from viewer.web.login_limit import LoginLimit
+from viewer.web.login_sessions import COOKIE, Session, Sessions
 from viewer.web.passwords import MAX_CHARACTERS, NOBODYS, password_fits
 from viewer.web.people import ANYBODY, People, Visitor
-from viewer.web.sessions import COOKIE, Session, Sessions
 from viewer.web.settings import ViewSettings, is_loopback
 
 log = logging.getLogger(__name__)

@@ -184,6 +184,7 @@ def _config(application: ASGIApp, drain_seconds: float) -> uvicorn.Config:
         ws_per_message_deflate=False,  # JPEG does not get smaller
         lifespan="off",
         log_config=None,
+        log_level="warning",
         access_log=False,
         proxy_headers=False,
         server_header=False,

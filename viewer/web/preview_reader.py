@@ -4,10 +4,10 @@ import logging
 import queue
 import threading
 import time
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, Protocol
+from typing import Protocol
 
 from contract.errors import (
     ConfigurationError,
@@ -15,14 +15,12 @@ from contract.errors import (
     SeedstreamError,
     UnavailableError,
 )
-from contract.frame import CAMERA_ID
 from contract.log_limit import LogLimit
-from contract.preview import WATCH_SECONDS, preview_key, previews_channel, watch_key
-from contract.result import CAMERAS_KEY
-from servers.redis import AS_BYTES, Client, Redis, RedisConnection
+from contract.preview import previews_channel
+from servers.redis import Client, Redis, RedisConnection
 from servers.redis_subscription import Subscription
 from viewer.web.picture import Picture, read_picture
-from viewer.web.watching import SEEN, WATCH
+from viewer.web.watching import read, read_ages, renew
 
 log = logging.getLogger(__name__)
 
@@ -31,9 +29,6 @@ SWEEP_SECONDS = 1.0
 
 _LISTEN_SECONDS = 0.1
 """How soon a change of the channels is noticed."""
-
-_BATCH = 200
-"""Cameras that are asked about in one round trip."""
 
 _STOP_SECONDS = 3.0
 
@@ -75,12 +70,6 @@ class Listener(Protocol):
 
 
 @dataclass
-class _Known:
-    frame: tuple[str, int] = ("", -1)
-    first_bytes: bytes = b""
-
-
-@dataclass
 class PreviewReader:
     """Two threads: one hears announcements, the other reads.
 
@@ -88,24 +77,25 @@ class PreviewReader:
         connection: Where Redis is; one try of anything lasts as long as its bound.
         listener: Who is told.
         clock: Monotonic clock, in seconds.
+        turned_at: When the reading thread last turned, monotonic seconds.
     """
 
     connection: RedisConnection
     listener: Listener
     clock: Callable[[], float] = time.monotonic
+    turned_at: float = 0.0
     _widths: Mapping[str, int] = field(default_factory=dict)
+    _known: dict[str, bytes] = field(default_factory=dict)  # first bytes of the newest preview
     _due: "queue.SimpleQueue[str | None]" = field(default_factory=queue.SimpleQueue)
     _changed: threading.Event = field(default_factory=threading.Event)
     _stopping: bool = False
     _answered: bool = False
-    turned_at: float = 0.0
-    """When the reading thread last turned, monotonic seconds."""
 
     def __post_init__(self) -> None:
         self._redis = Redis(self.connection, clock=self.clock, quiet=True)
         self._subscription = Subscription(self.connection, clock=self.clock)
-        self._known: dict[str, _Known] = {}
         self._log_limit = LogLimit(clock=self.clock)
+        self._watched: Mapping[str, int] = {}
         self.turned_at = self.clock()
         self._threads = [
             threading.Thread(target=run, name=name, daemon=True)
@@ -150,7 +140,7 @@ class PreviewReader:
                 next_sweep = self.clock() + SWEEP_SECONDS
                 self._sweep()
             elif due:
-                self._try("read previews from", partial(self._fetch, cameras=due))
+                self._try(partial(self._catch_up, due=due))
         self._redis.close()
 
     def _take_due(self, seconds: float) -> set[str]:
@@ -171,71 +161,59 @@ class PreviewReader:
 
         def look(client: Client) -> None:
             ages.clear()
-            ages.update(_read_ages(client))
-            self._fetch(client, list(self._widths))
+            ages.update(read_ages(client))
+            widths = self._widths
+            fresh = renew(client, widths, self._known)
+            self._watched = widths
+            self._read(client, fresh)
 
-        fault = self._try("read previews from", look)
+        fault = self._try(look)
         for camera in self._known.keys() - self._widths.keys():
-            del self._known[camera]
+            self._known.pop(camera, None)
         self.listener.swept(Sweep(self.clock(), None if fault else ages, fault))
 
-    def _try(self, doing: str, use: Callable[[Client], None]) -> str | None:
-        """Use Redis within the bound of one try; return what is wrong, in a few words."""
-        try:
-            self._redis.attempt(doing, use)
-        except SeedstreamError as error:
-            if isinstance(error, ConfigurationError) and not self._answered:
-                self.listener.refused(error)
-            if (
-                not self._stopping
-                and (more := self._log_limit.due(type(error).__name__)) is not None
-            ):
-                log.warning("%s; the viewer goes on trying%s", error, more)
-            return _in_words(error)
-        self._answered = True
-        return None
+    def _catch_up(self, client: Client, due: Iterable[str]) -> None:
+        """Read cameras whose pictures were announced; watch those that nobody watched so wide."""
+        widths = {camera: self._widths[camera] for camera in due if camera in self._widths}
+        new = {c: width for c, width in widths.items() if width > self._watched.get(c, 0)}
+        if new:
+            renew(client, new, self._known)
+            self._watched = {**self._watched, **new}
+        self._read(client, widths)
 
-    def _fetch(self, client: Client, cameras: Collection[str]) -> None:
-        """Renew the watches of cameras and pass on their pictures that are new.
+    def _read(self, client: Client, cameras: Iterable[str]) -> None:
+        pictures: list[Picture] = []
 
-        What one node of a cluster has is passed on even when another one does not answer.
-        """
-        wanted = [each for each in cameras if each in self._widths]
-        for first in range(0, len(wanted), _BATCH):
-            part = wanted[first : first + _BATCH]
-            pipeline = client.pipeline(transaction=False)
-            for camera in part:
-                known = self._known.get(camera)
-                pipeline.execute_command(
-                    *("EVAL", WATCH, 2, watch_key(camera), preview_key(camera)),
-                    *(self._widths.get(camera, 0), WATCH_SECONDS),
-                    known.first_bytes if known else b"",
-                    **AS_BYTES,
-                )
-            answers: list[Any] = pipeline.execute(raise_on_error=False)
-            found = dict(zip(part, answers, strict=True))
-            values = {each: value for each, value in found.items() if isinstance(value, bytes)}
-            self._pass_on(values)
-            for answer in answers:
-                if isinstance(answer, Exception):
-                    raise answer
-
-    def _pass_on(self, values: Mapping[str, bytes]) -> None:
-        fresh = []
-        for camera, value in values.items():
+        def take(camera: str, value: bytes) -> None:
             try:
                 picture = read_picture(camera, value)
             except InvalidMessageError as error:
                 if (more := self._log_limit.due("preview")) is not None:
                     log.warning("the preview of %s cannot be used: %s%s", camera, error, more)
-                continue
-            known = self._known.setdefault(camera, _Known())
-            known.first_bytes = picture.known
-            if picture.frame != known.frame:
-                known.frame = picture.frame
-                fresh.append(picture)
-        if fresh:
-            self.listener.pictures(fresh)
+                return
+            if picture.known != self._known.get(camera):
+                self._known[camera] = picture.known
+                pictures.append(picture)
+
+        try:
+            read(client, list(cameras), take)
+        finally:
+            if pictures:
+                self.listener.pictures(pictures)
+
+    def _try(self, use: Callable[[Client], None]) -> str | None:
+        """Use Redis within the bound of one try; return what is wrong, in a few words."""
+        try:
+            self._redis.attempt("read previews from", use)
+        except SeedstreamError as error:
+            if isinstance(error, ConfigurationError) and not self._answered:
+                self.listener.refused(error)
+            more = None if self._stopping else self._log_limit.due(type(error).__name__)
+            if more is not None:
+                log.warning("%s; the viewer goes on trying%s", error, more)
+            return _in_words(error)
+        self._answered = True
+        return None
 
     def _listen_on(self) -> None:
         while not self._stopping:
@@ -245,8 +223,9 @@ class PreviewReader:
                     self._hear(channels)
                     continue
                 self._subscription.close()
-            except (UnavailableError, ConfigurationError, InvalidMessageError):
-                pass  # the sweep says what is wrong
+            except (UnavailableError, ConfigurationError, InvalidMessageError) as error:
+                if (more := self._log_limit.due("announcements")) is not None:
+                    log.warning("%s; pictures come once a second meanwhile%s", error, more)
             self._changed.wait(SWEEP_SECONDS)
             self._changed.clear()
         self._subscription.close()
@@ -262,19 +241,6 @@ class PreviewReader:
                 moments.setdefault(camera, []).append(self.clock())
         if moments:
             self.listener.announced(moments)
-
-
-def _read_ages(client: Client) -> dict[str, float]:
-    answer: Any = client.execute_command(  # type: ignore[no-untyped-call]
-        "EVAL", SEEN, 1, CAMERAS_KEY, **AS_BYTES
-    )
-    now, listed = answer
-    names = [name.decode(errors="replace") for name in listed[::2]]
-    return {
-        name: float(now) - float(score)
-        for name, score in zip(names, listed[1::2], strict=True)
-        if CAMERA_ID.fullmatch(name)
-    }
 
 
 def _in_words(error: SeedstreamError) -> str:

@@ -6,7 +6,7 @@ import json
 import urllib.error
 import urllib.parse
 import urllib.request
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import Any
 
 from contract.samples import Samples
@@ -39,38 +39,36 @@ class PrometheusError(Exception):
 
 
 def looks(
-    url: str, now: float, wall_now: float, fetch: Callable[[str, str], bytes] | None = None
+    url: str, now: float, wall_now: float, before_seconds: float = BEFORE_SECONDS
 ) -> dict[str, tuple[Look, Look]]:
-    """Return two looks at each process that Prometheus knows, a minute ago and now.
+    """Return two looks at each process that Prometheus knows, some time ago and now.
 
     Args:
         url: Where Prometheus is; may hold user and password.
         now: Monotonic seconds.
         wall_now: Seconds since 1970.
-        fetch: Sends a form to a URL and returns the answer.
+        before_seconds: How long ago the first look was.
 
     Raises:
         PrometheusError: It does not answer, or not as Prometheus does.
     """
     names = "|".join(_NAMES)
     query = f'sum by (__name__, instance, {_KEPT}) ({{__name__=~"{names}"}})'
-    before = _ask(url, query, wall_now - BEFORE_SECONDS, fetch or _fetch)
-    after = _ask(url, query, wall_now, fetch or _fetch)
+    before = _ask(url, query, wall_now - before_seconds)
+    after = _ask(url, query, wall_now)
     return {
         instance: (
-            Look(now - BEFORE_SECONDS, before.get(instance)),
+            Look(now - before_seconds, before.get(instance)),
             Look(now, samples),
         )
         for instance, samples in sorted(after.items())
     }
 
 
-def _ask(
-    url: str, query: str, moment: float, fetch: Callable[[str, str], bytes]
-) -> dict[str, Samples]:
+def _ask(url: str, query: str, moment: float) -> dict[str, Samples]:
     form = urllib.parse.urlencode({"query": query, "time": f"{moment:.3f}"})
     try:
-        answer = json.loads(fetch(url, form))
+        answer = json.loads(_fetch(url, form))
         return _by_instance(answer["data"]["result"])
     except urllib.error.HTTPError as error:
         raise PrometheusError(f"it answers with status {error.code}") from None

@@ -8,9 +8,9 @@ from starlette.responses import JSONResponse, Response
 
 from viewer.web.access import Access, Admission
 from viewer.web.hub import Hub
+from viewer.web.login_sessions import COOKIE
 from viewer.web.metrics import ViewMetrics
 from viewer.web.people import Visitor
-from viewer.web.sessions import COOKIE
 from viewer.web.settings import ViewSettings
 
 
