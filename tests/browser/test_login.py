@@ -1,7 +1,6 @@
 """Signing in with a browser: without scripts, and only to see what one may see."""
 
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import pytest
 from playwright.sync_api import Page, expect
