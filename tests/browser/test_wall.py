@@ -9,7 +9,7 @@ import redis
 from playwright.sync_api import Page, expect
 
 from contract.preview import watch_key
-from tests.live_page import LivePage, canvas_pixels
+from tests.live_page import LivePage, canvas_pixels, seconds_until
 from tests.painted_cameras import SHAPE_COLOR, PaintedCameras, barcode
 
 CAMERAS = [f"gate-{number}" for number in range(1, 41)]
@@ -50,7 +50,8 @@ def test_all_tiles_fit_the_screen_and_keep_the_order_of_their_names(opened: Open
     expect(page.locator(".tile")).to_have_count(41)
     assert seen_names(page)[:4] == ["gate-1", "gate-2", "gate-3", "gate-4"]
     page.set_viewport_size({"width": 1920, "height": 1080})
-    page.wait_for_function("document.documentElement.scrollHeight <= innerHeight")
+    fits = "document.documentElement.scrollHeight <= innerHeight"
+    seconds_until(lambda: page.evaluate(fits), 5, "all of them fit")
     page.set_viewport_size({"width": 360, "height": 740})
     expect(page.locator(".tiles")).to_have_attribute("style", re.compile("--columns: 2"))
     assert page.evaluate("document.documentElement.scrollWidth") <= 360
