@@ -9,7 +9,14 @@ import msgspec
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from viewer.web.metrics import ViewMetrics
-from viewer.web.page_messages import Acknowledge, Watch, picture_message, read_message
+from viewer.web.page_messages import (
+    Acknowledge,
+    Watch,
+    picture_message,
+    read_message,
+    wanted_widths,
+)
+from viewer.web.people import Visitor
 from viewer.web.picture import Picture
 from viewer.web.window import Window
 
@@ -51,7 +58,7 @@ class Page:
     """A page, as the hub sees it.
 
     Args:
-        sees: Whether it may see a camera.
+        visitor: Whose it is.
         metrics: Where pictures are counted.
 
     Attributes:
@@ -60,8 +67,8 @@ class Page:
         told_version: Version of the camera table that it was last told.
     """
 
-    def __init__(self, sees: Callable[[str], bool], metrics: ViewMetrics) -> None:
-        self.sees = sees
+    def __init__(self, visitor: Visitor, metrics: ViewMetrics) -> None:
+        self.visitor = visitor
         self._metrics = metrics
         self.window = Window()
         self.widths: dict[str, int] = {}
@@ -183,7 +190,7 @@ async def _receive(socket: WebSocket, hub: PageHub, page: Page) -> None:
         if isinstance(said, Acknowledge):
             page.acknowledge(said.id)
         elif isinstance(said, Watch):
-            hub.show(page, {t.camera: t.width for t in said.tiles if page.sees(t.camera)})
+            hub.show(page, wanted_widths(said.tiles, page.visitor.sees))
         else:
             await socket.close(FLOOD_CLOSE)
             return
