@@ -52,7 +52,7 @@ class Stage:
 
     def told(self, page: Page) -> dict[str, object]:
         """Return what a page would be sent in text now."""
-        text, page._text = page._text, None
+        text = page.take_text()
         assert text is not None
         said: dict[str, object] = json.loads(text)
         return said
@@ -120,6 +120,20 @@ def test_many_cameras_are_told_in_full_once_and_then_those_that_changed() -> Non
     assert said["gone"] == ["camera-9"]
     late = stage.page(ANYBODY)
     assert len(names(stage.told(late))) == len(ages)
+
+
+def test_a_page_that_was_not_sent_a_message_is_told_all_of_it_with_the_next() -> None:
+    stage = Stage()
+    ages = {f"camera-{number}": 0.0 for number in range(FULL_LIST + 10)}
+    stage.sweep(ages)
+    page = stage.page(ANYBODY)
+    assert len(names(stage.told(page))) == len(ages)
+    for late, seconds in (("camera-1", 5.0), ("camera-2", 20.0)):  # nothing is sent meanwhile
+        stage.clock.advance(seconds)
+        stage.sweep({name: seconds if name == late else 0.0 for name in ages})
+    said = stage.told(page)
+    assert said["partial"] is True
+    assert set(names(said)) == {"camera-1", "camera-2"}
 
 
 def test_few_cameras_are_told_in_full_each_time() -> None:

@@ -175,8 +175,7 @@ class Hub:
             which = page.visitor.cameras, page.told_version
             if which not in messages:
                 messages[which] = self._message(page, entries, wall)
-            page.tell(messages[which])
-            page.told_version = self.table.version
+            page.tell(messages[which], self.table.version)
         self.table.version += 1  # what changes from here on, these pages were not told
 
     def _message(self, page: Page, entries: "_Entries", wall: float) -> bytes:

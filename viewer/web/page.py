@@ -73,7 +73,7 @@ class Page:
         self.window = Window()
         self.widths: dict[str, int] = {}
         self.told_version = 0
-        self._text: bytes | None = None
+        self._text: tuple[bytes, int] | None = None
         self._wake = asyncio.Event()
 
     def offer(self, camera: str) -> None:
@@ -87,10 +87,22 @@ class Page:
         self.window.acknowledge(number)
         self._wake.set()
 
-    def tell(self, text: bytes) -> None:
-        """Give it a message of its cameras."""
-        self._text = text
+    def tell(self, text: bytes, version: int) -> None:
+        """Give it a message of its cameras, in place of one that was not sent yet.
+
+        Args:
+            text: All that changed since ``told_version``.
+            version: Of the camera table that it tells.
+        """
+        self._text = text, version
         self._wake.set()
+
+    def take_text(self) -> bytes | None:
+        """Return the message that is to be sent now, if any; it counts as told."""
+        if self._text is None:
+            return None
+        (text, self.told_version), self._text = self._text, None
+        return text
 
     async def next_picture(self, hub: PageHub) -> Picture:
         """Wait for the next picture of a page that has no socket, and count it as drawn."""
@@ -109,8 +121,7 @@ class Page:
         while True:
             await self._wake.wait()
             self._wake.clear()
-            text, self._text = self._text, None
-            if text is not None:
+            if (text := self.take_text()) is not None:
                 await socket.send_text(text.decode())
             while (camera := self.window.next()) is not None:
                 picture = hub.newest.get(camera)
