@@ -346,6 +346,7 @@ def test_the_documented_rights_are_enough_and_each_command_is_used(
         with live_server(tmp_path, url, cameras=CAMERAS) as server:
 
             async def look(page: OpenPage) -> None:
+                client.set(watch_key("gate"), 1000, px=60_000)  # another viewer
                 await page.watch(CAMERAS)
                 await page.look(2.5)
                 assert server.get("/api/cameras/gate/results").status == 200

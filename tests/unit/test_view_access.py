@@ -126,9 +126,9 @@ def test_a_proxy_names_the_user_only_with_its_secret(users: Path) -> None:
     assert access.admit(request(**headers | {"X_Seedstream_Proxy_Secret": SECRET + "x"})) is None
     assert access.admit(request(X_Forwarded_User="cara")) is None
     alone = Access(settings(host="0.0.0.0", proxy_secret=SECRET))
-    admission = alone.admit(request(**headers | {"X_Forwarded_User": "dora"}))
+    admission = alone.admit(request(**headers | {"X_Forwarded_User": "dörte"}))
     assert admission is not None
-    assert admission.visitor == Visitor("dora", "viewer")
+    assert admission.visitor == Visitor("dörte", "viewer")
 
 
 def test_secrets_come_from_one_place_and_are_long_enough(tmp_path: Path, users: Path) -> None:

@@ -9,13 +9,21 @@ import pytest
 import simplejpeg
 
 from contract.errors import InvalidMessageError
-from contract.preview import encode_preview
+from contract.preview import DEFAULT_WIDTH, MAX_WIDTH, MIN_WIDTH, encode_preview
 from contract.result import ModelReference, Result, encode_result
 from media.decodable_jpeg import decode_rgb
 from segmentation.instances import ArrayMask, Instances
 from viewer.web.drawing import draw_picture, scaled
 from viewer.web.groups import members
-from viewer.web.page_messages import Acknowledge, Watch, picture_message, read_message
+from viewer.web.page_messages import (
+    MAX_PIXELS,
+    Acknowledge,
+    Tile,
+    Watch,
+    picture_message,
+    read_message,
+    wanted_widths,
+)
 from viewer.web.picture import read_picture
 
 SESSION = "01939f7e-0000-7000-8000-000000000000"
@@ -105,6 +113,18 @@ def test_messages_of_a_page() -> None:
     assert isinstance(said, Watch)
     assert [(tile.camera, tile.width) for tile in said.tiles] == [("gate", 384), ("b", 0)]
     assert read_message('{"type":"ack","id":17}') == Acknowledge(17)
+
+
+def test_a_page_is_sent_no_more_pixels_than_two_large_screens() -> None:
+    sees = {"a", "b"}.__contains__
+    tiles = [Tile("a", 100), Tile("a", 300), Tile("secret", 900), Tile("b")]
+    assert wanted_widths(tiles, sees) == {"a": 300, "b": DEFAULT_WIDTH}
+    many = wanted_widths([Tile(str(n), 9999) for n in range(500)], lambda camera: True)
+    assert sum(width * width * 9 / 16 for width in many.values()) <= MAX_PIXELS
+    assert min(many.values()) > 200
+    assert wanted_widths([Tile("a", 9999)], sees) == {"a": MAX_WIDTH}
+    assert wanted_widths([Tile("a", -5)], sees) == {"a": MIN_WIDTH}
+    assert wanted_widths([], sees) == {}
 
 
 @pytest.mark.parametrize(

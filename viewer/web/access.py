@@ -1,6 +1,7 @@
 """Who is asking: a session's cookie, a program's token, or a proxy that knows them."""
 
 import asyncio
+import contextlib
 import hmac
 import logging
 import secrets
@@ -175,6 +176,8 @@ class Access:
         return hmac.compare_digest(said.encode(), self._proxy_secret.encode())
 
     def _proxys_user(self, name: str) -> Visitor | None:
+        with contextlib.suppress(UnicodeError):
+            name = name.encode("latin-1").decode()  # headers are read as Latin-1
         if not name or len(name) > MAX_CHARACTERS:
             return None
         if not self.people.has_users:

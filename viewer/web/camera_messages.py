@@ -1,6 +1,6 @@
 """The message that tells a page of its cameras, put together from entries that pages share."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import msgspec
 
@@ -31,7 +31,7 @@ def camera_entry(name: str, camera: Camera, now: float, offset: float) -> bytes:
 
 
 def cameras_message(
-    entries: Sequence[bytes], at: float, fault: str | None, gone: Sequence[str] | None
+    entries: Iterable[bytes], at: float, fault: str | None, gone: Sequence[str] | None
 ) -> bytes:
     """Return the message.
 

@@ -8,7 +8,6 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 
 from contract.errors import ConfigurationError
-from contract.preview import MAX_WIDTH, MIN_WIDTH
 from viewer.web.camera_messages import camera_entry, cameras_message
 from viewer.web.camera_table import CameraTable
 from viewer.web.metrics import ViewMetrics
@@ -111,7 +110,7 @@ class Hub:
     def _renew(self) -> None:
         """Say which of the cameras that pages show are to be watched, and how wide."""
         widths = {
-            camera: max(MIN_WIDTH, min(MAX_WIDTH, max(page.widths[camera] for page in pages)))
+            camera: max(page.widths[camera] for page in pages)
             for camera, pages in self._by_camera.items()
             if camera in self.table.cameras
         }
@@ -170,35 +169,44 @@ class Hub:
         if everybody:
             self._told_at = now
             self.table.touch(self._by_camera)
-        offset = wall - now
-        entries: dict[str, bytes] = {}
+        entries = _Entries(self.table, now, wall - now)
+        messages: dict[tuple[tuple[str, ...], int], bytes] = {}  # those who see the same share one
         for page in pages:
-            names = [name for name in self.table.cameras if page.sees(name)]
-            full = page.told_version == 0 or len(names) <= FULL_LIST
-            if not full:
-                names = [n for n in names if self.table.cameras[n].changed > page.told_version]
-            for name in names:
-                if name not in entries:
-                    entries[name] = camera_entry(name, self.table.cameras[name], now, offset)
-            gone = [n for n, since in self.table.gone.items() if since > page.told_version]
-            page.tell(
-                cameras_message(
-                    [entries[name] for name in names],
-                    wall,
-                    self.fault,
-                    None if full else [name for name in gone if page.sees(name)],
-                )
-            )
-            page.told_version = self.table.version
-        if everybody:
-            self.table.version += 1
+            which = page.visitor.cameras, page.told_version
+            if which not in messages:
+                messages[which] = self._message(page, entries, wall)
+            page.tell(messages[which], self.table.version)
+        self.table.version += 1  # what changes from here on, these pages were not told
+
+    def _message(self, page: Page, entries: "_Entries", wall: float) -> bytes:
+        names = [name for name in self.table.cameras if page.visitor.sees(name)]
+        if page.told_version == 0 or len(names) <= FULL_LIST:
+            return cameras_message(map(entries.of, names), wall, self.fault, None)
+        since = page.told_version
+        names = [name for name in names if self.table.cameras[name].changed > since]
+        gone = [name for name, version in self.table.gone.items() if version > since]
+        visible = list(filter(page.visitor.sees, gone))
+        return cameras_message(map(entries.of, names), wall, self.fault, visible)
 
     def cameras(self, sees: Callable[[str], bool]) -> bytes:
         """Return the message of all cameras that somebody may see."""
         now, wall = self._clock(), self._wall_clock()
-        entries = [
-            camera_entry(name, camera, now, wall - now)
-            for name, camera in self.table.cameras.items()
-            if sees(name)
-        ]
-        return cameras_message(entries, wall, self.fault, None)
+        entries = _Entries(self.table, now, wall - now)
+        return cameras_message(
+            map(entries.of, filter(sees, self.table.cameras)), wall, self.fault, None
+        )
+
+
+class _Entries:
+    """What is told of each camera at one moment, put into words once."""
+
+    def __init__(self, table: CameraTable, now: float, offset: float) -> None:
+        self._table, self._now, self._offset = table, now, offset
+        self._made: dict[str, bytes] = {}
+
+    def of(self, name: str) -> bytes:
+        made = self._made.get(name)
+        if made is None:
+            made = camera_entry(name, self._table.cameras[name], self._now, self._offset)
+            self._made[name] = made
+        return made

@@ -9,7 +9,14 @@ import msgspec
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from viewer.web.metrics import ViewMetrics
-from viewer.web.page_messages import Acknowledge, Watch, picture_message, read_message
+from viewer.web.page_messages import (
+    Acknowledge,
+    Watch,
+    picture_message,
+    read_message,
+    wanted_widths,
+)
+from viewer.web.people import Visitor
 from viewer.web.picture import Picture
 from viewer.web.window import Window
 
@@ -51,7 +58,7 @@ class Page:
     """A page, as the hub sees it.
 
     Args:
-        sees: Whether it may see a camera.
+        visitor: Whose it is.
         metrics: Where pictures are counted.
 
     Attributes:
@@ -60,13 +67,13 @@ class Page:
         told_version: Version of the camera table that it was last told.
     """
 
-    def __init__(self, sees: Callable[[str], bool], metrics: ViewMetrics) -> None:
-        self.sees = sees
+    def __init__(self, visitor: Visitor, metrics: ViewMetrics) -> None:
+        self.visitor = visitor
         self._metrics = metrics
         self.window = Window()
         self.widths: dict[str, int] = {}
         self.told_version = 0
-        self._text: bytes | None = None
+        self._text: tuple[bytes, int] | None = None
         self._wake = asyncio.Event()
 
     def offer(self, camera: str) -> None:
@@ -80,10 +87,22 @@ class Page:
         self.window.acknowledge(number)
         self._wake.set()
 
-    def tell(self, text: bytes) -> None:
-        """Give it a message of its cameras."""
-        self._text = text
+    def tell(self, text: bytes, version: int) -> None:
+        """Give it a message of its cameras, in place of one that was not sent yet.
+
+        Args:
+            text: All that changed since ``told_version``.
+            version: Of the camera table that it tells.
+        """
+        self._text = text, version
         self._wake.set()
+
+    def take_text(self) -> bytes | None:
+        """Return the message that is to be sent now, if any; it counts as told."""
+        if self._text is None:
+            return None
+        (text, self.told_version), self._text = self._text, None
+        return text
 
     async def next_picture(self, hub: PageHub) -> Picture:
         """Wait for the next picture of a page that has no socket, and count it as drawn."""
@@ -102,8 +121,7 @@ class Page:
         while True:
             await self._wake.wait()
             self._wake.clear()
-            text, self._text = self._text, None
-            if text is not None:
+            if (text := self.take_text()) is not None:
                 await socket.send_text(text.decode())
             while (camera := self.window.next()) is not None:
                 picture = hub.newest.get(camera)
@@ -183,7 +201,7 @@ async def _receive(socket: WebSocket, hub: PageHub, page: Page) -> None:
         if isinstance(said, Acknowledge):
             page.acknowledge(said.id)
         elif isinstance(said, Watch):
-            hub.show(page, {t.camera: t.width for t in said.tiles if page.sees(t.camera)})
+            hub.show(page, wanted_widths(said.tiles, page.visitor.sees))
         else:
             await socket.close(FLOOD_CLOSE)
             return

@@ -1,14 +1,20 @@
 """What page and server say to each other over the WebSocket."""
 
+import math
+from collections.abc import Callable, Iterable
 from typing import Annotated
 
 import msgspec
 from msgspec import Meta
 
+from contract.preview import DEFAULT_WIDTH, MAX_WIDTH, MIN_WIDTH
 from viewer.web.picture import Picture
 
 MAX_TILES = 1000
 """Tiles of a page."""
+
+MAX_PIXELS = 2 * 3840 * 2160
+"""Pixels of all pictures of a page together: two screens of 4K."""
 
 _LENGTH_BYTES = 4
 
@@ -18,7 +24,7 @@ class Tile(msgspec.Struct):
 
     Attributes:
         camera: Camera id.
-        width: Width that it needs, in device pixels.
+        width: Width that it needs, in device pixels; 0 leaves it to the server.
     """
 
     camera: Annotated[str, Meta(max_length=200)]
@@ -49,6 +55,26 @@ def read_message(text: str) -> Watch | Acknowledge:
     """
     said: Watch | Acknowledge = _decoder.decode(text)
     return said
+
+
+def wanted_widths(tiles: Iterable[Tile], sees: Callable[[str], bool]) -> dict[str, int]:
+    """Return the cameras that a page is to be sent, each with the width that it needs.
+
+    All of them together have at most `MAX_PIXELS`: nobody sees more at a time, and the server keeps
+    one picture of each.
+
+    Args:
+        tiles: What the page shows; of a camera that is shown twice the larger counts.
+        sees: Whether it may see a camera.
+    """
+    widths: dict[str, int] = {}
+    for tile in tiles:
+        if sees(tile.camera):
+            width = max(MIN_WIDTH, min(tile.width or DEFAULT_WIDTH, MAX_WIDTH))
+            widths[tile.camera] = max(width, widths.get(tile.camera, 0))
+    pixels = sum(width * width * 9 / 16 for width in widths.values())
+    scale = min(1.0, math.sqrt(MAX_PIXELS / pixels)) if pixels else 1.0
+    return {camera: max(MIN_WIDTH, int(width * scale)) for camera, width in widths.items()}
 
 
 def hello_message(server: str, interval_seconds: float) -> bytes:

@@ -16,6 +16,7 @@ from contract.result import decode_result
 from viewer.web.drawing import Drawer, draw_frame, encode_frame_image
 from viewer.web.full_frames import FullFrames, TooManyError
 from viewer.web.page import Page
+from viewer.web.people import Visitor
 from viewer.web.picture import Picture
 from viewer.web.web_parts import Parts
 
@@ -105,7 +106,7 @@ class PictureRoutes:
 
     @contextlib.contextmanager
     def _following(self, camera: str, width: int) -> Iterator[Page]:
-        page = Page(lambda seen: seen == camera, self._parts.metrics)
+        page = Page(Visitor("", "viewer", (camera,)), self._parts.metrics)
         hub = self._parts.hub
         hub.show(page, {camera: max(MIN_WIDTH, min(width, MAX_WIDTH))})
         try:

@@ -132,7 +132,7 @@ class Routes:
             await refuse(socket.scope, socket.receive, socket.send, status, error)
             return
         await socket.accept()
-        page = Page(admission.visitor.sees, metrics)
+        page = Page(admission.visitor, metrics)
 
         def check() -> int | None:
             now = access.admit(socket)
