@@ -49,6 +49,7 @@ SETTINGS = {
     "worker": "workers.settings:WorkerSettings",
     "viewer": "viewer.settings:ViewerSettings",
     "dead": "viewer.settings:DeadSettings",
+    "results": "seedstream.results.results_settings:ResultsSettings",
     "train": "model.training.settings:TrainSettings",
 }
 """Processes whose settings the reference shows."""

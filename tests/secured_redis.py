@@ -27,6 +27,11 @@ WORKER_RULES = (
 VIEWER_RULES = tuple(["%R~seedstream:*", "+zrange", "+xrange", "+xrevrange"])
 """The least that a viewer needs."""
 
+READER_RULES = (
+    *("%R~seedstream:*", "+zrange", "+xrange", "+xrevrange", "+xread", "+get", "+hgetall"),
+)
+"""The least that a reader of results needs."""
+
 CLUSTER_RULES = ("+cluster|slots", "+command")
 """What each needs besides where the Redis is a cluster."""
 
