@@ -8,8 +8,8 @@ from seedstream.options import environment_rule, with_settings
 from seedstream.results.results_settings import ResultsSettings
 
 _EPILOG = (
-    "Exit codes: 0 results were printed (also when Ctrl-C ends --follow), 1 the camera has none, or "
-    "Redis stays away, 2 invalid settings or refused access.\n\n"
+    "Exit codes: 0 results were printed, also when Ctrl-C ends --follow; 1 the camera has none, or "
+    "Redis stays away; 2 invalid settings or refused access.\n\n"
 )
 
 
