@@ -82,7 +82,7 @@ def moment_of(text: str) -> datetime:
     Raises:
         ConfigurationError: It is neither.
     """
-    ago = re.fullmatch(r"(\d{1,9}(?:\.\d{1,6})?)([smhd])", text.strip())
+    ago = re.fullmatch(r"([0-9]{1,9}(?:\.[0-9]{1,6})?)([smhd])", text.strip())
     try:
         if ago:
             return datetime.now(UTC) - timedelta(**{_UNITS[ago[2]]: float(ago[1])})
