@@ -157,7 +157,7 @@ def _fault(detail: dict[str, Any], prefix: str, positional: str | None) -> str:
     variable = f"{prefix}{path}".upper()
     if path == positional:
         variable += f" ({path.upper()})"
-    elif "password" not in path:  # those have no option
+    elif "password" not in path and not path.endswith("_secret"):  # those have no option
         variable += f" (--{path.replace('_', '-')})"
     if detail["type"] == "missing":
         return f"{variable} is not set: it is required"

@@ -41,6 +41,7 @@ from planner.plan_report import amount
 from producer.metrics import ProducerMetrics
 from seedstream.cli import COMMANDS, build
 from seedstream.options import default_text, variable
+from viewer.web.metrics import ViewMetrics
 from workers.metrics import WorkerMetrics
 
 REPOSITORY = Path(__file__).resolve().parent.parent
@@ -48,11 +49,19 @@ SETTINGS = {
     "producer": "producer.settings:ProducerSettings",
     "worker": "workers.settings:WorkerSettings",
     "viewer": "viewer.settings:ViewerSettings",
+    "view": "viewer.web.settings:ViewSettings",
     "dead": "viewer.settings:DeadSettings",
     "results": "seedstream.results.results_settings:ResultsSettings",
     "train": "model.training.settings:TrainSettings",
 }
 """Processes whose settings the reference shows."""
+
+METRICS: dict[str, Callable[[CollectorRegistry], object]] = {
+    "producer": ProducerMetrics,
+    "worker": WorkerMetrics,
+    "view": ViewMetrics,
+}
+"""Processes whose metrics the reference shows."""
 
 _BLOCK = re.compile(r"(<!-- generated: (\S+) ?(\S*) -->\n).*?(<!-- end -->)", re.DOTALL)
 _HELP_COLUMNS = 88
@@ -273,9 +282,7 @@ def capacity_table(worker: str) -> str:
 
 BLOCKS: dict[str, Callable[[str], str]] = {
     "settings": lambda process: settings_tables(_named(SETTINGS[process])),
-    "metrics": lambda process: metrics_table(
-        {"producer": ProducerMetrics, "worker": WorkerMetrics}[process](CollectorRegistry())
-    ),
+    "metrics": lambda process: metrics_table(METRICS[process](CollectorRegistry())),
     "recording-rules": lambda _: recording_rules(),
     "help-pages": lambda _: help_pages(),
     "keys": lambda place: keys_tables(_named(place)),

@@ -25,6 +25,7 @@ COMMANDS = {
     "dead": "List, show and send again the records that workers could not use.",
     "results": "Print what workers found at a camera, as it comes or the newest.",
     "segment": "Segment images or a video offline, with the worker's own engine.",
+    "view": "Serve the live page: every camera with its masks, in a browser.",
     "render": "Read frames and results back and write an overlay video and a picture.",
     "stack": "Start and stop a Kafka broker and a Redis-compatible server on this machine.",
     "dataset": "Check a data set: count it, draw it, and name every broken file.",

@@ -99,7 +99,8 @@ def environment_rule(
         f"{variable(kind, example)} for {_flag(example)}. An option takes precedence."
     )
     if secret:
-        text += f"\n\nOnly the environment sets passwords: {', '.join(secret)}."
+        what = "passwords and secrets" if secret[-1].endswith("_SECRET") else "passwords"
+        text += f"\n\nOnly the environment sets {what}: {', '.join(secret)}."
     return text
 
 
@@ -112,7 +113,7 @@ def _flag(name: str) -> str:
 
 
 def _is_password(name: str) -> bool:
-    return "password" in name
+    return "password" in name or name.endswith("_secret")
 
 
 def _optional_fields(kind: type[BaseSettings]) -> Iterator[tuple[str, str]]:

@@ -248,6 +248,7 @@ class Redis:
         connection: Where and how.
         make_client: Opens the client; called again after it failed.
         clock: Monotonic clock, in seconds.
+        quiet: Whether the caller itself says that Redis is away: one that tries again and again.
     """
 
     def __init__(
@@ -255,8 +256,11 @@ class Redis:
         connection: RedisConnection,
         make_client: Callable[[RedisConnection, Sequence[Node]], Client] = open_redis,
         clock: Callable[[], float] = time.monotonic,
+        *,
+        quiet: bool = False,
     ) -> None:
         self.connection = connection
+        self._quiet = quiet
         self._make_client = make_client
         self._clock = clock
         self._client: Client | None = None
@@ -310,7 +314,8 @@ class Redis:
                 raise failed(seen, self.connection, doing) from seen
             if not warned:
                 warned = True
-                log.warning("Redis at %s: %s; trying again", self.connection.redis_where, seen)
+                level = logging.DEBUG if self._quiet else logging.WARNING
+                log.log(level, "Redis at %s: %s; trying again", self.connection.redis_where, seen)
             delay = min(2 * delay, _LONGEST_DELAY_SECONDS)
 
     def _check_protocol(self, error: BaseException) -> None:

@@ -19,13 +19,13 @@ READY_SECONDS = 60.0
 PAGE_SECONDS = 2.0
 """How long a process may take to answer one request."""
 
-_PREFIXES = {"produce": "PRODUCER_", "work": "WORKER_", "render": "VIEWER_"}
+_PREFIXES = {"produce": "PRODUCER_", "work": "WORKER_", "render": "VIEWER_", "view": "VIEW_"}
 _PORT = re.compile(r"probes.* on port (\d+)")
 
 
 @dataclass(kw_only=True)
 class SeedstreamProcess(ChildProcess):
-    """A producer or a worker, which serves its metrics and its probes on 127.0.0.1."""
+    """A producer, a worker or a viewer, which serves its metrics and its probes on 127.0.0.1."""
 
     _port: int | None = field(default=None, repr=False)
 

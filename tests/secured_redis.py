@@ -32,6 +32,13 @@ READER_RULES = (
 )
 """The least that a reader of results needs."""
 
+VIEW_RULES = (
+    "%R~seedstream:*", "~seedstream:*:watch", "&seedstream:*", "+eval", "+get", "+set", "+pttl",
+    "+getrange", "+zrange", "+time", "+xrevrange", "+hgetall", "+subscribe", "+unsubscribe",
+    "+ping",
+)  # fmt: skip
+"""The least that the live page needs."""
+
 CLUSTER_RULES = ("+cluster|slots", "+command")
 """What each needs besides where the Redis is a cluster."""
 

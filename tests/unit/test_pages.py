@@ -40,7 +40,7 @@ def test_the_reference_has_a_page_of_each_kind_made_from_the_code() -> None:
     assert all(markers.values())
     made = [marker for found in markers.values() for marker in found]
     assert {f"settings {process}" for process in SETTINGS} <= set(made)
-    assert {f"metrics {process}" for process in ("producer", "worker")} <= set(made)
+    assert {f"metrics {process}" for process in ("producer", "worker", "view")} <= set(made)
     assert {marker.split()[0] for marker in made} >= {
         "attributes", "exit-codes", "frame-record", "help-pages", "keys", "python-api", "recipes",
         "result-document",
