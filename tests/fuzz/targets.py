@@ -40,7 +40,7 @@ from segmentation.decode import decode_image
 from segmentation.instances import Instances
 from tests import data_sets
 from tests.fakes import make_frame
-from tests.fuzz import dead_target, set_targets, tracks_target
+from tests.fuzz import dead_target, preview_target, set_targets, tracks_target
 from tests.fuzz.set_targets import FIELDS, read_one, saved
 from tests.jpeg_files import SOI, scan, scan_bomb, segment, start_of_frame, tables
 from tests.tiff_files import RGB, write_tiff
@@ -513,6 +513,9 @@ TARGETS: dict[str, Target] = {
     "mask": Target(
         _mask, _masks, _INVALID, [b'"size":', b"65536", b"16384", b"oo", b"PPPP"], 2_000, 600
     ),
+    "minutes": Target(
+        preview_target.minutes, preview_target.minutes_seeds, (), preview_target.MINUTE_WORDS
+    ),
     "multipart": Target(
         _multipart, _multipart_seeds, (MultipartError,),
         [*_JPEG_WORDS, b"Content-Length: ", b"\r\n\r\n", b"--frame"],
@@ -526,6 +529,12 @@ TARGETS: dict[str, Target] = {
         words=[b'"segments_info"', b'"isthing"', b'"id":0', b"3000001", b"null", b"IHDR", b"IDAT"],
     ),
     "picture": Target(_picture, _jpegs, _INVALID, [*_JPEG_WORDS, b"I"]),
+    "preview": Target(
+        preview_target.preview,
+        preview_target.preview_seeds,
+        preview_target.INVALID,
+        preview_target.WORDS,
+    ),
     "recipe": Target(
         _recipe, _recipes, _SETUP, [b"[a]", b"inf", b"nan", b"1979-05-27", b"[[stages]]"]
     ),
