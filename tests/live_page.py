@@ -56,7 +56,8 @@ def canvas_pixels(page: Page, selector: str) -> npt.NDArray[np.uint8]:
     """Return what stands in a canvas, (H, W, 3) uint8 RGB."""
     data = base64.b64decode(page.locator(selector).evaluate(READ_CANVAS))
     picture = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
-    return np.ascontiguousarray(picture[..., ::-1])
+    assert picture is not None, "a canvas gives a PNG"
+    return np.ascontiguousarray(picture[..., ::-1].astype(np.uint8))
 
 
 @dataclass

@@ -6,7 +6,6 @@ its result, so that whoever shows picture and result can be caught mixing them u
 
 import threading
 import time
-import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -17,6 +16,7 @@ import numpy.typing as npt
 import redis
 import simplejpeg
 
+from contract.frame import new_session
 from contract.mask import encode_mask
 from contract.preview import encode_preview, preview_key, previews_channel, watch_key
 from contract.result import (
@@ -117,7 +117,8 @@ def _shape(moment: int) -> npt.NDArray[np.bool_]:
     canvas = np.zeros((HEIGHT, WIDTH), np.uint8)
     cv2.ellipse(canvas, (x, y), (84, 56), 20, 0, 360, 1, -1)
     cv2.circle(canvas, (x + 20, y - 50), 30, 0, -1)
-    return canvas.astype(np.bool_)
+    shape: npt.NDArray[np.bool_] = canvas.astype(np.bool_)
+    return shape
 
 
 def _instance(shape: npt.NDArray[np.bool_], name: str) -> Instance:
@@ -137,13 +138,6 @@ def _instance(shape: npt.NDArray[np.bool_], name: str) -> Instance:
         velocity=(17.0, 7.0),
         confirmed=True,
     )
-
-
-def new_session() -> str:
-    """Return a session id that begins now: a UUIDv7."""
-    milliseconds = time.time_ns() // 1_000_000
-    number = milliseconds << 80 | 7 << 76 | 2 << 62 | uuid.uuid4().int >> 68
-    return str(uuid.UUID(int=number))
 
 
 class PaintedCameras:

@@ -11,7 +11,7 @@ from tests.live_page import LivePage, chromium_path, open_page, running_chromium
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    """Debian's Chromium, headless; ended with the file, since its event loop would disturb others."""
+    """Debian's Chromium, ended with the file: its event loop would disturb other tests."""
     if chromium_path() is None:
         pytest.skip("no chromium on this machine: apt-get install chromium")
     with running_chromium() as browser:

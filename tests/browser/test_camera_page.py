@@ -4,15 +4,14 @@ import random
 import re
 from collections.abc import Callable, Iterator
 
-import numpy as np
 import pytest
 from playwright.sync_api import Page, expect
 
 from tests.live_page import LivePage, canvas_pixels
-from tests.painted_cameras import PaintedCameras, barcode, painted_shape
+from tests.matched_pairs import CANVAS, hold, match_now, only_masks
+from tests.painted_cameras import PaintedCameras
 
 MOMENTS = 8
-CANVAS = ".stage canvas"
 Opened = Callable[..., Page]
 
 
@@ -29,52 +28,20 @@ def page(opened: Opened) -> Page:
     return page
 
 
-def set_masks(page: Page, drawn: bool) -> None:
-    box = page.get_by_label("Masks")
-    if box.is_checked() != drawn:
-        page.keyboard.press("m")
-        page.wait_for_timeout(120)
-
-
-def hold(page: Page) -> None:
-    page.locator("#main").focus()  # on a box, the key would tick it
-    page.keyboard.press(" ")
-    expect(page.locator(".camera")).to_have_attribute("data-level", "held")
-    page.wait_for_timeout(180)  # what the engine drew and reported last is here
-
-
-def match(page: Page) -> tuple[int, int, float]:
-    """Hold the picture; return the header's sequence, the barcode, and the IoU of mask and shape."""
-    hold(page)
-    sequence = int(page.locator(".stage").get_attribute("data-sequence") or -1)
-    set_masks(page, True)
-    with_masks = canvas_pixels(page, CANVAS)
-    set_masks(page, False)
-    plain = canvas_pixels(page, CANVAS)
-    drawn = np.abs(with_masks.astype(np.int16) - plain).sum(axis=2) > 24
-    shape = painted_shape(plain)
-    shape[: round(0.1 * len(shape))] = False  # the barcode is white as well
-    page.keyboard.press(" ")
-    overlap = (drawn & shape).sum() / max(1, (drawn | shape).sum())
-    return sequence, barcode(plain), float(overlap)
-
-
 def test_the_masks_are_those_of_the_very_picture(page: Page) -> None:
-    for layer in ("Labels", "Trails"):
-        page.get_by_label(layer).uncheck()
+    only_masks(page)
     found = []
     for _ in range(MOMENTS):
         page.wait_for_timeout(random.uniform(20, 200))
-        found.append(match(page))
-    assert [header for header, _, _ in found] == [painted for _, painted, _ in found]
-    assert min(overlap for _, _, overlap in found) >= 0.95, found
-    assert len({header for header, _, _ in found}) > MOMENTS / 2, "the picture moved on"
+        found.append(match_now(page))
+    assert [each.header for each in found] == [each.painted for each in found]
+    assert min(each.overlap for each in found) >= 0.95, found
+    assert len({each.header for each in found}) > MOMENTS / 2, "the picture moved on"
 
 
 def test_classes_and_scores_choose_what_is_drawn(page: Page) -> None:
     expect(page.locator(".classes .row")).to_have_text(re.compile("person"))
-    for layer in ("Labels", "Trails"):
-        page.get_by_label(layer).uncheck()
+    only_masks(page)
     hold(page)
     drawn = canvas_pixels(page, CANVAS)
     page.get_by_role("checkbox", name="person").uncheck()

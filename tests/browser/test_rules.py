@@ -3,13 +3,12 @@
 from collections.abc import Callable, Iterator
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page, expect
 
+from tests.axe import findings
 from tests.live_page import LivePage
 from tests.painted_cameras import PaintedCameras
 
-SERIOUS = {"serious", "critical"}
 SCREENS = {
     "dark": {"scheme": "dark"},
     "light": {"scheme": "light"},
@@ -23,18 +22,6 @@ def cameras(live_page: LivePage) -> Iterator[PaintedCameras]:
     with PaintedCameras(live_page.redis_url, ["gate", "yard", "ramp"], 4, pool=40) as cameras:
         cameras.silent.add("ramp")
         yield cameras
-
-
-def findings(page: Page) -> list[str]:
-    assert page.evaluate("violations") == []
-    found = Axe().run(page).response["violations"]
-    page.evaluate("violations = []")  # axe tries styles of its own, which the policy refuses
-    return [
-        f"{rule['id']}: {node['html'][:200]}"
-        for rule in found
-        if rule["impact"] in SERIOUS
-        for node in rule["nodes"]
-    ]
 
 
 @pytest.mark.parametrize("screen", SCREENS)
@@ -54,13 +41,6 @@ def test_no_view_shuts_anybody_out(opened: Opened, screen: str) -> None:
     expect(page.locator(".figures").first).to_contain_text("Cameras live")
     assert findings(page) == []
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
-
-
-@pytest.mark.parametrize("screen", SCREENS)
-def test_the_login_page_shuts_nobody_out(opened: Opened, screen: str) -> None:
-    page = opened("static/login.html", **SCREENS[screen])
-    expect(page.get_by_label("Name")).to_be_focused()
-    assert findings(page) == []
 
 
 def test_the_chosen_theme_stays_chosen(opened: Opened) -> None:

@@ -5,6 +5,7 @@ import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
 
 import { ColorMemory, PALETTE, trackColor, trackLabel } from '../../viewer/web/static/colors.js';
+import { placeLabels } from '../../viewer/web/static/label_places.js';
 import { MaskLayer } from '../../viewer/web/static/mask_layer.js';
 import { TrailMemory } from '../../viewer/web/static/trails.js';
 
@@ -20,6 +21,16 @@ test('a track has the colour and the label that the overlay of Python gives it',
     const far = trackColor(track).map((part, place) => Math.abs(part - color[place]));
     assert.ok(Math.max(...far) <= 1, `track ${track}: ${trackColor(track)}, expected ${color}`);
     assert.equal(trackLabel(track), label);
+  }
+});
+
+test('labels stand where the overlay of Python puts them', () => {
+  const size = ([width, height]) => ({ width, height });
+  for (const { boxes, sizes, picture, places } of vectors.labels) {
+    const found = placeLabels(boxes, sizes.map(size), size([picture[1], picture[0]]));
+    // Python rounds half a pixel to the even one.
+    const far = found.flatMap(([x, y], place) => [x - places[place][0], y - places[place][1]]);
+    assert.ok(Math.max(...far.map(Math.abs)) <= 1, `${boxes.length}: ${far}`);
   }
 });
 

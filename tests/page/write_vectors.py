@@ -1,4 +1,5 @@
-"""What the page's modules are held to: masks by pycocotools, colours by `viewer.colors`.
+"""What the page's modules are held to: masks by pycocotools, colours and labels by
+`viewer`'s overlay.
 
 ``python -m tests.page.write_vectors`` writes ``vectors.json`` beside this file.
 """
@@ -12,6 +13,7 @@ import numpy.typing as npt
 from pycocotools import mask as coco
 
 from viewer.colors import PALETTE, track_color, track_label
+from viewer.label_places import place_labels
 
 PATH = Path(__file__).with_name("vectors.json")
 SIZES = ((1, 1), (1, 9), (9, 1), (5, 7), (16, 12), (23, 31), (48, 64))
@@ -48,7 +50,20 @@ def vectors() -> dict[str, Any]:
             for track in TRACKS
         ],
         "palette": PALETTE,
+        "labels": [_labelled(crowd) for crowd in (1, 2, 5, 12, 40)],
     }
+
+
+def _labelled(count: int) -> dict[str, Any]:
+    random = np.random.default_rng(count)
+    boxes = [
+        (int(x), int(y), int(width) + 1, int(height) + 1)
+        for x, y, width, height in random.integers(0, (300, 200, 60, 90), (count, 4))
+    ]
+    sizes = [(int(width), 18) for width in random.integers(20, 80, count)]
+    picture = (260, 340)
+    places = place_labels(boxes, sizes, picture)
+    return {"boxes": boxes, "sizes": sizes, "picture": picture, "places": places}
 
 
 def _vector(mask: npt.NDArray[np.bool_]) -> dict[str, Any]:

@@ -194,7 +194,7 @@ export class CameraPage {
       width: clientWidth * devicePixelRatio,
       height: clientHeight * devicePixelRatio,
     });
-    return [{ surface: this._surface, camera: this._camera, width, height }];
+    return [{ surface: this._surface, camera: this._camera, width, height, ratio: devicePixelRatio }];
   }
 
   /** @param {boolean} paused */

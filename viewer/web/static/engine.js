@@ -79,10 +79,11 @@ export class Engine {
    */
   _watch(tiles) {
     this._tiles = tiles;
-    for (const { surface: number, width, height } of tiles) {
+    for (const { surface: number, width, height, ratio } of tiles) {
       const surface = this._surfaces.get(number);
       if (!surface || (surface.room.width === width && surface.room.height === height)) continue;
       surface.room = { width, height };
+      surface.ratio = ratio;
       void this._redraw(surface);
     }
     this._ask();

@@ -10,11 +10,12 @@
  * @property {number} caption Height below each picture.
  * @property {number} aspect Width / height of the pictures.
  * @property {number} minWidth A tile that is narrower shows nothing: then the wall scrolls.
+ * @property {number} usualWidth Of a tile, at least, on a wall that scrolls.
  */
 
 /**
- * Return the columns with the largest tiles that fit; where none is large enough, those of the
- * smallest tiles that still show something.
+ * Return the columns with the largest tiles that fit; where none is large enough, tiles of the
+ * usual width, which scroll.
  * @param {number} count
  * @param {Room} room
  * @returns {{columns: number, tile: number}} `tile` is a tile's width in CSS pixels.
@@ -30,7 +31,7 @@ export function fitGrid(count, room) {
     if (across < room.minWidth) break;
   }
   if (best.tile >= room.minWidth) return best;
-  const columns = Math.max(1, Math.floor((room.width + room.gap) / (room.minWidth + room.gap)));
+  const columns = Math.max(1, Math.floor((room.width + room.gap) / (room.usualWidth + room.gap)));
   const chosen = Math.min(columns, Math.max(1, count));
   return { columns: chosen, tile: Math.floor(widthOf(chosen, room)) };
 }

@@ -97,8 +97,13 @@ export class HistoryStrip {
     return element(
       'div',
       { class: 'row' },
-      element('span', { class: 'name', text: name }),
-      element('span', { class: 'dim', text }),
+      element(
+        'div',
+        {},
+        element('span', { class: 'name', text: name }),
+        element('span', { class: 'dim', text: `${mean.toFixed(1)} on average` }),
+        element('span', { class: 'dim', text: `${most} at most${when}` }),
+      ),
       chart,
     );
   }
@@ -128,6 +133,7 @@ export class HistoryStrip {
     const times = [60, 45, 30, 15, 0].map((ago) =>
       element('span', { text: this._store.minute.format((last - ago) * 60_000) }),
     );
-    return element('div', { class: 'axis', 'aria-hidden': 'true' }, ...times);
+    const row = element('div', { class: 'times' }, ...times);
+    return element('div', { class: 'axis', 'aria-hidden': 'true' }, row);
   }
 }

@@ -1,5 +1,7 @@
 /** Questions to the server over HTTP. */
 
+import { sentence } from './words.js';
+
 const PATIENCE_MS = 10_000;
 
 /** The server said no, or nothing; the message is a sentence for people. */
@@ -37,7 +39,7 @@ export async function askJson(address) {
 async function reasonOf(response) {
   try {
     const { error } = await response.json();
-    if (typeof error === 'string') return error.charAt(0).toUpperCase() + error.slice(1);
+    if (typeof error === 'string') return sentence(error);
   } catch {
     // not our server's words, then: a proxy's
   }

@@ -2,6 +2,7 @@
 
 import { ColorMemory, css, inkOn, trackColor, trackLabel } from './colors.js';
 import { fitted } from './fit.js';
+import { placeLabels } from './label_places.js';
 import { MaskLayer } from './mask_layer.js';
 import { TrailMemory } from './trails.js';
 
@@ -10,6 +11,9 @@ import { TrailMemory } from './trails.js';
 /** @import {Instance, Look, Result} from './types.js' */
 /** @typedef {OffscreenCanvasRenderingContext2D | CanvasRenderingContext2D} Pen */
 /** @import {Size} from './fit.js' */
+
+/** Pictures that are narrower, in CSS pixels, have brief labels. */
+const SMALL = 520;
 
 /** One layer for all surfaces, painted and used within one call. */
 const layer = new MaskLayer();
@@ -37,6 +41,8 @@ export class Surface {
     this.look = PLAIN_LOOK;
     /** @type {Size} */
     this.room = { width: 0, height: 0 };
+    /** Device pixels of a CSS pixel. */
+    this.ratio = 1;
     this._canvas = canvas;
     this._pen = /** @type {Pen} */ (canvas.getContext('2d', { alpha: false }));
     this._colors = new ColorMemory();
@@ -73,7 +79,7 @@ export class Surface {
         if (tracks.has(track)) drawTrail(this._pen, points, css(trackColor(track)), scale);
       }
     }
-    if (this.look.labels) drawLabels(this._pen, shown, scale, size);
+    if (this.look.labels) drawLabels(this._pen, shown, scale, size, this.ratio);
   }
 }
 
@@ -143,32 +149,39 @@ function drawTrail(pen, points, color, scale) {
  * @param {{instance: Instance, color: Color}[]} shown
  * @param {number} scale
  * @param {Size} size
+ * @param {number} ratio Device pixels of a CSS pixel.
  */
-function drawLabels(pen, shown, scale, size) {
-  const points = Math.max(11, Math.round(Math.min(size.width, size.height) / 48));
+function drawLabels(pen, shown, scale, size, ratio) {
+  const brief = size.width / ratio < SMALL;
+  const points = Math.round(Math.max((brief ? 10 : 11) * ratio, Math.min(size.width, size.height) / 48));
   const height = Math.round(points * 1.5);
   pen.font = `500 ${points}px system-ui, sans-serif`;
   pen.textBaseline = 'middle';
-  for (const { instance, color } of shown) {
-    const label = labelOf(instance);
-    const width = Math.ceil(pen.measureText(label).width) + points;
-    const left = Math.min(Math.max(0, instance.box[0] * scale), size.width - width);
-    const above = instance.box[1] * scale - height - 2;
-    const top = above >= 0 ? above : Math.min(instance.box[1] * scale + 2, size.height - height);
-    pen.fillStyle = css(color);
+  const texts = shown.map(({ instance }) => labelOf(instance, brief));
+  const sizes = texts.map((text) => ({
+    width: Math.ceil(pen.measureText(text).width) + points,
+    height,
+  }));
+  const boxes = shown.map(
+    ({ instance: { box } }) => /** @type {typeof box} */ (box.map((side) => side * scale)),
+  );
+  placeLabels(boxes, sizes, size).forEach(([x, y], number) => {
+    pen.fillStyle = css(shown[number].color);
     pen.beginPath();
-    pen.roundRect(Math.round(left), Math.round(top), width, height, Math.round(height / 5));
+    pen.roundRect(x, y, sizes[number].width, height, Math.round(height / 5));
     pen.fill();
-    pen.fillStyle = inkOn(color);
-    pen.fillText(label, Math.round(left) + points / 2, Math.round(top) + height / 2 + 0.5);
-  }
+    pen.fillStyle = inkOn(shown[number].color);
+    pen.fillText(texts[number], x + points / 2, y + height / 2 + 0.5);
+  });
 }
 
 /**
  * Return what is written above an object: its track, if it has one, and its class, or its score.
  * @param {Instance} instance
+ * @param {boolean} brief Whether there is room for one word.
  */
-export function labelOf({ track, class: name, score }) {
+function labelOf({ track, class: name, score }, brief) {
+  if (brief) return track === undefined ? name : trackLabel(track);
   return track === undefined ? `${name} ${score.toFixed(2)}` : `${trackLabel(track)} ${name}`;
 }
 

@@ -27,7 +27,7 @@ export class Tile {
     this._surface = null;
     this._state = element('span', { class: 'state' });
     this._detail = element('span', { class: 'detail' });
-    this._counts = element('span', { class: 'unseen' });
+    this._counts = element('span', { class: 'counts' });
     /** Read aloud on request. */
     this.summary = '';
   }
@@ -49,8 +49,8 @@ export class Tile {
           'span',
           { class: 'caption' },
           element('span', { class: 'name', text: this.camera, title: this.camera }),
-          element('span', { class: 'words' }, icon('alert'), this._state, this._detail),
           this._counts,
+          element('span', { class: 'words' }, icon('alert'), this._state, this._detail),
         ),
       ),
     );
@@ -81,7 +81,7 @@ export class Tile {
    */
   watched(width, height) {
     if (this._surface === null || this._seenMs === null) return null;
-    return { surface: this._surface, camera: this.camera, width, height };
+    return { surface: this._surface, camera: this.camera, width, height, ratio: devicePixelRatio };
   }
 
   /**
@@ -98,7 +98,7 @@ export class Tile {
     this.place.classList.toggle('blank', !picture);
     write(this._state, words.text);
     write(this._detail, words.detail);
-    write(this._counts, `, ${counts}`);
+    write(this._counts, counts);
     this.summary = [`${this.camera}: ${counts}`, words.text, words.detail].filter(Boolean).join('. ');
   }
 }

@@ -90,6 +90,7 @@
  * @property {string} camera
  * @property {number} width Device pixels.
  * @property {number} height Device pixels.
+ * @property {number} ratio Device pixels of a CSS pixel.
  *
  * @typedef {{type: 'start', url: string}
  *   | {type: 'surface', surface: number, camera: string, canvas: HTMLCanvasElement | OffscreenCanvas, report: boolean}

@@ -12,11 +12,12 @@ import { Tile } from './tile.js';
 const GAP = 10;
 const SMALL_GAP = 8;
 const CAPTION = 30;
+const DENSE_CAPTION = 24;
 const TWO_LINES = 46;
 const SMALL_SCREEN = 736;
-const NARROW = 230;
-const MIN_WIDTH = 196;
-const MIN_WIDTH_SMALL = 150;
+const DENSE = 250;
+const MIN_WIDTH = 146;
+const USUAL_WIDTH = 200;
 const USUAL_ASPECT = 16 / 9;
 
 /** Where the wall was scrolled to, and which camera was left, for who comes back. */
@@ -176,22 +177,27 @@ export class Wall {
 
   _fit() {
     const { width, top } = this._list.getBoundingClientRect();
+    const small = width < SMALL_SCREEN;
     const room = {
       width,
       height: innerHeight - top - scrollY - 2 * GAP,
-      gap: width < SMALL_SCREEN ? SMALL_GAP : GAP,
-      caption: CAPTION,
+      gap: small ? SMALL_GAP : GAP,
+      caption: small ? TWO_LINES : CAPTION,
       aspect: this._aspect,
-      minWidth: width < SMALL_SCREEN ? MIN_WIDTH_SMALL : MIN_WIDTH,
+      minWidth: MIN_WIDTH,
+      usualWidth: small ? MIN_WIDTH : USUAL_WIDTH,
     };
     let { columns, tile } = fitGrid(this._tiles.size, room);
-    const narrow = tile < NARROW;
-    if (narrow) ({ columns, tile } = fitGrid(this._tiles.size, { ...room, caption: TWO_LINES }));
+    const dense = !small && tile < DENSE;
+    if (dense) ({ columns, tile } = fitGrid(this._tiles.size, { ...room, caption: DENSE_CAPTION }));
     const high = Math.round(tile / this._aspect);
+    const inset = (width - columns * tile - (columns - 1) * room.gap) / 2;
+    this.element.style.setProperty('--inset', `${Math.max(0, Math.floor(inset))}px`);
     this._list.style.setProperty('--columns', String(columns));
     this._list.style.setProperty('--tile', `${tile}px`);
     this._list.style.setProperty('--picture', `${high}px`);
-    this._list.classList.toggle('narrow', narrow);
+    this._list.classList.toggle('small', small && tile < DENSE);
+    this._list.classList.toggle('dense', dense);
     this._picture = {
       width: Math.round(tile * devicePixelRatio),
       height: Math.round(high * devicePixelRatio),

@@ -95,8 +95,16 @@ export function countWords(counts) {
 export function troubleWords(link, redis, reason) {
   if (link === 'lost') return 'Connection to the viewer lost, trying again.';
   if (link === 'login') return 'Your session has ended. Please sign in again.';
-  if (redis === 'away') return `Redis is away, trying again.${reason ? ` ${capital(reason)}` : ''}`;
+  if (redis === 'away') return `Redis is away, trying again.${reason ? ` ${sentence(reason)}` : ''}`;
   return '';
+}
+
+/**
+ * Return words of the server as a sentence.
+ * @param {string} text
+ */
+export function sentence(text) {
+  return capital(text.endsWith('.') ? text : `${text}.`);
 }
 
 /** @param {string} text */
