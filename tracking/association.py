@@ -148,7 +148,7 @@ def _goes_on(pairs: _Pairs, settings: Parameters) -> NDArray[np.bool_]:
     there = (pairs.overlap > settings.going_on) & (pairs.unseen <= settings.going_on_seconds)
     near = pairs.distance <= _relink_reach(pairs, settings)
     fits = (pairs.colours <= settings.relink_colour) & near & ~pairs.other
-    goes_on: NDArray[np.bool_] = there & ~fits.any(axis=1)[:, None]
+    goes_on: NDArray[np.bool_] = there & ~fits.any(axis=1, keepdims=True)
     return goes_on
 
 
