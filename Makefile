@@ -7,6 +7,7 @@ SHARED ?= ../shared
 CONSTRAINTS := requirements/constraints.txt
 # The tests wait for servers most of the time: more processes than cores, a file of tests in one of them, the long ones first.
 TEST_PROCESSES ?= 3
+TESTS ?= tests
 SIDE_BY_SIDE := -n $(TEST_PROCESSES) --dist loadfile --no-loadscope-reorder
 # Into one of the environments, by its Python; with uv, or with pip where there is no uv.
 INSTALL := $(BIN)/python requirements/install.py
@@ -74,9 +75,9 @@ setup-system:  ## Install Debian's parts of the tests (Java, Maven, RTSP server)
 demo: setup-online  ## Run the whole path on real video for 60 s: Kafka, Redis, producer, worker
 	$(BIN)/seedstream demo $(DEMO)
 
-test: setup  ## Run the whole test suite; as root, first install what it needs of Debian
+test: setup  ## Run the whole test suite (TESTS="tests/unit": a part); as root, first install what it needs of Debian
 	@if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then bash .ci/system-packages; fi
-	$(BIN)/python -m pytest $(SIDE_BY_SIDE) --ignore=tests/cluster $(PYTEST)
+	$(BIN)/python -m pytest $(SIDE_BY_SIDE) --ignore=tests/cluster $(TESTS) $(PYTEST)
 
 # Servers and workers in network namespaces of their own, a small disk, a false clock: as root it does all of it.
 chaos: setup  ## Run the whole fault suite, half an hour, into benchmarks/results/chaos.md (CHAOS=SEED)
@@ -166,8 +167,8 @@ site: $(VENV)/.docs  ## Build the pages as a site: build/site/index.html
 	NO_MKDOCS_2_WARNING=1 $(VENV)/docs/bin/mkdocs build --strict --quiet
 	@echo "built $(CURDIR)/build/site/index.html"
 
-IMAGES ?= producer worker
-sbom: setup  ## Write the bill of materials of each image to build/sbom (root; IMAGES="producer worker worker-gpu trainer": all)
+IMAGES ?= producer viewer worker
+sbom: setup  ## Write the bill of materials of each image to build/sbom (root; IMAGES="producer viewer worker worker-gpu trainer": all)
 	bash tests/cluster/images.sh --sbom $(IMAGES)
 
 audit: $(VENV)/.supply  ## Ask for known vulnerabilities of what is pinned; fails where nobody can be asked

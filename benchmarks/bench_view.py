@@ -22,6 +22,7 @@ from collections import Counter
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -144,7 +145,9 @@ async def _page(address: str, load: Load, stack: AsyncExitStack) -> ClientConnec
 async def _look(socket: ClientConnection, seconds: float, draw_seconds: float) -> Seen:
     """Take pictures for a time; each is acknowledged once it and those before it are drawn."""
     seen, loop = Seen(), asyncio.get_running_loop()
-    until, drawn_at = loop.time() + seconds, loop.time()
+    numbers: asyncio.Queue[int] = asyncio.Queue()
+    drawing = asyncio.create_task(_draw(socket, numbers, draw_seconds))
+    until = loop.time() + seconds
     while (left := until - loop.time()) > 0:
         try:
             message = await asyncio.wait_for(socket.recv(), left)
@@ -159,14 +162,27 @@ async def _look(socket: ClientConnection, seconds: float, draw_seconds: float) -
         seen.stored_to_page.append(now - stored)
         seen.sent_to_page.append(now - header["sent"])
         seen.tiles[header["camera"]] += 1
-        drawn_at = max(drawn_at, loop.time()) + draw_seconds
-        said = json.dumps({"type": "ack", "id": header["id"]})
-        loop.call_at(drawn_at, lambda said=said: loop.create_task(socket.send(said)))
+        numbers.put_nowait(header["id"])
+    drawing.cancel()
+    await asyncio.gather(drawing, return_exceptions=True)
+    while not numbers.empty():  # what is drawn later makes room for the next look
+        await socket.send(json.dumps({"type": "ack", "id": numbers.get_nowait()}))
     return seen
 
 
+async def _draw(
+    socket: ClientConnection, numbers: "asyncio.Queue[int]", draw_seconds: float
+) -> None:
+    while True:
+        number = await numbers.get()
+        try:
+            await asyncio.sleep(draw_seconds)
+        finally:
+            await socket.send(json.dumps({"type": "ack", "id": number}))
+
+
 async def _measure(
-    address: str, load: Load, server: SeedstreamProcess, seconds: float, draw_seconds: float
+    address: str, server: SeedstreamProcess, *, load: Load, seconds: float, draw_seconds: float
 ) -> dict[str, Any]:
     async with AsyncExitStack() as stack:
         for _ in range(load.stuck):
@@ -191,7 +207,7 @@ async def _measure(
 
 
 async def _memory(
-    address: str, load: Load, server: SeedstreamProcess, pages: int, *, stuck: bool
+    address: str, server: SeedstreamProcess, *, load: Load, pages: int, stuck: bool
 ) -> float:
     """Return what each further page costs the server, in MB."""
     async with AsyncExitStack() as stack:
@@ -252,9 +268,7 @@ def main() -> None:
                 store,
                 Path(folder),
                 load,
-                lambda address, server, load=load: _measure(
-                    address, load, server, options.seconds, draw_seconds
-                ),
+                partial(_measure, load=load, seconds=options.seconds, draw_seconds=draw_seconds),
             )
             rows.append(row)
             print(json.dumps(row), flush=True)
@@ -263,9 +277,7 @@ def main() -> None:
                 store,
                 Path(folder),
                 Load(20, 5),
-                lambda address, server, stuck=stuck: _memory(
-                    address, Load(20, 5), server, 20, stuck=stuck
-                ),
+                partial(_memory, load=Load(20, 5), pages=20, stuck=stuck),
             )
             for name, stuck in (("drawing", False), ("never_acknowledging", True))
         }

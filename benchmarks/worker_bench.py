@@ -7,7 +7,7 @@ import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from itertools import islice
 from pathlib import Path
 
@@ -41,6 +41,9 @@ class Bench:
     Attributes:
         frames: Encoded pictures, sent in turn.
         size: (height, width) of them.
+        fps: Where given, each camera of a full topic shows the frames one after the other and
+            captures so many a second, as real ones do; else all frames are captured when they are
+            sent, and a camera shows each eighth of them.
     """
 
     kafka: Broker
@@ -50,13 +53,16 @@ class Bench:
     tree: Path
     frames: Sequence[bytes]
     size: tuple[int, int]
+    fps: float | None = None
     runs: int = 0
+    began: datetime = field(default_factory=lambda: datetime.now(UTC))
     sessions: dict[str, str] = field(default_factory=dict)
 
     def topic(self) -> str:
         """Make an empty pair of topics, and forget the results."""
         self.client.flushall()
         self.runs += 1
+        self.began = datetime.now(UTC) - timedelta(hours=1)
         self.sessions = {camera: new_session() for camera in CAMERAS}
         name = f"stages-{self.runs}"
         self.kafka.create_topic(name, len(CAMERAS))
@@ -98,17 +104,28 @@ class Bench:
         finally:
             process.stop(30)
 
+    def picture(self, camera: str, sequence: int) -> int:
+        """Return which of the frames a camera shows."""
+        number = CAMERAS.index(camera)
+        if self.fps is None:
+            return (sequence * len(CAMERAS) + number) % len(self.frames)
+        return (sequence + number * len(self.frames) // len(CAMERAS)) % len(self.frames)
+
     def send(self, producer: KafkaProducer, topic: str, number: int) -> None:
-        """Publish one frame, captured now."""
+        """Publish one frame, captured now, or see ``fps``."""
         camera = CAMERAS[number % len(CAMERAS)]
+        sequence = number // len(CAMERAS)
+        captured_at = datetime.now(UTC)
+        if self.fps is not None:
+            captured_at = self.began + timedelta(seconds=sequence / self.fps)
         frame = Frame(
             camera=camera,
             session=self.sessions[camera],
-            sequence=number // len(CAMERAS),
-            captured_at=datetime.now(UTC),
+            sequence=sequence,
+            captured_at=captured_at,
             width=self.size[1],
             height=self.size[0],
-            data=self.frames[number % len(self.frames)],
+            data=self.frames[self.picture(camera, sequence)],
         )
         key, value, headers = encode_frame(frame)
         partition = number % len(CAMERAS)

@@ -14,6 +14,9 @@ from typer.core import TyperCommand, TyperGroup
 _HEAD, _BODY = "  ", "      "
 """Indentation of an option's name, and of what it means."""
 
+_REST = "Options"
+"""Of what has no group of its own."""
+
 _JOINED = "\N{NO-BREAK SPACE}"
 
 _NO_BRACES = str.maketrans("", "", "{}")
@@ -57,6 +60,8 @@ def _page(command: TyperCommand | TyperGroup, context: Any, width: int) -> str:
         if record is not None:
             title, head = _title_and_head(parameter, record[0])
             groups.setdefault(title, []).append((head, " ".join(record[1].split())))
+    if _REST in groups:
+        groups[_REST] = groups.pop(_REST)  # settings come first
     if isinstance(command, TyperGroup):
         found = [(name, command.get_command(context, name)) for name in command.commands]
         groups["Commands"] = [(name, each.help or "") for name, each in found if each]
@@ -69,7 +74,7 @@ def _title_and_head(parameter: Any, declared: str) -> tuple[str, str]:
     title = getattr(parameter, "rich_help_panel", None)
     if parameter.param_type_name == "argument":
         return title or "Arguments", declared.split(" ")[0]
-    return title or "Options", re.sub(r"<([^<>|]*)>", _type_in_words, declared)
+    return title or _REST, re.sub(r"<([^<>|]*)>", _type_in_words, declared)
 
 
 def _type_in_words(match: re.Match[str]) -> str:

@@ -30,6 +30,15 @@ def free_ports(count: int) -> list[int]:
         return [int(each.getsockname()[1]) for each in sockets]
 
 
+def free_port(preferred: int) -> int:
+    """Return a port of 127.0.0.1 that is free now: the preferred one, else any."""
+    try:
+        require_free(preferred, "", "")
+    except ConfigurationError:
+        return free_ports(1)[0]
+    return preferred
+
+
 def require_free(port: int, server: str, option: str) -> None:
     """Check that a port that was asked for is free.
 

@@ -25,7 +25,7 @@ _PORT = re.compile(r"probes.* on port (\d+)")
 
 @dataclass(kw_only=True)
 class SeedstreamProcess(ChildProcess):
-    """A producer or a worker, which serves its metrics and its probes on 127.0.0.1."""
+    """A producer, a worker or a viewer, which serves its metrics and its probes on 127.0.0.1."""
 
     _port: int | None = field(default=None, repr=False)
 

@@ -63,6 +63,7 @@ class MadeCameras:
         fps: Results of each a second.
         cluster: Whether it is a Redis Cluster.
         position: Where in Kafka each result says that its frame is.
+        padding_bytes: What each picture is made larger by, which shows nothing.
 
     Attributes:
         widths: What viewers asked of each camera, newest last.
@@ -76,11 +77,13 @@ class MadeCameras:
         *,
         cluster: bool = False,
         position: tuple[int, int] | None = None,
+        padding_bytes: int = 0,
     ) -> None:
         self._client = (RedisCluster if cluster else redis.Redis).from_url(url)
         self._cameras = list(cameras)
         self._interval = 1 / fps
         self._position = position
+        self._padding = bytes(padding_bytes)
         self._sessions = {camera: new_session() for camera in cameras}
         self._numbers = dict.fromkeys(cameras, 0)
         self._stopped: set[str] = set()
@@ -121,7 +124,7 @@ class MadeCameras:
         number = self._numbers[camera]
         self._numbers[camera] += 1
         document = encode_result(self._result(camera, number))
-        picture = jpeg(number % 256, HEIGHT, WIDTH)
+        picture = jpeg(number % 256, HEIGHT, WIDTH) + self._padding
         keys = (preview_key(camera), results_key(camera), watch_key(camera))
         said = (_EXPIRES_SECONDS, DOCUMENT_FIELD, previews_channel(camera))
         watched = self._client.eval(

@@ -78,13 +78,13 @@ class WorkerSettings(RedisConnection, KafkaConnection, ProcessSettings):
     """Lowest instance score to report, 0..1; default: the artifact's own."""
 
     track: bool = True
-    """Whether objects are numbered through time."""
+    """Number objects through time (`track` in results)."""
 
     track_appearance: bool = True
     """Whether colours help to tell objects apart."""
 
     preview: bool = True
-    """Whether the live page gets small pictures of the frames."""
+    """Store pictures of the frames for the live page."""
 
     mode: Literal["live", "complete"] = "live"
     """`complete` processes every frame; `live` skips and counts frames that arrive too late."""
@@ -135,8 +135,8 @@ class WorkerSettings(RedisConnection, KafkaConnection, ProcessSettings):
     prefetched. A larger frame still passes, alone."""
 
     max_batch_size: int | None = Field(default=None, ge=1, le=256)
-    """Maximum frames, or tiles, per network batch; default: 8 on a GPU, on the CPU one megapixel of
-    input, at most 4. A batch is what waits."""
+    """Maximum frames, or tiles of a frame, per network batch; default: 8 on a GPU, on the CPU one
+    megapixel of input, at most 4."""
 
     result_ttl_seconds: int = Field(default=3600, ge=1)
     """How long a camera's results are kept after its latest one, in seconds."""

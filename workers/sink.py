@@ -26,6 +26,7 @@ _NO_CAMERA = "-"
 """No camera's id: its keys are asked about before there is one."""
 
 _CONFLICT = b"conflict"
+_OWN = b"own"
 
 _MOST_RACES = 16
 """How often in a row other workers may be first with a camera; each time one of them stored."""
@@ -245,6 +246,8 @@ def _arguments(entry: Entry, result: Result, jpeg: bytes) -> tuple[str | int | b
 
 
 def _outcome(answer: bytes, *, repeated: bool) -> Outcome:
-    outcome = Outcome(answer.decode())
-    # After a lost answer, the entry found is the one that this call wrote before.
-    return Outcome.STORED if repeated and outcome is Outcome.DUPLICATE else outcome
+    if answer == _OWN:
+        # After a lost answer, the entry found is the one that this call wrote before; that of
+        # another worker is a duplicate, also then.
+        return Outcome.STORED if repeated else Outcome.DUPLICATE
+    return Outcome(answer.decode())

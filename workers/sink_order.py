@@ -61,21 +61,20 @@ local function newest_closed(session)
   end
 end
 
-local function is_stored(frame, ms)
+local function entry_at(frame, ms)
   local id = ms .. '-' .. frame.sequence
   local raw = redis.call('XRANGE', keys.results, id, id)[1]
-  if not raw then return false end
-  local session = read(raw).session
-  return session == nil or session == frame.session
+  local entry = raw and read(raw)
+  if entry and (entry.session == nil or entry.session == frame.session) then return entry end
 end
 
-local function is_duplicate(frame)
-  if is_stored(frame, frame.start) then return true end
-  if last.session == frame.session and is_stored(frame, last.ms) then return true end
+local function entry_of(frame)
+  local entry = entry_at(frame, frame.start)
+  if not entry and last.session == frame.session then entry = entry_at(frame, last.ms) end
   for _, run in ipairs(closed) do
-    if run.session == frame.session and is_stored(frame, run.ms) then return true end
+    if not entry and run.session == frame.session then entry = entry_at(frame, run.ms) end
   end
-  return false
+  return entry
 end
 
 local function ids_begin(frame, after)
@@ -111,7 +110,7 @@ local function place(frame)
   end
   local known = newest_closed(frame.session)
   if known and not less(known.sequence, frame.sequence) then return nil end
-  if is_stored(frame, frame.start) then return nil end
+  if entry_at(frame, frame.start) then return nil end
   local later = less(last.ms, frame.start)
   if frame.log ~= '' and frame.log == last.log then
     if not less(last.position, frame.position) then return nil end

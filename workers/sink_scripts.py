@@ -109,7 +109,10 @@ local function store(frame)
     -- The newest entries were deleted by hand; Redis remembers their ids.
     if not string.find(added.err, 'ID specified in XADD', 1, true) then return added end
   end
-  return last and is_duplicate(frame) and 'duplicate' or 'out_of_order'
+  local entry = last and entry_of(frame)
+  if not entry then return 'out_of_order' end
+  -- Documents tell when they were made, to the microsecond: an equal one is this worker's own.
+  return entry.document == frame.document and 'own' or 'duplicate'
 end
 
 local outcomes, failure, touched = {}, nil, false
@@ -151,7 +154,7 @@ position, the present (ms since 1970), document, minute, objects by class, and J
 has none); with tracks also the token of the state that it was computed from, the token of the state
 after it, and that state. Returns how wide somebody looks at the camera (empty: nobody does), and an
 outcome for each frame, or for those before the first conflict, then ``conflict`` and what is
-stored: its token and all of it.
+stored: its token and all of it. ``own`` is a duplicate whose very document is stored.
 """
 
 SEEN = (

@@ -107,6 +107,20 @@ ROWS: dict[str, list[Panel]] = {
         Panel("GPU memory", "In use (DCGM exporter), in MiB.", "decmbytes",
               {"{{gpu}} {{Hostname}}": "DCGM_FI_DEV_FB_USED"}),
     ],
+    "Live page": [
+        Panel("Pages open", "Browsers that look at cameras, and cameras looked at.", "short",
+              {"pages": f"sum(seedstream_view_pages{{{_NS}}})",
+               "cameras": f"sum(seedstream_view_cameras_watched{{{_NS}}})"}),
+        Panel("Pictures sent", "Per second, and those that newer ones overtook.", "ops",
+              {"sent": f"sum(rate(seedstream_view_pictures_sent_total{{{_NS}}}[5m]))",
+               "overtaken": f"sum(rate(seedstream_view_pictures_overtaken_total{{{_NS}}}[5m]))"}),
+        Panel("Age of pictures, p95", "From the result to the picture's sending.", "s",
+              {"p95": "histogram_quantile(0.95, sum by (le) (rate("
+                      f"seedstream_view_picture_age_seconds_bucket{{{_NS}}}[5m])))"}),
+        Panel("Logins", "In 10 minutes, by outcome.", "short",
+              {"{{outcome}}": "sum by (outcome) (increase("
+                              f"seedstream_view_logins_total{{{_NS}}}[10m]))"}),
+    ],
 }  # fmt: skip
 
 

@@ -228,7 +228,7 @@ def register(app: typer.Typer, text: str) -> None:
             rates = dict.fromkeys([1, *(parse_numbers(every, int, "--every") or [])])
             if min(rates) < 1:
                 raise ConfigurationError(f"--every is {every!r}, expected numbers from 1")
-            dropped = [] if drop is None else [Choice(drop=drop, seed=seed)]
+            dropped = [Choice(drop=drop, seed=seed)] if drop else []
             on_tracks(
                 model,
                 (video, tracks),

@@ -23,8 +23,10 @@ from stack.demo.children import (
     STREET,
     WORKER_DRAIN_SECONDS,
     Places,
+    page_port,
     render,
     start_producer,
+    start_viewer,
     start_worker,
     write_cameras,
 )
@@ -32,6 +34,7 @@ from stack.demo.live_table import Watch
 from stack.demo.settings import DemoOptions, check
 from stack.frame_ledger import FrameLedger
 from stack.interrupts import EXIT_INTERRUPTED, ignore_interrupts, interruptible
+from stack.launch import LOCALHOST, free_ports
 from stack.redis_server import check_redis, start_redis
 from stack.seedstream_process import SeedstreamProcess
 
@@ -90,7 +93,10 @@ class _Demo:
         self._running: list[ChildProcess] = []
 
     def run(self) -> int:
+        page = self._announce_page()
         places = self._servers()
+        if page is not None:
+            self._keep(start_viewer(places, page))
         cameras = write_cameras(
             places.work / "cameras.yaml", self._options.video, self._options.fps
         )
@@ -106,6 +112,15 @@ class _Demo:
         self._say("stopping: the cameras first, then the worker when it has finished")
         ledger = self._drain(places, producer, worker)
         return self._summary(places, ledger, time.monotonic() - began, watch.summary())
+
+    def _announce_page(self) -> int | None:
+        """Say first of all where to look; return the page's port, None where there is none."""
+        port = page_port()
+        if port is None:
+            self._say("no live page: it needs `pip install 'seedstream[view]'`")
+        else:
+            self._say(f"live page at http://{LOCALHOST}:{port}/ in a few seconds, until the end")
+        return port
 
     def _servers(self) -> Places:
         options = self._options
@@ -134,7 +149,9 @@ class _Demo:
             self._say(f"{redis.name} at {redis.address}")
         else:
             check_redis(url)
-        return Places(servers, url, topic, dead_topic, work, options.out / "logs")
+        producer, worker = free_ports(2)
+        logs = options.out / "logs"
+        return Places(servers, url, topic, dead_topic, work, logs, (producer, worker))
 
     def _limit_embedded(self) -> None:
         if not 0 < self._seconds <= EMBEDDED_MAX_SECONDS:

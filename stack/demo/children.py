@@ -1,5 +1,6 @@
-"""The demo's processes: how the producer, the worker and the renderer are called."""
+"""The demo's processes: how the producer, the worker, the viewer and the renderer are called."""
 
+import importlib.util
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -7,7 +8,7 @@ import yaml
 
 from contract.samples import Samples, last_values
 from stack.child_process import StartError
-from stack.launch import LOCALHOST
+from stack.launch import LOCALHOST, free_port
 from stack.seedstream_process import SeedstreamProcess, start_seedstream
 
 STREET, SYNTHETIC = "street", "synthetic"
@@ -15,6 +16,12 @@ CAMERAS = [STREET, SYNTHETIC]
 
 PRODUCER_DRAIN_SECONDS = 10.0
 WORKER_DRAIN_SECONDS = 10.0
+_VIEW_PACKAGES = ("starlette", "uvicorn", "websockets")
+"""What the live page needs, the extra ``view``."""
+
+_VIEW_PORT = 8090
+"""The live page's port, where that is free."""
+
 RENDER_SECONDS = 180.0
 """How long making the overlay video may take."""
 
@@ -30,6 +37,7 @@ class Places:
         dead_topic: Topic of the dead letters.
         work: Folder for what is removed at the end.
         logs: Folder for the processes' logs.
+        metrics_ports: Where producer and worker serve their metrics, so that the page finds them.
     """
 
     bootstrap_servers: str
@@ -38,6 +46,7 @@ class Places:
     dead_topic: str
     work: Path
     logs: Path
+    metrics_ports: tuple[int, int] = (0, 0)
 
     def last_metrics(self, child: SeedstreamProcess) -> Samples:
         """Return the metrics of a process that has ended."""
@@ -63,7 +72,7 @@ def start_producer(places: Places, cameras: Path) -> SeedstreamProcess:
         config=cameras,
         drain_seconds=PRODUCER_DRAIN_SECONDS,
         http_host=LOCALHOST,
-        http_port=0,
+        http_port=places.metrics_ports[0],
     )
 
 
@@ -81,6 +90,28 @@ def start_worker(places: Places, model: Path) -> SeedstreamProcess:
         drain_seconds=WORKER_DRAIN_SECONDS,
         # Enough for the overlay video at the end, whatever the frame rate.
         max_results_per_camera=5000,
+        http_host=LOCALHOST,
+        http_port=places.metrics_ports[1],
+    )
+
+
+def page_port() -> int | None:
+    """Return a port for the live page; None where what it needs is not installed."""
+    installed = all(importlib.util.find_spec(name) for name in _VIEW_PACKAGES)
+    return free_port(_VIEW_PORT) if installed else None
+
+
+def start_viewer(places: Places, port: int) -> SeedstreamProcess:
+    """Start the live page, on 127.0.0.1."""
+    return _start(
+        places,
+        "view",
+        "viewer",
+        redis_url=places.redis_url,
+        host=LOCALHOST,
+        port=port,
+        sources=",".join(f"{LOCALHOST}:{each}" for each in places.metrics_ports),
+        full_size=True,
         http_host=LOCALHOST,
         http_port=0,
     )

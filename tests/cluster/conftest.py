@@ -24,7 +24,7 @@ _ROWS: list[tuple[str, str]] = []
 _HASH = proof.hash_of_what_is_read()
 """Of what these very tests read, before anyone can change it."""
 
-IMAGES = ("kafka", "redis", "producer", "worker", "trainer")
+IMAGES = ("kafka", "redis", "producer", "viewer", "worker", "trainer")
 """Those that do not wait for a program that is compiled here, as Prometheus' does."""
 
 _IMAGES = ("seedstream/", "apache/", "valkey/", "prom/")

@@ -56,7 +56,7 @@ build_ours() { # image, target
 # from (deploy/images/trainer.built, to be committed); otherwise the tests train in a smaller stand-in.
 TRAINER=seedstream/trainer:0.1.0 BUILT=$ROOT/deploy/images/trainer.built
 trainer_key() {
-  (cd "$ROOT" && { "$PY" deploy/images/requirements.py cpu train; cat requirements/constraints.txt
+  (cd "$ROOT" && { "$PY" deploy/images/requirements.py cpu train; "$PY" tests/cluster/pinned.py cpu train
     sed -n '/ AS base$/,/ AS build$/p; / AS online$/,/ AS producer$/p; / AS trainer$/,$p' deploy/images/Dockerfile; } | sha256sum | cut -c1-16)
 }
 trainer() {
@@ -153,6 +153,7 @@ fill_prometheus() { cp "$DIR/bin/prometheus" "$2/bin/prometheus"; }
 one() {
   case $1 in
     producer) ours seedstream/producer:0.1.0 producer ;;
+    viewer) ours seedstream/viewer:0.1.0 viewer ;;
     worker) ours seedstream/worker:0.1.0 worker-cpu ;;
     worker-gpu) ours seedstream/worker-gpu:0.1.0 worker-gpu ;;
     trainer) trainer ;;
@@ -186,7 +187,7 @@ if [ "${1-}" = --sbom ]; then
   exit
 fi
 if [ $# = 0 ]; then
-  set -- kafka redis producer worker trainer
+  set -- kafka redis producer viewer worker trainer
   # Before the cluster is up build.sh may still be compiling it.
   is_up && set -- prometheus "$@"
 fi

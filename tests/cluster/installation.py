@@ -1,12 +1,16 @@
 """What the tests know about the installation: apply, wait, look inside, count."""
 
+import contextlib
 import json
+import subprocess
+import sys
 import time
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-from tests.cluster.machine import DIR, Cluster
+from tests.cluster.machine import DIR, NETWORK, Cluster, ClusterError
 from tests.made_data import write_discs, write_recipe
 
 HERE = Path(__file__).resolve().parent
@@ -18,6 +22,22 @@ TOPIC = "few"
 GROUP = "seedstream-workers"
 
 Count = dict[str, Any]
+
+_FETCH = """
+import json, sys, urllib.request
+with urllib.request.urlopen(sys.argv[1], timeout=10) as reply:
+    body = reply.read()
+kind = reply.headers["content-type"]
+print(json.dumps({"kind": kind, "size": len(body), "text": body.decode("latin-1")}))
+"""
+
+
+class Reply(NamedTuple):
+    """What a page answered: its content type, its size in bytes, and its bytes as Latin-1."""
+
+    kind: str
+    size: int
+    text: str
 
 
 @dataclass
@@ -55,8 +75,9 @@ class Stack:
         self.rolled_out()
 
     def rolled_out(self, timeout_seconds: float = 240) -> None:
-        """Wait until producers, workers, Kafka and Redis are as the manifests say, and ready."""
-        for what in ("statefulset/kafka", "statefulset/redis", "statefulset/producer"):
+        """Wait until all but the workers are as the manifests say, and ready; then those, too."""
+        sets = [f"statefulset/{name}" for name in ("kafka", "redis", "producer")]
+        for what in (*sets, "deployment/viewer"):
             self.kubectl(
                 "rollout", "status", what, f"--timeout={timeout_seconds:.0f}s",
                 timeout=timeout_seconds + 10,
@@ -92,6 +113,29 @@ class Stack:
         self.ends = seen["ends"]
         seen["new_dead_letters"], self.dead = seen["dead_letters"] - self.dead, seen["dead_letters"]
         return seen
+
+    @contextlib.contextmanager
+    def forwarded(self, what: str, port: int) -> Iterator[Callable[[str], Reply]]:
+        """Forward a port of a pod as a user does; yields what fetches a path from there."""
+        begun = ["nsenter", f"--net={NETWORK}", *self.cluster.command("-n", NAMESPACE)]
+        process = subprocess.Popen(
+            [*begun, "port-forward", what, f"{port}:{port}"],
+            stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        )  # fmt: skip
+
+        def get(path: str) -> Reply:
+            url = f"http://127.0.0.1:{port}{path}"
+            done = self.cluster.inside([sys.executable, "-c", _FETCH, url], timeout=20)
+            if done.returncode:
+                raise ClusterError(f"{url}: {done.stderr[-500:]}")
+            return Reply(**json.loads(done.stdout))
+
+        try:
+            self.cluster.wait(f"an answer through {what}", lambda: get("/"), 30)
+            yield get
+        finally:
+            process.terminate()
+            process.wait(10)
 
     def row(self, what: str, seen: str) -> None:
         """Add a line to the table at the end."""

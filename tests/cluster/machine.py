@@ -66,12 +66,15 @@ class Cluster:
         Raises:
             ClusterError: It failed, or took longer than ``timeout`` seconds.
         """
-        command = ["kubectl", "--kubeconfig", str(DIR / "run" / "admin.conf"), *arguments]
-        done = self.inside(command, stdin=stdin, timeout=timeout)
+        done = self.inside(self.command(*arguments), stdin=stdin, timeout=timeout)
         if done.returncode:
             shown = " ".join(arguments)
             raise ClusterError(f"kubectl {shown}: {done.stderr.strip()}\n{done.stdout[-1000:]}")
         return done.stdout
+
+    def command(self, *arguments: str) -> list[str]:
+        """Return the command line of kubectl for this cluster."""
+        return ["kubectl", "--kubeconfig", str(DIR / "run" / "admin.conf"), *arguments]
 
     def inside(
         self, command: Sequence[str], *, stdin: str | None = None, timeout: float = 60

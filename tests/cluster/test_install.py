@@ -2,6 +2,7 @@
 
 import json
 from datetime import datetime
+from typing import Any
 
 import pytest
 
@@ -33,7 +34,7 @@ def test_one_command_gives_ready_pods_and_results(stack: Stack) -> None:
 
 
 def test_the_startup_probes_leave_several_times_what_a_start_takes(stack: Stack) -> None:
-    for component in ("worker", "producer"):
+    for component in ("worker", "producer", "viewer"):
         (pod, *_) = stack.pods(component)
         probe = pod["spec"]["containers"][0]["startupProbe"]
         budget = probe["failureThreshold"] * probe["periodSeconds"]
@@ -46,6 +47,23 @@ def test_the_startup_probes_leave_several_times_what_a_start_takes(stack: Stack)
         assert 0 <= took < budget / 4
 
 
+def test_the_live_page_is_a_port_forward_away(stack: Stack) -> None:
+    with stack.forwarded("deployment/viewer", 8090) as get:
+        page = get("/")
+        assert page.kind.startswith("text/html")
+        assert "<script" in page.text
+
+        def shown() -> Any:
+            cameras = {each["id"]: each for each in json.loads(get("/api/cameras").text)["cameras"]}
+            return cameras.get("synthetic", {}).get("state") == "live"
+
+        stack.cluster.wait("the page's camera is live", shown, 60)
+        still = get("/cameras/synthetic/still.jpg")
+    assert still.kind == "image/jpeg"
+    assert still.text.startswith("\xff\xd8")
+    stack.row("live page, by kubectl port-forward", f"camera live, still of {still.size} bytes")
+
+
 def test_every_pod_is_accepted_under_the_restricted_standard(stack: Stack) -> None:
     namespace = stack.cluster.json("get", "namespace", NAMESPACE)
     labels = namespace["metadata"]["labels"]
@@ -54,7 +72,7 @@ def test_every_pod_is_accepted_under_the_restricted_standard(stack: Stack) -> No
     assert [event["message"] for event in events] == []
     pods = stack.get("pods")["items"]
     components = {pod["metadata"]["labels"]["app.kubernetes.io/component"] for pod in pods}
-    assert components >= {"kafka", "redis", "producer", "worker"}
+    assert components >= {"kafka", "redis", "producer", "worker", "viewer"}
     stack.row("refused under `restricted`", f"{len(events)}; there are {sorted(components)}")
     faulty = [pod["metadata"]["name"] for pod in pods if pod["status"]["phase"] == "Failed"]
     assert not faulty

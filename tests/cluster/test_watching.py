@@ -19,7 +19,9 @@ def watched(stack: Stack) -> None:
 
 
 def test_it_scrapes_every_pod_of_ours(stack: Stack) -> None:
-    expected = {p["metadata"]["name"] for c in ("worker", "producer") for p in stack.pods(c)}
+    expected = {
+        p["metadata"]["name"] for c in ("worker", "producer", "viewer") for p in stack.pods(c)
+    }
 
     def found() -> bool:
         return expected <= {
@@ -57,7 +59,7 @@ def test_the_rules_fps_is_what_redis_received(stack: Stack) -> None:
 
 
 def test_the_memory_that_pods_take_is_well_within_what_they_are_granted(stack: Stack) -> None:
-    for component in ("worker", "producer"):
+    for component in ("worker", "producer", "viewer"):
         job = f'job="seedstream-{component}"'
         memory = max(
             float(each["value"][1])

@@ -25,6 +25,7 @@ from tests.deploy.manifests import (
     overlay,
     pods,
 )
+from viewer.web.settings import ViewSettings
 from workers.app import _LEAVE_SECONDS
 from workers.settings import WorkerSettings
 
@@ -32,6 +33,7 @@ DOCKERFILE = REPOSITORY / "deploy" / "images" / "Dockerfile"
 PROCESSES: list[tuple[str, str, type[BaseSettings]]] = [
     ("worker", "Deployment", WorkerSettings),
     ("producer", "StatefulSet", ProducerSettings),
+    ("viewer", "Deployment", ViewSettings),
 ]
 
 
@@ -74,7 +76,8 @@ def test_the_settings_load_and_fit_the_workload(
 ) -> None:  # fmt: skip
     loaded = load(settings, settings_of(name, process), here, monkeypatch)
     only = container(overlay(name), kind, process)
-    assert only["ports"] == [{"name": "http", "containerPort": loaded.http_port}]
+    ports = {"http": loaded.http_port} | ({"page": loaded.port} if process == "viewer" else {})
+    assert {each["name"]: each["containerPort"] for each in only["ports"]} == ports
     for probe, path in (
         ("startupProbe", "/healthz"),
         ("livenessProbe", "/healthz"),

@@ -29,6 +29,8 @@ def pod(component: str) -> End:
 
 producer, worker, kafka, redis = map(pod, ("producer", "worker", "kafka", "redis"))
 topics, trainer, prometheus = map(pod, ("kafka-topics", "trainer", "prometheus"))
+viewer = pod("viewer")
+ingress = End({"app": "ingress", "seedstream/shows-pages": "true"}, "ingress")
 dns = End({"k8s-app": "kube-dns"}, "kube-system")
 keda = End({"app": "keda-operator"}, "keda")
 operator = End({"app": "prometheus"}, "monitoring")
@@ -50,6 +52,13 @@ brokers = End(None, address="10.1.2.3")
         ("local", worker, redis, 6379, False),
         ("local", reader, redis, 6379, False),
         ("local", keda, kafka, 9092, False),
+        ("local", viewer, redis, 6379, False),
+        ("local", viewer, kafka, 9092, False),
+        ("local", ingress, viewer, 8090, False),
+        ("tried", prometheus, viewer, 8091, False),
+        ("production", viewer, brokers, 6379, False),
+        ("production", viewer, End({"app": "prometheus"}, "monitoring"), 9090, False),
+        ("production", operator, viewer, 8091, False),
         ("local", producer, camera, 554, False),
         ("local", producer, camera, 80, False),
         *[("local", each, dns, 53, True) for each in (producer, worker, kafka, redis, topics)],
@@ -75,6 +84,11 @@ def test_what_the_system_needs_passes(
     [
         ("local", stranger, End({"app": "yours"}), 80),  # default-deny alone governs it
         ("local", stranger, worker, 8080),
+        ("local", stranger, viewer, 8090),
+        ("local", ingress, viewer, 8091),
+        ("local", ingress, redis, 6379),
+        ("local", viewer, internet, 443),
+        ("local", viewer, worker, 8080),
         ("local", producer, worker, 8080),
         ("local", prometheus, worker, 8080),  # not part of `local`
         ("local", stranger, kafka, 9092),

@@ -15,6 +15,7 @@ from prometheus_client import CollectorRegistry
 from deploy.monitoring.prometheusrule import TARGET, build
 from producer.metrics import ProducerMetrics
 from tests.deploy.manifests import REPOSITORY, overlay
+from viewer.web.metrics import ViewMetrics
 from workers.metrics import WorkerMetrics
 
 MONITORING = REPOSITORY / "deploy" / "monitoring"
@@ -44,6 +45,7 @@ def catalogue() -> set[str]:
     registry = CollectorRegistry()
     ProducerMetrics(registry)
     WorkerMetrics(registry, max_cameras=1, clock=lambda: 0.0)
+    ViewMetrics(registry)
     names = set()
     for family in registry.collect():
         suffixes = {"counter": ["_total"], "histogram": ["_bucket", "_sum", "_count"]}

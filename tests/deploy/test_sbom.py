@@ -113,7 +113,8 @@ def test_each_image_of_the_dockerfile_can_have_its_bill() -> None:
     dockerfile = (REPOSITORY / "deploy" / "images" / "Dockerfile").read_text()
     makefile = (REPOSITORY / "Makefile").read_text()
     for image, target in (("producer", "producer"), ("worker", "worker-cpu"),
-                          ("worker-gpu", "worker-gpu"), ("trainer", "trainer")):  # fmt: skip
+                          ("viewer", "viewer"), ("worker-gpu", "worker-gpu"),
+                          ("trainer", "trainer")):  # fmt: skip
         assert f" AS {target}\n" in dockerfile
         assert image in makefile.partition("\nsbom:")[2].partition("\n")[0]
     assert "target=${1/%worker/worker-cpu}" in script

@@ -1,11 +1,13 @@
 """The demo as a user starts it: what it shows, how it ends, and that nothing stays behind."""
 
 import contextlib
+import json
 import os
 import re
 import signal
 import sys
 import time
+import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -130,6 +132,16 @@ def test_the_demo_accounts_for_every_frame_and_writes_the_overlay(
     if missing:
         pytest.skip(f"no Apache Kafka on this machine: missing {', '.join(missing)}")
     demo = start(street_model, "--seconds", "12", "--broker", "kafka")
+    demo.wait_for("street: captured")
+    first, *_ = demo.text.splitlines()
+    page = re.search(r"^live page at (http://127\.0\.0\.1:\d+/)", first)
+    assert page, first
+    with urllib.request.urlopen(f"{page[1]}api/cameras", timeout=10) as reply:
+        cameras = {each["id"]: each["state"] for each in json.load(reply)["cameras"]}
+    assert cameras == {"street": "live", "synthetic": "live"}
+    with urllib.request.urlopen(f"{page[1]}api/system", timeout=10) as reply:
+        sources = {each["kind"]: each["state"] for each in json.load(reply)["sources"]}
+    assert sources == {"producer": "ok", "worker": "ok"}
     assert demo.end() == 0, demo.text
     assert "Apache Kafka" in demo.text
     for camera, stored in check_accounts(demo.text).items():

@@ -307,9 +307,9 @@ def test_the_state_of_a_crowd_is_bounded(
     assert_undisturbed(client, camera)
 
 
-def test_a_repetition_after_a_lost_answer_goes_on_from_what_was_stored(
-    redis_server: RedisServer, client: "redis.Redis", camera: str
-) -> None:
+def losing_each_second_answer(url: str) -> Worker:
+    """Return a worker that hears of every second call only when it repeats it."""
+
     class LosesAnswers(redis.Redis):
         loses = False
 
@@ -327,12 +327,27 @@ def test_a_repetition_after_a_lost_answer_goes_on_from_what_was_stored(
             pipeline.execute = execute_and_lose
             return pipeline
 
-    worker = Worker(
-        redis_server.url, make_client=lambda *_: LosesAnswers.from_url(redis_server.url)
-    )
+    return Worker(url, make_client=lambda *_: LosesAnswers.from_url(url))
+
+
+def test_a_repetition_after_a_lost_answer_goes_on_from_what_was_stored(
+    redis_server: RedisServer, client: "redis.Redis", camera: str
+) -> None:
+    worker = losing_each_second_answer(redis_server.url)
     for first in (0, 4, 8):
         assert worker.store(walk(camera, *range(first, first + 4))) == [STORED] * 4
     assert worker.conflicts == 0
+    assert_undisturbed(client, camera)
+
+
+def test_after_a_lost_answer_what_others_stored_is_not_counted_again(
+    redis_server: RedisServer, workers: Callable[[], Worker], client: "redis.Redis", camera: str
+) -> None:
+    before, worker = workers(), losing_each_second_answer(redis_server.url)
+    assert before.store(walk(camera, *range(4))) == [STORED] * 4
+    assert worker.store(walk(camera, *range(6))) == [DUPLICATE] * 4 + [STORED] * 2
+    assert before.count("tracks_began_total", camera) == 2
+    assert worker.count("tracks_began_total", camera) == 0
     assert_undisturbed(client, camera)
 
 

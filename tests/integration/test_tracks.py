@@ -170,7 +170,7 @@ def test_tracks_are_measured_at_each_rate_against_known_identities(
 
     code = evaluate(
         monkeypatch, *given, FRAMES, "--tracks", swapped, "--out", tmp_path / "swapped.json",
-        "--no-appearance", "--confirmed-only",
+        "--no-appearance", "--confirmed-only", "--drop", 0,
     )  # fmt: skip
     assert code == 0
     assert "without appearance, confirmed tracks only" in capsys.readouterr().out

@@ -1,8 +1,11 @@
 """The live page's server with a real Redis, a real process and real WebSockets."""
 
 import asyncio
+import contextlib
+import itertools
 import json
 import signal
+import socket
 import time
 from collections import Counter
 from collections.abc import Callable, Coroutine, Iterator
@@ -252,6 +255,55 @@ def test_a_flood_of_messages_closes_the_page(server: LiveServer) -> None:
         assert page.socket.close_code == 4408
 
     with_page(server.address, look)
+
+
+def test_who_reads_nothing_costs_little_and_is_let_go(
+    server: LiveServer, own_redis: RedisServer
+) -> None:
+    """Open connections to which the server can send no more: all buffers are full."""
+    cameras = [f"more-{number}" for number in range(10)]
+    with MadeCameras(own_redis.url, cameras, fps=5, padding_bytes=100_000):
+        wait_until(lambda: set(cameras) <= known(server), seconds=5)
+        with contextlib.ExitStack() as stack:
+            before = _resident_bytes(server)
+            sent_before = server.process.metric("seedstream_view_pictures_sent_total")
+            sockets = [stack.enter_context(_deaf_page(server, cameras)) for _ in range(10)]
+            wait_until(lambda: server.process.metric("seedstream_view_pages") == 10, seconds=5)
+            for first in range(1, 401, 4):  # they say that they have drawn what they never read
+                time.sleep(0.05)
+                for connection, number in itertools.product(sockets, range(first, first + 4)):
+                    connection.sendall(_frame({"type": "ack", "id": number}))
+            sent = server.process.metric("seedstream_view_pictures_sent_total") - sent_before
+            assert 10 * len(sockets) < sent < 300 * len(sockets)
+            assert (_resident_bytes(server) - before) / len(sockets) < 1e6
+            wait_until(lambda: server.process.metric("seedstream_view_pages") == 0, seconds=30)
+    assert "Traceback" not in server.process.text()
+
+
+def _deaf_page(server: LiveServer, cameras: list[str]) -> socket.socket:
+    """Open a page by hand that reads nothing."""
+    connection = socket.socket()
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1024)
+    connection.connect(("127.0.0.1", server.port))
+    connection.sendall(
+        f"GET /ws HTTP/1.1\r\nHost: {server.address}\r\nConnection: Upgrade\r\n"
+        "Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
+        "Sec-WebSocket-Key: MDEyMzQ1Njc4OWFiY2RlZg==\r\n\r\n".encode()
+    )
+    tiles = [{"camera": camera, "width": 384} for camera in cameras]
+    connection.recv(16)
+    connection.sendall(_frame({"type": "watch", "tiles": tiles}))
+    return connection
+
+
+def _frame(message: object) -> bytes:
+    """Return a text frame as a client sends it, masked with zeros."""
+    payload = json.dumps(message).encode().ljust(126)
+    return b"\x81" + bytes([0x80 | 126]) + len(payload).to_bytes(2, "big") + bytes(4) + payload
+
+
+def _resident_bytes(server: LiveServer) -> int:
+    return int(Path(f"/proc/{server.process.pid}/statm").read_text().split()[1]) * 4096
 
 
 def test_pages_that_leave_leave_nothing_behind(server: LiveServer) -> None:

@@ -1,18 +1,22 @@
 """Pictures drawn by the server, and what messages and groups are made of."""
 
+import asyncio
 import json
+from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 
 import msgspec
 import numpy as np
 import pytest
 import simplejpeg
+from starlette.types import Message
 
 from contract.errors import InvalidMessageError
 from contract.preview import DEFAULT_WIDTH, MAX_WIDTH, MIN_WIDTH, encode_preview
 from contract.result import ModelReference, Result, encode_result
 from media.decodable_jpeg import decode_rgb
 from segmentation.instances import ArrayMask, Instances
+from viewer.web import picture_routes
 from viewer.web.drawing import draw_picture, scaled
 from viewer.web.groups import members
 from viewer.web.page_messages import (
@@ -146,3 +150,26 @@ def test_what_is_no_message_is_refused(text: str) -> None:
 def test_groups_list_the_cameras_that_somebody_may_see() -> None:
     groups = {"yard": ["yard-*", "gate"], "roof": ["roof-1"]}
     assert members(groups, ["gate", "yard-2", "yard-1"]) == {"yard": ["yard-1", "yard-2", "gate"]}
+
+
+def test_a_stream_ends_when_its_reader_does_not_read_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(picture_routes, "_SEND_SECONDS", 0.05)
+    ended, sent = [], []
+
+    async def parts() -> AsyncIterator[bytes]:
+        try:
+            while True:
+                yield b"part"
+        finally:
+            ended.append(True)
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+        if len(sent) > 3:
+            await asyncio.sleep(3600)
+
+    async def run() -> None:
+        await asyncio.wait_for(picture_routes.BoundedStream(parts()).stream_response(send), 5)
+
+    asyncio.run(run())
+    assert ended == [True]

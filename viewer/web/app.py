@@ -10,6 +10,7 @@ from collections.abc import Iterator
 
 import uvicorn
 from starlette.types import ASGIApp
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
 from contract.errors import ConfigurationError
 from contract.probe_server import ProbeServer
@@ -45,6 +46,17 @@ _LISTEN_SECONDS = 0.1
 _STANDSTILL_SECONDS = 30.0
 _LEAVE_SECONDS = 8.0
 _MOST_CONNECTIONS = 2000
+
+
+class _PageProtocol(WebSocketsSansIOProtocol):
+    """Lets go of a page that answers no ping, also of what it does not read.
+
+    A transport that is merely closed waits, for ever, until its buffer is read.
+    """
+
+    def keepalive_timeout(self) -> None:
+        super().keepalive_timeout()
+        self.transport.abort()
 
 
 class _Server(uvicorn.Server):
@@ -177,7 +189,7 @@ def _config(application: ASGIApp, drain_seconds: float) -> uvicorn.Config:
     return uvicorn.Config(
         application,
         http="h11",
-        ws="websockets-sansio",
+        ws=_PageProtocol,
         ws_max_size=MAX_MESSAGE_BYTES,
         ws_ping_interval=_PING_SECONDS,
         ws_ping_timeout=_PONG_SECONDS,

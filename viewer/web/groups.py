@@ -11,6 +11,8 @@ import yaml
 from contract.errors import ConfigurationError
 from contract.yaml_text import read_yaml
 
+_groups = msgspec.json.Decoder(dict[str, list[str]])
+
 
 def read_groups(path: Path | None) -> dict[str, list[str]]:
     """Read the file: name -> patterns of camera ids.
@@ -22,10 +24,10 @@ def read_groups(path: Path | None) -> dict[str, list[str]]:
         return {}
     try:
         said: Any = read_yaml(path.read_text(encoding="utf-8-sig")) or {}
-        return msgspec.convert(said, dict[str, list[str]])
+        return _groups.decode(msgspec.json.encode(said))
     except OSError as error:
         raise ConfigurationError(f"VIEW_GROUPS_FILE is {path}: {error.strerror}") from None
-    except (ValueError, msgspec.ValidationError, yaml.YAMLError):
+    except (ValueError, TypeError, msgspec.MsgspecError, yaml.YAMLError):
         raise ConfigurationError(
             f"VIEW_GROUPS_FILE is {path}: expected YAML with a list of camera ids for each name"
         ) from None

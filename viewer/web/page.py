@@ -1,6 +1,7 @@
 """One page that somebody has open: what it shows, what it was sent, and its socket."""
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Callable, Mapping
 from typing import Protocol
@@ -116,7 +117,7 @@ class Page:
             await self._wake.wait()
             self._wake.clear()
 
-    async def send_all(self, socket: WebSocket, hub: PageHub) -> None:
+    async def send_all(self, socket: WebSocket, hub: PageHub) -> int | None:
         """Send what there is to send, for ever; a slow socket holds up nobody else."""
         while True:
             await self._wake.wait()
@@ -155,42 +156,45 @@ async def serve_page(
         hello: What it is told first.
         check: Called every few seconds; returns the code to close the socket with, None to go on.
     """
-    tasks = []
+    tasks: list[asyncio.Task[int | None]] = []
     try:
         await socket.send_text(hello.decode())
         hub.enter(page)
-        tasks = [
-            asyncio.create_task(each)
-            for each in (
-                _receive(socket, hub, page), page.send_all(socket, hub), _watch_over(socket, check)
-            )
-        ]  # fmt: skip
+        for each in (
+            _receive(socket, hub, page), page.send_all(socket, hub), _watch_over(check)
+        ):  # fmt: skip
+            tasks.append(asyncio.create_task(each))
         await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
     except WebSocketDisconnect:
-        pass
+        return
     finally:
         hub.leave(page)
         for task in tasks:
             task.cancel()
-        for fault in await asyncio.gather(*tasks, return_exceptions=True):
-            if isinstance(fault, Exception) and not isinstance(fault, WebSocketDisconnect):
-                raise fault
+        ended = await asyncio.gather(*tasks, return_exceptions=True)
+    for how in ended:
+        if isinstance(how, int):
+            with contextlib.suppress(WebSocketDisconnect):
+                await socket.close(how)
+        elif isinstance(how, Exception) and not isinstance(how, WebSocketDisconnect):
+            raise how
 
 
-async def _watch_over(socket: WebSocket, check: Callable[[], int | None]) -> None:
-    code = None
-    while code is None:
+async def _watch_over(check: Callable[[], int | None]) -> int:
+    """Return the code to close the socket with, once there is a reason."""
+    while True:
         await asyncio.sleep(_CHECK_SECONDS)
-        code = check()
-    await socket.close(code)
+        if (code := check()) is not None:
+            return code
 
 
-async def _receive(socket: WebSocket, hub: PageHub, page: Page) -> None:
+async def _receive(socket: WebSocket, hub: PageHub, page: Page) -> int | None:
+    """Take what the page says; return the code to close the socket with, None if it is closed."""
     left, refilled_at = _MESSAGES_AT_ONCE, time.monotonic()
     while True:
         message = await socket.receive()
         if message["type"] == "websocket.disconnect":
-            return
+            return None
         now = time.monotonic()
         left = min(_MESSAGES_AT_ONCE, left + (now - refilled_at) * _MESSAGES_A_SECOND) - 1
         refilled_at = now
@@ -203,5 +207,4 @@ async def _receive(socket: WebSocket, hub: PageHub, page: Page) -> None:
         elif isinstance(said, Watch):
             hub.show(page, wanted_widths(said.tiles, page.visitor.sees))
         else:
-            await socket.close(FLOOD_CLOSE)
-            return
+            return FLOOD_CLOSE

@@ -157,8 +157,8 @@ class People:
 
     def _read(self) -> tuple[dict[str, Person], dict[str, Visitor]]:
         faults: list[str] = []
-        users = _entries("VIEW_USERS_FILE", self._files["VIEW_USERS_FILE"], Person, faults)
-        programs = _entries("VIEW_TOKENS_FILE", self._files["VIEW_TOKENS_FILE"], Program, faults)
+        users = _entries("VIEW_USERS_FILE", self._files["VIEW_USERS_FILE"], _users, faults)
+        programs = _entries("VIEW_TOKENS_FILE", self._files["VIEW_TOKENS_FILE"], _programs, faults)
         for name, person in users.items():
             if person.password:
                 _checked(
@@ -175,11 +175,17 @@ class People:
         }
 
 
+_users = msgspec.json.Decoder(dict[str, Person])
+_programs = msgspec.json.Decoder(dict[str, Program])
+
 EntryT = TypeVar("EntryT", Person, Program)
 
 
 def _entries(
-    variable: str, path: Path | None, kind: type[EntryT], faults: list[str]
+    variable: str,
+    path: Path | None,
+    decoder: "msgspec.json.Decoder[dict[str, EntryT]]",
+    faults: list[str],
 ) -> dict[str, EntryT]:
     """Read a file; what is wrong with it is added to the faults, without what it says."""
     if path is None:
@@ -190,14 +196,16 @@ def _entries(
         said: Any = read_yaml(path.read_text(encoding="utf-8-sig")) or {}
         if not isinstance(said, Mapping):
             raise ValueError("expected a name with its entry on each line")
-        found = msgspec.convert({str(name): entry for name, entry in said.items()}, dict[str, kind])  # type: ignore[valid-type]
+        found = decoder.decode(
+            msgspec.json.encode({str(name): entry for name, entry in said.items()})
+        )
     except OSError as error:
         faults.append(f"{variable} is {path}: {error.strerror or error}")
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         place = f", line {mark.line + 1}" if mark else ""
         faults.append(f"{variable} is {path}: not YAML{place}")
-    except (ValueError, msgspec.ValidationError) as error:
+    except (ValueError, TypeError, msgspec.MsgspecError) as error:
         faults.append(f"{variable} is {path}: {error}")
     else:
         bad = [name for name in found if not _NAME.fullmatch(name)]

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
+from starlette.types import Message, Send
 
 from contract.errors import InvalidMessageError, SeedstreamError
 from contract.frame import I420
@@ -28,7 +29,22 @@ MAX_FPS = 30.0
 
 _FRESH_SECONDS = 1.0
 _FIRST_SECONDS = 2.0
+_SEND_SECONDS = 20.0
+"""Who does not take a picture of a stream for so long is gone."""
+
 _BOUNDARY = "seedstream-picture"
+
+
+class BoundedStream(StreamingResponse):
+    """A stream that ends when its reader does not read on."""
+
+    async def stream_response(self, send: Send) -> None:
+        """Send the parts, each within a bound."""
+        async def within_bound(message: Message) -> None:
+            await asyncio.wait_for(send(message), _SEND_SECONDS)
+
+        with contextlib.suppress(TimeoutError):
+            await super().stream_response(within_bound)
 
 
 class PictureRoutes:
@@ -66,7 +82,7 @@ class PictureRoutes:
         if self._streams >= MAX_STREAMS:
             self._parts.metrics.refused.labels("busy").inc()
             raise HTTPException(503, "too many streams are open; the page itself needs none")
-        return StreamingResponse(
+        return BoundedStream(
             self._parts_of_stream(camera, int(width), 1 / fps),
             media_type=f"multipart/x-mixed-replace; boundary={_BOUNDARY}",
         )
