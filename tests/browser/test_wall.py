@@ -60,6 +60,7 @@ def test_all_tiles_fit_the_screen_and_keep_the_order_of_their_names(opened: Open
 def test_what_nobody_sees_is_not_sent(opened: Opened, live_page: LivePage) -> None:
     page = opened("", width=360, height=740)
     expect(page.locator(tile("gate-1"))).to_have_attribute("data-level", "live")
+    assert page.locator(".tile").count() < 30, "tiles far from the screen are not even made"
     client = redis.Redis.from_url(live_page.redis_url)
 
     def still_watched(*cameras: str) -> list[bool]:
