@@ -115,10 +115,11 @@ def _gaps(seen: Seen, expected: Floats, resized: NDArray[np.bool_]) -> Floats:
     has changed and nobody overlaps it, the feet count where they are nearer.
     """
     gaps = heads(seen.boxes)[:, None] - heads(expected)[None]
-    feet = gaps[..., 1] + seen.boxes[:, None, 3] - expected[None, :, 3]
-    nearer = np.abs(feet) < np.abs(gaps[..., 1])
-    by_feet = resized & ~seen.overlapped[:, None] & nearer
-    gaps[..., 1] = np.where(by_feet, feet, gaps[..., 1])
+    partial = resized & ~seen.overlapped[:, None]
+    if partial.any():
+        up = gaps[..., 1]
+        low = up + seen.boxes[:, None, 3] - expected[None, :, 3]
+        gaps[..., 1] = np.where(partial & (np.abs(low) < np.abs(up)), low, up)
     return gaps
 
 
@@ -134,8 +135,11 @@ def _cost(pairs: _Pairs, seen: Seen, settings: Parameters) -> Floats:
     speed = np.where(blind, settings.blind_speed, settings.reach_speed)
     far = pairs.distance > settings.reach + speed * pairs.unseen
     partial = seen.overlapped[:, None] | pairs.resized
-    unlike = (colours > settings.colour_most) & ~partial & ~_goes_on(pairs, settings)
-    cost[pairs.other | far | unlike] = _NEVER
+    never = pairs.other | far
+    unlike = (colours > settings.colour_most) & ~partial & ~never
+    if unlike.any():
+        never |= unlike & ~_goes_on(pairs, settings)
+    cost[never] = _NEVER
     return cost
 
 
