@@ -17,7 +17,15 @@ key=$(cat "${BASH_SOURCE[0]}" "$HERE"/programs/*/*.go | sha256sum)
 # All are built as one module, so that what they share (the clients of Kubernetes, gRPC, OpenTelemetry) is compiled
 # once, and without what is of no use here: inlining and debugging symbols are 40 percent of the compiler's work.
 flags=("-gcflags=all=-l -dwarf=false")
-module() { go mod download -json "$1" | python3 -c 'import json, sys; print(json.load(sys.stdin)[sys.argv[1]])' "$2"; }
+module() { # what, field of what is said of it; asked again where the proxy does not answer
+  local said try
+  for try in 1 2 3 4; do
+    said=$(go mod download -json "$1") && { python3 -c 'import json, sys; print(json.loads(sys.argv[1])[sys.argv[2]])' "$said" "$2"; return; }
+    sleep $((5 * try))
+  done
+  echo "go mod download $1: $said" >&2
+  return 1
+}
 rm -rf "$SRC" && mkdir -p "$SRC" && cd "$SRC"
 cp -r "$HERE/programs" programs
 
