@@ -107,7 +107,8 @@ def barcode(image: npt.NDArray[np.uint8]) -> int:
 def painted_shape(image: npt.NDArray[np.uint8]) -> npt.NDArray[np.bool_]:
     """Return where the shape was painted, (H, W) bool, from a picture without masks."""
     distance = np.abs(image.astype(np.int16) - SHAPE_COLOR).sum(axis=2)
-    return distance < 150
+    painted: npt.NDArray[np.bool_] = distance < 150
+    return painted
 
 
 def _shape(moment: int) -> npt.NDArray[np.bool_]:

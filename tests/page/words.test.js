@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
-import { fitGrid, fitted } from '../../viewer/web/static/fit.js';
+import { fitGrid, fitted, rowsNear } from '../../viewer/web/static/fit.js';
 import { PictureShelf } from '../../viewer/web/static/picture_shelf.js';
 import { cameraAddress, readPlace, wallAddress } from '../../viewer/web/static/router.js';
 import { cameraWords, countWords, spanWords, troubleWords } from '../../viewer/web/static/words.js';
@@ -95,6 +95,13 @@ test('a wall fits its screen while its tiles are large enough, and scrolls after
   assert.deepEqual(fitGrid(300, room), { columns: 6, tile: 226 });
   assert.deepEqual(fitGrid(300, { ...room, width: 336, usualWidth: 150 }), { columns: 2, tile: 163 });
   assert.equal(fitGrid(0, room).columns, 1);
+});
+
+test('only rows near the screen are made', () => {
+  assert.deepEqual(rowsNear(-100, 800, 0.5, 200, 50), { first: 0, last: 6 });
+  assert.deepEqual(rowsNear(4000, 800, 0.5, 200, 50), { first: 18, last: 26 });
+  assert.deepEqual(rowsNear(9900, 800, 0.5, 200, 50), { first: 47, last: 50 });
+  assert.deepEqual(rowsNear(0, 800, 0.5, 200, 0), { first: 0, last: 0 });
 });
 
 test('a picture keeps its shape in its room', () => {

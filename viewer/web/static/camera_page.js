@@ -102,11 +102,9 @@ export class CameraPage {
     const picture = pictures.findLast(({ camera }) => camera === this._camera);
     if (!picture?.result) return;
     this._stage.dataset.sequence = String(picture.sequence);
-    this._frame = { width: picture.width, height: picture.height };
-    this._stage.style.setProperty('--aspect', String(picture.width / picture.height));
+    this._setFrame(picture);
     this._panel.show(picture.result);
     this._facts.show(picture.result);
-    this._app.engine.ask();
     if (this.element.dataset.level !== 'live') this.refresh();
   }
 
@@ -185,6 +183,14 @@ export class CameraPage {
     if (here < 0) return [this._camera, this._camera];
     const at = (/** @type {number} */ place) => sorted[(place + sorted.length) % sorted.length];
     return [at(here - 1), at(here + 1)];
+  }
+
+  /** @param {import('./fit.js').Size} size */
+  _setFrame({ width, height }) {
+    if (this._frame.width === width && this._frame.height === height) return;
+    this._frame = { width, height };
+    this._stage.style.setProperty('--aspect', String(width / height));
+    this._app.engine.ask();
   }
 
   _watched() {

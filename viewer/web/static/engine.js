@@ -22,6 +22,8 @@ export class Engine {
     this._surfaces = new Map();
     /** @type {Tile[]} */
     this._tiles = [];
+    /** What the server was asked for last, over this connection. */
+    this._asked = '';
     this._shelf = new PictureShelf();
     /** @type {Drawn[]} */
     this._reports = [];
@@ -48,6 +50,7 @@ export class Engine {
       state: (state) => {
         this._tell({ type: 'link', state });
         for (const surface of this._surfaces.values()) surface.drawn = 0; // ids begin anew
+        this._asked = '';
         this._ask();
       },
       cameras: (message) => this._tell({ type: 'cameras', message, receivedMs: Date.now() }),
@@ -98,7 +101,10 @@ export class Engine {
       widths.set(camera, Math.max(width, widths.get(camera) ?? 0));
     }
     const tiles = [...widths].map(([camera, width]) => ({ camera, width }));
-    this._link?.send({ type: 'watch', tiles });
+    const asked = JSON.stringify(tiles);
+    if (!this._link?.open || asked === this._asked) return;
+    this._asked = asked;
+    this._link.send({ type: 'watch', tiles });
   }
 
   /**

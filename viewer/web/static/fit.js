@@ -57,3 +57,25 @@ export function fitted(frame, room) {
     height: Math.max(1, Math.round(frame.height * scale)),
   };
 }
+
+/**
+ * Return the rows of a list that are near the screen, the last one not included.
+ * @param {number} above How far the list's top lies above the screen's, in CSS pixels.
+ * @param {number} screen Height.
+ * @param {number} margin Beyond the screen, in screens.
+ * @param {number} row From row to row.
+ * @param {number} rows
+ */
+export function rowsNear(above, screen, margin, row, rows) {
+  const first = Math.floor((above - margin * screen) / row);
+  const last = Math.ceil((above + (1 + margin) * screen) / row);
+  return { first: clamp(first, rows), last: clamp(last, rows) };
+}
+
+/**
+ * @param {number} value
+ * @param {number} most
+ */
+function clamp(value, most) {
+  return Math.min(Math.max(0, value), most);
+}

@@ -9,7 +9,7 @@ import { cameraWords, countWords } from './words.js';
 /** @import {Situation} from './words.js' */
 /** @import {Tile as WatchedTile} from './types.js' */
 
-/** Holds its place always, and a canvas only while it is near the screen. */
+/** Lives as long as it is near the screen. */
 export class Tile {
   /**
    * @param {string} camera
@@ -36,7 +36,17 @@ export class Tile {
     return this.place.querySelector('a');
   }
 
-  /** Come near to the screen: take a canvas. */
+  /**
+   * Tell screen readers its number among all, of which most are not in the page.
+   * @param {number} number
+   * @param {number} count
+   */
+  number(number, count) {
+    this.place.setAttribute('aria-posinset', String(number));
+    this.place.setAttribute('aria-setsize', String(count));
+  }
+
+  /** Take a canvas. */
   mount() {
     if (this._surface !== null) return;
     const canvas = element('canvas', { width: 16, height: 9, 'aria-hidden': 'true' });
@@ -58,7 +68,7 @@ export class Tile {
     this.refresh(this._store.situation);
   }
 
-  /** Leave the neighbourhood of the screen: give the canvas back. */
+  /** Give the canvas back. */
   unmount() {
     if (this._surface === null) return;
     this._engine.drop(this._surface);
