@@ -40,7 +40,7 @@ from segmentation.decode import decode_image
 from segmentation.instances import Instances
 from tests import data_sets
 from tests.fakes import make_frame
-from tests.fuzz import dead_target, set_targets, tracks_target
+from tests.fuzz import dead_target, live_target, set_targets, tracks_target
 from tests.fuzz.set_targets import FIELDS, read_one, saved
 from tests.jpeg_files import SOI, scan, scan_bomb, segment, start_of_frame, tables
 from tests.tiff_files import RGB, write_tiff
@@ -520,12 +520,24 @@ TARGETS: dict[str, Target] = {
     "object-masks": Target(
         set_targets.object_masks, set_targets.object_mask_seeds, words=[FIELDS, b"IHDR", b"IDAT"]
     ),
+    "page-message": Target(
+        live_target.page_message, live_target.page_message_seeds, _INVALID,
+        [b'"type":"watch"', b'"type":"ack"', b'"tiles":[', b'{"camera":"a"}', 19 * b"9"],
+    ),
     "panoptic": Target(
         set_targets.panoptic,
         set_targets.panoptic_seeds,
         words=[b'"segments_info"', b'"isthing"', b'"id":0', b"3000001", b"null", b"IHDR", b"IDAT"],
     ),
+    "people": Target(
+        live_target.people, live_target.people_seeds, _SETUP,
+        [b"cameras: [", b"role: viewer", b"&a [*a]", b"!!int x", b"scrypt:", b"? ", b"'*'"],
+    ),
     "picture": Target(_picture, _jpegs, _INVALID, [*_JPEG_WORDS, b"I"]),
+    "preview": Target(
+        live_target.preview, live_target.preview_seeds, _INVALID,
+        [*_JPEG_WORDS, b'"size":', b'"counts":', b'"box":', b"\0\0\1\0"],
+    ),
     "recipe": Target(
         _recipe, _recipes, _SETUP, [b"[a]", b"inf", b"nan", b"1979-05-27", b"[[stages]]"]
     ),
@@ -533,6 +545,9 @@ TARGETS: dict[str, Target] = {
         _results, lambda: [json.dumps(sample_result()).encode()], _INVALID,
         [b'"size":', b'"counts":', b'"box":', b"2026-01-01T00:00:00+23:59", b'"class":'],
         most_mebibytes=600,
+    ),
+    "session-cookie": Target(
+        live_target.session_cookie, live_target.session_cookie_seeds, (), [b".", b"==", b"-_"]
     ),
     "tracks": Target(
         tracks_target.tracks, tracks_target.tracks_seeds, _INVALID,

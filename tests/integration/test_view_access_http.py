@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import socket
 import subprocess
 import sys
 import time
@@ -260,6 +261,22 @@ def test_who_leaves_is_out_and_an_open_page_is_closed(guarded: Guarded) -> None:
     assert asyncio.run(leave()) == 4401
     assert server.get("/api/me", Cookie=cookie).status == 401
     assert server.get("/api/me", Cookie=guarded.cookies["ben"]).status == 200
+
+
+@pytest.mark.parametrize(
+    "said",
+    [b"", b"GET / HTTP/1.1\r\nHost: x", b"POST /login HTTP/1.1\r\nContent-Length: 9\r\n\r\nname"],
+    ids=["nothing", "half a head", "half a form"],
+)
+def test_who_does_not_ask_on_is_let_go(guarded: Guarded, said: bytes) -> None:
+    with socket.create_connection(("127.0.0.1", guarded.server.port), 25) as connection:
+        connection.sendall(
+            said.replace(b"Content", f"Host: {guarded.server.address}\r\nContent".encode())
+        )
+        began = time.monotonic()
+        while connection.recv(4096):
+            pass
+        assert 5 < time.monotonic() - began < 22
 
 
 def test_another_replica_accepts_the_session(

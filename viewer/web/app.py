@@ -10,7 +10,6 @@ from collections.abc import Iterator
 
 import uvicorn
 from starlette.types import ASGIApp
-from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
 from contract.errors import ConfigurationError
 from contract.probe_server import ProbeServer
@@ -24,6 +23,7 @@ from contract.process import (
 from contract.settings import warn_of_unknown_variables
 from viewer.web.access import Access
 from viewer.web.camera_data import CameraData
+from viewer.web.connections import PageProtocol, RequestProtocol
 from viewer.web.hub import Hub
 from viewer.web.metrics import ViewMetrics
 from viewer.web.preview_reader import PreviewReader
@@ -46,17 +46,6 @@ _LISTEN_SECONDS = 0.1
 _STANDSTILL_SECONDS = 30.0
 _LEAVE_SECONDS = 8.0
 _MOST_CONNECTIONS = 2000
-
-
-class _PageProtocol(WebSocketsSansIOProtocol):
-    """Lets go of a page that answers no ping, also of what it does not read.
-
-    A transport that is merely closed waits, for ever, until its buffer is read.
-    """
-
-    def keepalive_timeout(self) -> None:
-        super().keepalive_timeout()
-        self.transport.abort()
 
 
 class _Server(uvicorn.Server):
@@ -188,8 +177,8 @@ async def _until_done(viewer: Viewer, listener: socket.socket, deadline: ExitDea
 def _config(application: ASGIApp, drain_seconds: float) -> uvicorn.Config:
     return uvicorn.Config(
         application,
-        http="h11",
-        ws=_PageProtocol,
+        http=RequestProtocol,
+        ws=PageProtocol,
         ws_max_size=MAX_MESSAGE_BYTES,
         ws_ping_interval=_PING_SECONDS,
         ws_ping_timeout=_PONG_SECONDS,

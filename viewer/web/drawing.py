@@ -12,6 +12,7 @@ import numpy as np
 import simplejpeg
 from numpy.typing import NDArray
 
+from contract.errors import InvalidMessageError
 from contract.frame import MAX_FRAME_PIXELS, Frame
 from contract.result import Result, decode_result
 from media.decodable_jpeg import decode_rgb, jpeg_size
@@ -69,10 +70,12 @@ def scaled(instances: Instances, size: tuple[int, int]) -> Instances:
         size: (H, W) of the picture.
 
     Raises:
-        InvalidMessageError: ``malformed_mask``.
+        InvalidMessageError: ``malformed_mask``, or ``malformed_result``: a frame without pixels.
     """
     if size == instances.size:
         return instances
+    if min(instances.size) < 1:
+        raise InvalidMessageError("malformed_result", f"a frame of {instances.size} pixels")
     factors = np.array([size[1] / instances.size[1], size[0] / instances.size[0]])
     masks, kept = [], []
     for number, mask in enumerate(instances):

@@ -1,5 +1,6 @@
 """The login page, and leaving."""
 
+import asyncio
 import html
 import logging
 from pathlib import Path
@@ -20,6 +21,7 @@ _PLACE = "<!-- fault -->"
 
 _WRONG = "Name or password is wrong."
 _MAX_FIELDS = 10
+_BODY_SECONDS = 10.0
 
 
 class LoginRoutes:
@@ -87,7 +89,10 @@ class LoginRoutes:
 
 async def _form(request: Request) -> tuple[str, str]:
     """Return name and password; empty where the form is none."""
-    body = await request.body()
+    try:
+        body = await asyncio.wait_for(request.body(), _BODY_SECONDS)
+    except TimeoutError:
+        raise HTTPException(400, "the form did not come in time") from None
     try:
         fields = parse_qs(
             body.decode(), keep_blank_values=True, strict_parsing=True, max_num_fields=_MAX_FIELDS

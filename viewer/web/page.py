@@ -6,9 +6,9 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Protocol
 
-import msgspec
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
+from contract.errors import InvalidMessageError
 from viewer.web.metrics import ViewMetrics
 from viewer.web.page_messages import (
     Acknowledge,
@@ -200,7 +200,7 @@ async def _receive(socket: WebSocket, hub: PageHub, page: Page) -> int | None:
         refilled_at = now
         try:
             said = read_message(message.get("text") or "") if left >= 0 else None
-        except msgspec.MsgspecError:
+        except InvalidMessageError:
             said = None
         if isinstance(said, Acknowledge):
             page.acknowledge(said.id)

@@ -7,6 +7,8 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
+from contract.errors import InvalidMessageError
+from contract.json_text import JSON_ERRORS
 from contract.preview import DEFAULT_WIDTH, MAX_WIDTH, MIN_WIDTH
 from viewer.web.picture import Picture
 
@@ -51,9 +53,12 @@ def read_message(text: str) -> Watch | Acknowledge:
     """Read what a page says.
 
     Raises:
-        msgspec.MsgspecError: It is no message.
+        InvalidMessageError: It is no message (``malformed_message``).
     """
-    said: Watch | Acknowledge = _decoder.decode(text)
+    try:
+        said: Watch | Acknowledge = _decoder.decode(text)
+    except JSON_ERRORS as error:
+        raise InvalidMessageError("malformed_message", f"no message of a page: {error}") from error
     return said
 
 

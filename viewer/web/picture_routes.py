@@ -40,6 +40,7 @@ class BoundedStream(StreamingResponse):
 
     async def stream_response(self, send: Send) -> None:
         """Send the parts, each within a bound."""
+
         async def within_bound(message: Message) -> None:
             await asyncio.wait_for(send(message), _SEND_SECONDS)
 
