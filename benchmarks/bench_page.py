@@ -136,24 +136,29 @@ def long_open(browser: Browser, live: LivePage, minutes: float) -> Row:
 def viewers(browser: Browser, live: LivePage) -> Row:
     """Open further pages of the same wall; return what each costs the server."""
     with worker(live.redis_url, 20, 5):
-        contexts = []
-        memory, cores = [], []
+        contexts, probes = [], []
+        memory, cores, drawn = [], [], []
         for _ in range(FURTHER + 1):
-            context, page, _ = open_page(browser, width=960, height=540)
+            context, page, _ = open_page(browser, width=960, height=540, scripts=PageProbe.SCRIPTS)
             contexts.append(context)
+            probes.append(PageProbe(page))
             page.goto(live.address)
             expect(page.locator(".tile[data-level=live]").first).to_be_visible(timeout=60_000)
             time.sleep(WARM_SECONDS)
+            for probe in probes:
+                probe.begin()
             cpu = cpu_seconds(live.viewer.pid)
             time.sleep(WARM_SECONDS)
             cores.append((cpu_seconds(live.viewer.pid) - cpu) / WARM_SECONDS)
+            drawn.append(sum(probe.end().count for probe in probes) / WARM_SECONDS)
             memory.append(rss_megabytes(live.viewer.pid))
         for context in contexts:
             context.close()
     return {
         "further_viewers": FURTHER,
         "server_mb_each": round((memory[-1] - memory[0]) / FURTHER, 2),
-        "server_cores_each": round((cores[-1] - cores[0]) / FURTHER, 3),
+        "server_cores": [round(each, 3) for each in cores],
+        "drawn_a_second": [round(each) for each in drawn],
     }
 
 

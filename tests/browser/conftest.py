@@ -19,7 +19,7 @@ def browser() -> Iterator[Browser]:
 
 
 @pytest.fixture(scope="module")
-def live_page(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LivePage]:
+def live_page(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator[LivePage]:
     """A viewer before a real Redis: ``.address``, ``.redis_url``."""
     made = LivePage(tmp_path_factory.mktemp("live"))
     yield made

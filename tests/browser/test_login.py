@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Browser, Page, expect
 
 from tests.axe import findings
 from tests.live_page import LivePage
@@ -15,7 +15,7 @@ Opened = Callable[..., Page]
 
 
 @pytest.fixture(scope="module")
-def live_page(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LivePage]:
+def live_page(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator[LivePage]:
     """A viewer that asks who one is; its only user sees the yard alone."""
     users = tmp_path_factory.mktemp("users") / "users.yaml"
     users.write_text(
