@@ -86,8 +86,9 @@ def associate(seen: Seen, known: Known, settings: Parameters) -> NDArray[np.int6
     lately = known.unseen <= settings.tracked_seconds
     _assign(found, cost, known.confirmed & lately, settings.tracked_cost)
     _assign(found, cost, ~known.confirmed, settings.young_cost)
-    lost = known.confirmed & known.returning
-    _assign(found, _relink_cost(pairs, settings), lost, settings.relink_colour)
+    if (found < 0).any():
+        lost = known.confirmed & known.returning
+        _assign(found, _relink_cost(pairs, settings), lost, settings.relink_colour)
     return found
 
 

@@ -160,19 +160,21 @@ def _updated(
     settings: Parameters,
 ) -> Track:
     seconds = (now - track.seen_at) / 1000
-    velocity, way = track.velocity, _way(track, box, seconds, is_overlapped, settings)
+    x, y = _way(track, box, seconds, is_overlapped, settings)
     if seconds > 0:
         first = track.seen_at == track.began_at
         share = 1.0 if first else seconds / (seconds + settings.velocity_seconds)
-        velocity, way = _moved_on(velocity, way, seconds, share), (0, 0)
+        velocity, untimed = _moved_on(track.velocity, (x, y), seconds, share), (0, 0)
+    else:
+        velocity, untimed = track.velocity, (_whole(x), _whole(y))
     known = track.colours
     if colours:
         share = max(1 / (track.hits + 1), seconds / (seconds + settings.colour_seconds))
         share *= settings.overlapped_update if is_overlapped else 1.0
         known = blend(known, colours, share)
     return Track(
-        track.track, track.kind, box, velocity, (_whole(way[0]), _whole(way[1])), track.began_at,
-        now, min(track.hits + 1, _MOST_HITS), known,
+        track.track, track.kind, box, velocity, untimed, track.began_at, now,
+        min(track.hits + 1, _MOST_HITS), known,
     )  # fmt: skip
 
 
