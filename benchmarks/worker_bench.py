@@ -131,12 +131,13 @@ class Bench:
         partition = number % len(CAMERAS)
         producer.send(topic, key=key, value=value, headers=headers, partition=partition)
 
-    def fill(self, topic: str, count: int) -> None:
-        """Publish frames as fast as possible."""
+    def fill(self, topic: str, count: int, cameras: int = len(CAMERAS)) -> None:
+        """Publish frames of the first cameras, in turn, as fast as possible."""
         with contextlib.closing(self._producer()) as producer:
-            for number in range(count):
+            for index in range(count):
+                number = index // cameras * len(CAMERAS) + index % cameras
                 self.send(producer, topic, number)
-                if number % 200 == 199:
+                if index % 200 == 199:
                     producer.flush(60)
             producer.flush(60)
 
