@@ -25,7 +25,7 @@ which a clock that was set back by seconds will soon return."""
 
 SECONDS_OF_ONE = 60
 
-_Count = Annotated[int, Meta(ge=0)]
+_Count = Annotated[int, Meta(ge=0, lt=1 << 53)]
 _LONGEST_NAME = 18
 
 

@@ -51,6 +51,7 @@ SETTINGS = {
     "viewer": "viewer.settings:ViewerSettings",
     "view": "viewer.web.settings:ViewSettings",
     "dead": "viewer.settings:DeadSettings",
+    "results": "seedstream.results.results_settings:ResultsSettings",
     "train": "model.training.settings:TrainSettings",
 }
 """Processes whose settings the reference shows."""
@@ -281,9 +282,7 @@ def capacity_table(worker: str) -> str:
 
 BLOCKS: dict[str, Callable[[str], str]] = {
     "settings": lambda process: settings_tables(_named(SETTINGS[process])),
-    "metrics": lambda process: metrics_table(
-        METRICS[process](CollectorRegistry())
-    ),
+    "metrics": lambda process: metrics_table(METRICS[process](CollectorRegistry())),
     "recording-rules": lambda _: recording_rules(),
     "help-pages": lambda _: help_pages(),
     "keys": lambda place: keys_tables(_named(place)),

@@ -23,6 +23,7 @@ COMMANDS = {
     "doctor": "Say what is wrong with Kafka, Redis, model, clocks, cameras, and what to do.",
     "plan": "Count partitions, brokers, workers, Redis and producers for a number of cameras.",
     "dead": "List, show and send again the records that workers could not use.",
+    "results": "Print what workers found at a camera, as it comes or the newest.",
     "segment": "Segment images or a video offline, with the worker's own engine.",
     "view": "Serve the live page: every camera with its masks, in a browser.",
     "render": "Read frames and results back and write an overlay video and a picture.",

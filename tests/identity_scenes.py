@@ -256,6 +256,16 @@ SCENES = (
         "light falls to half", (*_crossing(RED, BLUE),),
         light=partial(_dimmed, to=0.5, begin=4.0, end=6.0),
     ),
+    Scene(
+        "a lamp is switched on", (*_crossing(RED, BLUE),),
+        light=partial(_dimmed, to=1.7, begin=3.0, end=3.1),
+    ),
+    Scene(
+        "a sign hides all but the legs, same clothes",
+        (Actor(walk((0, 20, 156), (10, 236, 156)), BLACK),
+         Actor(walk((0, 60, 150), (3, 128, 150), (8, 128, 150), (12, 200, 150)), BLACK)),
+        posts=((110, 60, 146, 128),),
+    ),
     Scene("camera gone for 1.5 s", _crossing(RED, BLUE), gaps=((4.2, 5.7),)),
     Scene(
         "a car passes a person",

@@ -27,6 +27,11 @@ WORKER_RULES = (
 VIEWER_RULES = tuple(["%R~seedstream:*", "+zrange", "+xrange", "+xrevrange"])
 """The least that a viewer needs."""
 
+READER_RULES = (
+    *("%R~seedstream:*", "+zrange", "+xrange", "+xrevrange", "+xread", "+get", "+hgetall"),
+)
+"""The least that a reader of results needs."""
+
 VIEW_RULES = (
     "%R~seedstream:*", "~seedstream:*:watch", "&seedstream:*", "+eval", "+get", "+set", "+pttl",
     "+getrange", "+zrange", "+time", "+xrevrange", "+hgetall", "+subscribe", "+unsubscribe",

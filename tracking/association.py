@@ -28,6 +28,7 @@ class Known(NamedTuple):
         confirmed: (K,) whether they were seen often enough.
         kinds: (K,) fingerprints of their classes.
         colours: (K, B); zeros where they are unknown.
+        returning: (K,) whether they are found again when they were lost.
     """
 
     boxes: Floats
@@ -36,6 +37,7 @@ class Known(NamedTuple):
     confirmed: NDArray[np.bool_]
     kinds: NDArray[np.int64]
     colours: Appearances
+    returning: NDArray[np.bool_]
 
 
 class Seen(NamedTuple):
@@ -59,7 +61,7 @@ class _Pairs(NamedTuple):
 
     Attributes:
         colours: Colour distance; NaN where either has none.
-        distance: Between seen and expected head point, in heights.
+        distance: Between seen and expected head point (or feet, see `_gaps`), in heights.
         overlap: IoU of widened boxes.
         resized: Whether the heights differ much: one shows a part of the object.
         other: Whether the classes differ.
@@ -84,24 +86,41 @@ def associate(seen: Seen, known: Known, settings: Parameters) -> NDArray[np.int6
     lately = known.unseen <= settings.tracked_seconds
     _assign(found, cost, known.confirmed & lately, settings.tracked_cost)
     _assign(found, cost, ~known.confirmed, settings.young_cost)
-    _assign(found, _relink_cost(pairs, settings), known.confirmed, settings.relink_colour)
+    lost = known.confirmed & known.returning
+    _assign(found, _relink_cost(pairs, settings), lost, settings.relink_colour)
     return found
 
 
 def _compare(seen: Seen, known: Known, settings: Parameters) -> _Pairs:
     expected = known.boxes.copy()
     expected[:, :2] += moved(known.velocities, known.unseen, settings.velocity_decay_seconds)
-    gap = heads(seen.boxes)[:, None] - heads(expected)[None]
     tall, was_tall = np.maximum(seen.boxes[:, 3], 1.0)[:, None], np.maximum(known.boxes[:, 3], 1.0)
     share = settings.widened
+    resized = np.maximum(tall / was_tall, was_tall / tall) > settings.resized
+    gap = _gaps(seen, expected, resized)
     return _Pairs(
         colours=colour_distances(seen.colours, known.colours),
         distance=np.sqrt((gap * gap).sum(axis=2)) / (0.5 * (tall + was_tall)),
         overlap=intersection_over_union(widened(seen.boxes, share), widened(expected, share)),
-        resized=np.maximum(tall / was_tall, was_tall / tall) > settings.resized,
+        resized=resized,
         other=seen.kinds[:, None] != known.kinds[None],
         unseen=known.unseen[None],
     )
+
+
+def _gaps(seen: Seen, expected: Floats, resized: NDArray[np.bool_]) -> Floats:
+    """Return the ways from where objects are expected to where instances are (I, K, 2), in pixels.
+
+    They are those of the head points. If something may hide the head of an instance, as its height
+    has changed and nobody overlaps it, the feet count where they are nearer.
+    """
+    gaps = heads(seen.boxes)[:, None] - heads(expected)[None]
+    partial = resized & ~seen.overlapped[:, None]
+    if partial.any():
+        up = gaps[..., 1]
+        low = up + seen.boxes[:, None, 3] - expected[None, :, 3]
+        gaps[..., 1] = np.where(partial & (np.abs(low) < np.abs(up)), low, up)
+    return gaps
 
 
 def _cost(pairs: _Pairs, seen: Seen, settings: Parameters) -> Floats:
@@ -116,20 +135,42 @@ def _cost(pairs: _Pairs, seen: Seen, settings: Parameters) -> Floats:
     speed = np.where(blind, settings.blind_speed, settings.reach_speed)
     far = pairs.distance > settings.reach + speed * pairs.unseen
     partial = seen.overlapped[:, None] | pairs.resized
-    unlike = (colours > settings.colour_most) & ~partial
-    cost[pairs.other | far | unlike] = _NEVER
+    never = pairs.other | far
+    unlike = (colours > settings.colour_most) & ~partial & ~never
+    if unlike.any():
+        never |= unlike & ~_goes_on(pairs, settings)
+    cost[never] = _NEVER
     return cost
+
+
+def _goes_on(pairs: _Pairs, settings: Parameters) -> NDArray[np.bool_]:
+    """Return whether an object is where it must be, whatever its colours have become (I, K).
+
+    A lamp was switched on, or the mask has a part of what stands before it; unless the colours are
+    those of someone else who may be there.
+    """
+    there = (pairs.overlap > settings.going_on) & (pairs.unseen <= settings.going_on_seconds)
+    near = pairs.distance <= _relink_reach(pairs, settings)
+    fits = (pairs.colours <= settings.relink_colour) & near & ~pairs.other
+    goes_on: NDArray[np.bool_] = there & ~fits.any(axis=1, keepdims=True)
+    return goes_on
 
 
 def _relink_cost(pairs: _Pairs, settings: Parameters) -> Floats:
     """Return what it costs that a lost object is found again: colours, and hardly the way."""
     blind = np.isnan(pairs.colours)
-    grown = settings.relink_reach + settings.relink_speed * pairs.unseen
-    reach = np.where(blind, settings.blind_reach, np.minimum(grown, settings.relink_most))
+    reach = np.where(blind, settings.blind_reach, _relink_reach(pairs, settings))
     cost: Floats = settings.relink_head_weight * pairs.distance / reach
     cost += np.where(blind, 0.0, pairs.colours)
     cost[pairs.other | (pairs.distance > reach)] = _NEVER
     return cost
+
+
+def _relink_reach(pairs: _Pairs, settings: Parameters) -> Floats:
+    """Return how far from where it is expected a lost object is looked for (1, K), in heights."""
+    grown = settings.relink_reach + settings.relink_speed * pairs.unseen
+    reach: Floats = np.minimum(grown, settings.relink_most)
+    return reach
 
 
 def _assign(found: NDArray[np.int64], cost: Floats, wanted: NDArray[np.bool_], most: float) -> None:

@@ -18,7 +18,9 @@ class Parameters(NamedTuple):
         colour_cap: Colour distances beyond it count like it: a part of an object may look unlike
             the whole.
         colour_most: An instance that nobody overlaps is none whose colours are farther than this,
-        resized: unless one of them is taller by this factor.
+        resized: unless one of them is taller by this factor,
+        going_on: or it is where the object must be: with more than this IoU of widened boxes,
+        going_on_seconds: at most this time after the object was seen.
         widened: Share of its sides by which a box is widened on each side.
         tracked_seconds: A confirmed object that was seen within it competes by this cost.
         tracked_cost: Largest cost of such a pair.
@@ -54,6 +56,8 @@ class Parameters(NamedTuple):
     colour_cap: float = 0.1
     colour_most: float = 0.18
     resized: float = 1.25
+    going_on: float = 0.6
+    going_on_seconds: float = 0.5
     widened: float = 0.5
     tracked_seconds: float = 5.0
     tracked_cost: float = 2.0

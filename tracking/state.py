@@ -14,7 +14,7 @@ import msgspec
 from contract.errors import InvalidMessageError
 from tracking.appearance import SIZE
 
-STATE_VERSION = 2
+STATE_VERSION = 3
 
 MAX_STATE_BYTES = 16_384
 """Most bytes of one camera's state."""
@@ -42,6 +42,7 @@ class Track(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=
         kind: Fingerprint of its class name.
         box: x, y, width, height when last seen.
         velocity: x, y of the head point (middle of the box's upper edge), a second.
+        untimed: x, y of its way in frames since which no time has passed.
         began_at: When it was first seen.
         seen_at: When it was last seen.
         hits: Frames that showed it, up to some number.
@@ -52,6 +53,7 @@ class Track(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=
     kind: Fingerprint
     box: tuple[Length, Length, Count, Count]
     velocity: tuple[Length, Length]
+    untimed: tuple[Length, Length]
     began_at: Time
     seen_at: Time
     hits: Count
@@ -130,7 +132,7 @@ def fingerprint(name: str) -> int:
     return zlib.crc32(name.encode("utf-8", "surrogatepass"))
 
 
-_MOST_TRACK_BYTES = 9 + 5 + 1 + 4 * 5 + 1 + 2 * 5 + 9 + 9 + 5 + 2 + SIZE + 1
+_MOST_TRACK_BYTES = 9 + 5 + 1 + 4 * 5 + 2 * (1 + 2 * 5) + 9 + 9 + 5 + 2 + SIZE + 1
 _MOST_STATE_BYTES = 1 + 1 + 9 + 5 + 9 + 9 + 5
 
 

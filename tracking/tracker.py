@@ -53,15 +53,12 @@ def advance(
     captured_at, epoch, tracks = _resumed(state, moment, session, settings)
     now = captured_at - epoch
     last = state.captured_at - state.epoch
-    tracks = [
-        track
-        for track in tracks
-        if track.seen_at == last
-        or now - track.seen_at <= 1000 * _patience(track, observed, settings)
-    ]
+    in_time = [now - t.seen_at <= 1000 * _patience(t, observed, settings) for t in tracks]
+    kept = [i for i, t in enumerate(tracks) if in_time[i] or t.seen_at == last]
+    tracks, in_time = [tracks[i] for i in kept], [in_time[i] for i in kept]
     observed, rest = observed.first(MOST_TRACKED), max(0, len(observed) - MOST_TRACKED)
     seen = _seen(observed, settings)
-    found = associate(seen, _known(tracks, now, settings), settings)
+    found = associate(seen, _known(tracks, in_time, now, settings), settings)
     after = dict(enumerate(tracks))
     identities: list[Identity] = []
     new: list[Track] = []
@@ -71,18 +68,19 @@ def advance(
         box = _rounded(observed.boxes[i])
         if place < 0:
             one = Track(
-                state.next_track + len(new), int(seen.kinds[i]), box, (0, 0), now, now, 1, colours
+                state.next_track + len(new), int(seen.kinds[i]), box, (0, 0), (0, 0), now, now, 1,
+                colours,
             )  # fmt: skip
             new.append(one)
         else:
             one = _updated(tracks[place], box, colours, now, bool(seen.overlapped[i]), settings)
             after[place] = one
         identities.append(_identity(one, now, settings))
-    kept = fitting([*after.values(), *new], now)
-    ended = len(state.tracks) + len(new) - len(kept)
+    stays = fitting([*after.values(), *new], now)
+    ended = len(state.tracks) + len(new) - len(stays)
     number = state.next_track + len(new)
     identities += (Identity(number + i, 0.0, (0.0, 0.0), False) for i in range(rest))
-    following = State(state.version, number + rest, session, epoch, captured_at, kept)
+    following = State(state.version, number + rest, session, epoch, captured_at, stays)
     return Step(following, tuple(identities), len(new) + rest, ended + rest)
 
 
@@ -119,7 +117,7 @@ def _patience(track: Track, observed: Observations, settings: Parameters) -> flo
     return settings.border_seconds if at_border else settings.lost_seconds
 
 
-def _known(tracks: list[Track], now: int, settings: Parameters) -> Known:
+def _known(tracks: list[Track], in_time: list[bool], now: int, settings: Parameters) -> Known:
     empty = bytes(SIZE)
     return Known(
         boxes=np.array([t.box for t in tracks], np.float64).reshape(-1, 4) / _UNIT,
@@ -130,6 +128,7 @@ def _known(tracks: list[Track], now: int, settings: Parameters) -> Known:
         colours=np.frombuffer(b"".join(t.colours or empty for t in tracks), np.uint8).reshape(
             -1, SIZE
         ),
+        returning=np.array(in_time, np.bool_),
     )
 
 
@@ -161,20 +160,41 @@ def _updated(
     settings: Parameters,
 ) -> Track:
     seconds = (now - track.seen_at) / 1000
-    velocity = track.velocity
-    if seconds > 0:  # frames of one moment say nothing of it
-        way = (box[0] + box[2] / 2 - track.box[0] - track.box[2] / 2, float(box[1] - track.box[1]))
-        share = 1.0 if track.hits == 1 else seconds / (seconds + settings.velocity_seconds)
-        velocity = _moved_on(velocity, way, seconds, share)
+    velocity, way = track.velocity, _way(track, box, seconds, is_overlapped, settings)
+    if seconds > 0:
+        first = track.seen_at == track.began_at
+        share = 1.0 if first else seconds / (seconds + settings.velocity_seconds)
+        velocity, way = _moved_on(velocity, way, seconds, share), (0, 0)
     known = track.colours
     if colours:
         share = max(1 / (track.hits + 1), seconds / (seconds + settings.colour_seconds))
         share *= settings.overlapped_update if is_overlapped else 1.0
         known = blend(known, colours, share)
     return Track(
-        track.track, track.kind, box, velocity, track.began_at, now,
-        min(track.hits + 1, _MOST_HITS), known,
+        track.track, track.kind, box, velocity, (_whole(way[0]), _whole(way[1])), track.began_at,
+        now, min(track.hits + 1, _MOST_HITS), known,
     )  # fmt: skip
+
+
+def _way(
+    track: Track,
+    box: tuple[int, int, int, int],
+    seconds: float,
+    is_overlapped: bool,
+    settings: Parameters,
+) -> tuple[float, float]:
+    """Return the way of the head point since time has last passed, for the velocity.
+
+    Where something may hide the head, as in `associate`, the feet have gone the same way: the end
+    counts that is nearer to where it was expected.
+    """
+    x = box[0] + box[2] / 2 - track.box[0] - track.box[2] / 2
+    y = box[1] - track.box[1]
+    tall, was_tall = max(box[3], 1), max(track.box[3], 1)
+    if max(tall / was_tall, was_tall / tall) > settings.resized and not is_overlapped:
+        feet = y + box[3] - track.box[3]
+        y = min(y, feet, key=lambda way: abs(way - seconds * track.velocity[1]))
+    return track.untimed[0] + x, float(track.untimed[1] + y)
 
 
 def _moved_on(

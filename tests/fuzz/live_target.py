@@ -53,7 +53,7 @@ def page_message_seeds() -> list[bytes]:
     ]
 
 
-def preview(_: Path) -> Callable[[bytes], object]:
+def live_picture(_: Path) -> Callable[[bytes], object]:
     """Make the reader of a preview, which is sent and drawn."""
 
     def run(data: bytes) -> object:
@@ -64,7 +64,7 @@ def preview(_: Path) -> Callable[[bytes], object]:
     return run
 
 
-def preview_seeds() -> list[bytes]:
+def live_picture_seeds() -> list[bytes]:
     """Return previews with and without an object."""
     grey = np.full((24, 32, 3), 128, np.uint8)
     jpeg = bytes(simplejpeg.encode_jpeg(grey, 60, "RGB"))

@@ -40,7 +40,7 @@ from segmentation.decode import decode_image
 from segmentation.instances import Instances
 from tests import data_sets
 from tests.fakes import make_frame
-from tests.fuzz import dead_target, live_target, set_targets, tracks_target
+from tests.fuzz import dead_target, live_target, preview_target, set_targets, tracks_target
 from tests.fuzz.set_targets import FIELDS, read_one, saved
 from tests.jpeg_files import SOI, scan, scan_bomb, segment, start_of_frame, tables
 from tests.tiff_files import RGB, write_tiff
@@ -505,6 +505,10 @@ TARGETS: dict[str, Target] = {
         _labelme_seeds,
         words=[b'"points":', b'"mask"', b'"rotation"', b"1e308", b"NaN", b"[[0,0],[60,0],[60,40]]"],
     ),
+    "live-picture": Target(
+        live_target.live_picture, live_target.live_picture_seeds, _INVALID,
+        [*_JPEG_WORDS, b'"size":', b'"counts":', b'"box":', b"\0\0\1\0"],
+    ),
     "mapillary": Target(
         set_targets.mapillary,
         set_targets.mapillary_seeds,
@@ -512,6 +516,9 @@ TARGETS: dict[str, Target] = {
     ),
     "mask": Target(
         _mask, _masks, _INVALID, [b'"size":', b"65536", b"16384", b"oo", b"PPPP"], 2_000, 600
+    ),
+    "minutes": Target(
+        preview_target.minutes, preview_target.minutes_seeds, (), preview_target.MINUTE_WORDS
     ),
     "multipart": Target(
         _multipart, _multipart_seeds, (MultipartError,),
@@ -535,8 +542,10 @@ TARGETS: dict[str, Target] = {
     ),
     "picture": Target(_picture, _jpegs, _INVALID, [*_JPEG_WORDS, b"I"]),
     "preview": Target(
-        live_target.preview, live_target.preview_seeds, _INVALID,
-        [*_JPEG_WORDS, b'"size":', b'"counts":', b'"box":', b"\0\0\1\0"],
+        preview_target.preview,
+        preview_target.preview_seeds,
+        preview_target.INVALID,
+        preview_target.WORDS,
     ),
     "recipe": Target(
         _recipe, _recipes, _SETUP, [b"[a]", b"inf", b"nan", b"1979-05-27", b"[[stages]]"]

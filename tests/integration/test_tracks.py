@@ -16,6 +16,7 @@ pytest.importorskip("onnx", reason="the workshop's extra `train` is not installe
 
 from contract.errors import ConfigurationError
 from contract.result import decode_result
+from model.evaluation.boxes import read_tracks
 from model.evaluation.track_scores import (
     TrackBox,
     TrackEvalError,
@@ -132,6 +133,21 @@ def test_the_figures_are_those_of_known_identities(trackeval: Path) -> None:
 def test_the_least_overlap_of_a_pair_is_passed_on(trackeval: Path) -> None:
     shifted = {"a": TrackSequence(PLACE, SHIFTED)}
     assert score_tracks(trackeval, shifted, iou=0.4)["a"].idf1 == 1
+
+
+def test_no_pixel_is_lost_between_the_table_and_a_box(trackeval: Path, tmp_path: Path) -> None:
+    """The table's first pixel is 1, a result's is 0: a table read as it stands is a pixel off."""
+    table = tmp_path / "tracks.csv"
+    table.write_text("1,7,1,1,10,20\n")
+    ((_, box),) = read_tracks(table)[1].items()
+    true = [[TrackBox(7, box)]]
+    sequences = {
+        "same": TrackSequence(true, [[TrackBox(3, (0, 0, 10, 20))]]),
+        "beside": TrackSequence(true, [[TrackBox(3, (1, 1, 10, 20))]]),
+    }
+    scores = score_tracks(trackeval, sequences, iou=0.999)
+    assert (scores["same"].idf1, scores["same"].hota) == (1, 1)
+    assert scores["beside"].idf1 == 0
 
 
 def test_a_failure_of_the_evaluator_is_told(trackeval: Path) -> None:
