@@ -72,3 +72,16 @@ def test_a_session_that_ends_leads_to_the_login_page_and_back(opened: Opened) ->
     expect(page.get_by_label("Name")).to_be_visible(timeout=30_000)
     sign_in(page)
     expect(page.locator("h1")).to_have_text("yard")
+
+
+def test_a_session_that_ended_with_the_viewer_leads_to_the_login_page(
+    opened: Opened, live_page: LivePage
+) -> None:
+    page = opened("")
+    sign_in(page)
+    expect(page.locator(".tile[data-level=live]")).to_have_count(1)
+    live_page.viewer.stop()  # what signed its sessions goes with it
+    live_page.start_viewer()
+    expect(page.get_by_label("Name")).to_be_visible(timeout=30_000)
+    sign_in(page)
+    expect(page.locator(".tile[data-level=live]")).to_have_count(1)

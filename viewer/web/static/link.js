@@ -104,11 +104,25 @@ export class Link {
       this._become('login');
       return;
     }
+    // A browser does not tell why it was not let in: the session may have ended meanwhile.
+    if (this._state !== 'open') void this._askWhetherToLogIn();
     this._become('lost');
     const wait = Math.min(LONGEST_WAIT_MS, FIRST_WAIT_MS * 1.6 ** this._failures);
     this._failures += 1;
     // Not all pages of a house at the same moment.
     this._timer = setTimeout(() => this.connect(), wait * (0.75 + Math.random() / 4));
+  }
+
+  async _askWhetherToLogIn() {
+    const address = new URL('api/me', this._url.replace(/^ws/, 'http'));
+    try {
+      const { status } = await fetch(address, { signal: AbortSignal.timeout(OPENING_MS) });
+      if (status !== 401) return;
+    } catch {
+      return; // the viewer is gone, as the page says already
+    }
+    clearTimeout(this._timer);
+    this._become('login');
   }
 
   /** @param {LinkState} state */
