@@ -165,12 +165,6 @@ BENCHMARKS = (
         quick=("--no-street", "--frames", "2000"),
     ),
     Benchmark(
-        "preview",
-        "bench_preview",
-        (Figure("worker, two cameras watched / none", ("ratios", "watched / nobody"), bar=0.97),),
-        quick=("--frames", "64", "--rounds", "1"),
-    ),
-    Benchmark(
         "train",
         "bench_train",
         (
