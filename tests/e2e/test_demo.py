@@ -136,12 +136,18 @@ def test_the_demo_accounts_for_every_frame_and_writes_the_overlay(
     first, *_ = demo.text.splitlines()
     page = re.search(r"^live page at (http://127\.0\.0\.1:\d+/)", first)
     assert page, first
-    with urllib.request.urlopen(f"{page[1]}api/cameras", timeout=10) as reply:
-        cameras = {each["id"]: each["state"] for each in json.load(reply)["cameras"]}
-    assert cameras == {"street": "live", "synthetic": "live"}
-    with urllib.request.urlopen(f"{page[1]}api/system", timeout=10) as reply:
-        sources = {each["kind"]: each["state"] for each in json.load(reply)["sources"]}
-    assert sources == {"producer": "ok", "worker": "ok"}
+
+    def states(path: str, kind: str, name: str) -> dict[str, str]:
+        with urllib.request.urlopen(f"{page[1]}api/{path}", timeout=10) as reply:
+            return {each[name]: each["state"] for each in json.load(reply)[kind]}
+
+    wait_until(
+        lambda: (
+            states("cameras", "cameras", "id") == {"street": "live", "synthetic": "live"}
+            and states("system", "sources", "kind") == {"producer": "ok", "worker": "ok"}
+        ),
+        10,
+    )
     assert demo.end() == 0, demo.text
     assert "Apache Kafka" in demo.text
     for camera, stored in check_accounts(demo.text).items():
