@@ -215,7 +215,7 @@ def test_a_process_that_dies_is_named_with_the_end_of_its_log(
 def test_killing_the_demo_kills_its_processes(start: Callable[..., Demo], tiny_model: Path) -> None:
     demo = start(tiny_model, "--seconds", "60", "--broker", "embedded")
     demo.wait_for("street: captured")
-    assert len(demo.processes()) == 5
+    assert len(demo.processes()) == 6
     demo.process.kill()
     wait_until(lambda: not demo.processes(), 10, "the end of the demo's children")
 

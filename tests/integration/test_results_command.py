@@ -114,7 +114,12 @@ def test_followed_results_are_lines_on_a_pipe_until_ctrl_c(
     options = ["--follow", *["--json"] * as_json]
     line, environment = command(redis_server.url, camera, *options)
     process = subprocess.Popen(
-        line, env=environment, stdout=subprocess.PIPE, text=True, cwd=REPOSITORY
+        line,
+        env=environment,
+        stdout=subprocess.PIPE,
+        text=True,
+        cwd=REPOSITORY,
+        preexec_fn=_hear_ctrl_c,
     )
     try:
         wait_until(lambda: _waits(client), 60)
@@ -141,7 +146,12 @@ def test_on_a_terminal_the_newest_stand_in_a_table_that_moves_on(
     line, environment = command(redis_server.url, camera, "--follow", "--since", "9000d")
     sink.store([make_tracked(camera, n) for n in range(3)])
     process = subprocess.Popen(
-        line, env=environment, stdout=follower, stderr=follower, cwd=REPOSITORY
+        line,
+        env=environment,
+        stdout=follower,
+        stderr=follower,
+        cwd=REPOSITORY,
+        preexec_fn=_hear_ctrl_c,
     )
     try:
         os.close(follower)
@@ -162,6 +172,11 @@ def test_on_a_terminal_the_newest_stand_in_a_table_that_moves_on(
         process.kill()
         process.wait(10)
         os.close(leader)
+
+
+def _hear_ctrl_c() -> None:
+    """As from a terminal; what a shell began in the background ignores it, with its children."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def _waits(client: "redis.Redis") -> bool:

@@ -299,4 +299,6 @@ def _content(client: "redis.Redis", key: bytes) -> str:
     kind = client.type(key)
     if kind == b"stream":
         return repr(client.xrange(key))
+    if kind == b"hash":
+        return repr(client.hgetall(key))
     return repr(client.get(key) if kind == b"string" else client.zrange(key, 0, -1))

@@ -43,7 +43,7 @@ def test_a_link_of_the_site_that_leads_nowhere_is_refused(link: str, tmp_path: P
         shutil.copytree(REPOSITORY / name, tmp_path / name)
     for name in ("mkdocs.yml", "CONTRIBUTING.md", "CHANGELOG.md"):
         shutil.copy(REPOSITORY / name, tmp_path / name)
-    for package in ("segmentation", "media"):
+    for package in ("segmentation", "media", "seedstream"):
         if (REPOSITORY / package).is_dir():
             (tmp_path / package).symlink_to(REPOSITORY / package)
     page = tmp_path / "docs" / "start" / "stack.md"
