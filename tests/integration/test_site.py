@@ -43,9 +43,8 @@ def test_a_link_of_the_site_that_leads_nowhere_is_refused(link: str, tmp_path: P
         shutil.copytree(REPOSITORY / name, tmp_path / name)
     for name in ("mkdocs.yml", "CONTRIBUTING.md", "CHANGELOG.md"):
         shutil.copy(REPOSITORY / name, tmp_path / name)
-    for package in ("segmentation", "media", "seedstream"):
-        if (REPOSITORY / package).is_dir():
-            (tmp_path / package).symlink_to(REPOSITORY / package)
+    for package in {path.parent for path in REPOSITORY.glob("*/__init__.py")}:
+        (tmp_path / package.name).symlink_to(package)
     page = tmp_path / "docs" / "start" / "stack.md"
     page.write_text(f"{page.read_text()}\n[nowhere]({link})\n")
     done = build_site(tmp_path / "mkdocs.yml", tmp_path / "site")
