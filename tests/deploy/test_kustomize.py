@@ -9,7 +9,7 @@ import yaml
 from tests.deploy.manifests import K8S, OVERLAYS, REPOSITORY, Object, build, find, pods
 
 VERSIONS = ("5.0.3", "5.8.1")
-"""Before and after components were moved behind an overlay's generators (5.1); kubectl has a third."""
+"""Before and after components moved behind an overlay's generators (5.1); kubectl has a third."""
 
 FOLDERS = [K8S / "overlays" / name for name in OVERLAYS]
 FOLDERS += sorted((REPOSITORY / "tests" / "cluster" / "overlays").iterdir())
