@@ -75,7 +75,7 @@ def test_every_object_of_a_variant_fits_its_schema(variant: Variant, name: str) 
 
 
 def test_openshift_chooses_the_users(variant: Variant) -> None:
-    objects = variant("openshift", "train")
+    objects = variant("train", "openshift")
     seen = [name for name, _ in pods(objects)]
     assert {"Deployment/worker", "StatefulSet/producer", "Job/train"} <= set(seen)
     for _, spec in pods(objects):

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Builds programs that read manifests, from the Go module proxy, and prints where they are. Usage: tools.sh NAME...
-# NAME: kustomize-5.0.3, kustomize-5.8.1 (both as the command's own libraries).
+# NAME: kustomize-5.0.3, kustomize-5.8.1, helm-3.19.5 (each by the libraries of that release).
 set -euo pipefail
 DIR=${SEEDSTREAM_TOOLS:-$HOME/.cache/seedstream/tools}
 HERE=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
@@ -13,6 +13,7 @@ libraries() {
   case $1 in
     kustomize-5.0.3) echo sigs.k8s.io/kustomize/api@v0.13.4 sigs.k8s.io/kustomize/kyaml@v0.14.2 ;;
     kustomize-5.8.1) echo sigs.k8s.io/kustomize/api@v0.21.1 sigs.k8s.io/kustomize/kyaml@v0.21.1 ;;
+    helm-3.19.5) echo helm.sh/helm/v3@v3.19.5 ;;
     *) echo "tools.sh: no program $1" >&2; return 1 ;;
   esac
 }
