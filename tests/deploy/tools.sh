@@ -37,7 +37,7 @@ for name in "$@"; do
     trap 'rm -rf "$from"' EXIT
     cp "$program"/*.go "$from"
     cd "$from"
-    go mod init tool >/dev/null 2>&1
+    go mod init seedstream.test/tool >/dev/null 2>&1
     # shellcheck disable=SC2086
     get $wanted
     go build -mod=mod "-gcflags=all=-l -dwarf=false" -ldflags "-s -w" -o "$DIR/$name" .
