@@ -13,7 +13,7 @@ libraries() {
   case $1 in
     kustomize-5.0.3) echo sigs.k8s.io/kustomize/api@v0.13.4 sigs.k8s.io/kustomize/kyaml@v0.14.2 ;;
     kustomize-5.8.1) echo sigs.k8s.io/kustomize/api@v0.21.1 sigs.k8s.io/kustomize/kyaml@v0.21.1 ;;
-    helm-3.19.5) echo helm.sh/helm/v3@v3.19.5 ;;
+    helm-3.19.5) echo helm.sh/helm/v3@v3.19.5 k8s.io/{api,apiextensions-apiserver,apimachinery,client-go}@v0.34.4 ;; # as build.sh of tests/cluster, whose cache it shares
     *) echo "tools.sh: no program $1" >&2; return 1 ;;
   esac
 }
