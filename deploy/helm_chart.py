@@ -77,7 +77,8 @@ def _copies() -> Iterator[tuple[Path, str]]:
 def _is_of_the_chart(file: Path) -> bool:
     """Return whether a file is an object, or the configuration of a server."""
     if file.suffix == ".yaml":
-        return isinstance(yaml.safe_load(file.read_text()), dict)
+        content = yaml.safe_load(file.read_text())
+        return isinstance(content, dict) and "kind" in content
     return file.suffix != ".env"
 
 
