@@ -55,6 +55,7 @@ def files() -> dict[Path, str]:
     found[CHART / "files" / "cameras.yaml"] = (
         cameras + (K8S / "base" / "producer" / "cameras.yaml").read_text()
     )
+    found.update(_shards())
     for name, values in (("local", local_values()), ("production", production_values())):
         head = f"# What deploy/k8s/overlays/{name} says, by `python -m deploy.helm_chart`.\n"
         found[HELM / f"values-{name}.yaml"] = head + yaml.safe_dump(
@@ -62,6 +63,15 @@ def files() -> dict[Path, str]:
         )
     found[CHART / "README.md"] = _readme()
     return found
+
+
+def _shards() -> Iterator[tuple[Path, str]]:
+    """Yield how many producers share the cameras, where that is a ConfigMap of its own."""
+    text = (K8S / "base" / "producer" / "kustomization.yaml").read_text()
+    for each in yaml.safe_load(text)["configMapGenerator"]:
+        if each["name"] == "camera-shards":
+            (literal,) = each["literals"]
+            yield CHART / "files" / "shards.yaml", literal.partition("=")[2] + "\n"
 
 
 def _copies() -> Iterator[tuple[Path, str]]:

@@ -131,7 +131,8 @@ seedstream.object (list ROOT PATH): one of them.
 {{- $name := index . 1 -}}
 {{- if has $name (list "producer" "viewer" "worker") -}}
 {{- include "seedstream.settings" . -}}
-{{- if eq $name "producer" }}{{ include "seedstream.cameras" $root }}{{ end -}}
+{{- /* A list with shards beside it is read again by the producers: no pod restarts for it. */ -}}
+{{- if and (eq $name "producer") (not ($root.Files.Get "files/shards.yaml")) }}{{ include "seedstream.cameras" $root }}{{ end -}}
 {{- else if eq $name "kafka" -}}
 {{- include "seedstream.text" (list $root "files/components/kafka-dev/server.properties") -}}
 {{- else if eq $name "redis" -}}
