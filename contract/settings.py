@@ -8,9 +8,10 @@ import inspect
 import logging
 import os
 from collections.abc import Mapping
-from typing import Any, ClassVar, Literal, TypeVar
+from pathlib import Path
+from typing import Any, ClassVar, Literal, TypeVar, get_args
 
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from contract.errors import ConfigurationError
@@ -18,7 +19,31 @@ from contract.errors import ConfigurationError
 log = logging.getLogger(__name__)
 
 
-class CommandSettings(BaseSettings):
+class EnvironmentSettings(BaseSettings):
+    """Settings that come from environment variables, of which an empty path means none.
+
+    A manifest can so take back a path that another one sets.
+    """
+
+    @model_validator(mode="before")
+    @classmethod
+    def _leave_out_empty_paths(cls, given: Any) -> Any:
+        """Drop them, so that the default applies; a required path is missing then."""
+        return {name: value for name, value in given.items() if not cls._is_empty_path(name, value)}
+
+    @classmethod
+    def _is_empty_path(cls, name: str, value: object) -> bool:
+        if name not in cls.model_fields or not isinstance(value, str) or value.strip():
+            return False
+        return is_path(cls.model_fields[name].annotation)
+
+
+def is_path(annotation: object) -> bool:
+    """Return whether a setting's type is a path, or a path or none."""
+    return annotation is Path or Path in get_args(annotation)
+
+
+class CommandSettings(EnvironmentSettings):
     """Settings shared by every command.
 
     A subclass sets ``env_prefix`` and documents each field, with its unit, in a docstring: the

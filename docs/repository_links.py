@@ -16,6 +16,7 @@ ELSEWHERE = {
     "CONTRIBUTING.md": "develop/contributing.md",
     "CHANGELOG.md": "develop/changelog.md",
     "deploy/README.md": "operate/manifests.md",
+    "deploy/helm/seedstream/README.md": "operate/helm.md",
     "deploy/images/README.md": "operate/images.md",
     "deploy/monitoring/README.md": "operate/monitoring.md",
 }

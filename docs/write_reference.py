@@ -11,6 +11,7 @@ import itertools
 import json
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Literal, get_origin
@@ -35,9 +36,18 @@ from docs.field_text import (
     table,
     unquoted,
 )
-from planner.capacity import plan
+from planner.capacity import (
+    MEAN_LOAD,
+    PRODUCER_CORES,
+    camera_bytes,
+    camera_cores,
+    frame_bytes,
+    plan,
+)
 from planner.load import Load
+from planner.manifest_sizes import manifest_sizes
 from planner.plan_report import amount
+from planner.unit_costs import unit_costs
 from producer.metrics import ProducerMetrics
 from seedstream.cli import COMMANDS, build
 from seedstream.options import default_text, variable
@@ -280,6 +290,28 @@ def capacity_table(worker: str) -> str:
     return "\n".join(lines)
 
 
+def producer_sizes() -> str:
+    """Return what cameras of several sizes cost their producer."""
+    head = (
+        "camera, 25 frames/s, 5 published",
+        *("cores", "memory, MiB", "a frame, kB", "a frame with `max_side` 768, kB"),
+        f"cameras a pod of {PRODUCER_CORES} cores",
+        "its memory request",
+    )
+    rows = []
+    costs = unit_costs()
+    for width, height in ((3840, 2160), (1920, 1080), (1280, 720), (768, 576), (640, 360)):
+        load = Load(cameras=1, width=width, height=height)
+        whole = replace(load, max_side=None)
+        count = int(MEAN_LOAD * PRODUCER_CORES / camera_cores(load, costs))
+        sizes = manifest_sizes(plan(replace(load, cameras=count, worker="gpu")))
+        (request,) = [each.value for each in sizes if each.name == "requests.memory"]
+        frames = [frame_bytes(each, costs)[0] / 1000 for each in (whole, load)]
+        cells = (camera_cores(load, costs), camera_bytes(load, costs) / 2**20, *frames, count)
+        rows.append((f"{width}x{height}", *(amount(cell) for cell in cells), request))
+    return table(head, rows)
+
+
 BLOCKS: dict[str, Callable[[str], str]] = {
     "settings": lambda process: settings_tables(_named(SETTINGS[process])),
     "metrics": lambda process: metrics_table(METRICS[process](CollectorRegistry())),
@@ -291,6 +323,7 @@ BLOCKS: dict[str, Callable[[str], str]] = {
     "recipes": lambda _: recipes(),
     "python-api": python_api,
     "capacity": lambda worker: capacity_table(worker),
+    "producer-sizes": lambda _: producer_sizes(),
     "frame-record": lambda _: frame_record(),
     "result-document": lambda _: result_document(),
 }

@@ -22,8 +22,8 @@ _GROWTH = 2
 
 _LEAST_PARTITIONS = 12
 _DISK_SHARE, _MEMORY_SHARE, _REDIS_LOAD = 0.7, 0.6, 0.5
-_CORES = 2
-"""Cores of one producer."""
+PRODUCER_CORES = 2
+"""Of one producer."""
 
 _MOST_WORKERS_PER_CAMERA = 4
 """With so many hardly two cameras share a worker by chance."""
@@ -38,14 +38,13 @@ def plan(load: Load, costs: Costs | None = None) -> Plan:
     """
     cost = unit_costs() if costs is None else costs
     frames = load.cameras * load.fps
-    megapixels = load.width * load.height / 1e6
     needs: list[Need] = [
         Need("cameras", "frames", frames, "frames/s", f"{load.cameras:,} cameras x {load.fps:g}")
     ]
-    frame_bytes, said = _frame_bytes(load, cost)
-    capacity, worker_said, assumed = _worker_fps(load, megapixels, cost)
+    record_bytes, said = frame_bytes(load, cost)
+    capacity, worker_said, assumed = _worker_fps(load, cost)
     workers, fullest = _workers(load, capacity)
-    rate = frames * frame_bytes
+    rate = frames * record_bytes
     needs += _kafka(load, rate, said, workers, cost)
     needs += [
         Need("workers", "frames per second of one", capacity, "frames/s", worker_said, assumed),
@@ -59,23 +58,32 @@ def plan(load: Load, costs: Costs | None = None) -> Plan:
             assumed,
         ),
     ]
-    cores = load.cameras * megapixels * _producer_core_seconds(load, cost)
-    producers = math.ceil(cores / MEAN_LOAD / _CORES)
+    cores = load.cameras * camera_cores(load, cost)
+    producers = math.ceil(cores / MEAN_LOAD / PRODUCER_CORES)
+    width, height = load.published
     needs += [
         Need(
             "producers",
             "cores busy",
             cores,
             "cores",
-            f"{load.camera_fps:g} frames/s decoded and {load.fps:g} encoded a camera, "
-            f"{megapixels:.2f} megapixels each",
+            f"{load.camera_fps:g} frames/s of {load.width}x{load.height} decoded and {load.fps:g} "
+            f"of {width}x{height} encoded a camera",
         ),
         Need(
             "producers",
             "producers",
             producers,
-            f"pods of {_CORES} cores",
+            f"pods of {PRODUCER_CORES} cores",
             f"at most {MEAN_LOAD:.0%} busy; PRODUCER_SHARD i/{producers}",
+        ),
+        Need(
+            "producers",
+            "memory of one",
+            _producer_bytes(load, producers, cost) / 2**20,
+            "MiB",
+            f"{camera_bytes(load, cost) / 2**20:.1f} MiB for each of about "
+            f"{math.ceil(load.cameras / producers)} cameras, and the process itself",
         ),
     ]
     needs += _redis(load, cost)
@@ -92,19 +100,21 @@ def plan(load: Load, costs: Costs | None = None) -> Plan:
             "one by chance: most of these workers would idle; give them more cores "
             "(--worker-cores) or a GPU"
         )
-    limits = sorted(_limits(load, capacity, assumed, frame_bytes, cost), key=lambda x: x.cameras)
+    limits = sorted(_limits(load, capacity, assumed, record_bytes, cost), key=lambda x: x.cameras)
     return Plan(load, tuple(needs), tuple(limits), tuple(warnings), cost)
 
 
-def _frame_bytes(load: Load, cost: Costs) -> tuple[float, str]:
+def frame_bytes(load: Load, cost: Costs) -> tuple[float, str]:
+    """Return the bytes of a frame's record, and how they were counted."""
     if load.frame_bytes is not None:
         return load.frame_bytes + cost["record_bytes"].value, "as given"
     each = cost["frame_bytes_per_pixel"].value
-    pixels = load.width * load.height
+    width, height = load.published
+    pixels = width * height
     return pixels * each + cost["record_bytes"].value, f"{pixels:,} pixels x {each:g} bytes"
 
 
-def _worker_fps(load: Load, megapixels: float, cost: Costs) -> tuple[float, str, bool]:
+def _worker_fps(load: Load, cost: Costs) -> tuple[float, str, bool]:
     """Return frames per second of one worker, how that is known, and whether it is assumed."""
     if load.worker_fps is not None:
         return load.worker_fps, "as given", False
@@ -112,7 +122,7 @@ def _worker_fps(load: Load, megapixels: float, cost: Costs) -> tuple[float, str,
         known = cost["gpu_frames_per_second"]
         return known.value, known.source, not known.measured
     each, decode = cost["worker_core_seconds"].value, cost["worker_decode_seconds_per_megapixel"]
-    seconds = each + max(0.0, megapixels - 0.44) * decode.value
+    seconds = each + max(0.0, load.published_megapixels - 0.44) * decode.value
     said = f"{seconds:.3f} core-seconds a frame, {load.worker_cores} cores"
     return load.worker_cores / seconds, said, False
 
@@ -148,7 +158,7 @@ def _kafka(load: Load, rate: float, said: str, workers: int, cost: Costs) -> lis
     per_partition = cost["partition_bytes_per_second"].value
     least = max(_GROWTH * workers, math.ceil(rate / per_partition), _LEAST_PARTITIONS)
     partitions = workers * math.ceil(least / workers)
-    disk = rate * load.retention_hours * 3600 * load.replication
+    disk = rate * load.retention_minutes * 60 * load.replication
     moved = rate * (load.replication + 1)  # written once for each copy, and read once
     broker = cost["broker_bytes_per_second"].value * MEAN_LOAD
     by_disk = disk / (cost["broker_disk_bytes"].value * _DISK_SHARE)
@@ -169,7 +179,7 @@ def _kafka(load: Load, rate: float, said: str, workers: int, cost: Costs) -> lis
             "disk",
             disk / 1e9,
             "GB",
-            f"{load.retention_hours:g} h, {load.replication} copies",
+            f"{load.retention_minutes:g} min, {load.replication} copies",
         ),
         Need(
             "kafka",
@@ -183,10 +193,23 @@ def _kafka(load: Load, rate: float, said: str, workers: int, cost: Costs) -> lis
     ]
 
 
-def _producer_core_seconds(load: Load, cost: Costs) -> float:
-    """Return core-seconds a second for a megapixel of a camera."""
-    decode, encode = cost["decode_seconds_per_megapixel"], cost["encode_seconds_per_megapixel"]
-    return load.camera_fps * decode.value + load.fps * encode.value
+def camera_cores(load: Load, cost: Costs) -> float:
+    """Return the cores that a camera takes of its producer."""
+    decode = load.camera_fps * load.megapixels * cost["decode_seconds_per_megapixel"].value
+    return (
+        decode + load.fps * load.published_megapixels * cost["encode_seconds_per_megapixel"].value
+    )
+
+
+def camera_bytes(load: Load, cost: Costs) -> float:
+    """Return the memory that a camera takes of its producer, in bytes."""
+    each = load.megapixels * cost["producer_bytes_per_megapixel"].value
+    return cost["producer_bytes_per_camera"].value + each
+
+
+def _producer_bytes(load: Load, producers: int, cost: Costs) -> float:
+    cameras = math.ceil(load.cameras / producers)
+    return cost["producer_bytes"].value + cameras * camera_bytes(load, cost)
 
 
 def _result_bytes(load: Load, cost: Costs) -> float:
@@ -269,17 +292,16 @@ def _series_per_camera(cost: Costs) -> float:
 
 
 def _limits(
-    load: Load, capacity: float, assumed: bool, frame_bytes: float, cost: Costs
+    load: Load, capacity: float, assumed: bool, record_bytes: float, cost: Costs
 ) -> list[Limit]:
-    per_camera = load.fps * frame_bytes
+    per_camera = load.fps * record_bytes
     redis_memory = cost["redis_node_bytes"].value * _MEMORY_SHARE
-    megapixels = load.width * load.height / 1e6
     found = (
         ("a worker", MEAN_LOAD * capacity / load.fps, f"{MEAN_LOAD:.0%} of its time", assumed),
         (
             "a producer",
-            MEAN_LOAD * _CORES / (megapixels * _producer_core_seconds(load, cost)),
-            f"{MEAN_LOAD:.0%} of its {_CORES} cores",
+            MEAN_LOAD * PRODUCER_CORES / camera_cores(load, cost),
+            f"{MEAN_LOAD:.0%} of its {PRODUCER_CORES} cores",
             False,
         ),
         (

@@ -20,14 +20,15 @@ class Load:
         cameras: How many.
         fps: Frames per second that are published of each.
         camera_fps: Frames per second that each sends, all of which are decoded.
-        width: Of the published frames, in pixels.
+        width: Of a camera's frames, in pixels.
         height: Likewise.
+        max_side: Longer side of the published frames, in pixels; None publishes them as they are.
         objects: Objects in a frame.
         worker: Where the network runs.
         worker_cores: Cores of a worker on the CPU.
         worker_fps: Frames per second of one worker; None takes the known figure.
         frame_bytes: Of one JPEG; None estimates it from the size.
-        retention_hours: How long Kafka keeps frames.
+        retention_minutes: How long Kafka keeps frames.
         replication: Copies that Kafka keeps of a frame.
         kept_results: Results that Redis keeps of a camera.
         kept_seconds: How long it keeps them.
@@ -41,12 +42,13 @@ class Load:
     camera_fps: float = 25.0
     width: int = 1920
     height: int = 1080
+    max_side: int | None = 768
     objects: float = 10.0
     worker: Literal["cpu", "gpu"] = "cpu"
     worker_cores: int = 2
     worker_fps: float | None = None
     frame_bytes: int | None = None
-    retention_hours: float = 1.0
+    retention_minutes: float = 10.0
     replication: int = 3
     kept_results: int = 1000
     kept_seconds: float = 3600.0
@@ -60,11 +62,12 @@ class Load:
                 ("camera fps", self.camera_fps, 0.001, 1000),
                 ("width", self.width, 16, 16_384),
                 ("height", self.height, 16, 16_384),
+                ("max side", self.max_side or 16, 16, 16_384),
                 ("objects", self.objects, 0, 10_000),
                 ("worker cores", self.worker_cores, 1, 1024),
                 ("worker fps", self.worker_fps or 1, 0.001, 1e6),
                 ("frame bytes", self.frame_bytes or 1, 1, 16 * 1024 * 1024),
-                ("retention hours", self.retention_hours, 0.01, 24 * 365),
+                ("retention minutes", self.retention_minutes, 1, 60 * 24 * 365),
                 ("replication", self.replication, 1, 9),
                 ("kept results", self.kept_results, 1, 1e9),
                 ("kept seconds", self.kept_seconds, 1, 1e9),
@@ -78,6 +81,25 @@ class Load:
             )
         if faults:
             raise ConfigurationError(faults)
+
+    @property
+    def megapixels(self) -> float:
+        """Of a camera's frame."""
+        return self.width * self.height / 1e6
+
+    @property
+    def published(self) -> tuple[int, int]:
+        """(width, height) of the published frames, in pixels."""
+        if self.max_side is None:
+            return self.width, self.height
+        scale = min(1.0, self.max_side / max(self.width, self.height))
+        return max(1, round(self.width * scale)), max(1, round(self.height * scale))
+
+    @property
+    def published_megapixels(self) -> float:
+        """Of a published frame."""
+        width, height = self.published
+        return width * height / 1e6
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ from typing import Any
 from msgspec import structs
 
 from planner.load import Plan
+from planner.manifest_sizes import manifest_sizes
 
 
 def as_text(plan: Plan) -> str:
@@ -15,7 +16,8 @@ def as_text(plan: Plan) -> str:
     load = plan.load
     lines = [
         f"{load.cameras:,} cameras, {load.fps:g} of {load.camera_fps:g} frames/s published, "
-        f"{load.width}x{load.height} pixels, {load.objects:g} objects a frame",
+        f"{load.width}x{load.height} pixels, published as {load.published[0]}x{load.published[1]}, "
+        f"{load.objects:g} objects a frame",
         "",
     ]
     rows = [
@@ -30,6 +32,8 @@ def as_text(plan: Plan) -> str:
             for each in plan.limits
         ]
     )
+    lines += ["", "What that comes to in the manifests (deploy/k8s/overlays/production):"]
+    lines += _table([(each.place, each.name, each.value) for each in manifest_sizes(plan)])
     lines += ["", *(f"warning: {text}\n" for text in plan.warnings)]
     lines.append(
         "* rests on an assumption; `--json` lists every cost, its source and which were measured"
@@ -50,6 +54,7 @@ def _plain(plan: Plan) -> dict[str, Any]:
         "load": asdict(plan.load),
         "needs": [asdict(each) for each in plan.needs],
         "limits": [asdict(each) for each in plan.limits],
+        "manifests": [asdict(each) for each in manifest_sizes(plan)],
         "warnings": list(plan.warnings),
     }
 

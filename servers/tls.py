@@ -7,6 +7,7 @@ from pathlib import Path
 
 from contract.errors import ConfigurationError
 from servers.refusals import About, Refusal, causes
+from servers.tls_renewal import RenewedContext
 
 _HOST_NAME = (62, 63, 64)
 """OpenSSL: the certificate is for another host name, mail address or IP address."""
@@ -37,7 +38,7 @@ def tls_context(
     check_hostname: bool,
     prefix: str,
 ) -> ssl.SSLContext:
-    """Return a client's TLS context, TLS 1.2 or later.
+    """Return a client's TLS context, TLS 1.2 or later, which follows its files when they change.
 
     Args:
         cafile: PEM file of the authorities that sign the brokers; None takes the system's.
@@ -50,6 +51,22 @@ def tls_context(
     Raises:
         ConfigurationError: With every file that cannot be used.
     """
+
+    def read() -> ssl.SSLContext:
+        return _read(cafile, certfile, keyfile, password, check_hostname, prefix)
+
+    files = [path for path in (cafile, certfile, keyfile) if path is not None]
+    return RenewedContext(read, files) if files else read()
+
+
+def _read(
+    cafile: Path | None,
+    certfile: Path | None,
+    keyfile: Path | None,
+    password: str | None,
+    check_hostname: bool,
+    prefix: str,
+) -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.check_hostname = check_hostname

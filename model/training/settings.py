@@ -5,12 +5,14 @@ from pathlib import Path
 from typing import ClassVar, Literal
 
 from pydantic import Field
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import SettingsConfigDict
+
+from contract.settings import EnvironmentSettings
 
 Precision = Literal["auto", "float64", "float32", "bfloat16", "float16"]
 
 
-class TrainSettings(BaseSettings):
+class TrainSettings(EnvironmentSettings):
     """How to run a recipe; what to learn is in the recipe itself."""
 
     model_config = SettingsConfigDict(

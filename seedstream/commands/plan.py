@@ -20,8 +20,15 @@ def register(app: typer.Typer, text: str) -> None:
         cameras: Annotated[int, typer.Option(help="How many cameras.")],
         fps: Annotated[float, typer.Option(help="Frames per second published of each.")] = 5.0,
         size: Annotated[
-            str, typer.Option(help="Size of the published frames, WIDTHxHEIGHT in pixels.")
+            str, typer.Option(help="Size of a camera's frames, WIDTHxHEIGHT in pixels.")
         ] = "1920x1080",
+        max_side: Annotated[
+            int,
+            typer.Option(
+                help="Longer side of the published frames, in pixels (max_side of the camera "
+                "list); 0: as they are. Near the model's input is enough."
+            ),
+        ] = 768,
         camera_fps: Annotated[
             float, typer.Option(help="Frames per second that a camera sends; all are decoded.")
         ] = 25.0,
@@ -39,9 +46,13 @@ def register(app: typer.Typer, text: str) -> None:
         frame_bytes: Annotated[
             int | None, typer.Option(help="Bytes of one JPEG; default: estimated from its size.")
         ] = None,
-        retention_hours: Annotated[
-            float, typer.Option(help="How long Kafka keeps frames, in hours.")
-        ] = 1.0,
+        retention_minutes: Annotated[
+            float,
+            typer.Option(
+                help="How long Kafka keeps frames, in minutes; in `complete` mode workers may be "
+                "away for so long."
+            ),
+        ] = 10.0,
         replication: Annotated[int, typer.Option(help="Copies that Kafka keeps.")] = 3,
         kept_results: Annotated[
             int, typer.Option(help="Results kept per camera (WORKER_MAX_RESULTS_PER_CAMERA).")
@@ -74,12 +85,13 @@ def register(app: typer.Typer, text: str) -> None:
                 camera_fps=camera_fps,
                 width=int(match[1]),
                 height=int(match[2]),
+                max_side=max_side or None,
                 objects=objects,
                 worker=worker,
                 worker_cores=worker_cores,
                 worker_fps=worker_fps,
                 frame_bytes=frame_bytes,
-                retention_hours=retention_hours,
+                retention_minutes=retention_minutes,
                 replication=replication,
                 kept_results=kept_results,
                 kept_seconds=kept_seconds,

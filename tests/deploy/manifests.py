@@ -20,13 +20,33 @@ Object = dict[str, Any]
 
 
 @functools.cache
-def build(folder: Path) -> tuple[Object, ...]:
-    """Return the objects of a folder with a kustomization."""
-    if shutil.which("kubectl") is None:
-        pytest.skip("no kubectl, 1.27 or later: it builds overlays", allow_module_level=True)
+def tool(name: str) -> Path:
+    """Return a program of `tools.sh`, which builds it where it has not been built yet."""
+    if shutil.which("go") is None:
+        pytest.skip(f"no Go on this machine, which builds {name} (tests/deploy/tools.sh)")
     done = subprocess.run(
-        ["kubectl", "kustomize", str(folder)], capture_output=True, text=True, check=False
-    )
+        [REPOSITORY / "tests" / "deploy" / "tools.sh", name],
+        capture_output=True, text=True, check=False, timeout=600,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    return Path(done.stdout.strip())
+
+
+@functools.cache
+def build(folder: Path, version: str | None = None) -> tuple[Object, ...]:
+    """Return the objects of a folder with a kustomization.
+
+    Args:
+        folder: The folder.
+        version: Release of kustomize; None takes kubectl's own.
+    """
+    if version is not None:
+        command = [str(tool(f"kustomize-{version}")), "build"]
+    elif shutil.which("kubectl") is not None:
+        command = ["kubectl", "kustomize"]
+    else:
+        pytest.skip("no kubectl, 1.27 or later: it builds overlays", allow_module_level=True)
+    done = subprocess.run([*command, str(folder)], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     return tuple(each for each in yaml.safe_load_all(done.stdout) if each)
 

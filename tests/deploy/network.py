@@ -68,7 +68,9 @@ def _passes(policies: list[Policy], way: str, ours: End, other: End, port: int, 
             ports = rule.get("ports")
             protocol = "UDP" if udp else "TCP"
             right = ports is None or any(
-                p["port"] == port and p.get("protocol", "TCP") == protocol for p in ports
+                p["port"] <= port <= p.get("endPort", p["port"])
+                and p.get("protocol", "TCP") == protocol
+                for p in ports
             )
             peers = rule.get(peers_key)
             if right and (peers is None or any(_is_peer(peer, other) for peer in peers)):

@@ -41,6 +41,15 @@ internet = End(None, address="93.184.216.34")
 metadata = End(None, address="169.254.169.254")
 apiserver = End(None, address="10.96.0.1")
 brokers = End(None, address="10.1.2.3")
+others = [End(None, address=each) for each in ("172.20.1.1", "192.168.7.8", "fd12:3456::1")]
+camera6 = End(None, address="2001:db8::7")
+pod_outside = End({"app": "database"}, "default", address="10.244.3.3")
+node_dns = End(None, address="169.254.20.10")
+translated_dns = End(None, address="10.96.0.10")
+openshift_dns = End({"dns.operator.openshift.io/daemonset-dns": "default"}, "openshift-dns")
+link_local6 = End(None, address="fe80::1")
+metadata6 = End(None, address="fd00:ec2::254")
+pod6 = End(None, address="fd00:10:244::9")
 
 
 @pytest.mark.parametrize(
@@ -71,6 +80,18 @@ brokers = End(None, address="10.1.2.3")
         ("production", worker, brokers, 6379, False),
         ("production", operator, worker, 8080, False),
         ("production", operator, producer, 8081, False),
+        *[("local", each, node_dns, 53, True) for each in (producer, worker, viewer, kafka)],
+        ("production", worker, translated_dns, 53, True),
+        ("production", worker, openshift_dns, 5353, True),
+        ("production", worker, openshift_dns, 5353, False),
+        *[
+            ("production", each, where, port, False)
+            for each in (producer, worker, viewer)
+            for where in (brokers, *others)
+            for port in (9092, 9093, 9094, 9096)
+        ],
+        *[("production", worker, where, port, False) for where in others for port in (6379, 6380)],
+        *[(where, producer, camera6, 554, False) for where in ("local", "production")],
     ],
 )
 def test_what_the_system_needs_passes(
@@ -107,6 +128,26 @@ def test_what_the_system_needs_passes(
         ("production", worker, internet, 443),
         ("production", worker, camera, 554),
         ("production", stranger, producer, 8081),
+        ("production", producer, brokers, 6379),
+        ("production", worker, camera6, 554),
+        *[
+            (where, producer, target, port)
+            for where in ("local", "production")
+            for target in (
+                pod_outside,
+                worker,
+                viewer,
+                apiserver,
+                metadata,
+                link_local6,
+                metadata6,
+                pod6,
+            )
+            for port in (80, 443, 554, 8554)
+        ],
+        *[("local", producer, End(None, address=each), 443) for each in ("10.42.1.1", "10.43.0.1")],
+        ("local", worker, node_dns, 80),
+        ("local", worker, stranger, 53),
     ],
 )
 def test_what_nobody_needs_does_not_pass(where: str, source: End, target: End, port: int) -> None:

@@ -6,8 +6,9 @@ import random
 import pytest
 
 from contract.errors import ConfigurationError
-from planner.capacity import MEAN_LOAD, plan
+from planner.capacity import MEAN_LOAD, camera_bytes, camera_cores, plan
 from planner.load import Load, Plan
+from planner.manifest_sizes import manifest_sizes
 from planner.plan_report import as_json, as_text
 from planner.unit_costs import unit_costs, with_changes
 from seedstream.cli import main
@@ -19,16 +20,17 @@ def need(found: Plan, part: str, name: str) -> float:
 
 
 def test_the_sums_are_those_of_the_costs():
-    load = Load(cameras=100, fps=4, camera_fps=20, width=1000, height=500, objects=10)
+    load = Load(cameras=100, fps=4, camera_fps=20, width=1000, height=500, max_side=500, objects=10)
     cost = {name: each.value for name, each in unit_costs().items()}
 
     found = plan(load)
 
-    frame = 500_000 * cost["frame_bytes_per_pixel"] + cost["record_bytes"]
+    frame = 125_000 * cost["frame_bytes_per_pixel"] + cost["record_bytes"]
     assert need(found, "kafka", "into the topic") == pytest.approx(400 * frame / 1e6)
-    assert need(found, "kafka", "disk") == pytest.approx(400 * frame * 3600 * 3 / 1e9)
-    each = 20 * cost["decode_seconds_per_megapixel"] + 4 * cost["encode_seconds_per_megapixel"]
-    assert need(found, "producers", "cores busy") == pytest.approx(100 * 0.5 * each)
+    assert need(found, "kafka", "disk") == pytest.approx(400 * frame * 600 * 3 / 1e9)
+    decode = 20 * 0.5 * cost["decode_seconds_per_megapixel"]
+    each = decode + 4 * 0.125 * cost["encode_seconds_per_megapixel"]
+    assert need(found, "producers", "cores busy") == pytest.approx(100 * each)
     result = cost["result_bytes"] + 10 * cost["result_bytes_per_object"]
     memory = 100 * (1001 * result * cost["redis_bytes_per_byte"] + cost["tracks_state_bytes"])
     assert need(found, "redis", "memory") == pytest.approx(memory / 1e9)
@@ -64,12 +66,52 @@ def test_the_fullest_worker_is_about_that_of_chance():
     assert expected == pytest.approx(sum(largest) / len(largest), rel=0.1)
 
 
+@pytest.mark.parametrize(
+    ("size", "cores", "mebibytes"),
+    [((1920, 1080), 0.112, 15.0), ((1280, 720), 0.043, 7.6), ((768, 576), 0.027, 4.2)],
+)
+def test_a_camera_costs_its_producer_what_was_measured(
+    size: tuple[int, int], cores: float, mebibytes: float
+):
+    width, height = size
+    load = Load(cameras=1, width=width, height=height, max_side=None)
+
+    assert camera_cores(load, unit_costs()) == pytest.approx(cores, rel=0.2)
+    assert camera_bytes(load, unit_costs()) / 2**20 == pytest.approx(mebibytes, rel=0.1)
+
+
+def test_smaller_published_frames_cost_less_but_for_decoding():
+    whole, small = (plan(Load(cameras=100, worker="gpu", max_side=side)) for side in (None, 768))
+
+    assert small.load.published == (768, 432)
+    ratio = need(whole, "kafka", "into the topic") / need(small, "kafka", "into the topic")
+    assert ratio == pytest.approx((1920 / 768) ** 2, rel=0.01)
+    assert 0.5 < need(small, "producers", "cores busy") / need(whole, "producers", "cores busy") < 1
+    assert plan(Load(cameras=1, width=640, height=360)).load.published == (640, 360)
+
+
+def test_the_manifests_get_what_the_plan_counted():
+    found = plan(Load(cameras=2_000, worker="gpu"))
+    sizes = {(each.place, each.name): each.value for each in manifest_sizes(found)}
+
+    assert sizes["topic frames", "retention.ms"] == "600000"
+    assert int(sizes["topic frames", "segment.ms"]) * 5 == 600_000
+    partitions = int(sizes["topic frames", "partitions"])
+    assert partitions == need(found, "kafka", "partitions")
+    assert int(sizes["scaledobject.yaml", "maxReplicaCount"]) <= partitions
+    request = int(sizes["statefulset.yaml", "requests.memory"].removesuffix("Mi"))
+    assert request >= need(found, "producers", "memory of one")
+    assert int(sizes["statefulset.yaml", "limits.memory"].removesuffix("Mi")) >= 1.5 * request
+    assert all(f"{each.name} " in as_text(found) for each in manifest_sizes(found))
+    assert len(json.loads(as_json(found))["manifests"]) == len(sizes)
+
+
 def test_more_cameras_never_need_less():
     plans = [plan(Load(cameras=n, worker="gpu")) for n in (1, 7, 50, 333, 2_000, 10_000)]
 
     for fewer, more in itertools.pairwise(plans):
         for one, other in zip(fewer.needs, more.needs, strict=True):
-            if one.name != "frames per second of one":
+            if one.name not in ("frames per second of one", "memory of one"):
                 assert one.value <= other.value, one.name
 
 

@@ -16,6 +16,7 @@ from workers.endings import Endings
 from workers.fair_queue import FairQueue
 from workers.freshness import Freshness
 from workers.interfaces import Sink
+from workers.large_frames import LargeFrames
 from workers.metrics import WorkerMetrics
 from workers.previews import Previews
 from workers.records import Job
@@ -77,6 +78,7 @@ class Line:
         self._metrics = metrics
         self._limits = limits
         self._clock = clock
+        self._large_frames = LargeFrames()
         waiting: FairQueue[Job] = FairQueue(
             limits.max_waiting_frames, limits.max_waiting_bytes, lambda job: len(job.frame.data)
         )
@@ -172,6 +174,8 @@ class Line:
         job.enter("decode")
         image = decode_image(job.frame, max_pixels=self._limits.max_frame_pixels)
         fitted = self._segmenter.fit(image)  # too many tiles are the record's own fault
+        if isinstance(fitted, Fitted):
+            self._large_frames.look(job.frame.camera, fitted.fit)
         self._metrics.stage_seconds.labels("decode").observe(self._clock() - began)
         job.enter("wait_infer")
         return fitted

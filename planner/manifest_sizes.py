@@ -1,0 +1,62 @@
+"""What a plan comes to in the manifests: the numbers that deploy/k8s/overlays/production holds."""
+
+import math
+from dataclasses import dataclass
+
+from planner.capacity import MEAN_LOAD, PRODUCER_CORES
+from planner.load import Plan
+
+_STEP_MEBIBYTES = 64
+_LEAST_LIMIT_MEBIBYTES = 1024
+_LIMIT_SHARE = 1.5
+"""Memory limit for a request: the shard with the most cameras, and records in flight."""
+
+_SEGMENTS = 5
+"""Kafka deletes whole segments: so many make up the time that frames are kept."""
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """A number of the manifests.
+
+    Attributes:
+        place: File of the overlay, or the topic.
+        name: Field.
+        value: As it is written there.
+    """
+
+    place: str
+    name: str
+    value: str
+
+
+def manifest_sizes(plan: Plan) -> tuple[Setting, ...]:
+    """Return what a plan comes to in the manifests."""
+    load = plan.load
+    needs = {(need.part, need.name): need.value for need in plan.needs}
+    workers = int(needs["workers", "workers"])
+    partitions = int(needs["kafka", "partitions"])
+    request = _round_up(needs["producers", "memory of one"])
+    limit = max(_LEAST_LIMIT_MEBIBYTES, _round_up(request * _LIMIT_SHARE))
+    retention_ms = round(load.retention_minutes * 60_000)
+    threshold = MEAN_LOAD * needs["workers", "frames per second of one"]
+    cameras = [Setting("cameras.yaml", "defaults.fps", f"{load.fps:g}")]
+    if load.max_side is not None:
+        cameras.append(Setting("cameras.yaml", "defaults.max_side", str(load.max_side)))
+    return (
+        *cameras,
+        Setting("kustomization.yaml", "replicas: producer", f"{needs['producers', 'producers']:g}"),
+        Setting("statefulset.yaml", "requests.cpu", str(PRODUCER_CORES)),
+        Setting("statefulset.yaml", "requests.memory", f"{request}Mi"),
+        Setting("statefulset.yaml", "limits.memory", f"{limit}Mi"),
+        Setting("scaledobject.yaml", "maxReplicaCount", f"{min(workers, partitions)}"),
+        Setting("scaledobject.yaml", "threshold (offered-frames)", f"{threshold:.3g}"),
+        Setting("topic frames", "partitions", str(partitions)),
+        Setting("topic frames", "replication-factor", str(load.replication)),
+        Setting("topic frames", "retention.ms", str(retention_ms)),
+        Setting("topic frames", "segment.ms", str(max(10_000, retention_ms // _SEGMENTS))),
+    )
+
+
+def _round_up(mebibytes: float) -> int:
+    return math.ceil(mebibytes / _STEP_MEBIBYTES) * _STEP_MEBIBYTES
