@@ -46,7 +46,7 @@ def test_as_many_may_be_away_as_the_sizes_in_the_docs_have_to_spare(name: str) -
 
 @pytest.mark.parametrize("workers", [9, 12, 40, 160])
 def test_a_worker_without_a_gpu_holds_up_neither_releases_nor_drains(workers: int) -> None:
-    """As the controllers count: down for a rollout, up for evictions (tests/fleet has them do it)."""
+    """As the controllers count: rounded down for a rollout, up for evictions."""
     objects = overlay("production")
     strategy = find(objects, "Deployment", "worker")["spec"]["strategy"]["rollingUpdate"]
     budget = find(objects, "PodDisruptionBudget", "worker")["spec"]

@@ -77,6 +77,22 @@ class ControlPlane:
             input=stdin, capture_output=True, text=True, timeout=timeout, check=False,
         )  # fmt: skip
 
+    def shell(self, script: str, timeout: float = 180) -> str:
+        """Run what a user types whose KUBECONFIG is this control plane's; return what is printed.
+
+        Raises:
+            AssertionError: One of them failed; the message has what they said.
+        """
+        path = f"{Path(str(kubectl_program())).parent}:{os.environ['PATH']}"
+        config = str(self._folder / "kubeconfig")
+        done = subprocess.run(
+            ["bash", "-e", "-u", "-c", script],
+            env={**os.environ, "PATH": path, "KUBECONFIG": config},
+            capture_output=True, text=True, timeout=timeout, check=False,
+        )  # fmt: skip
+        assert done.returncode == 0, f"{script}\n{done.stdout[-2000:]}\n{done.stderr[-2000:]}"
+        return done.stdout
+
     def wait(self, what: str, condition: Callable[[], T], timeout_seconds: float = 60) -> T:
         """Wait until a condition gives something true, and return that."""
         deadline, seen = time.monotonic() + timeout_seconds, ""

@@ -1,6 +1,7 @@
 """overlays/production as a user has it who has copied it, in a namespace of its own."""
 
 import json
+import re
 import shutil
 import time
 from collections import Counter
@@ -165,18 +166,34 @@ class Fleet:
         """Return an object of the namespace; ``group`` is such as `apps/v1`."""
         return self.plane.api.get(f"/apis/{group}/namespaces/{self.namespace}/{kind}/{name}")
 
-    def pause_keda(self, replicas: int) -> None:
-        """Pause it as docs/operate/deploy.md has it."""
-        annotation = f"autoscaling.keda.sh/paused-replicas={replicas}"
-        self.kubectl("annotate", "scaledobject", "worker", "--overwrite", annotation)
-        self.plane.wait(
-            f"KEDA to scale to {replicas}",
-            lambda: self.get("apps/v1", "deployments", "worker")["spec"]["replicas"] == replicas,
-        )
+    def run_documented(self, heading: str, block: int, node: str = "NODE") -> float:
+        """Run a block of commands of docs/operate/deploy.md, as it stands there.
 
-    def resume_keda(self) -> None:
-        """End the pause."""
-        self.kubectl("annotate", "scaledobject", "worker", "autoscaling.keda.sh/paused-replicas-")
+        Args:
+            heading: Of the section.
+            block: Which of its blocks, from 0.
+            node: Takes the place of NODE.
+
+        Returns:
+            How many seconds that took.
+        """
+        script = commands(heading)[block].replace("-n seedstream", f"-n {self.namespace}")
+        script = script.replace("my-overlay", str(self.write())).replace("NODE", node)
+        began = time.monotonic()
+        self.plane.shell(script)
+        return time.monotonic() - began
+
+
+def commands(heading: str) -> list[str]:
+    """Return the blocks of commands below a heading of docs/operate/deploy.md, as scripts."""
+    text = (REPOSITORY / "docs" / "operate" / "deploy.md").read_text()
+    _, found, rest = text.partition(f"\n### {heading}\n")
+    assert found, f"docs/operate/deploy.md has no heading {heading!r}"
+    section = re.split(r"\n##+ ", rest)[0]
+    return [
+        "\n".join(line[2:] for line in block.splitlines() if line.startswith(("$ ", "> ")))
+        for block in re.findall(r"```console\n(.*?)```", section, re.DOTALL)
+    ]
 
 
 def _tag(pod: Object) -> str:

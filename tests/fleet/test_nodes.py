@@ -8,7 +8,6 @@ from tests.fleet.kube_api import Object
 from tests.fleet.test_releases import NewFleet
 
 STAYS_SECONDS = 5.0
-OUT_OF_SERVICE = "node.kubernetes.io/out-of-service=nodeshutdown:NoExecute"
 COLLECTED_SECONDS = 45
 """The collector of lost pods looks every 20 s."""
 
@@ -57,13 +56,10 @@ def test_a_node_with_a_third_of_the_gpus_is_drained_once_keda_is_paused(
     assert "disruption budget" in said
     assert fleet.lowest("worker") == 9
     fleet.row("drain 4 of 12 GPUs, KEDA not paused", "held at 9 workers by the budget")
-    fleet.pause_keda(8)
-    ended, took, said = drain(fleet, node)
-    assert ended, said
+    took = fleet.run_documented("Drain a node", 0, node)
     fleet.wait_ready(worker=8)
-    fleet.row("... KEDA paused at the 8 that stay", f"{took:.0f} s")
-    fleet.kubectl("uncordon", node)
-    fleet.resume_keda()
+    fleet.row("... with the drain's commands, which pause it", f"{took:.0f} s")
+    fleet.run_documented("Drain a node", 1, node)
     fleet.wait_ready(worker=12)
 
 
@@ -100,7 +96,7 @@ def test_what_a_lost_node_had_comes_back_after_one_command(new_fleet: NewFleet) 
 
     began = time.monotonic()
     for name in (node, fleet.node("gpu", 3)):
-        fleet.plane.kubectl("taint", "nodes", name, OUT_OF_SERVICE)
+        fleet.run_documented("A node is lost", 0, name)
     fleet.wait_ready(producer=40, timeout_seconds=COLLECTED_SECONDS)
     took = time.monotonic() - began
     fleet.row("... tainted as out of service", f"all 40 producers ready after {took:.0f} s")

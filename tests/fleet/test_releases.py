@@ -26,6 +26,11 @@ def release(fleet: Fleet, tag: str) -> None:
     fleet.apply()
 
 
+def released_as_documented(fleet: Fleet, step: tuple[str, int]) -> float:
+    """Do it with KEDA paused, each step as docs/operate/deploy.md has it; return the seconds."""
+    return sum(fleet.run_documented(*each) for each in (("Release", 0), step, ("Release", 2)))
+
+
 def progress(fleet: Fleet) -> str:
     """Return what the Deployment says about its rollout."""
     status = fleet.get("apps/v1", "deployments", "worker")["status"]
@@ -41,8 +46,9 @@ def test_a_release_of_twelve_workers_a_broken_one_and_its_rollback(new_fleet: Ne
     fleet.row("40 producers, 12 GPU workers, applied", f"all ready in {took:.0f} s")
     before = {each["metadata"]["uid"] for each in fleet.pods("producer")}
 
-    release(fleet, "2")
-    took = rolled(fleet)
+    fleet.forget_lowest()
+    fleet.tags["worker"] = "2"
+    took = released_as_documented(fleet, ("Release", 1))
     assert fleet.versions("worker") == {("2", "ready"): 12}
     assert fleet.lowest("worker") >= 9
     fleet.row("... release", f"{took:.0f} s, never below {fleet.lowest('worker')} of 12 workers")
@@ -52,8 +58,7 @@ def test_a_release_of_twelve_workers_a_broken_one_and_its_rollback(new_fleet: Ne
                      == {("2", "ready"): 9, ("3-broken", "unready"): 3})  # fmt: skip
     time.sleep(STUCK_SECONDS)
     assert fleet.lowest("worker") == 9
-    fleet.kubectl("rollout", "undo", "deployment/worker")
-    took = rolled(fleet)
+    took = fleet.run_documented("Roll back", 0)
     assert fleet.versions("worker") == {("2", "ready"): 12}
     assert fleet.lowest("worker") == 9
     fleet.row("... a version that never becomes ready", "stops at 9 of 12 workers")
@@ -89,17 +94,15 @@ def test_a_release_that_lacks_gpus_completes_once_keda_is_paused(new_fleet: NewF
     assert stuck[("1", "ready")] == 8, f"it is no longer stuck without the pause: {stuck}"
     fleet.row("release, 10 workers for 8 GPUs, KEDA not paused", "stuck: nothing runs the new one")
 
-    fleet.pause_keda(fleet.ready("worker"))
-    took = rolled(fleet)
-    assert fleet.versions("worker") == {("2", "ready"): 8}
-    fleet.row("... KEDA paused at the workers that are ready", f"completes in {took:.0f} s")
+    took = released_as_documented(fleet, ("Release", 1))
+    fleet.row("... with the release's commands, which pause it", f"completes in {took:.0f} s")
+    waiting = {("2", "ready"): 8, ("2", "pending"): 2}
+    fleet.plane.wait("KEDA to go on", lambda: fleet.versions("worker") == waiting)
     fleet.forget_lowest()
-    fleet.kubectl("rollout", "undo", "deployment/worker")
-    took = rolled(fleet)
-    assert fleet.versions("worker") == {("1", "ready"): 8}
-    assert fleet.lowest("worker") >= 6
-    fleet.row("... rollback", f"{took:.0f} s, never below {fleet.lowest('worker')} of 8 workers")
-    fleet.resume_keda()
+    took = released_as_documented(fleet, ("Roll back", 0))
+    lowest = fleet.lowest("worker")
+    assert lowest >= 6
+    fleet.row("... rollback", f"{took:.0f} s, never below {lowest} of 8 workers")
     waiting = {("1", "ready"): 8, ("1", "pending"): 2}
     fleet.plane.wait("KEDA to go on", lambda: fleet.versions("worker") == waiting)
 
@@ -121,3 +124,16 @@ def test_a_release_of_160_workers_is_not_declared_failed(new_fleet: NewFleet) ->
     lowest = fleet.lowest("worker")
     assert lowest >= 120
     fleet.row("... release", f"{took:.0f} s (deadline {deadline_seconds} s), never below {lowest}")
+
+
+def test_forty_producers_are_released_by_the_tenth(new_fleet: NewFleet) -> None:
+    fleet = new_fleet(producers=40)
+    fleet.add_nodes(gpus=(2,), others=8)
+    fleet.install()
+    fleet.forget_lowest()
+    fleet.tags["producer"] = "2"
+    took = fleet.run_documented("Release", 3)
+    assert fleet.versions("producer") == {("2", "ready"): 40}
+    lowest = fleet.lowest("producer")
+    assert lowest >= 30
+    fleet.row("release of 40 producers by the tenth", f"{took:.0f} s, never below {lowest}")
