@@ -15,7 +15,7 @@ START_SECONDS = 0.5
 """From a pod's place on a node to its readiness."""
 STOP_SECONDS = 0.3
 """From a pod's deletion to its end, if it may take so long."""
-RENEW_SECONDS = 3.0
+RENEW_SECONDS = 4.0
 STOP_TIMEOUT_SECONDS = 10.0
 BROKEN = "broken"
 """An image with this word in it never becomes ready."""

@@ -37,6 +37,7 @@ class Fleet:
         producers: Number of producers.
         tags: The image tag of each component; a release changes one.
         more: Further patches: (kind, name, JSON patch).
+        kustomization: What else the overlay upon the user's has, such as `configMapGenerator`.
     """
 
     plane: ControlPlane
@@ -49,6 +50,7 @@ class Fleet:
     producers: int = 4
     tags: dict[str, str] = field(default_factory=lambda: {"worker": "1", "producer": "1"})
     more: list[tuple[str, str, list[Object]]] = field(default_factory=list)
+    kustomization: Object = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         """Copy the manifests."""
@@ -101,7 +103,7 @@ class Fleet:
             {"name": WORKER_IMAGE, "newTag": self.tags["worker"]},
             {"name": PRODUCER_IMAGE, "newTag": self.tags["producer"]},
         ]
-        kustomization: Object = {
+        self.kustomization |= {
             "namespace": self.namespace,
             "resources": ["../production"],
             "replicas": [{"name": "producer", "count": self.producers}],
@@ -109,7 +111,7 @@ class Fleet:
             "patches": patches,
         }
         target = self.overlay.parent / "fleet"
-        (target / "kustomization.yaml").write_text(json.dumps(kustomization))
+        (target / "kustomization.yaml").write_text(json.dumps(self.kustomization))
         return target
 
     def apply(self, *options: str) -> None:
@@ -120,7 +122,7 @@ class Fleet:
         """Run kubectl in the namespace."""
         return self.plane.kubectl("-n", self.namespace, *arguments, timeout=timeout)
 
-    def install(self, *, workers: int = 0) -> float:
+    def install(self, *, workers: int = 2) -> float:
         """Apply everything and wait until all is ready; return how many seconds that took."""
         began = time.monotonic()
         self.apply()
