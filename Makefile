@@ -12,7 +12,7 @@ SIDE_BY_SIDE := -n $(TEST_PROCESSES) --dist loadfile --no-loadscope-reorder
 # Into one of the environments, by its Python; with uv, or with pip where there is no uv.
 INSTALL := $(BIN)/python requirements/install.py
 .DEFAULT_GOAL := help
-.PHONY: chaos manifests monitoring cluster-test cluster-up cluster-down help setup setup-online setup-system demo test test-unit check format bench demo-weights nuclei-weights street-data constraints docs site sbom audit clean
+.PHONY: chaos manifests monitoring fleet-test cluster-test cluster-up cluster-down help setup setup-online setup-system demo test test-unit check format bench demo-weights nuclei-weights street-data constraints docs site sbom audit clean
 
 help:  ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 16
@@ -77,7 +77,7 @@ demo: setup-online  ## Run the whole path on real video for 60 s: Kafka, Redis, 
 
 test: setup  ## Run the whole test suite (TESTS="tests/unit": a part); as root, first install what it needs of Debian
 	@if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then bash .ci/system-packages; fi
-	$(BIN)/python -m pytest $(SIDE_BY_SIDE) --ignore=tests/cluster $(TESTS) $(PYTEST)
+	$(BIN)/python -m pytest $(SIDE_BY_SIDE) --ignore=tests/cluster --ignore=tests/fleet $(TESTS) $(PYTEST)
 
 # Servers and workers in network namespaces of their own, a small disk, a false clock: as root it does all of it.
 chaos: setup  ## Run the whole fault suite, half an hour, into benchmarks/results/chaos.md (CHAOS=SEED)
@@ -93,6 +93,11 @@ manifests: setup  ## Check manifests, rules and dashboards: schemas, policy, dri
 monitoring: setup  ## Write the dashboard and the Prometheus operator's rules anew
 	$(BIN)/python deploy/monitoring/prometheusrule.py
 	$(BIN)/python deploy/monitoring/dashboard.py
+
+# No root, no images: the control plane that the cluster's tests build, with fake nodes. Prints a table.
+fleet-test: setup  ## Try releases, drains and lost nodes of 40 producers and 160 workers (2 minutes; Go builds Kubernetes once)
+	@if command -v go >/dev/null; then bash tests/cluster/build.sh; fi
+	$(BIN)/python -m pytest tests/fleet $(PYTEST)
 
 # Says when it was proved, and runs nothing, while all that the tests read is as it was then.
 cluster-test: setup  ## Try the manifests on a real Kubernetes on this machine (root; CLUSTER_FORCE=1: even if proved)
