@@ -137,6 +137,39 @@ def entry(seen: Seen, topic: str) -> Entry:
     return make_entry(frame.camera, frame.sequence, frame.session, log=log, position=seen.position)
 
 
+def test_a_running_producer_takes_a_changed_list_refuses_a_broken_one_and_ends_with_its_files(
+    kafka: Broker, topic: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "cameras.yaml"
+    write_list(path, ["stays", "goes"])
+    with produce(tmp_path, kafka.bootstrap_servers, topic, path) as process:
+
+        def reloads(result: str) -> float:
+            return process.metric("seedstream_camera_list_reloads_total", result=result)
+
+        wait_until(process.ready, 60, "ready")
+        write_list(path, ["stays", "comes", "goes: {"])
+        wait_until(lambda: reloads("refused") == 1, 30, "refused")
+        assert process.metric("seedstream_camera_list_refused") == 1
+        assert process.metric(PUBLISHED, camera="comes") == 0
+        write_list(path, ["stays", "comes"])
+        began = time.monotonic()
+        wait_until(lambda: process.metric(PUBLISHED, camera="comes") > 0, 30, "the new camera")
+        assert time.monotonic() - began < LONGEST_DARK_SECONDS
+        wait_until(lambda: 'camera="goes"' not in process.get("/metrics")[1], 30, "its series gone")
+        assert process.metric("seedstream_camera_list_refused") == 0
+        process.signal(signal.SIGHUP)
+        wait_until(lambda: reloads("applied") == 2, 30, "read on SIGHUP")
+        assert process.ready()
+        path.write_text("cameras: [{id: ends, url: 'test:?size=64x64&frames=5', pace: fast}]\n")
+        assert process.wait(60) == EXIT_OK, process.text()
+    seen = read(kafka.bootstrap_servers, topic)
+    assert {name: len(sessions(each)) for name, each in seen.items()} == {
+        "stays": 1, "goes": 1, "comes": 1, "ends": 1
+    }  # fmt: skip
+    assert [each.frame.sequence for each in seen["ends"]] == list(range(5))
+
+
 class Producers:
     """Shards of a list, each a process."""
 
