@@ -51,8 +51,8 @@ class Frame:
 
     Attributes:
         camera: Camera id, the Kafka key; see ``CAMERA_ID_RULE``.
-        session: Id of the uninterrupted connection to the camera: a UUIDv7, so ids of one camera
-            sort by the time the session began.
+        session: Id of the uninterrupted connection to the camera, in one partition: a UUIDv7, so
+            ids of one camera sort by the time the session began.
         sequence: Number of the decoded frame within the session, from 0. Frames that the producer
             dropped leave gaps.
         captured_at: Capture time, UTC, microseconds; within a session it never descends unless the

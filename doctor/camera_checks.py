@@ -5,7 +5,7 @@ from functools import partial
 
 from contract.errors import ConfigurationError, SeedstreamError
 from doctor.findings import Finding, Part, Task, examine
-from producer.camera_list import NO_CAMERA, load_cameras
+from producer.camera_list import NO_CAMERA, load_list
 from producer.cameras import Camera
 from producer.settings import ProducerSettings
 
@@ -18,14 +18,15 @@ _LONGEST_WAIT_SECONDS = 5.0
 def check_list(settings: ProducerSettings, part: Part) -> tuple[list[Camera], list[Finding]]:
     """Read the camera list; return the cameras of this shard, and what is wrong with the list."""
     try:
-        cameras = load_cameras(settings)
+        listed = load_list(settings)
     except ConfigurationError as error:
         return [], [_list_fault(fault, part) for fault in error.faults]
+    cameras = list(listed.cameras)
     if not cameras:
         advice = "set PRODUCER_CONFIG to a camera list"
-        return [], [part.warning("list", f"no cameras in shard {settings.shard}", advice)]
+        return [], [part.warning("list", f"no cameras in shard {listed.shard}", advice)]
     count = f"{len(cameras)} camera{'s' * (len(cameras) != 1)}"
-    return cameras, [part.ok("list", f"{count} in shard {settings.shard}")]
+    return cameras, [part.ok("list", f"{count} in shard {listed.shard}")]
 
 
 def _list_fault(fault: str, part: Part) -> Finding:

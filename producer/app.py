@@ -1,8 +1,12 @@
 """The producer process: puts the parts together and runs them to their end."""
 
+import os
+import signal
+import sys
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from logging import getLogger
 
 import cv2
@@ -19,14 +23,18 @@ from contract.process import (
 )
 from contract.settings import warn_of_unknown_variables
 from contract.trace_export import Traces, open_export
-from producer.camera_list import load_cameras
+from producer.camera_list import CameraList, load_list
 from producer.cameras import Camera
 from producer.frame_endings import FrameEndings
 from producer.frame_traces import FrameTraces
+from producer.list_files import ListFiles, read_list_files
+from producer.list_watch import ListWatch
 from producer.metrics import ProducerMetrics
 from producer.opening import check_support
 from producer.outbox import Outbox
+from producer.placement import Placement
 from producer.publisher import Publisher
+from producer.roster import Roster
 from producer.runner import CameraRunner
 from producer.sender import Sender, connect
 from producer.settings import ProducerSettings
@@ -62,32 +70,42 @@ def run(settings: ProducerSettings, cameras: Sequence[str] = ()) -> int:
     warn_of_unknown_variables(type(settings))
     threading.excepthook = log_dead_thread
     cv2.setNumThreads(1)  # cameras are parallel anyway
-    listed = load_cameras(settings, cameras)
-    check_support(listed)
+    files = read_list_files(settings.config, settings.credentials)
+    load = partial(_load, settings, cameras)
+    listed = load(files)
     shutdown = Shutdown()
     shutdown.install()
     try:
-        return _Process(settings, listed, shutdown).run()
+        return _Process(settings, listed, files, load, shutdown).run()
     except UnavailableError as error:
         log.error("%s", error)
         return EXIT_FAILED
+
+
+def _load(settings: ProducerSettings, options: Sequence[str], files: ListFiles) -> CameraList:
+    return load_list(settings, options, os.environ, files, check_support)
 
 
 class _Process:
     """The composition root, and the two answers for Kubernetes."""
 
     def __init__(
-        self, settings: ProducerSettings, cameras: list[Camera], shutdown: Shutdown
+        self,
+        settings: ProducerSettings,
+        listed: CameraList,
+        files: ListFiles,
+        load: Callable[[ListFiles], CameraList],
+        shutdown: Shutdown,
     ) -> None:
         self._settings = settings
         self._shutdown = shutdown
         registry = process_registry()
         self._metrics = metrics = ProducerMetrics(registry)
-        metrics.shards.set(settings.shard.count)
         clock = time.monotonic
         self._traces = Traces("producer", settings.topic, open_export("producer"))
-        traces = FrameTraces(self._traces, settings.trace_share)
-        endings = FrameEndings(metrics, traces)
+        self._followed = FrameTraces(self._traces, settings.trace_share)
+        endings = FrameEndings(metrics, self._followed)
+        self._placement = Placement(listed.ids)
         self._outbox = Outbox(endings.drop)
         self._publisher = Publisher(
             settings,
@@ -98,51 +116,96 @@ class _Process:
             find_refusal=lambda: find_refusal(settings),
             endings=endings,
         )
-        stop = threading.Event()
-        runners = [
-            CameraRunner(
-                camera,
-                self._outbox,
-                metrics,
-                clock,
-                stop,
-                settings.max_frames,
-                max_frame_pixels=settings.max_frame_pixels,
-                traces=traces,
-            )
-            for camera in cameras
-        ]
-        self._watchdog = Watchdog(runners, metrics, clock, stop)
-        self._connected = False
+        self._watchdog = Watchdog([], metrics, clock, threading.Event())
+        self._roster = Roster(
+            listed,
+            self._watchdog,
+            self._runner,
+            self._placement,
+            self._outbox,
+            metrics,
+            clock,
+            settings.handover_seconds,
+        )
+        read_files = partial(read_list_files, settings.config, settings.credentials)
+        self._list_watch = ListWatch(read_files, load, files, metrics)
+        self._note(listed)
+        self._connected = self._tried = False
         self._probes = ProbeServer(
             registry, self._alive, self._ready, settings.http_host, settings.http_port
+        )
+
+    def _runner(self, camera: Camera, stop: threading.Event) -> CameraRunner:
+        return CameraRunner(
+            camera,
+            self._outbox,
+            self._metrics,
+            time.monotonic,
+            stop,
+            self._settings.max_frames,
+            max_frame_pixels=self._settings.max_frame_pixels,
+            traces=self._followed,
         )
 
     def run(self) -> int:
         """Run to the end; return the exit code."""
         self._probes.start()
         log.info("probes and /metrics on port %d", self._probes.port)
-        log.info("shard %s handles %d cameras", self._settings.shard, self._watchdog.count)
         try:
+            self._heed_changes()
             sender = self._shutdown.unless_requested(
-                lambda: connect(self._settings, lambda: self._shutdown.requested)
+                lambda: connect(
+                    self._settings,
+                    lambda: self._shutdown.requested,
+                    placement=self._placement,
+                )
             )
             if sender is None:
                 return EXIT_OK
             self._connected = True
             self._publisher.start(sender)
-            self._watchdog.start()
             self._watch()
             return self._end()
         finally:
+            self._list_watch.stop()
             self._traces.close()
             self._probes.stop()
 
+    def _heed_changes(self) -> None:
+        """Look at the list from now on; a terminal that closes still ends the process."""
+        if self._settings.config is None and self._settings.credentials is None:
+            return
+        if sys.stdin is None or not sys.stdin.isatty():
+            signal.signal(signal.SIGHUP, lambda *_: self._list_watch.look_now())
+        self._list_watch.start()
+
     def _watch(self) -> None:
+        self._roster.tick()
         while not self._shutdown.wait(_TICK_SECONDS):
+            if (listed := self._list_watch.take()) is not None:
+                self._placement.apply(listed.ids)
+                self._roster.apply(listed)
+                self._metrics.list_reloads.labels("applied").inc()
+                self._note(listed)
+            self._roster.tick()
             self._watchdog.tick()
-            if self._publisher.error is not None or self._watchdog.finished:
+            if self._publisher.error is not None or self._roster.finished:
                 return
+
+    def _note(self, listed: CameraList) -> None:
+        """Say which list this process has."""
+        shard = listed.shard
+        log.info("shard %s handles %d cameras", shard, len(listed.cameras))
+        assert shard.count is not None
+        if shard.index >= shard.count:
+            log.warning(
+                "this is process number %d, from 0, and the list says shards: %d: it carries no "
+                "camera until the list says more",
+                shard.index,
+                shard.count,
+            )
+        self._metrics.shards.set(shard.count)
+        self._metrics.list_applied.set_to_current_time()
 
     def _end(self) -> int:
         """Stop the cameras, publish what waits, and say how it went."""
@@ -162,7 +225,7 @@ class _Process:
         return EXIT_OK
 
     def _reconnect(self) -> Sender:
-        sender = connect(self._settings)
+        sender = connect(self._settings, placement=self._placement)
         assert sender is not None  # only a stop gives None
         return sender
 
@@ -179,5 +242,7 @@ class _Process:
     def _ready(self) -> str | None:
         if not self._connected:
             return "Kafka has not been reached yet"
-        untried = self._watchdog.untried
+        untried = [] if self._tried else self._roster.untried
+        # Once: a camera that a changed list brings makes no process unready.
+        self._tried = not untried
         return f"cameras not tried yet: {', '.join(untried)}" if untried else None

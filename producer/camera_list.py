@@ -1,31 +1,109 @@
-"""The list of cameras: a YAML file, ``ID=URL`` options, and all their faults at once.
+"""The list of cameras: YAML files, ``ID=URL`` options, and all their faults at once.
 
-Library: PyYAML.
+Library: pydantic.
 """
 
 import os
-import re
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
 from pydantic import ValidationError
 
 from contract.errors import ConfigurationError
 from contract.frame import CAMERA_ID, CAMERA_ID_RULE
-from contract.yaml_text import read_yaml
 from producer.addresses import expand
 from producer.cameras import Camera
+from producer.list_documents import Document, read_documents, shown, stated
+from producer.list_files import ListFiles, read_list_files
 from producer.motion_gate import MotionSettings
 from producer.settings import MAX_CAMERAS, ProducerSettings
+from producer.shards import Shard, owners
 
 NO_CAMERA = "no camera: give --camera ID=URL or --config FILE with a list of cameras"
 """The fault of a producer that is given none."""
 
-_QUOTED = re.compile(r"'[^']{2,}'|\"[^\"]{2,}\"")
 _NOT_SHOWN = {"id", "url", "substream", "user", "password", "options"}
 """Fields whose value no message quotes."""
+
+_Entry = tuple[str, dict[str, Any], dict[str, Any]]
+"""Where a camera stands, for messages; its defaults; what is said of itself."""
+
+
+@dataclass(frozen=True)
+class CameraList:
+    """A list, and the part of it that one process carries.
+
+    Attributes:
+        ids: All cameras, those of other processes too.
+        shard: Which part this process carries; its index may be too high for any.
+        cameras: The cameras of that part.
+        arriving: Those of them that another process carried before, as the list says.
+    """
+
+    ids: frozenset[str]
+    shard: Shard
+    cameras: tuple[Camera, ...]
+    arriving: frozenset[str] = frozenset()
+
+
+def load_list(
+    settings: ProducerSettings,
+    options: Sequence[str] = (),
+    environment: Mapping[str, str] | None = None,
+    files: ListFiles | None = None,
+    check: Callable[[list[Camera]], None] = lambda _: None,
+) -> CameraList:
+    """Read the cameras of ``settings.config`` and of the command line, and take this shard's part.
+
+    A value comes from the camera itself, else from its file's ``defaults``, else (``fps``) from the
+    settings.
+
+    Args:
+        settings: The process's settings; ``config`` is the YAML file or the folder, if any.
+        options: ``ID=URL`` strings.
+        environment: Variables for ``${NAME}``; the process's own unless set. Files of
+            ``settings.credentials`` come before them.
+        files: What the files say, if they were read already.
+        check: Raises ``ConfigurationError`` for cameras that cannot be carried here.
+
+    Raises:
+        ConfigurationError: With every fault of all, each naming its camera; also of cameras that
+            other shards carry, so that all processes refuse a faulty list.
+    """
+    if files is None:
+        files = read_list_files(settings.config, settings.credentials)
+    faults = list(files.faults)
+    documents = read_documents(files.texts, faults)
+    shard = _shard(settings.shard, stated(documents, "shards", faults), faults)
+    before = stated(documents, "shards_before", faults)
+    entries = _all_entries(settings, documents, options, faults)
+    variables = {**(os.environ if environment is None else environment), **files.passwords}
+    cameras = [
+        camera
+        for where, defaults, entry in entries
+        if (camera := _camera(where, defaults, entry, variables, faults)) is not None
+    ]
+    assert shard.count is not None
+    owner = owners((camera.id for camera in cameras), shard.count)
+    faults += _collective_faults(owner, entries, faults)
+    if not faults:
+        try:
+            check(cameras)
+        except ConfigurationError as error:
+            faults += error.faults
+    if faults:
+        raise ConfigurationError(list(dict.fromkeys(faults)))
+    ours = [camera for camera in cameras if owner[camera.id] == shard.index]
+    former = {} if before is None else owners(owner, before)
+    arriving = frozenset(
+        each.id for each in ours if former.get(each.id, shard.index) != shard.index
+    )
+    allowed, most_pixels = settings.allow_link_local_cameras, settings.max_frame_pixels
+    carried = [each.allowing_link_local(allowed).carried(len(ours), most_pixels) for each in ours]
+    return CameraList(frozenset(owner), shard, tuple(carried), arriving)
 
 
 def load_cameras(
@@ -33,44 +111,12 @@ def load_cameras(
     options: Sequence[str] = (),
     environment: Mapping[str, str] | None = None,
 ) -> list[Camera]:
-    """Read the cameras of ``settings.config`` and of the command line that ``settings.shard`` owns.
-
-    A value comes from the camera itself, else from the file's ``defaults``, else (``fps``) from the
-    settings.
-
-    Args:
-        settings: The process's settings; ``config`` is the YAML file, if any.
-        options: ``ID=URL`` strings.
-        environment: Variables for ``${NAME}``; the process's own unless set.
+    """Return this shard's cameras; see ``load_list``.
 
     Raises:
-        ConfigurationError: With every fault of both, each naming its camera; also of cameras that
-            other shards carry, so that all processes refuse a faulty list.
+        ConfigurationError: With every fault of the list.
     """
-    faults: list[str] = []
-    defaults: dict[str, Any] = {"fps": settings.fps}
-    entries: list[tuple[str, dict[str, Any]]] = []
-    if settings.config is not None:
-        document = _read(settings.config, faults)
-        defaults |= _defaults(document, str(settings.config), faults)
-        entries += _entries(document, str(settings.config), faults)
-    entries += _from_options(options, faults)
-    variables = dict(os.environ if environment is None else environment)
-    cameras = [
-        camera
-        for where, entry in entries
-        if (camera := _camera(where, defaults, entry, variables, faults)) is not None
-    ]
-    ours = [camera for camera in cameras if settings.shard.owns(camera.id)]
-    faults += _collective_faults(ours, entries, faults)
-    if faults:
-        raise ConfigurationError(list(dict.fromkeys(faults)))
-    return [
-        camera.allowing_link_local(settings.allow_link_local_cameras).carried(
-            len(ours), settings.max_frame_pixels
-        )
-        for camera in ours
-    ]
+    return list(load_list(settings, options, environment).cameras)
 
 
 def one_camera(
@@ -83,33 +129,81 @@ def one_camera(
 
     Args:
         url: Its URL; with ``config`` the id of a camera of that list.
-        config: The YAML file, if any.
+        config: The YAML file or the folder, if any.
         fields: ``FIELD=VALUE`` strings, which come before what the list says.
-        environment: Variables for ``${NAME}``; the process's own unless set.
+        environment: Variables for ``${NAME}``, and the producer's own settings that say how they
+            are looked up; the process's unless set.
 
     Raises:
         ConfigurationError: With every fault of this camera, and of the list as a whole.
     """
-    faults: list[str] = []
     variables = dict(os.environ if environment is None else environment)
+    folder = variables.get("PRODUCER_CREDENTIALS")
+    files = read_list_files(config, Path(folder) if folder else None)
+    faults = list(files.faults)
     given = _fields(fields, faults)
-    where, defaults, entry = "camera", {}, {"id": "probe", "url": url}
+    where, defaults, entry = "camera", dict[str, Any](), {"id": "probe", "url": url}
     if config is not None:
-        document = _read(config, faults)
-        defaults = _defaults(document, str(config), faults)
-        listed = _entries(document, str(config), faults)
-        found = [(place, each) for place, each in listed if str(each.get("id")) == url]
-        if not found:
-            ids = ", ".join(_shown(each["id"]) for _, each in listed if "id" in each)
-            faults.append(f"{config}: no camera has this id; ids: {ids or 'none'}")
-            raise ConfigurationError(faults)
-        where, entry = found[0]
+        where, defaults, entry = _listed(config, files, url, faults)
     options = {**_mapping(defaults, entry, "options"), **given.pop("options", {})}
-    camera = _camera(where, defaults, entry | given | {"options": options}, variables, faults)
+    merged = entry | given | {"options": options}
+    camera = _camera(where, defaults, merged, variables | files.passwords, faults)
     if camera is None or faults:
         raise ConfigurationError(list(dict.fromkeys(faults)))
     allowed = variables.get("PRODUCER_ALLOW_LINK_LOCAL_CAMERAS", "").lower()
     return camera.allowing_link_local(allowed in ("1", "on", "t", "true", "y", "yes"))
+
+
+def _listed(config: Path, files: ListFiles, id: str, faults: list[str]) -> _Entry:
+    listed = [
+        (where, each.defaults, entry)
+        for each in read_documents(files.texts, faults)
+        for where, entry in each.entries
+    ]
+    found = [each for each in listed if str(each[2].get("id")) == id]
+    if not found:
+        ids = ", ".join(shown(entry["id"]) for _, _, entry in listed if "id" in entry)
+        faults.append(f"{config}: no camera has this id; ids: {ids or 'none'}")
+        raise ConfigurationError(faults)
+    return found[0]
+
+
+def _shard(given: Shard | None, listed: int | None, faults: list[str]) -> Shard:
+    """Return which part of how many: the settings' and the list's word together."""
+    if given is None:
+        if listed is not None and listed > 1:
+            faults.append(
+                f"the list says shards: {listed}, and PRODUCER_SHARD (--shard) is not set: set it "
+                "to the number of this process, from 0"
+            )
+        return Shard(0, 1)
+    if given.count is None and listed is None:
+        faults.append(
+            f"PRODUCER_SHARD (--shard) is '{given}', a number without a count, and the list does "
+            "not say how many there are: expected `shards: COUNT` beside its cameras, or "
+            "INDEX/COUNT here"
+        )
+        return Shard(given.index, 1)
+    if given.count is not None and listed not in (None, given.count):
+        faults.append(
+            f"PRODUCER_SHARD (--shard) is '{given}', but the list says shards: {listed}: set "
+            f"PRODUCER_SHARD to {given.index} alone"
+        )
+    return Shard(given.index, listed or given.count)
+
+
+def _all_entries(
+    settings: ProducerSettings,
+    documents: Sequence[Document],
+    options: Sequence[str],
+    faults: list[str],
+) -> list[_Entry]:
+    """Return all cameras; those of the command line have the defaults of a list of one file."""
+    fps = {"fps": settings.fps}
+    only = documents[0].defaults if len(documents) == 1 else {}
+    return [
+        (where, fps | each.defaults, entry) for each in documents for where, entry in each.entries
+    ] + [(where, fps | only, entry) for where, entry in _from_options(options, faults)]
 
 
 def _mapping(defaults: dict[str, Any], entry: dict[str, Any], key: str) -> dict[str, Any]:
@@ -133,60 +227,6 @@ def _fields(fields: Sequence[str], faults: list[str]) -> dict[str, Any]:
         else:
             given[name] = value
     return given
-
-
-def _read(path: Path, faults: list[str]) -> dict[str, Any]:
-    try:
-        document = read_yaml(path.read_text(encoding="utf-8-sig"))
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "not UTF-8 text"
-        faults.append(f"{path}: cannot read the camera list: {reason}")
-        return {}
-    except yaml.YAMLError as error:
-        # The error's own text quotes the file, and with it a password.
-        mark = getattr(error, "problem_mark", None)
-        line = f", line {mark.line + 1}" if mark else ""
-        # So does the problem: an unquoted password that begins with *, & or ! is a word of YAML.
-        problem = _QUOTED.sub("a word", getattr(error, "problem", None) or "invalid YAML")
-        faults.append(f"{path}{line}: not YAML: {problem}; is a password without quotes?")
-        return {}
-    if not isinstance(document, dict):
-        faults.append(f"{path}: expected a mapping with 'cameras', found {_type(document)}")
-        return {}
-    unknown = sorted(_shown(key) for key in document.keys() - {"defaults", "cameras"})
-    if unknown:
-        faults.append(f"{path}: unknown keys {', '.join(unknown)}; expected defaults and cameras")
-    return document
-
-
-def _defaults(document: dict[str, Any], where: str, faults: list[str]) -> dict[str, Any]:
-    defaults = document.get("defaults") or {}
-    if not isinstance(defaults, dict):
-        faults.append(f"{where}: defaults: expected a mapping, found {_type(defaults)}")
-        return {}
-    allowed = Camera.model_fields.keys() - {"id", "url", "substream"}
-    for key in defaults.keys() - allowed:
-        faults.append(
-            f"{where}: defaults: unknown key {_shown(key)!r}; known: {', '.join(sorted(allowed))}"
-        )
-    return {key: value for key, value in defaults.items() if key in allowed}
-
-
-def _entries(
-    document: dict[str, Any], where: str, faults: list[str]
-) -> list[tuple[str, dict[str, Any]]]:
-    cameras = document.get("cameras") or []
-    if not isinstance(cameras, list):
-        faults.append(f"{where}: cameras: expected a list, found {_type(cameras)}")
-        return []
-    entries = []
-    for number, entry in enumerate(cameras, start=1):
-        if not isinstance(entry, dict):
-            faults.append(f"{where}: camera {number}: expected a mapping, found {_type(entry)}")
-            continue
-        name = _shown(entry.get("id", f"number {number}, without an id"))
-        entries.append((f"{where}: camera {name}", entry))
-    return entries
 
 
 def _from_options(options: Sequence[str], faults: list[str]) -> list[tuple[str, dict[str, Any]]]:
@@ -232,7 +272,7 @@ def _expand(value: Any, variables: dict[str, str], missing: list[str]) -> Any:
 
 
 def _describe(detail: Any, merged: dict[str, Any]) -> str:
-    path = ".".join(_shown(part) for part in detail["loc"])
+    path = ".".join(shown(part) for part in detail["loc"])
     message = str(detail["msg"]).removeprefix("Value error, ")
     # Only plain fields are shown: an address, an option or an unknown key may hold a password.
     if path in Camera.model_fields.keys() - _NOT_SHOWN & merged.keys():
@@ -246,29 +286,18 @@ def _describe(detail: Any, merged: dict[str, Any]) -> str:
 
 
 def _collective_faults(
-    cameras: list[Camera], entries: list[tuple[str, dict[str, Any]]], faults: list[str]
+    owner: Mapping[str, int], entries: Sequence[_Entry], faults: list[str]
 ) -> list[str]:
     found = []
-    ids = [str(entry.get("id")) for _, entry in entries if "id" in entry]
-    for name in sorted({name for name in ids if ids.count(name) > 1}):
+    ids = Counter(str(entry["id"]) for _, _, entry in entries if "id" in entry)
+    for name in sorted(name for name, count in ids.items() if count > 1):
+        found.append(f"camera {shown(name)}: the id is used {ids[name]} times; ids must differ")
+    most = max(Counter(owner.values()).values(), default=0)
+    if most > MAX_CAMERAS:
         found.append(
-            f"camera {_shown(name)}: the id is used {ids.count(name)} times; ids must differ"
-        )
-    if len(cameras) > MAX_CAMERAS:
-        found.append(
-            f"{len(cameras)} cameras, one process handles at most {MAX_CAMERAS}: start more "
+            f"{most} cameras, one process handles at most {MAX_CAMERAS}: start more "
             "processes, each with a share of the list (PRODUCER_SHARD, --shard)"
         )
     if not entries and not faults:
         found.append(NO_CAMERA)
     return found
-
-
-def _shown(name: object) -> str:
-    """Return an id or key for a message, unless it looks like a URL in the wrong place."""
-    text = str(name)[:140]
-    return "(not shown)" if re.search(r"[@/=?&]", text) else text
-
-
-def _type(value: object) -> str:
-    return "nothing" if value is None else type(value).__name__

@@ -27,12 +27,14 @@ class Session:
     """One connection: its id, its clocks, and how many frames it has given.
 
     Attributes:
+        id: Of the session; another one when the camera moves to another partition meanwhile.
         live: Whether the camera goes on by itself.
         waits: Whether a full buffer stops it instead of costing its oldest frame.
         cap: Keeps to the camera's frame rate.
         media: Tells a frame's place in a recording.
         gate: Leaves out frames in which nothing moves; None where the camera has none.
         frames: Frames that have come.
+        first: Frames that came before the session of this id.
         damaged: Those of them that are damaged.
     """
 
@@ -46,7 +48,13 @@ class Session:
     anchor: ArrivalAnchor = field(default_factory=ArrivalAnchor)
     capture: CaptureClock = field(default_factory=CaptureClock)
     frames: int = 0
+    first: int = 0
     damaged: int = 0
+
+    @property
+    def sequence(self) -> int:
+        """Number of the next frame in the session."""
+        return self.frames - self.first
 
 
 class FrameIntake:
@@ -109,7 +117,7 @@ class FrameIntake:
         frame = Frame(
             camera=camera,
             session=session.id,
-            sequence=session.frames,
+            sequence=session.sequence,
             captured_at=captured_at,
             width=width,
             height=height,
@@ -151,7 +159,7 @@ class FrameIntake:
             log.warning(
                 "camera %s: frame %d is damaged (%s): damaged frames are counted and %s",
                 self._camera.id,
-                session.frames,
+                session.sequence,
                 _DAMAGE[damage],
                 "dropped, unless drop_corrupt is false"
                 if self._camera.drop_corrupt

@@ -115,16 +115,34 @@ class ProducerMetrics:
         )
         self.shards = gauge(
             "seedstream_producer_shards",
-            "Number of producers that share the cameras, from this one's settings.",
+            "Number of producers that share the cameras, from this one's settings or its list.",
         )
+        self.list_reloads = counter(
+            "seedstream_camera_list_reloads_total",
+            "Changed camera lists, by result: applied, or refused as a whole for a fault.",
+            "result",
+        )
+        self.list_refused = gauge(
+            "seedstream_camera_list_refused",
+            "1 while the camera list on disk is refused and the one before goes on, else 0.",
+        )
+        self.list_applied = gauge(
+            "seedstream_camera_list_applied_timestamp_seconds",
+            "When the camera list that runs was taken over, in seconds since 1970.",
+        )
+        for result in ("applied", "refused"):
+            self.list_reloads.labels(result)
 
     def add_camera(self, camera: str, fps_target: float | None = None) -> None:
         """Let every series of ``camera`` exist from the start, at 0, so that rates are right.
+
+        Of a camera whose settings changed the counters go on.
 
         Args:
             camera: Camera id.
             fps_target: The cap on its published frames per second, if it has one.
         """
+        self.finish(camera)
         if fps_target is not None:
             self.fps_target.labels(camera).set(fps_target)
         for metric in (
@@ -147,6 +165,30 @@ class ProducerMetrics:
         for gauge in (self.up, self.fps_target):
             gauge.remove_by_labels({"camera": camera})
 
+    def forget(self, camera: str) -> None:
+        """Remove every series of a camera that has left; nothing of it may be counted any more."""
+        self.finish(camera)
+        for metric in (
+            self.captured,
+            self.published,
+            self.dropped,
+            self.in_flight,
+            self.damaged,
+            self.decode_errors,
+            self.reconnects,
+            self.abandoned,
+        ):
+            metric.remove_by_labels({"camera": camera})
+
+    def rests(self, camera: str) -> bool:
+        """Return whether every captured frame of a camera was published or dropped."""
+        return not any(
+            sample.value
+            for metric in self.in_flight.collect()
+            for sample in metric.samples
+            if sample.labels["camera"] == camera
+        )
+
     def capture(self, camera: str) -> None:
         """Count a decoded frame; ``publish`` or ``drop`` must follow exactly once."""
         self.captured.labels(camera).inc()
@@ -154,10 +196,10 @@ class ProducerMetrics:
 
     def publish(self, camera: str) -> None:
         """Count a captured frame as published."""
-        self.in_flight.labels(camera).dec()
         self.published.labels(camera).inc()
+        self.in_flight.labels(camera).dec()  # last: a camera that rests may be forgotten
 
     def drop(self, camera: str, reason: DropReason) -> None:
         """Count a captured frame as dropped."""
-        self.in_flight.labels(camera).dec()
         self.dropped.labels(camera, reason).inc()
+        self.in_flight.labels(camera).dec()

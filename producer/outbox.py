@@ -93,6 +93,12 @@ class Outbox:
             self._on_drop(frame, "shutdown")
         return len(lost) + refused
 
+    def forget(self, camera: str) -> None:
+        """Forget the buffer of a camera that has left, once it is empty."""
+        with self._changed:
+            if not self._buffers.get(camera, True):
+                del self._buffers[camera]
+
     @property
     def empty(self) -> bool:
         """Whether no frame lies here."""

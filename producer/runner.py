@@ -64,7 +64,7 @@ class CameraRunner:
         outbox: Where frames go.
         metrics: Where they are counted.
         clock: Monotonic clock.
-        stop: Set when the process ends.
+        stop: Set when the camera is to end: with the process, or because it left the list.
         max_frames: Decoded frames after which the camera is done; None for no end.
         backoff: Returns how long to wait before the next attempt, in seconds, after a number of
             failures in a row.
@@ -105,6 +105,7 @@ class CameraRunner:
         self._captured = 0
         self._failures = 0
         self._not_before_ms = 0
+        self._left_session: str | None = None
         self._began: float | None = None
         # A camera that is published when something moves owes no frames.
         self._owed_fps = camera.fps if camera.motion is None else None
@@ -143,12 +144,32 @@ class CameraRunner:
             "given up" if final else f"failure {self._failures}, trying again",
         )
 
+    def stop(self) -> None:
+        """End: no further frame is delivered. Its thread goes as soon as FFmpeg lets it."""
+        self._stop.set()
+
+    @property
+    def stopped(self) -> bool:
+        """Whether the camera was told to end."""
+        return self._stop.is_set()
+
+    def leave(self, session: str) -> None:
+        """Go on in a new session without another connection, if this one still goes on.
+
+        Called by any thread, also twice: with its next session the camera goes to its partition.
+        """
+        self._left_session = session
+
+    def _new_session(self) -> str:
+        session = new_session(self._not_before_ms)
+        self._not_before_ms = session_start_ms(session) + 1
+        return session
+
     def _attempt(self, lease: Lease) -> None:
         """Open the camera and read it to its end."""
         if self._failures:
             self._metrics.reconnects.labels(self.camera.id).inc()
-        session = new_session(self._not_before_ms)
-        self._not_before_ms = session_start_ms(session) + 1
+        session = self._new_session()
         lease.enter("open", self.camera.open_timeout_seconds + _GRACE_SECONDS)
         try:
             source = self._open_source(self.camera, self._count_bad_packet)
@@ -253,6 +274,9 @@ class CameraRunner:
                 lease.enter("deliver")
                 if session.frames == 0:
                     self._connected(session)
+                elif session.id == self._left_session:
+                    session.id, session.first = self._new_session(), session.frames
+                    log.info("camera %s: goes on as session %s", self.camera.id, session.id)
                 if not self._take(picture, session):
                     break
                 session.frames += 1
@@ -285,4 +309,6 @@ class CameraRunner:
         return True
 
     def _count_bad_packet(self) -> None:
+        if self._stop.is_set():
+            return  # a thread that hung, maybe: nothing is counted of a camera that has left
         self._metrics.decode_errors.labels(self.camera.id).inc()

@@ -12,6 +12,7 @@ from kafka import KafkaProducer
 
 from contract.errors import UnavailableError
 from contract.frame import Header
+from producer.placement import Placement
 from producer.settings import ProducerSettings
 from servers.kafka import (
     DENIED,
@@ -40,10 +41,12 @@ _METADATA_SECONDS = 2.0
 
 
 class Sender(Protocol):
-    """Sends records, in order for each key."""
+    """Sends records, in order for each session."""
 
-    def send(self, key: bytes, value: bytes, headers: list[Header], on_done: OnDone) -> bool:
-        """Hand one record over.
+    def send(
+        self, key: bytes, value: bytes, headers: list[Header], session: str, on_done: OnDone
+    ) -> bool:
+        """Hand one record of a session over.
 
         Returns:
             False if the server is away and the record was not taken: offer it again later. It may
@@ -64,6 +67,7 @@ class KafkaSender:
     Args:
         settings: Connection, limits and timeouts.
         sleep: Waits so many seconds.
+        placement: Tells each session's partition.
 
     Raises:
         ConfigurationError: A TLS file cannot be used, or Kafka refuses the credentials or rights.
@@ -71,9 +75,13 @@ class KafkaSender:
     """
 
     def __init__(
-        self, settings: ProducerSettings, sleep: Callable[[float], None] = time.sleep
+        self,
+        settings: ProducerSettings,
+        sleep: Callable[[float], None] = time.sleep,
+        placement: Placement | None = None,
     ) -> None:
         self._topic = settings.topic
+        self._placement = placement or Placement()
         slice_seconds = min(_CONNECT_SLICE_SECONDS, settings.kafka_timeout_seconds)
         self._client = open_client(
             KafkaProducer, settings, timeout_seconds=slice_seconds, **client_options(settings)
@@ -90,10 +98,19 @@ class KafkaSender:
                 f"{settings.topic!r}: {error}; create it, or check PRODUCER_TOPIC and rights"
             ) from error
 
-    def send(self, key: bytes, value: bytes, headers: list[Header], on_done: OnDone) -> bool:
+    def send(
+        self, key: bytes, value: bytes, headers: list[Header], session: str, on_done: OnDone
+    ) -> bool:
         """Hand one record over; see ``Sender.send``."""
         try:
-            future = self._client.send(self._topic, key=key, value=value, headers=headers)
+            count = len(self._client.partitions_for(self._topic))
+            future = self._client.send(
+                self._topic,
+                key=key,
+                value=value,
+                headers=headers,
+                partition=self._placement.partition(key.decode(), session, count),
+            )
         except KafkaError as error:
             if isinstance(error, KafkaTimeoutError):
                 return False
@@ -118,6 +135,7 @@ def connect(
     stopping: Callable[[], bool] = lambda: False,
     clock: Callable[[], float] = time.monotonic,
     sleep: Callable[[float], None] = time.sleep,
+    placement: Placement | None = None,
 ) -> KafkaSender | None:
     """Reach Kafka within ``kafka_timeout_seconds``.
 
@@ -126,6 +144,7 @@ def connect(
         stopping: Asked between tries; True ends them.
         clock: Monotonic clock.
         sleep: Waits so many seconds.
+        placement: Tells each session's partition.
 
     Returns:
         The sender, or None if the process is asked to end first.
@@ -137,7 +156,7 @@ def connect(
     deadline = clock() + settings.kafka_timeout_seconds
     while not stopping():
         try:
-            return KafkaSender(settings, sleep)
+            return KafkaSender(settings, sleep, placement)
         except UnavailableError:
             if clock() >= deadline:
                 raise

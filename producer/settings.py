@@ -20,8 +20,8 @@ MAX_CAMERAS = 256
 _IN_LIST = "set it in the camera list, for one camera or under its defaults"
 
 
-def _shard(value: object) -> Shard:
-    return value if isinstance(value, Shard) else Shard.parse(str(value))
+def _shard(value: object) -> Shard | None:
+    return value if isinstance(value, Shard | None) else Shard.parse(str(value))
 
 
 class ProducerSettings(KafkaConnection, ProcessSettings):
@@ -54,11 +54,22 @@ class ProducerSettings(KafkaConnection, ProcessSettings):
     """Port of /metrics, /healthz and /readyz; 0 picks a free one and logs it."""
 
     config: Path | None = None
-    """YAML file that lists the cameras."""
+    """YAML file that lists the cameras, or a folder of such files. It is read again when it changes
+    and on SIGHUP, and only what changed in it starts or stops."""
 
-    shard: Annotated[Shard, NoDecode, BeforeValidator(_shard)] = Shard(0, 1)
-    """Share of the cameras that this process handles: INDEX/COUNT, INDEX from 0. Processes with the
-    same list and COUNT split it, each camera in exactly one of them."""
+    credentials: Path | None = None
+    """Folder of passwords: `${NAME}` in the list is the content of the file NAME there, before an
+    environment variable is looked for. It is read again with the list."""
+
+    shard: Annotated[Shard | None, NoDecode, BeforeValidator(_shard)] = None
+    """Share of the cameras that this process handles, from 0: INDEX where the list says how many
+    `shards` there are, else INDEX/COUNT. Processes with the same list and count split it, each
+    camera in exactly one of them; all of it unless set."""
+
+    handover_seconds: float = Field(default=5.0, ge=0, le=600)
+    """How long to wait, in seconds, before opening a camera that another process carried before a
+    change of the list: it must cover how much later than this one that process may see the
+    change."""
 
     topic: str = Field(default=FRAMES_TOPIC, pattern=r"^[a-zA-Z0-9._-]{1,249}$")
     """Kafka topic to publish frames to."""

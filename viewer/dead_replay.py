@@ -72,7 +72,10 @@ def replay(
             why = letter.incomplete
             try:
                 if not why:
-                    future = producer.send(letter.topic, **record_of(letter, dead_topic))
+                    record = record_of(letter, dead_topic)
+                    if record["partition"] not in producer.partitions_for(letter.topic):
+                        record["partition"] = None  # the topic was made anew with fewer
+                    future = producer.send(letter.topic, **record)
                     future.get(timeout=connection.kafka_timeout_seconds)
             except KafkaError as error:
                 if meaning(error) is not Meaning.INVALID:
@@ -93,7 +96,7 @@ def replay(
 def record_of(letter: DeadLetter, dead_topic: str) -> dict[str, Any]:
     """Return what is sent: the record's own key, value and headers, and where it was found.
 
-    A record without a key goes to its partition; all others to their key's.
+    It goes to its own partition, where Kafka's order decides between its session and others.
     """
     headers: list[Header] = [
         (name, value)
@@ -101,6 +104,5 @@ def record_of(letter: DeadLetter, dead_topic: str) -> dict[str, Any]:
         if name not in (REPLAY_HEADER, DEAD_RAW_HEADERS_HEADER)
     ]
     headers.append((REPLAY_HEADER, f"{dead_topic}/{letter.id}".encode()))
-    partition = letter.partition if letter.key is None else None
     value = b"" if letter.key is None and letter.value is None else letter.value
-    return {"key": letter.key, "value": value, "headers": headers, "partition": partition}
+    return {"key": letter.key, "value": value, "headers": headers, "partition": letter.partition}

@@ -1,6 +1,7 @@
 """Manifests and code cannot say different things."""
 
 import re
+import shutil
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ from pydantic_settings import BaseSettings
 
 from contract.settings import load_settings
 from model.training.settings import TrainSettings
-from producer.camera_list import load_cameras
+from producer.camera_list import load_list
 from producer.settings import ProducerSettings
 from producer.shards import Shard
 from tests.deploy.manifests import (
@@ -141,27 +142,78 @@ def test_the_autoscaler_alone_sets_the_replicas() -> None:
     assert "replicas" not in find(overlay("production"), "Deployment", "worker")["spec"]
 
 
+def mounted_list(name: str, folder: Path) -> tuple[ProducerSettings, dict[str, str]]:
+    """Write the camera list as a pod of an overlay sees it; return settings, and variables."""
+    spec = find(overlay(name), "StatefulSet", "producer")["spec"]["template"]["spec"]
+    (volume,) = [each for each in spec["volumes"] if each["name"] == "cameras"]
+    for source in volume["projected"]["sources"]:
+        for key, text in find(overlay(name), "ConfigMap", source["configMap"]["name"])[
+            "data"
+        ].items():
+            assert not (folder / key).exists(), f"{key} comes from two ConfigMaps"
+            (folder / key).write_text(text)
+    text = "".join(path.read_text() for path in folder.iterdir())
+    return ProducerSettings(config=folder), dict.fromkeys(re.findall(r"\$\{(\w+)\}", text), "x")
+
+
 @pytest.mark.parametrize("name", OVERLAYS)
-def test_the_producers_know_how_many_share_the_cameras(name: str) -> None:
+def test_the_producers_and_their_list_know_how_many_there_are(name: str, tmp_path: Path) -> None:
     only = container(overlay(name), "StatefulSet", "producer")
     names = [each["name"] for each in only["env"]]
     assert names.index("POD_INDEX") < names.index("PRODUCER_SHARD"), "expanded in this order"
     shard = only["env"][names.index("PRODUCER_SHARD")]["value"]
     replicas = find(overlay(name), "StatefulSet", "producer")["spec"]["replicas"]
-    shards = [Shard.parse(shard.replace("$(POD_INDEX)", str(i))) for i in range(replicas)]
-    assert [each.count for each in shards] == [replicas] * replicas
+    settings, variables = mounted_list(name, tmp_path)
+    lists = [
+        load_list(
+            settings.model_copy(
+                update={"shard": Shard.parse(shard.replace("$(POD_INDEX)", str(i)))}
+            ),
+            [],
+            variables,
+        )
+        for i in range(replicas)
+    ]
+    assert [each.shard for each in lists] == [Shard(i, replicas) for i in range(replicas)]
+    ids = [camera.id for each in lists for camera in each.cameras]
+    assert sorted(ids) == sorted(lists[0].ids)
+    assert ids
 
 
 @pytest.mark.parametrize("name", OVERLAYS)
-def test_the_cameras_can_be_read(name: str, tmp_path: Path) -> None:
-    text = find(overlay(name), "ConfigMap", "cameras")["data"]["cameras.yaml"]
-    path = tmp_path / "cameras.yaml"
-    path.write_text(text)
-    variables = dict.fromkeys(re.findall(r"\$\{(\w+)\}", text), "x")
-    assert load_cameras(ProducerSettings(config=path), [], variables)
-    configured = settings_of(name, "producer")["PRODUCER_CONFIG"]
-    mounts = container(overlay(name), "StatefulSet", "producer")["volumeMounts"]
-    assert str(Path(configured).parent) in [mount["mountPath"] for mount in mounts]
+def test_a_changed_list_restarts_no_pod_and_is_where_the_settings_look(name: str) -> None:
+    names = {each["metadata"]["name"] for each in overlay(name) if each["kind"] == "ConfigMap"}
+    assert names >= {"cameras", "camera-shards"}, "no hash, which the pods' template would repeat"
+    mounts = {
+        mount["name"]: mount["mountPath"]
+        for mount in container(overlay(name), "StatefulSet", "producer")["volumeMounts"]
+        if "subPath" not in mount  # such a mount never changes
+    }
+    given = settings_of(name, "producer")
+    assert given["PRODUCER_CONFIG"] == mounts["cameras"]
+    assert given["PRODUCER_CREDENTIALS"] == mounts["credentials"]
+
+
+def test_a_list_beyond_one_config_map_is_one_source_more_as_the_page_says(tmp_path: Path) -> None:
+    page = (REPOSITORY / "docs" / "operate" / "deploy.md").read_text()
+    (patch,) = re.findall(r"^ *- \{op: add, path: \S*projected\S*, value: .*\}$", page, re.M)
+    production = K8S / "overlays" / "production"
+    shutil.copytree(K8S.parent.parent / "deploy", tmp_path / "deploy")
+    folder = tmp_path / "deploy" / "k8s" / "overlays" / "large"
+    folder.mkdir()
+    (folder / "south.yaml").write_text("cameras: [{id: south, url: 'test:'}]\n")
+    (folder / "kustomization.yaml").write_text(
+        f"resources: [../{production.name}]\n"
+        "configMapGenerator:\n"
+        "  - {name: cameras-2, files: [south.yaml], options: {disableNameSuffixHash: true}}\n"
+        "patches:\n"
+        f"  - target: {{kind: StatefulSet, name: producer}}\n    patch: |-\n      {patch.strip()}\n"
+    )
+    spec = find(build(folder), "StatefulSet", "producer")["spec"]["template"]["spec"]
+    (volume,) = [each for each in spec["volumes"] if each["name"] == "cameras"]
+    assert [each["configMap"]["name"] for each in volume["projected"]["sources"]] == [
+        "cameras", "camera-shards", "cameras-2"
+    ]  # fmt: skip
 
 
 def test_the_training_is_set_with_real_settings() -> None:

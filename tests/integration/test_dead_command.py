@@ -1,6 +1,7 @@
 """``seedstream dead`` against a real broker."""
 
 import json
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -37,13 +38,19 @@ class Topics:
     frames: str
     producer: KafkaProducer
     said: list[str] = field(default_factory=list)
+    places: Counter[int] = field(default_factory=Counter)
 
     def bury(
-        self, frame: Frame, position: int, reason: str = "corrupt_image", **changes: Any
+        self,
+        frame: Frame,
+        position: int,
+        reason: str = "corrupt_image",
+        partition: int = 2,
+        **changes: Any,
     ) -> str:
         key, value, headers = encode_frame(frame)
         record = {"key": key, "value": value, "headers": headers} | changes
-        dead = Record(2, position, **record, timestamp_seconds=None)
+        dead = Record(partition, position, **record, timestamp_seconds=None)
         headers = dead_headers(dead, self.frames, reason, changes.get("detail", "it is broken"))
         sent = self.producer.send(
             self.settings.topic, key=dead.key, value=dead.value, headers=headers, partition=0
@@ -74,8 +81,9 @@ class Topics:
         found: list[Any] = []
 
         def read() -> bool:
-            for records in consumer.poll(timeout_ms=100).values():
+            for place, records in consumer.poll(timeout_ms=100).items():
                 found.extend(records)
+                self.places[place.partition] += len(records)
             return len(found) >= count
 
         wait_until(read, 20)
@@ -196,6 +204,7 @@ def test_a_replayed_record_is_the_original_with_a_header_more_and_the_letter_sta
     assert topics.replay(letters[0], letters[2]) == 0
     assert topics.said[-1].startswith("2 of 2 sent again")
     sent = topics.sent_again(2)
+    assert topics.places == {2: 2}
     for record, frame, letter in zip(sent, (frames[0], frames[2]), letters[::2], strict=True):
         key, value, headers = encode_frame(frame)
         replayed = ("seedstream_replay_of", f"{topics.settings.topic}/{letter}".encode())
@@ -206,6 +215,12 @@ def test_a_replayed_record_is_the_original_with_a_header_more_and_the_letter_sta
     assert topics.listed()["count"] == 3
     assert topics.replay(camera="gate") == 0
     assert len(topics.sent_again(5)) == 5
+
+
+def test_a_record_whose_partition_is_gone_goes_to_that_of_its_key(topics: Topics) -> None:
+    letter = topics.bury(make_frame("gate"), 0, partition=40)
+    assert topics.replay(letter) == 0
+    assert [record.key for record in topics.sent_again(1)] == [b"gate"]
 
 
 def test_nothing_is_sent_that_was_not_agreed_to_or_is_too_much(topics: Topics) -> None:

@@ -36,7 +36,9 @@ class FakeSender:
         self.away = threading.Event()
         self._answer = answer
 
-    def send(self, key: bytes, value: bytes, headers: list[Header], on_done: OnDone) -> bool:
+    def send(
+        self, key: bytes, value: bytes, headers: list[Header], session: str, on_done: OnDone
+    ) -> bool:
         if self.away.is_set():
             time.sleep(0.01)  # as the real one, which blocks for metadata
             return False

@@ -300,7 +300,7 @@ def test_hung_threads_are_bounded_and_the_camera_comes_back_when_one_ends(
     live = bench("rtsp://h/s", [hung], [hung], [None, quiet])
     for count in (1, 2):
         live.until(lambda count=count: len(live.sources) == count)
-        until(lambda: live.watchdog._slots[0].lease._phase == "first frame")  # type: ignore[union-attr]
+        until(lambda: live.watchdog._slots["cam"].lease._phase == "first frame")  # type: ignore[union-attr]
         live.now += 20
         live.tick()
     for _ in range(5):
@@ -334,7 +334,7 @@ def test_a_file_that_ends_while_the_watchdog_looks_at_it_is_done_and_not_down(
 ) -> None:
     last_look = threading.Event()
     file = bench("clip.mp4", [0.0, last_look])
-    slot = file.watchdog._slots[0]
+    slot = file.watchdog._slots["cam"]
     until(lambda: file.value("frames_captured_total") == 1)
     lease, thread = slot.lease, slot.thread
     assert lease is not None
@@ -374,7 +374,7 @@ def test_a_camera_that_hangs_after_its_last_wanted_frame_does_not_hold_up_the_en
 def check_that_a_hung_close_holds_nothing_up(
     bench: Bench, never: threading.Event, frames: int
 ) -> None:
-    lease = bench.watchdog._slots[0].lease
+    lease = bench.watchdog._slots["cam"].lease
     assert lease is not None
     bench.until(lambda: len(bench.frames) == frames and lease._phase == "close")
     bench.now += 20
@@ -391,7 +391,7 @@ def test_a_lost_camera_that_hangs_while_it_is_closed_is_lost_once(
 ) -> None:
     never, quiet = threading.Event(), threading.Event()
     live = bench("rtsp://h/s", [None, SourceError("reset by peer")], [None, quiet], close=never)
-    lease = live.watchdog._slots[0].lease
+    lease = live.watchdog._slots["cam"].lease
     assert lease is not None
     live.until(lambda: lease._phase == "close")
     live.now += 20
