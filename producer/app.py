@@ -36,6 +36,9 @@ _TICK_SECONDS = 0.1
 _STUCK_SECONDS = 30.0
 """A thread that has not turned for this long, beyond what it may wait for, makes liveness fail."""
 
+_UNACKNOWLEDGED_SECONDS = 10.0
+"""A Kafka that answers and acknowledges nothing for so long does not count as connected."""
+
 _STOP_SECONDS = 2.0
 """How long the cameras' threads may take to stop before the rest is published without them."""
 
@@ -105,7 +108,8 @@ class _Process:
             for camera in cameras
         ]
         self._watchdog = Watchdog(runners, metrics, clock, stop)
-        self._connected = False
+        self._sender: Sender | None = None
+        metrics.kafka_connected.follow(self._kafka_answers)
         self._probes = ProbeServer(
             registry, self._alive, self._ready, settings.http_host, settings.http_port
         )
@@ -121,7 +125,7 @@ class _Process:
             )
             if sender is None:
                 return EXIT_OK
-            self._connected = True
+            self._sender = sender
             self._publisher.start(sender)
             self._watchdog.start()
             self._watch()
@@ -153,13 +157,18 @@ class _Process:
         return EXIT_OK
 
     def _reconnect(self) -> Sender:
-        sender = connect(self._settings)
+        self._sender = sender = connect(self._settings)
         assert sender is not None  # only a stop gives None
         return sender
 
+    def _kafka_answers(self) -> bool:
+        sender, waiting_seconds = self._sender, self._publisher.waiting_seconds
+        answers = sender is not None and sender.answered
+        return answers and waiting_seconds < _UNACKNOWLEDGED_SECONDS
+
     def _alive(self) -> str | None:
         now, patience = time.monotonic(), _STUCK_SECONDS + self._settings.kafka_timeout_seconds
-        if not self._connected:
+        if self._sender is None:
             return None
         if now - self._publisher.heartbeat > patience:
             return f"the publisher has been stuck for {now - self._publisher.heartbeat:.0f} s"
@@ -168,7 +177,7 @@ class _Process:
         return None
 
     def _ready(self) -> str | None:
-        if not self._connected:
+        if self._sender is None:
             return "Kafka has not been reached yet"
         untried = self._watchdog.untried
         return f"cameras not tried yet: {', '.join(untried)}" if untried else None

@@ -10,6 +10,7 @@ from collections.abc import Callable, Collection, Mapping
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.metrics import MetricWrapperBase
 
+from contract.connected_gauge import ConnectedGauge
 from workers.stages.stage_times import StageTimes
 
 STAGES = ("fetch", "decode", "infer", "cluster", "track", "preview", "store")
@@ -180,6 +181,16 @@ class WorkerMetrics:
             "seedstream_rebalances",
             "Changes to the partitions owned by this worker.",
             registry=registry,
+        )
+        self.kafka_connected = ConnectedGauge(
+            "seedstream_kafka_connected",
+            "1 while Kafka answers, else 0; absent until it is first asked.",
+            registry,
+        )
+        self.redis_connected = ConnectedGauge(
+            "seedstream_redis_connected",
+            "1 while Redis answers and stores, else 0; absent until it is first asked.",
+            registry,
         )
         self.model_info = Gauge(
             "seedstream_model_info",
