@@ -239,6 +239,7 @@ def _metrics(
     registry: CollectorRegistry, settings: WorkerSettings, inference: Inference
 ) -> WorkerMetrics:
     metrics = WorkerMetrics(registry)
+    metrics.live_mode.set(settings.mode == "live")
     model = inference.segmenter.reference
     metrics.model_info.labels(
         *(model.name, model.version, inference.provider, inference.precision, inference.reason)
