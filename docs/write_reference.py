@@ -22,6 +22,7 @@ from prometheus_client.metrics import MetricWrapperBase
 from pydantic import BaseModel
 from pydantic_settings import BaseSettings
 
+from contract.connected_gauge import ConnectedGauge
 from contract.frame import Frame, encode_frame
 from contract.mask import encode_mask
 from contract.result import Instance, ModelReference, Result, encode_result

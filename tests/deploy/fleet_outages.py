@@ -144,9 +144,7 @@ def series_of(fleet: Fleet) -> Iterator[Series]:
             yield from _of_processed(fleet, process, f"camera-{camera}")
 
 
-def _sampled(
-    fleet: Fleet, process: Process, value: Callable[[float, float], Value]
-) -> list[Value]:
+def _sampled(fleet: Fleet, process: Process, value: Callable[[float, float], Value]) -> list[Value]:
     """Return the values at all moments: ``value`` of the moment and when this life began."""
     values: list[Value] = []
     for now in fleet.times:
@@ -257,9 +255,7 @@ def _stored(fleet: Fleet, process: Process) -> tuple[list[Value], list[Value], l
         return 0 <= since < 90 * fleet.workers and since % 360 < STEP_SECONDS
 
     def rate(share: Callable[[float], float]) -> list[Value]:
-        return _counted(
-            fleet, process, lambda now, began: FPS * works(now, began) * share(now)
-        )
+        return _counted(fleet, process, lambda now, began: FPS * works(now, began) * share(now))
 
     return (
         rate(lambda now: 0.7 if moved(now) else 1.0),
@@ -291,7 +287,7 @@ def _plus(one: list[Value], other: list[Value]) -> list[Value]:
 
 
 def written(values: list[Value]) -> str:
-    """Return values in promtool's notation; what ends is stale at once, as after a failed scrape."""
+    """Return values in promtool's notation; what ends is stale at once, as after a scrape."""
     words: list[str] = []
     at = 0
     while at < len(values):
