@@ -159,13 +159,12 @@ def budget_burns_fast() -> Case:
         "the budget burns fast: twelve minutes without a result, or 8 % for hours; and it resolves",
         "1m",
         series,
-        asked(name, "358m", burns("steady", "7.741%")),
-        asked(name, "368m", burns("steady", "7.942%")),
-        asked(name, "370m", burns("steady", "7.954%")),
-        asked(name, "371m", burns("outage", "18.49%"), burns("steady", "7.96%")),
-        asked(name, "376m", burns("outage", "20%"), burns("steady", "7.96%")),
-        asked(name, "379m"),
-        asked(name, "410m"),
+        asked(name, "368m", burns("steady", "7.656%")),
+        asked(name, "372m", burns("steady", "7.426%")),
+        asked(name, "373m", burns("outage", "17.74%"), burns("steady", "7.369%")),
+        asked(name, "376m", burns("outage", "20%"), burns("steady", "7.197%")),
+        asked(name, "379m", burns("steady", "7.025%")),
+        asked(name, "390m"),
     )
 
 
@@ -191,9 +190,9 @@ def budget_burns_slowly() -> Case:
         "the budget burns slowly: more than 1 % of the frames, for three days and still",
         "1m",
         series,
-        asked(name, "50m", burns("over", "0.5%")),
-        asked(name, "70m", burns("over", "0.5%"), burns("steady", "0.5%")),
-        asked(name, "245m"),
+        asked(name, "50m"),
+        asked(name, "70m", burns("steady", "1.5%"), burns("over", "2%")),
+        asked(name, "340m", burns("over", "1.854%")),
         asked(name, "645m"),
         asked(name, "690m"),
     )

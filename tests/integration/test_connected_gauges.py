@@ -38,9 +38,7 @@ def shows(value: int, within_seconds: float, *asked: tuple[SeedstreamProcess, st
     """Wait until all gauges have a value, and report how long each took."""
     began = time.monotonic()
     for process, name in asked:
-        wait_until(
-            lambda p=process, n=name: seen(p, n) == value, within_seconds, f"{name} {value}"
-        )
+        wait_until(lambda p=process, n=name: seen(p, n) == value, within_seconds, f"{name} {value}")
         print(f"{name} {value} after {time.monotonic() - began:.1f} s")
 
 
