@@ -23,6 +23,7 @@ from prometheus_client.metrics import MetricWrapperBase
 from pydantic import BaseModel
 from pydantic_settings import BaseSettings
 
+from contract.connected_gauge import ConnectedGauge
 from contract.frame import Frame, encode_frame
 from contract.mask import encode_mask
 from contract.result import Instance, ModelReference, Result, encode_result
@@ -110,19 +111,25 @@ def metrics_table(catalogue: object) -> str:
     """Return the metrics that an object has as attributes: name, type, labels, meaning."""
     rows = []
     for metric in vars(catalogue).values():
-        if isinstance(metric, MetricWrapperBase):
+        if isinstance(metric, MetricWrapperBase | ConnectedGauge):
             (family,) = metric.describe()
             name = family.name + ("_total" if family.type == "counter" else "")
-            labels = ", ".join(f"`{label}`" for label in metric._labelnames)  # no public way
+            names = getattr(metric, "_labelnames", ())  # no public way
+            labels = ", ".join(f"`{label}`" for label in names)
             rows.append((f"`{name}`", family.type, labels, family.documentation))
     return table(("metric", "type", "labels", "meaning"), rows)
 
 
 def recording_rules() -> str:
     """Return what Prometheus computes once for all who ask."""
-    text = (REPOSITORY / "deploy" / "monitoring" / "rules" / "recording.yaml").read_text()
-    rules = [rule for group in yaml.safe_load(text)["groups"] for rule in group["rules"]]
-    rows = [(f"`{rule['record']}`", f"`{' '.join(rule['expr'].split())}`") for rule in rules]
+    folder = REPOSITORY / "deploy" / "monitoring" / "rules"
+    rows = []
+    for name in ("recording", "outages", "slo"):
+        groups = yaml.safe_load((folder / f"{name}.yaml").read_text())["groups"]
+        for rule in (rule for group in groups for rule in group["rules"]):
+            labels = ", ".join(f'{key}="{value}"' for key, value in rule.get("labels", {}).items())
+            series = rule["record"] + (f"{{{labels}}}" if labels else "")
+            rows.append((f"`{series}`", f"`{' '.join(rule['expr'].split())}`"))
     return table(("series", "computed from"), rows)
 
 

@@ -47,6 +47,9 @@ _TICK_SECONDS = 0.1
 _STUCK_SECONDS = 30.0
 """A thread that has not turned for this long, beyond what it may wait for, makes liveness fail."""
 
+_UNACKNOWLEDGED_SECONDS = 10.0
+"""A Kafka that answers and acknowledges nothing for so long does not count as connected."""
+
 _STOP_SECONDS = 2.0
 """How long the cameras' threads may take to stop before the rest is published without them."""
 
@@ -130,7 +133,9 @@ class _Process:
         read_files = partial(read_list_files, settings.config, settings.credentials)
         self._list_watch = ListWatch(read_files, load, files, metrics)
         self._note(listed)
-        self._connected = self._tried = False
+        self._tried = False
+        self._sender: Sender | None = None
+        metrics.kafka_connected.follow(self._kafka_answers)
         self._probes = ProbeServer(
             registry, self._alive, self._ready, settings.http_host, settings.http_port
         )
@@ -162,7 +167,7 @@ class _Process:
             )
             if sender is None:
                 return EXIT_OK
-            self._connected = True
+            self._sender = sender
             self._publisher.start(sender)
             self._watch()
             return self._end()
@@ -225,13 +230,18 @@ class _Process:
         return EXIT_OK
 
     def _reconnect(self) -> Sender:
-        sender = connect(self._settings, placement=self._placement)
+        self._sender = sender = connect(self._settings, placement=self._placement)
         assert sender is not None  # only a stop gives None
         return sender
 
+    def _kafka_answers(self) -> bool:
+        sender, waiting_seconds = self._sender, self._publisher.waiting_seconds
+        answers = sender is not None and sender.answered
+        return answers and waiting_seconds < _UNACKNOWLEDGED_SECONDS
+
     def _alive(self) -> str | None:
         now, patience = time.monotonic(), _STUCK_SECONDS + self._settings.kafka_timeout_seconds
-        if not self._connected:
+        if self._sender is None:
             return None
         if now - self._publisher.heartbeat > patience:
             return f"the publisher has been stuck for {now - self._publisher.heartbeat:.0f} s"
@@ -240,7 +250,7 @@ class _Process:
         return None
 
     def _ready(self) -> str | None:
-        if not self._connected:
+        if self._sender is None:
             return "Kafka has not been reached yet"
         untried = [] if self._tried else self._roster.untried
         # Once: a camera that a changed list brings makes no process unready.

@@ -8,6 +8,7 @@ from typing import Literal, get_args
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
+from contract.connected_gauge import ConnectedGauge
 from producer.camera_pictures import Damage
 
 DropReason = Literal[
@@ -108,6 +109,11 @@ class ProducerMetrics:
         self.sends_in_flight_bytes = gauge(
             "seedstream_sends_in_flight_bytes",
             "Bytes handed to the Kafka client and not yet acknowledged.",
+        )
+        self.kafka_connected = ConnectedGauge(
+            "seedstream_kafka_connected",
+            "1 while Kafka answers and acknowledges frames, else 0.",
+            registry,
         )
         self.kafka_restarts = counter(
             "seedstream_kafka_client_restarts_total",

@@ -5,13 +5,14 @@ from collections.abc import Callable
 from logging import getLogger
 
 from contract.errors import ConfigurationError, UnavailableError
-from contract.frame import Frame, encode_frame
+from contract.frame import Frame
 from contract.log_limit import LogLimit
 from producer.frame_endings import FrameEndings
 from producer.held_cameras import HeldCameras
 from producer.lease import Clock
 from producer.metrics import DropReason, ProducerMetrics
 from producer.outbox import Outbox
+from producer.pending_send import PendingSend
 from producer.record_limit import RecordLimit
 from producer.sender import Failure, Sender
 from producer.settings import ProducerSettings
@@ -20,26 +21,11 @@ from servers.refusals import PASSING_SECONDS, Hearing
 log = getLogger("seedstream.producer.publisher")
 
 _TICK_SECONDS = 0.1
-_OVERHEAD_BYTES = 1024
-"""What headers and framing add to a record, at most."""
-
 _DOUBT_SECONDS = 5.0
 """After so long without an acknowledgement, and again, Kafka is asked whether it lets us in."""
 
 _HANDOVER_SECONDS = 1.0
 """How long the thread may take to notice the end, unless it is held up inside the client."""
-
-
-class _Send:
-    """One record given to the client."""
-
-    __slots__ = ("frame", "record", "resent", "size")
-
-    def __init__(self, frame: Frame) -> None:
-        self.frame = frame
-        self.record = encode_frame(frame)
-        self.size = len(frame.data) + _OVERHEAD_BYTES
-        self.resent = False  # after a failure of the client that no other record explains
 
 
 class Publisher:
@@ -87,7 +73,7 @@ class Publisher:
         self._find_refusal = find_refusal
         self._doubted_at = clock()
         self._settled = threading.Condition()
-        self._under_way: dict[_Send, None] = {}  # in the order of sending
+        self._under_way: dict[PendingSend, None] = {}  # in the order of sending
         self._bytes = 0
         self._client = 0  # number of the client; failures of earlier ones are void
         self._broken: str | None = None
@@ -112,6 +98,12 @@ class Publisher:
         """When the thread last turned, in seconds of the monotonic clock."""
         self.error: UnavailableError | ConfigurationError | None = None
         """Why the thread ended by itself."""
+
+    @property
+    def waiting_seconds(self) -> float:
+        """How long Kafka has acknowledged nothing of what it was given, in seconds."""
+        with self._settled:
+            return self._clock() - self._last_progress if self._under_way else 0.0
 
     def start(self, sender: Sender) -> None:
         """Begin to publish through ``sender``."""
@@ -170,8 +162,7 @@ class Publisher:
             self._bear_refusal(self._refused)
         if self._broken is not None:
             self._replace(self._broken)
-        with self._settled:
-            waiting = self._clock() - self._last_progress if self._under_way else 0.0
+        waiting = self.waiting_seconds
         if waiting > _DOUBT_SECONDS and self._clock() - self._doubted_at > _DOUBT_SECONDS:
             refusal = self._find_refusal()
             self._doubted_at = self._clock()
@@ -217,7 +208,7 @@ class Publisher:
             )
 
     def _publish(self, frame: Frame) -> None:
-        send = _Send(frame)
+        send = PendingSend(frame)
         if not self._limit.fits(send.size):
             self._limit.report(frame.camera, send.size)
             self._endings.drop(frame, "too_large")
@@ -239,7 +230,7 @@ class Publisher:
             return
         self._offer(send)
 
-    def _offer(self, send: _Send) -> None:
+    def _offer(self, send: PendingSend) -> None:
         """Offer a record to the client until it is taken, Kafka is given up or the end comes."""
         client = self._client
 
@@ -256,14 +247,14 @@ class Publisher:
             if client != self._client:
                 return  # the client was replaced, and this record sent again with the others
 
-    def _on_acknowledged(self, send: _Send) -> None:
+    def _on_acknowledged(self, send: PendingSend) -> None:
         with self._settled:
             self._last_progress = self._clock()
             self._restarts = 0
             self._hearing.over()
         self._settle(send, None)
 
-    def _on_failed(self, client: int, send: _Send, failure: Failure, text: str) -> None:
+    def _on_failed(self, client: int, send: PendingSend, failure: Failure, text: str) -> None:
         if failure == "refused":
             with self._settled:
                 if client == self._client:
@@ -278,7 +269,7 @@ class Publisher:
             log.warning("camera %s: a frame was not sent: %s%s", send.frame.camera, text, more)
         self._settle(send, "too_large" if failure == "too_large" else "send_failed")
 
-    def _ends_client(self, client: int, send: _Send, failure: Failure, text: str) -> bool:
+    def _ends_client(self, client: int, send: PendingSend, failure: Failure, text: str) -> bool:
         """Note that the client has ended; return whether the next one sends ``send`` again.
 
         kafka-python's idempotent client ends when a broker finds one record too large, and then
@@ -337,7 +328,7 @@ class Publisher:
             elif send in self._under_way:  # else the client before has got it through after all
                 self._offer(send)
 
-    def _settle(self, send: _Send, reason: DropReason | None) -> bool:
+    def _settle(self, send: PendingSend, reason: DropReason | None) -> bool:
         """Count a frame as published (no reason) or dropped; return False if it is settled."""
         with self._settled:
             if send not in self._under_way:

@@ -25,6 +25,7 @@ from servers.kafka import (
     meaning,
     open_client,
     refusal_within,
+    watch_brokers,
     within_broker,
 )
 
@@ -52,6 +53,11 @@ class Sender(Protocol):
             False if the server is away and the record was not taken: offer it again later. It may
             block for some seconds to find that out.
         """
+        ...
+
+    @property
+    def answered(self) -> bool:
+        """Whether the server answers, as far as is known."""
         ...
 
     def close(self, timeout_seconds: float) -> None:
@@ -97,6 +103,12 @@ class KafkaSender:
                 f"Kafka at {settings.bootstrap_servers} answers, but has no topic "
                 f"{settings.topic!r}: {error}; create it, or check PRODUCER_TOPIC and rights"
             ) from error
+        self._answered = watch_brokers(self._client)
+
+    @property
+    def answered(self) -> bool:
+        """Whether brokers answer; see ``servers.kafka.watch_brokers``."""
+        return self._answered()
 
     def send(
         self, key: bytes, value: bytes, headers: list[Header], session: str, on_done: OnDone

@@ -30,7 +30,7 @@ from servers.kafka_meaning import (
     refusal_within,
     within_broker,
 )
-from servers.kafka_network import network_client
+from servers.kafka_network import network_client, watch_brokers
 from servers.kafka_visit import STEP_SECONDS, Visit, read_refusal, topic_error
 from servers.refusals import PASSING_SECONDS, Hearing
 
@@ -59,6 +59,7 @@ __all__ = [
     "refusal_within",
     "refused",
     "wait_for_topics",
+    "watch_brokers",
     "within_broker",
 ]
 

@@ -17,6 +17,8 @@ Library: kafka-python 3.0.12. What it does otherwise, each held by a test:
 import errno
 import socket
 import sys
+import time
+from collections.abc import Callable
 from typing import Any
 
 from kafka import errors
@@ -32,6 +34,13 @@ from servers import host_names
 CONNECT_SECONDS = 4.0
 """How long one attempt to connect may take, and then its TLS handshake."""
 
+ASK_SECONDS = 4.0
+"""After so long without a word from any broker, a watched client asks for one. A member of a group
+hears one more often, at its heartbeats."""
+
+SILENT_SECONDS = 10.0
+"""Brokers that are connected and have said nothing for so long count as away."""
+
 
 class Manager(KafkaConnectionManager):  # type: ignore[misc]  # no types there
     """kafka-python's manager of connections, with bounded attempts and transports that listen."""
@@ -40,6 +49,31 @@ class Manager(KafkaConnectionManager):  # type: ignore[misc]  # no types there
         "socket_connection_setup_timeout_ms": CONNECT_SECONDS * 1000,
         "socket_connection_setup_timeout_max_ms": CONNECT_SECONDS * 1000,
     }
+
+    def __init__(self, net: Any, **configs: Any) -> None:
+        super().__init__(net, **configs)
+        self._heard_at = time.monotonic()
+        self._watched = False
+
+    @property
+    def answered(self) -> bool:
+        """Whether a broker is connected, and one has said something of late."""
+        connected = any(each.connected for each in list(self._conns.values()))
+        return connected and time.monotonic() - self._heard_at < SILENT_SECONDS
+
+    def watch(self) -> None:
+        """Ask for a word from now on when no broker has said one for a while; from any thread."""
+        if not self._watched:
+            self._watched = True
+            self._net.call_soon_threadsafe(self._ask_when_silent)
+
+    def _ask_when_silent(self) -> None:
+        if self.closed:
+            return
+        if time.monotonic() - self._heard_at >= ASK_SECONDS:
+            # Asks for the brokers, and tries to connect again until one answers.
+            self.cluster.request_update()
+        self._net.call_later(ASK_SECONDS / 4, self._ask_when_silent)
 
     def prefer(self, server: str) -> None:
         """Ask this server for the brokers for as long as that works."""
@@ -71,6 +105,8 @@ class Manager(KafkaConnectionManager):  # type: ignore[misc]  # no types there
 
         def receive_all() -> tuple[bytes, Exception | None]:
             data, end = receive()
+            if data:
+                self._heard_at = time.monotonic()
             # The next call tells of the end again.
             return data, None if data else end
 
@@ -169,6 +205,21 @@ def forget_errors(sock: socket.socket) -> None:
             sock.recvmsg(1, 0, socket.MSG_ERRQUEUE)
     except OSError:
         return  # there is nothing more
+
+
+def watch_brokers(client: Any) -> Callable[[], bool]:
+    """Return what tells whether brokers answer a client, also while it has nothing to ask them.
+
+    A connection that has ended is noticed at once, a network that has gone silent within
+    `SILENT_SECONDS`.
+
+    Args:
+        client: A ``KafkaProducer`` or ``KafkaConsumer`` that was opened with `network_client`.
+    """
+    network = getattr(client, "_client", None) or client._sender._client
+    manager: Manager = network._manager
+    manager.watch()
+    return lambda: manager.answered
 
 
 def network_client(*, first: str | None = None, **configs: Any) -> KafkaNetClient:

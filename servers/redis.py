@@ -24,6 +24,7 @@ from contract.errors import (
     UnavailableError,
 )
 from servers import host_names
+from servers.presence import Presence
 from servers.redis_nodes import Node, ask_for_slots, first_that_answers
 from servers.redis_visit import lost, other_protocol, read_refusal
 from servers.refusals import About, Hearing, Refusal
@@ -244,6 +245,9 @@ def _may_pass(error: BaseException) -> bool:
 class Redis:
     """A connection that is opened when it is needed; each use of it is tried within a bound.
 
+    Attributes:
+        presence: Whether the server answers and does what it is asked to.
+
     Args:
         connection: Where and how.
         make_client: Opens the client; called again after it failed.
@@ -267,6 +271,7 @@ class Redis:
         self._nodes: list[Node] = []
         self._given_up = threading.Event()
         self._has_answered = False
+        self.presence = Presence(clock)
 
     def attempt(self, doing: str, use: Callable[[Client], T]) -> T:
         """Use the client until that works.
@@ -280,6 +285,10 @@ class Redis:
             InvalidMessageError: The command is at fault.
             UnavailableError: It did not work within the bound, or was given up.
         """
+        with self.presence.asking():
+            return self._attempt(doing, use)
+
+    def _attempt(self, doing: str, use: Callable[[Client], T]) -> T:
         give_up_at = self._clock() + self.connection.redis_timeout_seconds
         hearing = Hearing(self._clock)
         delay = _FIRST_DELAY_SECONDS
@@ -294,7 +303,9 @@ class Redis:
                 seen = error
             else:
                 self._has_answered = True
+                self.presence.note(answers=True)
                 return answer
+            self.presence.note(answers=meaning(seen) is Meaning.INVALID)
             if isinstance(client, RedisCluster):
                 # The next attempt asks the cluster anew who serves which slot.
                 known: list[Any] = client.get_nodes()  # type: ignore[no-untyped-call]

@@ -12,7 +12,7 @@ BUSY_SHARE = 0.5
 """A stage that works less than this share of the time holds nobody up."""
 
 _STAGE_TIME = "seedstream_stage_time_seconds_total"
-_LATENCY = "seedstream_end_to_end_latency_seconds"
+_LATENCY = "seedstream_result_latency_seconds"
 
 
 @dataclass(frozen=True)

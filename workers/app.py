@@ -19,8 +19,9 @@ from contract.process import (
 )
 from contract.settings import warn_of_unknown_variables
 from contract.trace_export import Traces, open_export
-from servers.kafka import STEP_SECONDS, reach, wait_for_topics
+from servers.kafka import STEP_SECONDS, reach, wait_for_topics, watch_brokers
 from servers.redis import Redis
+from servers.redis_watch import RedisWatch
 from workers.dead_letters import DeadLetters, open_producer
 from workers.dead_share import DeadShare
 from workers.endings import Endings
@@ -121,8 +122,10 @@ class Worker:
         log.info("metrics and probes on port %d", probes.port)
 
     def _open_redis(self) -> RedisSink:
+        server = Redis(self._settings)
+        self._metrics.redis_connected.follow(lambda: server.presence.answers)
         redis_sink = RedisSink(
-            Redis(self._settings),
+            server,
             ttl_seconds=self._settings.result_ttl_seconds,
             max_results=self._settings.max_results_per_camera,
             tracks=TrackChains(self._metrics, self._clock) if self._settings.track else None,
@@ -130,11 +133,15 @@ class Worker:
         )
         self._closing.callback(redis_sink.close)
         redis_sink.start()
+        watch = RedisWatch(server)
+        watch.start()
+        self._closing.callback(watch.stop)
         return redis_sink
 
     def _open_kafka(self) -> tuple[DeadLetters, KafkaSource] | None:
         """Wait for Kafka and its topics; None when the end is requested meanwhile."""
         settings, wait = self._settings, self._shutdown.wait
+        self._metrics.kafka_connected.follow(lambda: False)  # until it answers
         give_up_at = self._clock() + settings.kafka_timeout_seconds  # one bound for all of it
 
         def left() -> float:
@@ -148,7 +155,9 @@ class Worker:
         topics = {settings.topic: "WORKER_TOPIC", settings.dead_topic: "WORKER_DEAD_TOPIC"}
         if not wait_for_topics(producer, topics, settings, wait, give_up_at, self._clock):
             return None
-        source = KafkaSource(open_consumer(settings, left()), settings)
+        consumer = open_consumer(settings, left())
+        self._metrics.kafka_connected.follow(watch_brokers(consumer))
+        source = KafkaSource(consumer, settings)
         self._closing.callback(source.close, _PART_SECONDS)
         return dead_letters, source
 
@@ -235,6 +244,7 @@ def _metrics(
     registry: CollectorRegistry, settings: WorkerSettings, inference: Inference
 ) -> WorkerMetrics:
     metrics = WorkerMetrics(registry)
+    metrics.live_mode.set(settings.mode == "live")
     model = inference.segmenter.reference
     metrics.model_info.labels(
         *(model.name, model.version, inference.provider, inference.precision, inference.reason)

@@ -10,6 +10,7 @@ from collections.abc import Callable, Collection, Mapping
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.metrics import MetricWrapperBase
 
+from contract.connected_gauge import ConnectedGauge
 from workers.stages.stage_times import StageTimes
 
 STAGES = ("fetch", "decode", "infer", "cluster", "track", "preview", "store")
@@ -24,6 +25,9 @@ OTHER = "other"
 
 _LONGEST_SECONDS = 86_400.0
 """Longest time that is observed: one clock that is years off would drown every sum."""
+
+_CAMERA_LATENCIES = (0.1, 0.25, 0.5, 1, 1.5, 3, 10)
+"""Few, since each is a series of every camera; 1.5 s is the objective."""
 
 _LATENCIES = (0.025, 0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.75, 1, 1.5, 2, 3, 5, 10, 30, 120)
 _STAGES = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
@@ -122,8 +126,14 @@ class WorkerMetrics:
         )
         self.end_to_end_latency = Histogram(
             "seedstream_end_to_end_latency_seconds",
-            "Time from capture to stored result, in seconds.",
+            "Time from capture to stored result, by camera, in seconds.",
             ["camera"],
+            registry=registry,
+            buckets=_CAMERA_LATENCIES,
+        )
+        self.result_latency = Histogram(
+            "seedstream_result_latency_seconds",
+            "Time from capture to stored result, all cameras, in seconds.",
             registry=registry,
             buckets=_LATENCIES,
         )
@@ -180,6 +190,21 @@ class WorkerMetrics:
             "seedstream_rebalances",
             "Changes to the partitions owned by this worker.",
             registry=registry,
+        )
+        self.live_mode = Gauge(
+            "seedstream_live_mode",
+            "1 in live mode, 0 in complete mode, where a backlog is allowed.",
+            registry=registry,
+        )
+        self.kafka_connected = ConnectedGauge(
+            "seedstream_kafka_connected",
+            "1 while Kafka answers, else 0; absent until it is first asked.",
+            registry,
+        )
+        self.redis_connected = ConnectedGauge(
+            "seedstream_redis_connected",
+            "1 while Redis answers and stores, else 0; absent until it is first asked.",
+            registry,
         )
         self.model_info = Gauge(
             "seedstream_model_info",
@@ -239,6 +264,7 @@ class WorkerMetrics:
         self.frames_processed.labels(label).inc()
         latency = min(max(0.0, latency_seconds), _LONGEST_SECONDS)
         self.end_to_end_latency.labels(label).observe(latency)
+        self.result_latency.observe(latency)
         for name, count in classes.items():
             self.instances.labels(label, name).inc(count)
 

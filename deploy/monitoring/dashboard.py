@@ -11,8 +11,16 @@ from typing import Any, NamedTuple
 
 TARGET = Path(__file__).resolve().parent / "dashboards" / "seedstream.json"
 _WIDTH, _HEIGHT = 24, 7
-_NS = 'namespace="$namespace"'
+_NAMESPACE = 'namespace="$namespace"'
+_NS = f'{_NAMESPACE},lane=~"$lane"'
 _CAMERA = f'{_NS},camera=~"$camera"'
+_PODS = f'{_NAMESPACE},job=~"seedstream-.+"'
+_WORST = 10
+"""Most lines of a panel about cameras or pods: thousands would show nothing."""
+
+
+def _worst(query: str) -> str:
+    return f"topk({_WORST}, {query})"
 
 
 class Panel(NamedTuple):
@@ -28,42 +36,61 @@ class Panel(NamedTuple):
 ROWS: dict[str, list[Panel]] = {
     "Overview": [
         Panel("Frames per second", "Results stored per second, all cameras.", "ops",
-              {"fps": f"namespace:seedstream_frames_processed:rate1m{{{_NS}}}"}, "stat"),
-        Panel("Cameras up", "Cameras delivering frames, and all cameras.", "short",
-              {"up": f"sum(max by (camera) (seedstream_camera_up{{{_NS}}}))",
-               "all": f"count(max by (camera) (seedstream_camera_up{{{_NS}}}))"}, "stat"),
-        Panel("Latency p95", "Capture to stored result, all cameras.", "s",
-              {"p95": f"namespace:seedstream_end_to_end_latency_seconds:p95_5m{{{_NS}}}"}, "stat"),
-        Panel("Lag", "Age of the oldest unfinished frame.", "s",
-              {"lag": f"namespace:seedstream_lag_seconds:max{{{_NS}}}"}, "stat"),
+              {"fps": f"sum(lane:seedstream_frames_processed:rate1m{{{_NS}}})"}, "stat"),
+        Panel("Cameras down", "Cameras without frames, and all cameras.", "short",
+              {"down": f'count(camera:seedstream_trouble{{{_NS},trouble="down"}})',
+               "all": f"sum(lane:seedstream_cameras:count{{{_NS}}})"}, "stat"),
+        Panel("Not in time", "Share of the frames without a result within 1.5 s: of the last hour, "
+              "and of three days (objective: 1 %).", "percentunit",
+              {"1 h": f"max(lane:seedstream_objective_missed:ratio1h{{{_NS}}})",
+               "3 d": f"max(lane:seedstream_objective_missed:ratio3d{{{_NS}}})"}, "stat"),
+        Panel("Servers", "Share of the processes that Kafka and Redis answer.", "percentunit",
+              {"Kafka": f"avg(seedstream_kafka_connected{{{_NS}}})",
+               "Redis": f"avg(seedstream_redis_connected{{{_NAMESPACE}}})"}, "stat"),
         Panel("From camera to result", "Captured, published, processed, all cameras.", "ops",
               {"captured": f"sum(camera:seedstream_frames_captured:rate1m{{{_NS}}})",
-               "published": f"sum(camera:seedstream_frames_published:rate1m{{{_NS}}})",
-               "processed": f"namespace:seedstream_frames_processed:rate1m{{{_NS}}}"}),
+               "published": f"sum(lane:seedstream_frames_published:rate1m{{{_NS}}})",
+               "processed": f"sum(lane:seedstream_frames_processed:rate1m{{{_NS}}})"}),
+        Panel("Latency", "Capture to stored result, all cameras.", "s",
+              {"p50 {{lane}}": f"lane:seedstream_result_latency_seconds:p50_5m{{{_NS}}}",
+               "p95 {{lane}}": f"lane:seedstream_result_latency_seconds:p95_5m{{{_NS}}}"}),
+        Panel("Lag", "Age of the oldest unfinished frame.", "s",
+              {"{{lane}}": f"lane:seedstream_lag_seconds:max{{{_NS}}}"}),
         Panel("Instances per second", "By class.", "ops",
-              {"{{class}}": f"namespace:seedstream_instances:rate1m{{{_NS}}}"}),
+              {"{{class}}": f"sum by (class) (lane:seedstream_instances:rate1m{{{_NS}}})"}),
     ],
     "Cameras": [
-        Panel("Processed", "Results stored per second and camera.", "ops",
-              {"{{camera}}": f"camera:seedstream_frames_processed:rate1m{{{_CAMERA}}}"}),
-        Panel("Latency p95", "Capture to stored result by camera.", "s",
-              {"{{camera}}": f"camera:seedstream_end_to_end_latency_seconds:p95_5m{{{_CAMERA}}}"}),
-        Panel("Dropped by the producer", "Share of captured frames, but for the cap and damage.",
+        Panel("Cameras in trouble", "By kind of trouble.", "short",
+              {"{{trouble}}": "count by (trouble) "
+                              f"(camera:seedstream_trouble{{{_CAMERA}}})"}),
+        Panel("Worst cameras", "Those in trouble now, and how badly: a share of its frames, or "
+              "frames per second where it gives or gets too few.", "short",
+              {"": "topk(100, max by (lane, camera, trouble) "
+                   f"(camera:seedstream_trouble{{{_CAMERA}}}))"}, "table"),
+        Panel("Latest results", "Mean time from capture to result; the ten latest cameras.", "s",
+              {"{{camera}}": _worst(
+                  f"camera:seedstream_end_to_end_latency_seconds:mean5m{{{_CAMERA}}}")}),
+        Panel("Results too late", "Share later than 1.5 s; the ten worst cameras.", "percentunit",
+              {"{{camera}}": _worst(f"camera:seedstream_results_late:ratio5m{{{_CAMERA}}}")}),
+        Panel("Lost by the producer", "Share of what is owed, the ten worst cameras.",
               "percentunit",
-              {"{{camera}}": f"camera:seedstream_frames_dropped:ratio5m{{{_CAMERA}}}"}),
-        Panel("Damaged pictures", "Share of what the camera sends: cut, corrupt or undecodable.",
+              {"{{camera}}": _worst(f"camera:seedstream_frames_lost:ratio5m{{{_CAMERA}}}")}),
+        Panel("Damaged pictures", "Share of what the camera sends: cut, corrupt or undecodable; "
+              "the ten worst cameras.", "percentunit",
+              {"{{camera}}": _worst(f"camera:seedstream_pictures_damaged:ratio5m{{{_CAMERA}}}")}),
+        Panel("Skipped by workers", "Share of the frames offered to workers; the ten worst.",
               "percentunit",
-              {"{{camera}}": f"camera:seedstream_pictures_damaged:ratio5m{{{_CAMERA}}}"}),
-        Panel("Skipped by workers", "Share of the frames offered to workers.", "percentunit",
-              {"{{camera}}": f"camera:seedstream_frames_skipped:ratio5m{{{_CAMERA}}}"}),
+              {"{{camera}}": _worst(f"camera:seedstream_frames_skipped:ratio5m{{{_CAMERA}}}")}),
         Panel("Skipped, by reason", "Frames per second.", "ops",
               {"{{reason}}": "sum by (reason) (rate(seedstream_frames_skipped_total"
                              f"{{{_CAMERA}}}[5m]))"}),
-        Panel("Reconnections", "In the last hour.", "short",
-              {"{{camera}}": f"increase(seedstream_camera_reconnects_total{{{_CAMERA}}}[1h])"}),
-        Panel("Objects tracked", "Confirmed objects in the newest frame; after a rebalance the old "
-              "worker's value stays for 5 minutes.", "short",
-              {"{{camera}}": f"max by (camera) (seedstream_tracks_active{{{_CAMERA}}})"}),
+        Panel("Reconnections", "In the last hour, the ten cameras with most.", "short",
+              {"{{camera}}": _worst("sum by (camera) (increase("
+                                    f"seedstream_camera_reconnects_total{{{_CAMERA}}}[1h]))")}),
+        Panel("Objects tracked", "Confirmed objects in the newest frame, the ten highest; "
+              "after a rebalance the old worker's value stays for 5 minutes.", "short",
+              {"{{camera}}": _worst(
+                  f"max by (camera) (seedstream_tracks_active{{{_CAMERA}}})")}),
         Panel("Tracks", "New and forgotten objects per second, and cameras whose tracks a "
               "worker took over.", "ops",
               {"began": f"sum(rate(seedstream_tracks_began_total{{{_CAMERA}}}[5m]))",
@@ -72,54 +99,62 @@ ROWS: dict[str, list[Panel]] = {
     ],
     "Workers": [
         Panel("Stages p95", "fetch is the time in Kafka; the others are per batch or frame.",
-              "s", {"{{stage}}": f"stage:seedstream_stage_seconds:p95_5m{{{_NS}}}"}),
+              "s", {"{{lane}} {{stage}}": f"stage:seedstream_stage_seconds:p95_5m{{{_NS}}}"}),
         Panel("Busy, by stage", "Share of its time that each stage works; the busiest one is the "
               "bottleneck (seedstream top shows one worker).", "percentunit",
               {"{{stage}}": "sum by (stage) (rate(seedstream_stage_time_seconds_total"
                             f'{{{_NS},state="working"}}[5m])) / sum by (stage) '
                             f"(rate(seedstream_stage_time_seconds_total{{{_NS}}}[5m]))"}),
-        Panel("Batch size", "Mean frames per batch.", "short",
-              {"{{pod}}": f"rate(seedstream_batch_size_sum{{{_NS}}}[5m])"
-                          f" / rate(seedstream_batch_size_count{{{_NS}}}[5m])"}),
+        Panel("Batch size", "Mean frames per batch, all workers and the fullest ones.", "short",
+              {"all": f"sum(rate(seedstream_batch_size_sum{{{_NS}}}[5m]))"
+                      f" / sum(rate(seedstream_batch_size_count{{{_NS}}}[5m]))",
+               "{{pod}}": _worst(f"rate(seedstream_batch_size_sum{{{_NS}}}[5m])"
+                                 f" / rate(seedstream_batch_size_count{{{_NS}}}[5m])")}),
         Panel("Model", "Workers by model, version, provider and precision.", "short",
-              {"{{name}}/{{version}} {{provider}} {{precision}}":
-               "count by (name, version, provider, precision)"
+              {"{{lane}} {{name}}/{{version}} {{provider}} {{precision}}":
+               "count by (lane, name, version, provider, precision)"
                f" (seedstream_model_info{{{_NS}}})"}),
-        Panel("Rebalances", "Partition changes in 10 minutes.", "short",
-              {"{{pod}}": f"increase(seedstream_rebalances_total{{{_NS}}}[10m])"}),
-        Panel("CPU", "Cores in use.", "short",
-              {"{{pod}}": f"rate(process_cpu_seconds_total{{{_NS}}}[5m])"}),
-        Panel("Memory", "Resident memory.", "bytes",
-              {"{{pod}}": f"process_resident_memory_bytes{{{_NS}}}"}),
+        Panel("Rebalances", "Partition changes in 10 minutes, the ten workers with most.", "short",
+              {"{{pod}}": _worst(f"increase(seedstream_rebalances_total{{{_NS}}}[10m])")}),
+        Panel("CPU", "Cores in use, the ten pods with most.", "short",
+              {"{{pod}}": _worst(f"rate(process_cpu_seconds_total{{{_PODS}}}[5m])")}),
+        Panel("Memory", "Resident memory, the ten pods with most.", "bytes",
+              {"{{pod}}": _worst(f"process_resident_memory_bytes{{{_PODS}}}")}),
     ],
     "Kafka, Redis, GPU": [
-        Panel("Lag by partition", "Records not finished by workers yet.", "short",
-              {"{{partition}}": f"partition:seedstream_lag_records:max{{{_NS}}}"}),
+        Panel("Lag by partition", "Records not finished by workers yet, the ten longest.", "short",
+              {"{{lane}} {{partition}}": _worst(
+                  f"partition:seedstream_lag_records:max{{{_NS}}}")}),
         Panel("Lag of the group", "As the brokers see it (kafka_exporter).", "short",
-              {"{{consumergroup}}": "sum by (consumergroup) (kafka_consumergroup_lag)"}),
+              {"{{consumergroup}}": "sum by (consumergroup) "
+                                    '(kafka_consumergroup_lag{consumergroup=~"$group"})'}),
         Panel("Dead letters", "In 10 minutes, by reason.", "short",
               {"{{reason}}": "sum by (reason) (increase("
                              f"seedstream_dead_letters_total{{{_NS}}}[10m]))"}),
-        Panel("Redis memory", "In use and maximum (redis_exporter).", "bytes",
-              {"used": "redis_memory_used_bytes", "bound": "redis_memory_max_bytes"}),
-        Panel("GPU", "Utilisation (DCGM exporter).", "percent",
-              {"{{gpu}} {{Hostname}}": "DCGM_FI_DEV_GPU_UTIL"}),
-        Panel("GPU memory", "In use (DCGM exporter), in MiB.", "decmbytes",
-              {"{{gpu}} {{Hostname}}": "DCGM_FI_DEV_FB_USED"}),
+        Panel("Redis memory", "In use and maximum, of this namespace (redis_exporter).", "bytes",
+              {"used": f"redis_memory_used_bytes{{{_NAMESPACE}}}",
+               "bound": f"redis_memory_max_bytes{{{_NAMESPACE}}}"}),
+        Panel("GPU", "Utilisation of those that pods of this namespace hold, the ten least used "
+              "(DCGM exporter).", "percent",
+              {"{{gpu}} {{Hostname}}":
+               f"bottomk({_WORST}, DCGM_FI_DEV_GPU_UTIL{{{_NAMESPACE}}})"}),
+        Panel("GPU memory", "In use, the ten fullest (DCGM exporter), in MiB.", "decmbytes",
+              {"{{gpu}} {{Hostname}}": _worst(f"DCGM_FI_DEV_FB_USED{{{_NAMESPACE}}}")}),
     ],
     "Live page": [
         Panel("Pages open", "Browsers that look at cameras, and cameras looked at.", "short",
-              {"pages": f"sum(seedstream_view_pages{{{_NS}}})",
-               "cameras": f"sum(seedstream_view_cameras_watched{{{_NS}}})"}),
+              {"pages": f"sum(seedstream_view_pages{{{_NAMESPACE}}})",
+               "cameras": f"sum(seedstream_view_cameras_watched{{{_NAMESPACE}}})"}),
         Panel("Pictures sent", "Per second, and those that newer ones overtook.", "ops",
-              {"sent": f"sum(rate(seedstream_view_pictures_sent_total{{{_NS}}}[5m]))",
-               "overtaken": f"sum(rate(seedstream_view_pictures_overtaken_total{{{_NS}}}[5m]))"}),
+              {"sent": f"sum(rate(seedstream_view_pictures_sent_total{{{_NAMESPACE}}}[5m]))",
+               "overtaken": "sum(rate(seedstream_view_pictures_overtaken_total"
+                            f"{{{_NAMESPACE}}}[5m]))"}),
         Panel("Age of pictures, p95", "From the result to the picture's sending.", "s",
               {"p95": "histogram_quantile(0.95, sum by (le) (rate("
-                      f"seedstream_view_picture_age_seconds_bucket{{{_NS}}}[5m])))"}),
+                      f"seedstream_view_picture_age_seconds_bucket{{{_NAMESPACE}}}[5m])))"}),
         Panel("Logins", "In 10 minutes, by outcome.", "short",
               {"{{outcome}}": "sum by (outcome) (increase("
-                              f"seedstream_view_logins_total{{{_NS}}}[10m]))"}),
+                              f"seedstream_view_logins_total{{{_NAMESPACE}}}[10m]))"}),
     ],
 }  # fmt: skip
 
@@ -150,7 +185,7 @@ def build() -> dict[str, Any]:
         "schemaVersion": 39,
         "refresh": "30s",
         "time": {"from": "now-1h", "to": "now"},
-        "templating": {"list": [_source(), _variable("namespace"), _variable("camera")]},
+        "templating": {"list": _variables()},
         "panels": panels,
     }
 
@@ -165,27 +200,40 @@ def _panel(panel: Panel, place: dict[str, int]) -> dict[str, Any]:
         "datasource": source,
         "fieldConfig": {"defaults": {"unit": panel.unit, "min": 0}, "overrides": []},
         "targets": [
-            {"refId": chr(65 + i), "expr": query, "legendFormat": legend, "datasource": source}
+            {
+                "refId": chr(65 + i),
+                "expr": query,
+                "legendFormat": legend,
+                "datasource": source,
+                **({"instant": True, "format": "table"} if panel.kind == "table" else {}),
+            }
             for i, (legend, query) in enumerate(panel.queries.items())
         ],
     }
 
 
-def _source() -> dict[str, Any]:
-    return {"name": "datasource", "type": "datasource", "query": "prometheus"}
+def _variables() -> list[dict[str, Any]]:
+    return [
+        {"name": "datasource", "type": "datasource", "query": "prometheus"},
+        _variable("namespace", 'up{job=~"seedstream-.+"}', "namespace"),
+        _variable("lane", f"seedstream_kafka_connected{{{_NAMESPACE}}}", "lane", several=True),
+        _variable("camera", f"seedstream_camera_up{{{_NS}}}", "camera", several=True),
+        _variable("group", "kafka_consumergroup_lag", "consumergroup", several=True)
+        | {"regex": "/seedstream.*/"},
+    ]
 
 
-def _variable(name: str) -> dict[str, Any]:
-    within = '{namespace="$namespace"}' if name == "camera" else ""
+def _variable(name: str, series: str, label: str, *, several: bool = False) -> dict[str, Any]:
     return {
         "name": name,
         "type": "query",
         "datasource": {"type": "prometheus", "uid": "${datasource}"},
-        "query": f"label_values(seedstream_camera_up{within}, {name})",
+        "query": f"label_values({series}, {label})",
         "refresh": 2,
-        "multi": name == "camera",
-        "includeAll": name == "camera",
-        "allValue": ".*" if name == "camera" else None,
+        "multi": several,
+        "includeAll": several,
+        # Also series without the label; of the brokers' groups only ours.
+        "allValue": ".*" if several and name != "group" else None,
     }
 
 

@@ -1,8 +1,10 @@
 """Write the rules as the Prometheus operator's object: deploy/k8s/components/monitoring.
 
-Kustomize cannot put a file into a field, so the object repeats the rules; a test compares.
+Kustomize cannot put a file into a field, so the object repeats the rules; a test compares. With
+``SEEDSTREAM_RUNBOOK=https://wiki.example/runbook make monitoring`` the alerts' links lead there.
 """
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +15,22 @@ TARGET = HERE.parent / "k8s" / "components" / "monitoring" / "prometheusrule.yam
 HEAD = "# Written by `make monitoring` from deploy/monitoring/rules; change those.\n"
 
 
-def build() -> dict[str, Any]:
-    """Return the object."""
+RUNBOOK = "docs/operate/runbook.md"
+"""Where the alerts' links lead unless it is set: a path in the repository."""
+
+
+def build(runbook: str = RUNBOOK) -> dict[str, Any]:
+    """Return the object.
+
+    Args:
+        runbook: Address of the page that the alerts' links lead to.
+    """
     files = sorted((HERE / "rules").glob("*.yaml"), reverse=True)  # recording before alerts
-    groups = [group for file in files for group in yaml.safe_load(file.read_text())["groups"]]
+    texts = [
+        file.read_text().replace(f"runbook_url: {RUNBOOK}", f"runbook_url: {runbook}")
+        for file in files
+    ]
+    groups = [group for text in texts for group in yaml.safe_load(text)["groups"]]
     return {
         "apiVersion": "monitoring.coreos.com/v1",
         "kind": "PrometheusRule",
@@ -29,4 +43,5 @@ def build() -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    TARGET.write_text(HEAD + yaml.safe_dump(build(), sort_keys=False, width=120))
+    found = build(os.environ.get("SEEDSTREAM_RUNBOOK", RUNBOOK))
+    TARGET.write_text(HEAD + yaml.safe_dump(found, sort_keys=False, width=120))

@@ -35,9 +35,20 @@ def test_a_panel_asks_for_metrics_that_exist_and_says_what_it_shows(panel: Any) 
     assert panel["fieldConfig"]["defaults"]["unit"]
     assert panel["targets"]
     for target in panel["targets"]:
-        query = target["expr"].replace("$namespace", "s").replace("$camera", ".*")
+        query = target["expr"].replace("$namespace", "s")
+        query = re.sub(r"\$(camera|lane|group)", ".*", query)
         assert series(query)
         assert series(query) <= known
+
+
+@pytest.mark.parametrize("panel", PANELS, ids=lambda panel: panel["title"])
+def test_a_panel_shows_this_namespace_and_a_readable_number_of_lines(panel: Any) -> None:
+    for target in panel["targets"]:
+        query, legend = target["expr"], target["legendFormat"]
+        own = query.count('namespace="$namespace"') + query.count('consumergroup=~"$group"')
+        assert own == query.count("{")
+        if {"{{camera}}", "{{pod}}"} & set(re.findall(r"\{\{\w+\}\}", legend)):
+            assert query.startswith(("topk(10, ", "bottomk(10, ")), query
 
 
 def test_no_panels_overlap() -> None:

@@ -33,6 +33,7 @@ class FakeSender:
     def __init__(self, answer: Callable[[int], Failure | str | None] | None = None) -> None:
         self.taken: list[tuple[int, OnDone]] = []
         self.closed = False
+        self.answered = True
         self.away = threading.Event()
         self._answer = answer
 

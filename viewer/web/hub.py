@@ -148,7 +148,7 @@ class Hub:
     def _take_sweep(self, sweep: Sweep) -> None:
         away_before = self.fault
         self.fault = sweep.fault
-        self._metrics.redis_up.set(self.fault is None)
+        self._metrics.redis_connected.set(self.fault is None)
         known = len(self.table.cameras)
         changed = False
         if sweep.ages is not None:

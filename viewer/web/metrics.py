@@ -45,8 +45,8 @@ class ViewMetrics:
             buckets=_AGES,
             registry=registry,
         )
-        self.redis_up = Gauge(
-            "seedstream_view_redis_up", "1 while Redis answers, else 0.", registry=registry
+        self.redis_connected = Gauge(
+            "seedstream_redis_connected", "1 while Redis answers, else 0.", registry=registry
         )
         self.logins = Counter(
             "seedstream_view_logins",

@@ -20,7 +20,7 @@ _MAX_BYTES = 32 * 2**20
 _KEPT = "le, reason, stage, state, partition, name, version, provider, precision"
 _NAMES = (
     "seedstream_dead_letters_total",
-    "seedstream_end_to_end_latency_seconds_bucket",
+    "seedstream_result_latency_seconds_bucket",
     "seedstream_frames_dropped_total",
     "seedstream_frames_processed_total",
     "seedstream_frames_published_total",

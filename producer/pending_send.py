@@ -1,0 +1,26 @@
+"""One frame on its way to Kafka."""
+
+from contract.frame import Frame, encode_frame
+
+_OVERHEAD_BYTES = 1024
+"""What headers and framing add to a record, at most."""
+
+
+class PendingSend:
+    """One record given to the client.
+
+    Attributes:
+        frame: The frame.
+        record: Key, value and headers.
+        size: Upper bound of its size in Kafka, in bytes.
+        resent: Whether it was sent again after a failure of the client that no other record
+            explains.
+    """
+
+    __slots__ = ("frame", "record", "resent", "size")
+
+    def __init__(self, frame: Frame) -> None:
+        self.frame = frame
+        self.record = encode_frame(frame)
+        self.size = len(frame.data) + _OVERHEAD_BYTES
+        self.resent = False
