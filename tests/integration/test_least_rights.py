@@ -14,11 +14,11 @@ from kafka import KafkaProducer
 from pydantic import SecretStr
 
 from contract.errors import ConfigurationError, UnavailableError
-from contract.preview import watch_key
 from servers.kafka import KafkaConnection
 from servers.redis import Redis, RedisConnection
 from servers.refusals import PASSING_SECONDS
 from stack.seedstream_process import SeedstreamProcess, start_seedstream
+from tests.default_keys import KEYS
 from tests.fakes import wait_until
 from tests.integration.worker_line import Line
 from tests.redis_cluster import RedisCluster
@@ -186,7 +186,7 @@ def test_the_rules_are_enough_in_a_cluster_with_two_more(redis_cluster: RedisClu
     cameras = [redis_cluster.camera_of(node) for node in range(3)]
     with redis.RedisCluster.from_url(redis_cluster.url) as client:
         for camera in cameras:
-            client.set(watch_key(camera), 384, ex=60)  # so that its picture is announced
+            client.set(KEYS.watch(camera), 384, ex=60)  # so that its picture is announced
     sink = make_sink(redis_cluster.url, redis_cluster=True, previews=make_previews(), **user)
     with closing(sink):
         sink.start()
