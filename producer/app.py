@@ -18,8 +18,11 @@ from contract.process import (
     process_registry,
 )
 from contract.settings import warn_of_unknown_variables
+from contract.trace_export import Traces, open_export
 from producer.camera_list import load_cameras
 from producer.cameras import Camera
+from producer.frame_endings import FrameEndings
+from producer.frame_traces import FrameTraces
 from producer.metrics import ProducerMetrics
 from producer.opening import check_support
 from producer.outbox import Outbox
@@ -82,7 +85,10 @@ class _Process:
         self._metrics = metrics = ProducerMetrics(registry)
         metrics.shards.set(settings.shard.count)
         clock = time.monotonic
-        self._outbox = Outbox(lambda frame, reason: metrics.drop(frame.camera, reason))
+        self._traces = Traces("producer", settings.topic, open_export("producer"))
+        traces = FrameTraces(self._traces, settings.trace_share)
+        endings = FrameEndings(metrics, traces)
+        self._outbox = Outbox(endings.drop)
         self._publisher = Publisher(
             settings,
             self._outbox,
@@ -90,6 +96,7 @@ class _Process:
             metrics,
             clock,
             find_refusal=lambda: find_refusal(settings),
+            endings=endings,
         )
         stop = threading.Event()
         runners = [
@@ -101,6 +108,7 @@ class _Process:
                 stop,
                 settings.max_frames,
                 max_frame_pixels=settings.max_frame_pixels,
+                traces=traces,
             )
             for camera in cameras
         ]
@@ -127,6 +135,7 @@ class _Process:
             self._watch()
             return self._end()
         finally:
+            self._traces.close()
             self._probes.stop()
 
     def _watch(self) -> None:

@@ -128,11 +128,17 @@ def sequences(client: "redis.Redis", camera: str) -> list[int]:
     return [result.sequence for result in read_results(client, camera)]
 
 
+def traced(process: SeedstreamProcess, camera: str) -> list[str]:
+    """Return the traces of a camera's frames that a process published or stored, by its log."""
+    ended = rf"camera {camera}: frame \d+ of session .* (?:published|stored) after .*\(trace (.+)\)"
+    return re.findall(ended, process.text())
+
+
 def test_every_frame_of_a_clip_has_exactly_one_result_in_order(
     line: Line, client: "redis.Redis", unique_name: Callable[[str], str]
 ) -> None:
     camera = unique_name("gate")
-    with line.worker() as worker, line.producer(camera) as producer:
+    with line.worker() as worker, line.producer(camera, options="--trace-share 1") as producer:
         assert producer.wait(60) == 0
         wait_until(lambda: len(sequences(client, camera)) >= FRAMES, 90, "a result for each frame")
         assert sequences(client, camera) == list(range(FRAMES))
@@ -140,7 +146,10 @@ def test_every_frame_of_a_clip_has_exactly_one_result_in_order(
         assert worker.metric("seedstream_frames_skipped_total", camera=camera) == 0
         assert worker.stop(60) == 0
     assert line.ledger(client).faults() == []
-    document = read_results(client, camera)[0]
+    results = read_results(client, camera)
+    sent, processed = (traced(process, camera) for process in (producer, worker))
+    assert sent == processed == [result.trace for result in results]
+    document = results[0]
     assert (document.width, document.height) == (768, 576)
     assert document.model.name == "tiny"
 
