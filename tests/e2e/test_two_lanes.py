@@ -3,15 +3,20 @@
 import json
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import numpy as np
 import pytest
 import redis
+import simplejpeg
+from kafka import KafkaProducer
 
 from contract.artifact import Artifact
+from contract.frame import Frame, encode_frame
 from contract.minutes import read_minutes
 from contract.preview import decode_preview
 from contract.result_keys import ResultKeys
@@ -19,7 +24,7 @@ from stack.broker import Broker
 from stack.frame_ledger import read_results
 from stack.redis_server import RedisServer
 from stack.seedstream_process import SeedstreamProcess, start_seedstream
-from tests.fakes import wait_until
+from tests.fakes import make_frame, wait_until
 
 pytest.importorskip("onnx", reason="the extra `train` is not installed")
 from tests.tiny_model import CARD, tiny_model, write_artifact
@@ -27,6 +32,21 @@ from tests.tiny_model import CARD, tiny_model, write_artifact
 FRAMES = 40
 MAIN, SHADOW = ResultKeys(), ResultKeys("seedstream-shadow")
 WATCHED_WIDTH = 128
+HEIGHT, WIDTH = 144, 192
+BEGAN = time.time() - 60
+
+
+def painted(camera: str, number: int) -> Frame:
+    """Return a dark picture in which a bright square moves to the right."""
+    picture = np.zeros((HEIGHT, WIDTH, 3), np.uint8)
+    left = 10 + 3 * number
+    picture[40:80, left : left + 40] = 255
+    data = simplejpeg.encode_jpeg(picture)
+    at = BEGAN + number / 10
+    return make_frame(camera, number, data=data, height=HEIGHT, width=WIDTH, captured_at=at)
+
+
+CARD_FIELDS = {name: getattr(CARD, name) for name in Artifact.__struct_fields__}
 
 
 @dataclass
@@ -40,26 +60,29 @@ class Lanes:
     models: dict[str, Path]
     stack: ExitStack = field(default_factory=ExitStack)
 
-    def start(self, command: str, name: str, *options: str) -> SeedstreamProcess:
-        """Start a process that reads or writes the topic."""
-        servers = ("--bootstrap-servers", self.broker.bootstrap_servers, "--http-port", "0")
+    def worker(self, lane: str, keys: ResultKeys) -> SeedstreamProcess:
+        """Start a lane's worker: a group, a prefix and a model of its own."""
         process = start_seedstream(
-            *(command, "--topic", self.topic, *servers, *options),
-            log_path=self.folder / f"{name}.log",
+            *("work", "--lane", lane, "--result-prefix", keys.prefix),
+            *("--group", f"{self.topic}-{lane}", "--model", str(self.models[lane])),
+            *("--topic", self.topic, "--dead-topic", f"{self.topic}.dead"),
+            *("--bootstrap-servers", self.broker.bootstrap_servers),
+            *("--redis-url", self.redis_url, "--http-port", "0", "--provider", "cpu"),
+            *("--mode", "complete", "--intra-op-threads", "1", "--session-timeout-seconds", "6"),
+            log_path=self.folder / f"{lane}.log",
             env={"OMP_NUM_THREADS": "1"},
         )
         self.stack.callback(process.kill)
         return process
 
-    def worker(self, lane: str, keys: ResultKeys) -> SeedstreamProcess:
-        """Start a lane's worker: a group, a prefix and a model of its own."""
-        return self.start(
-            *("work", lane, "--lane", lane, "--result-prefix", keys.prefix),
-            *("--group", f"{self.topic}-{lane}", "--model", str(self.models[lane])),
-            *("--dead-topic", f"{self.topic}.dead", "--redis-url", self.redis_url),
-            *("--provider", "cpu", "--mode", "complete", "--intra-op-threads", "1"),
-            *("--session-timeout-seconds", "6"),
-        )
+    def send(self, frames: Iterable[Frame]) -> None:
+        """Publish frames."""
+        servers = self.broker.bootstrap_servers
+        with closing(KafkaProducer(bootstrap_servers=servers)) as producer:
+            for frame in frames:
+                key, value, headers = encode_frame(frame)
+                producer.send(self.topic, key=key, value=value, headers=headers)
+            producer.flush(30)
 
     def run(self, *words: str) -> str:
         """Return what a command prints."""
@@ -78,11 +101,13 @@ def lanes(
     topic = unique_name("frames")
     kafka.create_topic(topic, 2)
     kafka.create_topic(f"{topic}.dead", 1)
-    card = {name: getattr(CARD, name) for name in Artifact.__struct_fields__}
-    finer = Artifact(**card | {"version": "2", "height": 64, "width": 96})
     models = {
-        "main": write_artifact(tmp_path / "tiny" / "1", tiny_model(), CARD),
-        "shadow": write_artifact(tmp_path / "tiny" / "2", tiny_model(height=64, width=96), finer),
+        lane: write_artifact(
+            tmp_path / "tiny" / version,
+            tiny_model(height=height, width=width),
+            Artifact(**CARD_FIELDS | {"version": version, "height": height, "width": width}),
+        )
+        for lane, version, height, width in (("main", "1", 64, 96), ("shadow", "2", 96, 144))
     }
     made = Lanes(tmp_path, topic, kafka, redis_server.url, models)
     with made.stack:
@@ -96,13 +121,9 @@ def client(redis_server: RedisServer) -> Iterator["redis.Redis"]:
 
 
 def kept(client: "redis.Redis", keys: ResultKeys, camera: str) -> list[object]:
-    """Return all that a lane keeps of a camera."""
-    return [
-        client.xrange(keys.results(camera)),
-        client.hgetall(keys.minutes(camera)),
-        *client.mget(*(each(camera) for each in (keys.latest, keys.sessions, keys.tracks))),
-        client.get(keys.preview(camera)),
-    ]
+    """Return what a lane keeps of a camera and no other lane can have made."""
+    texts = client.mget(*(each(camera) for each in (keys.latest, keys.tracks, keys.preview)))
+    return [client.xrange(keys.results(camera)), *texts]
 
 
 def test_two_models_on_the_same_cameras_both_complete_and_their_results_are_apart(
@@ -110,15 +131,9 @@ def test_two_models_on_the_same_cameras_both_complete_and_their_results_are_apar
 ) -> None:
     cameras = [unique_name("gate"), unique_name("yard")]
     client.set(SHADOW.watch(cameras[0]), WATCHED_WIDTH, ex=100)  # somebody looks at that lane alone
-    listed = [
-        word
-        for camera in cameras
-        for word in ("--camera", f"{camera}=test:?size=192x144&fps=20&objects=4&seed=3")
-    ]
     both = {"main": MAIN, "shadow": SHADOW}
     workers = {lane: lanes.worker(lane, keys) for lane, keys in both.items()}
-    producer = lanes.start("produce", "producer", *listed, "--max-frames", str(FRAMES))
-    assert producer.wait(60) == 0
+    lanes.send(painted(camera, number) for number in range(FRAMES) for camera in cameras)
     for lane, keys in both.items():
         wait_until(
             lambda keys=keys: all(len(read_results(client, c, keys)) == FRAMES for c in cameras),
@@ -147,6 +162,13 @@ def test_two_models_on_the_same_cameras_both_complete_and_their_results_are_apar
         *("results", cameras[0], "--json", "--redis-url", lanes.redis_url),
         *("--result-prefix", SHADOW.prefix),
     )
+    compared = json.loads(
+        lanes.run(*("models", "compare", SHADOW.prefix, "--json", "--redis-url", lanes.redis_url))
+    )
+    assert set(compared["cameras"]) >= set(cameras)
+    for camera in cameras:
+        assert compared["cameras"][camera]["frames"] == FRAMES
+        assert compared["cameras"][camera]["frames_only_first"] == 0
     versions = [json.loads(each.splitlines()[-1])["model"]["version"] for each in (mine, theirs)]
     assert versions == ["1", "2"]
 

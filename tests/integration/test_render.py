@@ -25,9 +25,11 @@ from contract.result import (
     encode_result,
     stream_id,
 )
+from contract.settings import load_settings
 from stack.broker import Broker
 from stack.redis_server import RedisServer
 from tests.default_keys import KEYS
+from tests.fakes import SESSION
 from tests.redis_cluster import RedisCluster
 from viewer.colors import PALETTE, track_color
 from viewer.history import JoinCounts, frame_id, join
@@ -165,6 +167,36 @@ def test_a_track_is_shown_by_its_colour_and_a_trail_unless_that_is_switched_off(
     assert (trail > 0).all(), "where the feet were"
     assert trail[-10:].mean() > 1.3 * trail[:10].mean(), "it fades"
     assert np.array_equal(tracked[80:], plain[80:])
+
+
+def test_one_frame_is_shown_alone(
+    settings: ViewerSettings, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert settings.camera is not None
+    session = new_session()
+    frames = [make_frame(settings.camera, number, session) for number in range(12)]
+    publish(settings, frames)
+    store(settings, [make_result(frame, 1) for frame in frames])
+    wanted = {"frame": f"{session}/7", "last_seconds": 0.1}  # that long before it counts not
+    assert run(settings.model_copy(update=wanted)) == 0
+    assert f"{settings.camera}: 1 frames" in capsys.readouterr().out
+    picture = np.asarray(Image.open(settings.out / f"{settings.camera}.png"))
+    assert abs(int(picture[80, 10, 0]) - 70) <= 3  # the background of frame 7
+    assert run(settings.model_copy(update={"frame": f"{session}/99"})) == 1
+    assert "nothing to show" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("frame", "camera", "said"),
+    [
+        ("7", "gate", "expected SESSION/SEQUENCE"),
+        (f"{SESSION}/x", "gate", "expected SESSION/SEQUENCE"),
+        (f"{SESSION}/7", None, "expected the camera, too"),
+    ],
+)
+def test_what_is_no_frame_of_a_camera_is_refused(frame: str, camera: str | None, said: str) -> None:
+    with pytest.raises(ConfigurationError, match=f"VIEWER_FRAME .*{said}"):
+        load_settings(ViewerSettings, frame=frame, camera=camera)
 
 
 def test_a_camera_without_results_is_said_and_fails(
