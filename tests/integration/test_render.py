@@ -174,7 +174,9 @@ def test_one_frame_is_shown_alone(
 ) -> None:
     assert settings.camera is not None
     session = new_session()
-    frames = [make_frame(settings.camera, number, session) for number in range(12)]
+    made = [make_frame(settings.camera, number, session) for number in range(12)]
+    # No record is older than its frame, by Kafka's time of it.
+    frames = [replace(each, captured_at=each.captured_at - timedelta(seconds=9)) for each in made]
     publish(settings, frames)
     store(settings, [make_result(frame, 1) for frame in frames])
     wanted = {"frame": f"{session}/7", "last_seconds": 0.1}  # that long before it counts not
