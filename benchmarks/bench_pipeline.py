@@ -25,7 +25,8 @@ import redis
 import yaml
 
 from benchmarks.environment import RESULTS, ROOT, describe
-from contract.result import Result, results_key
+from contract.result import Result
+from contract.result_keys import ResultKeys
 from stack.broker import Broker
 from stack.broker_choice import start_broker
 from stack.frame_ledger import read_results
@@ -63,7 +64,7 @@ class Bench:
 
     def stored(self) -> int:
         """Return how many results there are."""
-        return sum(int(self.client.xlen(results_key(camera))) for camera in CAMERAS)
+        return sum(int(self.client.xlen(ResultKeys().results(camera))) for camera in CAMERAS)
 
 
 def capacity(bench: Bench, frames: int, batch: int) -> dict[str, object]:

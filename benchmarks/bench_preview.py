@@ -19,7 +19,8 @@ from typing import Any
 from benchmarks.bench_worker import MODEL
 from benchmarks.environment import RESULTS, describe
 from benchmarks.worker_bench import CAMERAS, Bench, Watch, fps, pictures, servers
-from contract.preview import DEFAULT_WIDTH, IDLE_SECONDS, decode_preview, preview_key, watch_key
+from contract.preview import DEFAULT_WIDTH, IDLE_SECONDS, decode_preview
+from contract.result_keys import ResultKeys
 from contract.samples import NOTHING, Samples
 
 WATCHED = CAMERAS[:2]
@@ -61,7 +62,7 @@ def run(bench: Bench, frames: int, way: str) -> Run:
     topic = bench.topic()
     if way == "watched":
         for camera in WATCHED:
-            bench.client.set(watch_key(camera), DEFAULT_WIDTH, ex=WATCHED_FOR_SECONDS)
+            bench.client.set(ResultKeys().watch(camera), DEFAULT_WIDTH, ex=WATCHED_FOR_SECONDS)
     bench.fill(topic, frames, len(WATCHED))
     given = {"model": MODEL, "mode": "complete"} | WAYS[way]
     with bench.run(["-m", "seedstream", "work"], topic, given) as worker:
@@ -73,7 +74,7 @@ def run(bench: Bench, frames: int, way: str) -> Run:
         metrics = worker.metrics() or NOTHING
     results = bench.results()
     moments = [result.processed_at.timestamp() for result in results]
-    pairs: dict[str, Any] = {each: bench.client.get(preview_key(each)) for each in WATCHED}
+    pairs: dict[str, Any] = {each: bench.client.get(ResultKeys().preview(each)) for each in WATCHED}
     shown = {camera: len(decode_preview(pair).jpeg) for camera, pair in pairs.items() if pair}
     cpu_ms = 1000 * used / max(1, frames - done)
     return Run(fps(results), cpu_ms, max(moments) - min(moments), metrics, shown)

@@ -21,7 +21,8 @@ from prometheus_client import CollectorRegistry, generate_latest
 
 from benchmarks.environment import RESULTS, ROOT, describe
 from contract.frame import Frame, encode_frame, new_session
-from contract.result import Result, encode_result, tracks_key
+from contract.result import Result, encode_result
+from contract.result_keys import ResultKeys
 from producer.cameras import Camera
 from producer.encoding import PictureEncoder
 from producer.metrics import ProducerMetrics
@@ -184,7 +185,7 @@ def of_redis(entries: list[Entry]) -> dict[str, object]:
         after = client.info("memory")["used_memory"]
         camera = entries[0].result.camera
         stored = read_results(client, camera)
-        state = int(client.memory_usage(tracks_key(camera)) or 0)
+        state = int(client.memory_usage(ResultKeys().tracks(camera)) or 0)
         calls = [entry for name, entry in statistics.items() if name in SCRIPTS]
         spent = sum(entry["usec"] for entry in calls)
         sink.close()

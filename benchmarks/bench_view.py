@@ -33,8 +33,9 @@ from websockets.asyncio.client import ClientConnection, connect
 
 from benchmarks.environment import RESULTS, describe
 from contract.frame import new_session
-from contract.preview import encode_preview, preview_key, previews_channel, watch_key
-from contract.result import CAMERAS_KEY, ModelReference, Result, encode_result
+from contract.preview import encode_preview
+from contract.result import ModelReference, Result, encode_result
+from contract.result_keys import ResultKeys
 from segmentation.instances import ArrayMask, Instances
 from stack.redis_server import RedisServer, start_redis
 from stack.seedstream_process import SeedstreamProcess, start_seedstream
@@ -111,12 +112,12 @@ def write_previews(url: str, load: Load) -> None:
                 )
             )
             store(
-                [preview_key(name), watch_key(name)],
+                [ResultKeys().preview(name), ResultKeys().watch(name)],
                 [
                     encode_preview(document, jpeg),
-                    CAMERAS_KEY,
+                    ResultKeys().cameras,
                     name,
-                    previews_channel(name),
+                    ResultKeys().previews_channel(name),
                     f"{sessions[name]}/{number}",
                 ],
             )

@@ -20,7 +20,8 @@ from numpy.typing import NDArray
 
 from benchmarks.environment import ROOT
 from contract.frame import Frame, encode_frame, new_session
-from contract.result import Result, results_key
+from contract.result import Result
+from contract.result_keys import ResultKeys
 from media.videos import Video
 from stack.broker import Broker
 from stack.broker_choice import start_broker
@@ -155,7 +156,7 @@ class Bench:
 
     def stored(self) -> int:
         """Return how many results there are."""
-        return sum(int(self.client.xlen(results_key(camera))) for camera in CAMERAS)
+        return sum(int(self.client.xlen(ResultKeys().results(camera))) for camera in CAMERAS)
 
     def results(self) -> list[Result]:
         """Return every stored result."""

@@ -1,9 +1,9 @@
 """Worker and viewer: what a camera showed in each of the last minutes.
 
-A hash a camera, ``minutes_key``: one field a minute, its name the minutes since 1970, its value
-``{"frames": 300, "classes": {"person": {"total": 960, "most": 6}}}``. The script that stores a
-result counts it there, so each stored frame counts once, by the time of its capture. The hash keeps
-`KEPT_MINUTES` around the newest frame, and expires with the camera's results.
+A hash a camera, ``ResultKeys.minutes``: one field a minute, its name the minutes since 1970, its
+value ``{"frames": 300, "classes": {"person": {"total": 960, "most": 6}}}``. The script that stores
+a result counts it there, so each stored frame counts once, by the time of its capture. The hash
+keeps `KEPT_MINUTES` around the newest frame, and expires with the camera's results.
 
 Library: msgspec.
 """
@@ -72,11 +72,6 @@ class _Value(msgspec.Struct, frozen=True):
 
 _decoder = msgspec.json.Decoder(_Value)
 _encoder = msgspec.json.Encoder()
-
-
-def minutes_key(camera: str) -> str:
-    """Return the key of what a camera showed in the last minutes (hash)."""
-    return f"seedstream:{{{camera}}}:minutes"
 
 
 def minute_name(moment: datetime) -> str:

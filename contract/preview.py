@@ -4,12 +4,13 @@ One value is one matched pair: the result document of a frame and a small JPEG o
 All keys of a camera share its hash tag, and the script that stores a result writes its preview, so
 the two cannot come apart.
 
-- ``preview_key``: the newest pair, as `encode_preview` writes it; expires with the results.
-- ``watch_key``: how wide somebody looks at the camera, in pixels, decimal. Viewers renew it every
-  second; it expires `WATCH_SECONDS` after the last of them left. The worker learns it from the
-  script's answer, so that no round trip is added, and then makes a preview of every frame; of a
+- ``ResultKeys.preview``: the newest pair, as `encode_preview` writes it; expires with the results.
+- ``ResultKeys.watch``: how wide somebody looks at the camera, in pixels, decimal. Viewers renew it
+  every second; it expires `WATCH_SECONDS` after the last of them left. The worker learns it from
+  the script's answer, so that no round trip is added, and then makes a preview of every frame; of a
   camera that nobody watches one every `IDLE_SECONDS`, so that a wall opens at once.
-- ``previews_channel``: announces each preview of a watched camera as ``<session>/<sequence>``.
+- ``ResultKeys.previews_channel``: announces each preview of a watched camera as
+  ``<session>/<sequence>``.
 """
 
 from typing import NamedTuple
@@ -53,21 +54,6 @@ class Preview(NamedTuple):
         return decode_result(self.document)
 
 
-def preview_key(camera: str) -> str:
-    """Return the key of a camera's newest preview (string)."""
-    return f"seedstream:{{{camera}}}:preview"
-
-
-def watch_key(camera: str) -> str:
-    """Return the key that says how wide somebody looks at a camera (string, decimal pixels)."""
-    return f"seedstream:{{{camera}}}:watch"
-
-
-def previews_channel(camera: str) -> str:
-    """Return the channel on which a watched camera's previews are announced."""
-    return f"seedstream:{{{camera}}}:previews"
-
-
 def encode_preview(document: bytes, jpeg: bytes) -> bytes:
     """Return the length of the document (4 bytes, big-endian), the document, the JPEG."""
     return len(document).to_bytes(_LENGTH_BYTES, "big") + document + jpeg
@@ -91,7 +77,7 @@ def decode_preview(data: bytes) -> Preview:
 
 
 def wanted_width(text: bytes | None) -> int | None:
-    """Return the width that the value of ``watch_key`` asks for, None where nobody looks.
+    """Return the width that the value of ``ResultKeys.watch`` asks for, None where nobody looks.
 
     Another application's text there counts as nobody.
     """

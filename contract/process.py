@@ -24,6 +24,7 @@ from prometheus_client import (
 )
 from pythonjsonlogger.json import JsonFormatter
 
+from contract.lane import LANE_LABEL, LaneRegistry
 from contract.redaction import redact
 
 log = logging.getLogger(__name__)
@@ -163,14 +164,17 @@ class ExitDeadline:
         self._end(EXIT_FAILED)
 
 
-def process_registry() -> CollectorRegistry:
+def process_registry(lane: str | None = None) -> CollectorRegistry:
     """Return the registry of a process, with the metrics of the process itself.
 
     From here on no counter or histogram of the process has a ``_created`` series: those double the
     number of samples per scrape, and nothing reads them.
+
+    Args:
+        lane: The lane that the process belongs to, a label of every series; None for no label.
     """
     disable_created_metrics()  # type: ignore[no-untyped-call]
-    registry = CollectorRegistry()
+    registry = LaneRegistry(lane)
     ProcessCollector(registry=registry)
     PlatformCollector(registry=registry)
     GCCollector(registry=registry)
@@ -225,7 +229,10 @@ class _Redact(logging.Filter):
 
 
 def configure_logging(
-    process: str, level: str = "INFO", style: Literal["json", "text"] = "json"
+    process: str,
+    level: str = "INFO",
+    style: Literal["json", "text"] = "json",
+    lane: str | None = None,
 ) -> None:
     """Log to standard error, one JSON object a line (or text), credentials removed.
 
@@ -233,6 +240,7 @@ def configure_logging(
         process: Name of the process, in every line.
         level: Lowest level that is logged.
         style: ``json`` or ``text``.
+        lane: The lane that the process belongs to, in every line of JSON; None for none.
     """
     handler = logging.StreamHandler(sys.stderr)
     handler.addFilter(_Redact())
@@ -241,7 +249,7 @@ def configure_logging(
             _JsonFormatter(
                 "%(asctime)s %(levelname)s %(name)s %(message)s",
                 rename_fields={"asctime": "time", "levelname": "level", "name": "logger"},
-                static_fields={"process": process},
+                static_fields={"process": process} | ({} if lane is None else {LANE_LABEL: lane}),
                 datefmt="%Y-%m-%dT%H:%M:%S%z",
             )
         )

@@ -1,6 +1,6 @@
-"""Worker and every reader of results: the result document in Redis and the keys it lies under.
+"""Worker and every reader of results: the result document in Redis.
 
-Keys of one camera share a hash tag, so they stay in one slot of a Redis Cluster. Every key expires.
+Where it lies: `contract.result_keys`. Every key expires.
 """
 
 from datetime import datetime
@@ -15,8 +15,6 @@ from contract.json_text import JSON_ERRORS
 from contract.mask import RunLengths
 
 SCHEMA = 1
-CAMERAS_KEY = "seedstream:cameras"
-"""Sorted set of camera ids, score = time last seen (seconds since 1970)."""
 
 DOCUMENT_FIELD = "result"
 """Field of a stream entry whose value is the JSON document."""
@@ -132,26 +130,6 @@ def decode_result(document: bytes | str) -> Result:
             "malformed_result", f"the session is {result.session[:80]!r}, expected a UUIDv7"
         ) from error
     return result
-
-
-def results_key(camera: str) -> str:
-    """Return the key of the camera's stream of results."""
-    return f"seedstream:{{{camera}}}:results"
-
-
-def latest_key(camera: str) -> str:
-    """Return the key of the camera's newest result."""
-    return f"seedstream:{{{camera}}}:latest"
-
-
-def sessions_key(camera: str) -> str:
-    """Return the key of the camera's recent sessions, which only workers read."""
-    return f"seedstream:{{{camera}}}:sessions"
-
-
-def tracks_key(camera: str) -> str:
-    """Return the key of the state of the camera's tracks, which only workers read."""
-    return f"seedstream:{{{camera}}}:tracks"
 
 
 def stream_id(frame: Frame | Result) -> str:

@@ -11,7 +11,7 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 from contract.errors import SeedstreamError
-from contract.result import CAMERAS_KEY, results_key
+from contract.result_keys import ResultKeys
 from doctor.findings import Finding, Part
 from doctor.redis_rights import harmless, probe_camera, rule, was_let_in
 from servers.redis import ERRORS, Redis, RedisConnection, failed
@@ -75,10 +75,10 @@ def check_redis(use: RedisUse, part: Part) -> Iterator[Finding]:
         )
     with closing(Redis(connection)) as server:
         client: Any = server.attempt("open", lambda opened: opened)
-        for node, camera in _nodes(client, connection.redis_cluster):
+        for node, camera in _nodes(client, connection):
             yield from _rights(use, client, camera, node, part)
             yield from _resources(client, node, part)
-        yield from _keys(client, part)
+        yield from _keys(client, connection.result_keys, part)
 
 
 def unlocked(connection: RedisConnection, part: Part) -> Iterator[Finding]:
@@ -151,13 +151,13 @@ def _mode(connection: RedisConnection, mode: str, part: Part) -> Finding:
     return part.ok("mode", mode)
 
 
-def _nodes(client: Any, cluster: bool) -> Iterator[tuple[str, str]]:
+def _nodes(client: Any, connection: RedisConnection) -> Iterator[tuple[str, str]]:
     """Yield each primary's name, empty outside a cluster, with a camera whose keys lie there."""
-    if not cluster:
+    if not connection.redis_cluster:
         yield "", ".doctor"
         return
     for node in client.get_primaries():
-        camera = probe_camera(client.get_node_from_key, node)
+        camera = probe_camera(client.get_node_from_key, node, connection.result_keys)
         if camera is not None:
             yield node.name, camera
 
@@ -167,7 +167,7 @@ def _rights(use: RedisUse, client: Any, camera: str, node: str, part: Part) -> I
     allowed = []
     for command in use.commands:
         try:
-            client.execute_command(*harmless(command, camera))
+            client.execute_command(*harmless(command, camera, use.connection.result_keys))
         except ERRORS as error:
             if not was_let_in(error):
                 yield _refused(use, command, error, check, part)
@@ -182,7 +182,7 @@ def _refused(use: RedisUse, command: str, error: BaseException, check: str, part
     if "WRONGTYPE" in text:
         return part.fault(
             check,
-            f"{CAMERAS_KEY} holds another type of value: {text}",
+            f"{use.connection.result_keys.cameras} holds another type of value: {text}",
             "another application writes there: give Seedstream a database of its own, or delete "
             "the key",
         )
@@ -190,24 +190,26 @@ def _refused(use: RedisUse, command: str, error: BaseException, check: str, part
         return part.fault(
             check,
             f"{command} is refused: {text}",
-            f"ACL SETUSER NAME {rule(use.commands)}",
+            f"ACL SETUSER NAME {rule(use.commands, use.connection.result_prefix)}",
         )
     return part.failed(f"{check} {command}", failed(error, use.connection, f"try {command} on"))
 
 
-def _keys(client: Any, part: Part) -> Iterator[Finding]:
+def _keys(client: Any, keys: ResultKeys, part: Part) -> Iterator[Finding]:
     """Yield the keys of cameras that hold something else; quiet where this user may not look."""
     try:
-        cameras: Sequence[Any] = client.execute_command("ZRANGE", CAMERAS_KEY, 0, _MOST_CAMERAS - 1)
+        cameras: Sequence[Any] = client.execute_command(
+            "ZRANGE", keys.cameras, 0, _MOST_CAMERAS - 1
+        )
     except ERRORS:
         return
     wrong = []
     for camera in map(_text, cameras):
         try:
-            client.execute_command("XRANGE", results_key(camera), "0-1", "0-1")
+            client.execute_command("XRANGE", keys.results(camera), "0-1", "0-1")
         except ERRORS as error:
             if "WRONGTYPE" in str(error):
-                wrong.append(results_key(camera))
+                wrong.append(keys.results(camera))
     if wrong:
         yield part.fault(
             "keys",

@@ -7,9 +7,7 @@ to) and that finds nothing to do: on keys of a camera that no producer can have,
 from collections.abc import Sequence
 from typing import Any
 
-from contract.minutes import minutes_key
-from contract.preview import preview_key, previews_channel, watch_key
-from contract.result import CAMERAS_KEY, latest_key, results_key, sessions_key, tracks_key
+from contract.result_keys import ResultKeys
 
 Command = tuple[str | int, ...]
 
@@ -23,14 +21,15 @@ VIEWER_COMMANDS = ("ZRANGE", "XREVRANGE", "XRANGE")
 """What `viewer` sends."""
 
 
-def harmless(command: str, camera: str) -> Command:
+def harmless(command: str, camera: str, keys: ResultKeys) -> Command:
     """Return a call of a command that changes nothing.
 
     Args:
         command: Its name.
         camera: A camera without any key.
+        keys: Of the lane.
     """
-    results, latest, minutes = results_key(camera), latest_key(camera), minutes_key(camera)
+    results, latest, minutes = keys.results(camera), keys.latest(camera), keys.minutes(camera)
     calls: dict[str, Command] = {
         "PING": ("PING",),
         # NOMKSTREAM, XX: only where there is such a key already.
@@ -40,18 +39,18 @@ def harmless(command: str, camera: str) -> Command:
         "SET": ("SET", latest, "", "XX", "EX", 1),
         "GET": ("GET", latest),
         "EXPIRE": ("EXPIRE", results, 1),
-        "ZADD": ("ZADD", CAMERAS_KEY, "XX", 0, camera),
-        "ZREMRANGEBYSCORE": ("ZREMRANGEBYSCORE", CAMERAS_KEY, 1, 0),
-        "ZRANGE": ("ZRANGE", CAMERAS_KEY, 0, 0),
+        "ZADD": ("ZADD", keys.cameras, "XX", 0, camera),
+        "ZREMRANGEBYSCORE": ("ZREMRANGEBYSCORE", keys.cameras, 1, 0),
+        "ZRANGE": ("ZRANGE", keys.cameras, 0, 0),
         "EVAL": (
-            *("EVAL", "return 1", 7, results, latest, minutes, sessions_key(camera)),
-            *(tracks_key(camera), preview_key(camera), watch_key(camera)),
+            *("EVAL", "return 1", 7, results, latest, minutes, keys.sessions(camera)),
+            *(keys.tracks(camera), keys.preview(camera), keys.watch(camera)),
         ),
         "HGET": ("HGET", minutes, ""),
         "HKEYS": ("HKEYS", minutes),
         "HDEL": ("HDEL", minutes, ""),
         "HSET": ("HSET", minutes, "", "", "a field without a value"),
-        "PUBLISH": ("PUBLISH", previews_channel(camera), ""),
+        "PUBLISH": ("PUBLISH", keys.previews_channel(camera), ""),
         "TIME": ("TIME",),
     }
     return calls[command]
@@ -65,19 +64,20 @@ def was_let_in(error: BaseException) -> bool:
     return "wrong number of arguments" in str(error)
 
 
-def rule(commands: Sequence[str]) -> str:
-    """Return the rule of Redis' ACL that grants commands."""
-    places = ["~seedstream:*", *["&seedstream:*"] * ("PUBLISH" in commands)]
+def rule(commands: Sequence[str], prefix: str) -> str:
+    """Return the rule of Redis' ACL that grants commands on a lane's keys and channels."""
+    places = [f"~{prefix}:*", *[f"&{prefix}:*"] * ("PUBLISH" in commands)]
     return " ".join([*places, *(f"+{command.lower()}" for command in commands)])
 
 
-def probe_camera(choose: Any, node: Any, tries: int = 4096) -> str | None:
+def probe_camera(choose: Any, node: Any, keys: ResultKeys, tries: int = 4096) -> str | None:
     """Return a camera without keys whose keys a node of a cluster holds.
 
     Args:
         choose: Returns the node that holds a key.
         node: The node.
+        keys: Of the lane.
         tries: How many names are tried.
     """
     names = (f".doctor.{number}" for number in range(tries))
-    return next((name for name in names if choose(results_key(name)) == node), None)
+    return next((name for name in names if choose(keys.results(name)) == node), None)

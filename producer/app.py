@@ -69,7 +69,7 @@ def run(settings: ProducerSettings, cameras: Sequence[str] = ()) -> int:
         ConfigurationError: With every fault of the camera list and the options, or Kafka cannot be
             used as configured.
     """
-    configure_logging("producer", settings.log_level, settings.log_format)
+    configure_logging("producer", settings.log_level, settings.log_format, settings.lane)
     warn_of_unknown_variables(type(settings))
     threading.excepthook = log_dead_thread
     cv2.setNumThreads(1)  # cameras are parallel anyway
@@ -102,7 +102,7 @@ class _Process:
     ) -> None:
         self._settings = settings
         self._shutdown = shutdown
-        registry = process_registry()
+        registry = process_registry(settings.lane)
         self._metrics = metrics = ProducerMetrics(registry)
         clock = time.monotonic
         self._traces = Traces("producer", settings.topic, open_export("producer"))

@@ -8,6 +8,7 @@ from pydantic import BeforeValidator, Field, ValidationInfo, field_validator
 from pydantic_settings import NoDecode, SettingsConfigDict
 
 from contract.frame import MAX_FRAME_PIXELS
+from contract.lane import DEFAULT_LANE, LaneName
 from contract.settings import ProcessSettings
 from contract.topics import FRAMES_TOPIC, MAX_RECORD_BYTES
 from producer.shards import Shard
@@ -73,6 +74,9 @@ class ProducerSettings(KafkaConnection, ProcessSettings):
 
     topic: str = Field(default=FRAMES_TOPIC, pattern=r"^[a-zA-Z0-9._-]{1,249}$")
     """Kafka topic to publish frames to."""
+
+    lane: LaneName = DEFAULT_LANE
+    """The producer's lane, a label of metrics and logs."""
 
     fps: float | None = Field(default=None, gt=0, le=1000)
     """Maximum frames per second published for a camera without its own fps; default: all frames."""

@@ -36,7 +36,7 @@ COMMANDS = {
     "evaluate": "Measure an exported artifact, with the clustering that workers use.",
     "quantize": "Add an int8 file to a model artifact: faster on CPUs with VNNI.",
     "release": "Put a trained model into a store that workers load from.",
-    "models": "List, show, promote and roll back the models in a store.",
+    "models": "List, show, compare, promote and roll back models.",
 }
 """Subcommand -> one line of help; module ``seedstream.commands.NAME`` (``_`` for ``-``)."""
 

@@ -23,6 +23,7 @@ from contract.errors import (
     SeedstreamError,
     UnavailableError,
 )
+from contract.result_keys import DEFAULT_PREFIX, ResultKeys, ResultPrefix
 from servers import host_names
 from servers.presence import Presence
 from servers.redis_nodes import Node, ask_for_slots, first_that_answers
@@ -91,7 +92,7 @@ _CHECK = {
     "{prefix}REDIS_URL, or delete the key",
     About.MECHANISM: "check {prefix}REDIS_URL",
     About.PROTOCOL: "check scheme (redis://, rediss://) and port of {prefix}REDIS_URL",
-    About.RIGHTS: "grant this user the permissions",
+    About.RIGHTS: "grant this user the permissions on ~{keys}:* and &{keys}:*",
     About.SETTINGS: "check {prefix}REDIS_URL and {prefix}REDIS_CLUSTER",
 }
 
@@ -124,6 +125,9 @@ class RedisConnection(BaseModel):
 
     redis_timeout_seconds: float = Field(default=30.0, gt=0)
     """How long to try to reach Redis before giving up, in seconds."""
+
+    result_prefix: ResultPrefix = DEFAULT_PREFIX
+    """What the keys of the results begin with; each consumer group has its own."""
 
     @field_validator("redis_url")
     @classmethod
@@ -168,6 +172,11 @@ class RedisConnection(BaseModel):
                     "file: expected redis_url as redis://HOST:PORT or rediss://"
                 )
         return value
+
+    @property
+    def result_keys(self) -> ResultKeys:
+        """The keys and channels of the results."""
+        return ResultKeys(self.result_prefix)
 
     @property
     def redis_where(self) -> str:
@@ -233,7 +242,7 @@ def refused(refusal: Refusal, connection: RedisConnection) -> ConfigurationError
     prefix = str(connection.model_config.get("env_prefix", ""))
     return ConfigurationError(
         f"Redis at {connection.redis_where} refuses the configured access: {refusal}; "
-        f"{_CHECK[refusal.about].format(prefix=prefix)}"
+        f"{_CHECK[refusal.about].format(prefix=prefix, keys=connection.result_prefix)}"
     )
 
 

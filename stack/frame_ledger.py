@@ -17,7 +17,8 @@ from kafka import KafkaConsumer, TopicPartition
 
 from contract.errors import InvalidMessageError, UnavailableError
 from contract.frame import Frame, decode_frame
-from contract.result import DOCUMENT_FIELD, Result, decode_result, results_key
+from contract.result import DOCUMENT_FIELD, Result, decode_result
+from contract.result_keys import ResultKeys
 from contract.samples import Samples
 from contract.topics import MAX_RECORD_BYTES
 from servers.redis import Client
@@ -27,6 +28,8 @@ EXAMPLES = 3
 
 READ_SECONDS = 30.0
 """How long Kafka may give nothing of a topic whose end has not been reached."""
+
+_KEYS = ResultKeys()
 
 FrameId = tuple[str, int]
 """Session and sequence: a frame of a camera."""
@@ -275,9 +278,15 @@ def published_frames(records: Iterable[Any]) -> tuple[dict[str, list[FrameId]], 
     return frames, invalid
 
 
-def read_results(client: Client, camera: str) -> list[Result]:
-    """Return the results of a camera in the order of the stream."""
-    entries: Any = client.xrange(results_key(camera))
+def read_results(client: Client, camera: str, keys: ResultKeys = _KEYS) -> list[Result]:
+    """Return the results of a camera in the order of the stream.
+
+    Args:
+        client: Redis.
+        camera: Camera id.
+        keys: Of the lane; default: that of workers whose prefix nobody set.
+    """
+    entries: Any = client.xrange(keys.results(camera))
     return [decode_result(fields[DOCUMENT_FIELD.encode()]) for _, fields in entries]
 
 

@@ -14,19 +14,11 @@ import redis
 from redis.cluster import RedisCluster
 
 from contract.frame import new_session
-from contract.minutes import minutes_key
-from contract.preview import encode_preview, preview_key, previews_channel, watch_key
-from contract.result import (
-    CAMERAS_KEY,
-    DOCUMENT_FIELD,
-    Instance,
-    ModelReference,
-    Result,
-    encode_result,
-    results_key,
-)
+from contract.preview import encode_preview
+from contract.result import DOCUMENT_FIELD, Instance, ModelReference, Result, encode_result
 from media.decodable_jpeg import decode_rgb
 from segmentation.instances import ArrayMask, Instances
+from tests.default_keys import KEYS
 from tests.fakes import jpeg
 
 HEIGHT, WIDTH = 72, 128
@@ -125,19 +117,19 @@ class MadeCameras:
         self._numbers[camera] += 1
         document = encode_result(self._result(camera, number))
         picture = jpeg(number % 256, HEIGHT, WIDTH) + self._padding
-        keys = (preview_key(camera), results_key(camera), watch_key(camera))
-        said = (_EXPIRES_SECONDS, DOCUMENT_FIELD, previews_channel(camera))
+        keys = (KEYS.preview(camera), KEYS.results(camera), KEYS.watch(camera))
+        said = (_EXPIRES_SECONDS, DOCUMENT_FIELD, KEYS.previews_channel(camera))
         watched = self._client.eval(
             *(_STORE, len(keys), *keys, encode_preview(document, picture), document, *said),
             f"{self._sessions[camera]}/{number}",
         )
-        self._client.eval(_SEEN, 1, CAMERAS_KEY, camera, _EXPIRES_SECONDS)
+        self._client.eval(_SEEN, 1, KEYS.cameras, camera, _EXPIRES_SECONDS)
         minute = str(int(time.time()) // 60)
         value = (
             f'{{"frames":{number + 1},"classes":{{"person":{{"total":{number + 1},"most":1}}}}}}'
         )
-        self._client.hset(minutes_key(camera), minute, value)
-        self._client.expire(minutes_key(camera), _EXPIRES_SECONDS)
+        self._client.hset(KEYS.minutes(camera), minute, value)
+        self._client.expire(KEYS.minutes(camera), _EXPIRES_SECONDS)
         if watched is not None:
             self.widths[camera].append(int(watched))
 

@@ -18,17 +18,9 @@ import simplejpeg
 
 from contract.frame import new_session
 from contract.mask import encode_mask
-from contract.preview import encode_preview, preview_key, previews_channel, watch_key
-from contract.result import (
-    CAMERAS_KEY,
-    DOCUMENT_FIELD,
-    Instance,
-    ModelReference,
-    Result,
-    encode_result,
-    latest_key,
-    results_key,
-)
+from contract.preview import encode_preview
+from contract.result import DOCUMENT_FIELD, Instance, ModelReference, Result, encode_result
+from tests.default_keys import KEYS
 
 WIDTH, HEIGHT = 640, 360
 """Of the captured frame in pixels."""
@@ -221,15 +213,20 @@ class PaintedCameras:
         )
         document = encode_result(result)
         store(  # type: ignore[operator]
-            keys=[preview_key(camera), latest_key(camera), results_key(camera), watch_key(camera)],
+            keys=[
+                KEYS.preview(camera),
+                KEYS.latest(camera),
+                KEYS.results(camera),
+                KEYS.watch(camera),
+            ],
             args=[
                 encode_preview(document, painting.jpeg),
                 document,
-                previews_channel(camera),
+                KEYS.previews_channel(camera),
                 f"{self._session}/{number}",
                 _EXPIRES_SECONDS,
                 _KEPT,
                 DOCUMENT_FIELD,
             ],
         )
-        client.zadd(CAMERAS_KEY, {camera: now.timestamp()})
+        client.zadd(KEYS.cameras, {camera: now.timestamp()})

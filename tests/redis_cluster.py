@@ -10,9 +10,9 @@ from pathlib import Path
 import redis
 from redis.crc import key_slot
 
-from contract.result import results_key
 from stack.child_process import ChildProcess
 from stack.launch import LOCALHOST, free_ports
+from tests.default_keys import KEYS
 from tests.fakes import wait_until
 
 SLOTS = 16_384
@@ -40,7 +40,7 @@ class RedisCluster:
         """Return a camera whose results lie on a node, another one at each call."""
         names = (f"camera-{uuid.uuid4().hex[:12]}" for _ in range(1000))
         return next(
-            name for name in names if self.slot_of(results_key(name)) * NODES // SLOTS == node
+            name for name in names if self.slot_of(KEYS.results(name)) * NODES // SLOTS == node
         )
 
     def start_again(self, number: int) -> None:

@@ -14,18 +14,10 @@ from prometheus_client import CollectorRegistry
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from contract.minutes import KEPT_MINUTES, ClassCount, Minute
-from contract.result import (
-    DOCUMENT_FIELD,
-    Instance,
-    ModelReference,
-    Result,
-    decode_result,
-    latest_key,
-    results_key,
-    tracks_key,
-)
+from contract.result import DOCUMENT_FIELD, Instance, ModelReference, Result, decode_result
 from segmentation.instances import ArrayMask, Instances
 from servers.redis import Client, Node, Redis, RedisConnection, open_redis
+from tests.default_keys import KEYS
 from tests.fakes import SESSION
 from tracking import Moment, State, advance, observe
 from tracking.state import encode_state
@@ -188,7 +180,7 @@ class CountedMinutes:
 
 def stored_results(client: Client, camera: str) -> list[Result]:
     """Return a camera's results, in the order of the stream."""
-    entries = client.xrange(results_key(camera))
+    entries = client.xrange(KEYS.results(camera))
     return [decode_result(fields[DOCUMENT_FIELD.encode()]) for _, fields in entries]
 
 
@@ -197,7 +189,7 @@ def assert_undisturbed(client: Client, camera: str) -> None:
     alone = Undisturbed()
     for result in stored_results(client, camera):
         assert result.instances == alone.follow(result), f"frame {result.sequence}"
-    assert client.get(tracks_key(camera)) == alone.kept()
+    assert client.get(KEYS.tracks(camera)) == alone.kept()
 
 
 def make_previews() -> Previews:
@@ -260,7 +252,7 @@ class LosesAnswers:
 
 def frames(client: Client, camera: str) -> list[tuple[str, int]]:
     """Return session and sequence of a camera's results, in the order of the stream."""
-    entries = client.xrange(results_key(camera))
+    entries = client.xrange(KEYS.results(camera))
     return [entry_frame(fields) for _, fields in entries]
 
 
@@ -271,7 +263,7 @@ def sequences(client: Client, camera: str) -> list[int]:
 
 def latest(client: "redis.Redis", camera: str) -> int:
     """Return the sequence of a camera's latest result."""
-    return decode_result(client.get(latest_key(camera))).sequence
+    return decode_result(client.get(KEYS.latest(camera))).sequence
 
 
 def entry_frame(fields: dict[bytes, bytes]) -> tuple[str, int]:

@@ -16,7 +16,8 @@ from kafka import KafkaConsumer, TopicPartition
 
 from contract.errors import InvalidMessageError
 from contract.frame import Frame, decode_frame
-from contract.result import CAMERAS_KEY, DOCUMENT_FIELD, Result, decode_result, results_key
+from contract.result import DOCUMENT_FIELD, Result, decode_result
+from contract.result_keys import ResultKeys
 from contract.topics import MAX_RECORD_BYTES
 from servers.kafka import KafkaConnection
 from servers.redis import Client, Redis
@@ -59,7 +60,7 @@ class ResultReader:
         Raises:
             UnavailableError: Redis does not answer.
         """
-        members: Any = self._read(lambda client: client.zrange(CAMERAS_KEY, 0, -1))
+        members: Any = self._read(lambda client: client.zrange(self._keys.cameras, 0, -1))
         return sorted(member.decode(errors="replace") for member in members)
 
     def newest(self, camera: str) -> Result | None:
@@ -69,8 +70,9 @@ class ResultReader:
             InvalidMessageError: What is there is no result.
             UnavailableError: Redis does not answer.
         """
-        entries: Any = self._read(lambda client: client.xrevrange(results_key(camera), count=1))
-        return _read_entry(camera, *entries[0]) if entries else None
+        key = self._keys.results(camera)
+        entries: Any = self._read(lambda client: client.xrevrange(key, count=1))
+        return _read_entry(key, *entries[0]) if entries else None
 
     def results(self, camera: str, since: datetime, until: Result) -> Iterator[Result]:
         """Yield the results of a camera in the order of the stream.
@@ -84,11 +86,11 @@ class ResultReader:
             InvalidMessageError: An entry is no result.
             UnavailableError: Redis does not answer.
         """
-        start, last = "-", frame_id(until)
+        key, start, last = self._keys.results(camera), "-", frame_id(until)
         while True:
-            page: Any = self._read(partial(_page, camera=camera, start=start))
+            page: Any = self._read(partial(_page, key=key, start=start))
             for entry_id, fields in page:
-                result = _read_entry(camera, entry_id, fields)
+                result = _read_entry(key, entry_id, fields)
                 if result.captured_at >= since:
                     yield result
                 if frame_id(result) == last:
@@ -97,12 +99,16 @@ class ResultReader:
             if len(page) < PAGE_RESULTS:
                 return
 
+    @property
+    def _keys(self) -> ResultKeys:
+        return self.server.connection.result_keys
+
     def _read(self, use: Callable[[Client], object]) -> object:
         return self.server.attempt("read results from", use)
 
 
-def _read_entry(camera: str, entry_id: bytes, fields: Mapping[bytes, bytes]) -> Result:
-    where = f"{results_key(camera)} in Redis, entry {entry_id.decode()}"
+def _read_entry(key: str, entry_id: bytes, fields: Mapping[bytes, bytes]) -> Result:
+    where = f"{key} in Redis, entry {entry_id.decode()}"
     document = fields.get(DOCUMENT_FIELD.encode())
     if document is None:
         raise InvalidMessageError(
@@ -114,8 +120,8 @@ def _read_entry(camera: str, entry_id: bytes, fields: Mapping[bytes, bytes]) -> 
         raise InvalidMessageError(error.reason, f"{where}: {error}") from error
 
 
-def _page(client: Client, camera: str, start: str) -> object:
-    return client.xrange(results_key(camera), start, "+", count=PAGE_RESULTS)
+def _page(client: Client, key: str, start: str) -> object:
+    return client.xrange(key, start, "+", count=PAGE_RESULTS)
 
 
 def frame_id(frame: Frame | Result) -> FrameId:

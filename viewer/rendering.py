@@ -19,7 +19,15 @@ from segmentation.decode import decode_image
 from segmentation.instances import Instances
 from servers.redis import Redis
 from viewer.colors import ColorMemory
-from viewer.history import JoinCounts, ResultReader, frame_id, join, read_frames, window_start
+from viewer.history import (
+    FrameId,
+    JoinCounts,
+    ResultReader,
+    frame_id,
+    join,
+    read_frames,
+    window_start,
+)
 from viewer.overlay import RgbImage, draw_overlay
 from viewer.settings import ViewerSettings
 from viewer.trails import TrailMemory
@@ -102,12 +110,20 @@ def render_camera(settings: ViewerSettings, reader: ResultReader, camera: str) -
         UnavailableError: Kafka or Redis does not answer.
     """
     newest = reader.newest(camera)
+    wanted = settings.frame_id
+    if newest is not None and wanted is not None:
+        newest = _find(reader, camera, newest, wanted)
     if newest is None:
         return None
-    since = window_start(newest, settings.last_seconds)
+    last, since = newest, window_start(newest, settings.last_seconds if wanted is None else 0)
+
+    def results() -> Iterator[Result]:
+        found = reader.results(camera, since, last)
+        return found if wanted is None else (each for each in found if frame_id(each) == wanted)
+
     counts = JoinCounts()
     first, ids = newest, []
-    for number, result in enumerate(reader.results(camera, since, newest)):
+    for number, result in enumerate(results()):
         first = result if number == 0 else first
         ids.append(frame_id(result))
     pairs = join(
@@ -118,7 +134,7 @@ def render_camera(settings: ViewerSettings, reader: ResultReader, camera: str) -
             first.captured_at,
             settings.idle_timeout_seconds,
         ),
-        reader.results(camera, since, newest),
+        results(),
         ids,
         counts,
     )
@@ -126,6 +142,12 @@ def render_camera(settings: ViewerSettings, reader: ResultReader, camera: str) -
     video, picture = out / f"{camera}.mp4", out / f"{camera}.png"
     most = _write(pairs, video, picture, settings.min_score, track=settings.track)
     return None if most is None else Rendering(camera, video, picture, counts, most)
+
+
+def _find(reader: ResultReader, camera: str, newest: Result, wanted: FrameId) -> Result | None:
+    """Return the result of one frame, None where it is not stored."""
+    stored = reader.results(camera, window_start(newest, 0), newest)
+    return next((each for each in stored if frame_id(each) == wanted), None)
 
 
 def _write(

@@ -1,16 +1,19 @@
 """Settings of the views of results."""
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import ClassVar
 
-from pydantic import Field
+from pydantic import Field, ValidationInfo, field_validator
 from pydantic_settings import SettingsConfigDict
 
 from contract.settings import CommandSettings
 from contract.topics import DEAD_TOPIC, FRAMES_TOPIC
 from servers.kafka import KafkaConnection
 from servers.redis import RedisConnection
+
+_FRAME = re.compile(r"[0-9a-f-]{36}/[0-9]{1,18}")
 
 
 class ViewerSettings(RedisConnection, KafkaConnection, CommandSettings):
@@ -29,6 +32,9 @@ class ViewerSettings(RedisConnection, KafkaConnection, CommandSettings):
 
     camera: str | None = None
     """Camera to show; default: every camera with results."""
+
+    frame: str | None = None
+    """Only this frame of the camera: SESSION/SEQUENCE of its result."""
 
     topic: str = Field(default=FRAMES_TOPIC, pattern=r"^[a-zA-Z0-9._-]{1,249}$")
     """Kafka topic that holds the frames."""
@@ -50,6 +56,25 @@ class ViewerSettings(RedisConnection, KafkaConnection, CommandSettings):
 
     idle_timeout_seconds: float = Field(default=5.0, gt=0)
     """How long Kafka may deliver no further record while frames are awaited, in seconds."""
+
+    @field_validator("frame")
+    @classmethod
+    def _check_frame(cls, value: str | None, info: ValidationInfo) -> str | None:
+        if value is None:
+            return None
+        if not _FRAME.fullmatch(value):
+            raise ValueError("expected SESSION/SEQUENCE, as a result has them")
+        if info.data.get("camera") is None:
+            raise ValueError("expected the camera, too: VIEWER_CAMERA (--camera)")
+        return value
+
+    @property
+    def frame_id(self) -> tuple[str, int] | None:
+        """Session and sequence of the only frame, None for all."""
+        if self.frame is None:
+            return None
+        session, _, sequence = self.frame.partition("/")
+        return session, int(sequence)
 
 
 class DeadSettings(KafkaConnection, CommandSettings):

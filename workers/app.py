@@ -73,7 +73,7 @@ class Worker:
         self._shutdown = shutdown
         self._deadline = deadline
         self._clock = clock
-        self._registry = process_registry()
+        self._registry = process_registry(settings.lane)
         self._metrics = _metrics(self._registry, settings, inference)
         self._look = observer_of(track=settings.track, appearance=settings.track_appearance)
         self._previews = Previews(self._metrics, clock) if settings.preview else None
@@ -269,7 +269,7 @@ def run(
     Raises:
         ConfigurationError: The worker cannot run as configured.
     """
-    configure_logging("worker", settings.log_level, settings.log_format)
+    configure_logging("worker", settings.log_level, settings.log_format, settings.lane)
     warn_of_unknown_variables(type(settings))
     shutdown = Shutdown()
     shutdown.install()

@@ -10,6 +10,7 @@ from pydantic_settings import SettingsConfigDict
 from contract.artifact_files import find_model
 from contract.errors import ConfigurationError
 from contract.frame import MAX_FRAME_PIXELS
+from contract.lane import DEFAULT_LANE, LaneName
 from contract.settings import ProcessSettings
 from contract.topics import DEAD_TOPIC, FRAMES_TOPIC, MAX_RECORD_BYTES
 from segmentation.engines.choice import PrecisionWanted, Provider
@@ -108,6 +109,9 @@ class WorkerSettings(RedisConnection, KafkaConnection, ProcessSettings):
 
     group: str = Field(default="seedstream-workers", min_length=1)
     """Kafka consumer group; workers of one group share the cameras."""
+
+    lane: LaneName = DEFAULT_LANE
+    """The worker's lane, a label of metrics and logs."""
 
     auto_offset_reset: Literal["earliest", "latest"] = "earliest"
     """Where a group without committed offsets starts."""

@@ -5,17 +5,9 @@ from typing import Any
 
 from contract.errors import UnavailableError
 from contract.frame import session_start_ms
-from contract.minutes import class_counts, minute_name, minutes_key
-from contract.preview import preview_key, previews_channel, wanted_width, watch_key
-from contract.result import (
-    CAMERAS_KEY,
-    Result,
-    encode_result,
-    latest_key,
-    results_key,
-    sessions_key,
-    tracks_key,
-)
+from contract.minutes import class_counts, minute_name
+from contract.preview import wanted_width
+from contract.result import Result, encode_result
 from servers.redis import AS_BYTES, Client, Redis
 from workers.previews import Previews
 from workers.records import Entry, Outcome
@@ -53,6 +45,7 @@ class RedisSink:
         previews: Previews | None = None,
     ) -> None:
         self._server = server
+        self._results = server.connection.result_keys
         self._tracks = tracks
         self._previews = previews
         self._ttl_seconds = ttl_seconds
@@ -72,7 +65,7 @@ class RedisSink:
             pipeline = client.pipeline(transaction=False)
             keys, channel = self._keys(_NO_CAMERA)
             pipeline.execute_command("EVAL", STORE_COMMANDS, len(keys), *keys, channel)
-            pipeline.execute_command("EVAL", SEEN_COMMANDS, 1, CAMERAS_KEY)
+            pipeline.execute_command("EVAL", SEEN_COMMANDS, 1, self._results.cameras)
             pipeline.execute()
 
         self._server.attempt("reach", ask)
@@ -139,7 +132,9 @@ class RedisSink:
                 *("EVAL", STORE, len(keys), *keys, *given, *batch.arguments()),
                 **AS_BYTES,
             )
-        pipeline.execute_command("EVAL", SEEN, 1, CAMERAS_KEY, self._ttl_seconds, *cameras)
+        pipeline.execute_command(
+            "EVAL", SEEN, 1, self._results.cameras, self._ttl_seconds, *cameras
+        )
         answers: list[Any] = pipeline.execute(raise_on_error=False)
         for batch, answer in zip(batches, answers, strict=False):
             if not isinstance(answer, Exception):
@@ -153,12 +148,13 @@ class RedisSink:
 
     def _keys(self, camera: str) -> tuple[list[str], str]:
         """Return the keys of a camera, and the channel of its previews, empty where none are."""
-        keys = [results_key(camera), latest_key(camera), sessions_key(camera), minutes_key(camera)]
+        of = self._results
+        keys = [of.results(camera), of.latest(camera), of.sessions(camera), of.minutes(camera)]
         if self._tracks is not None:
-            keys.append(tracks_key(camera))
+            keys.append(of.tracks(camera))
         if self._previews is None:
             return keys, ""
-        return [*keys, preview_key(camera), watch_key(camera)], previews_channel(camera)
+        return [*keys, of.preview(camera), of.watch(camera)], of.previews_channel(camera)
 
 
 class _Batch:
@@ -224,7 +220,7 @@ class _Batch:
                 raise UnavailableError(
                     f"others changed the tracks of camera {self.camera} {_MOST_RACES} times before "
                     "a result of it could be stored: expected the workers of one consumer group "
-                    "to store it; do two groups share this Redis?"
+                    "to store it; do two groups share WORKER_RESULT_PREFIX?"
                 )
             self._tracks.adopt(self.camera, *conflict)
             self._links = self._tracks.chain(self.left)

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from model.data.labels import IGNORE, Labelled
+from segmentation.agreement import best_first
 
 THRESHOLDS = (0.5, 0.55, 0.6, 0.65, 0.7, 0.75, 0.8, 0.85, 0.9)
 """IoU at and above which a prediction counts as right, as StarDist reports it."""
@@ -95,7 +96,7 @@ def match_instances(
     iou[classes == 0] = 0
     real = (true_classes != 0) & (true_classes != IGNORE)
     place = np.cumsum(real) - 1
-    pairs = [(p, int(place[t]), value) for p, t, value in _greedy(iou, lowest) if real[t]]
+    pairs = [(p, int(place[t]), value) for p, t, value in best_first(iou, lowest) if real[t]]
     return Matches(pairs, classes, true_classes[real], ids[real])
 
 
@@ -199,18 +200,3 @@ def _iou(overlaps: NDArray[np.int64]) -> NDArray[np.float64]:
     shared = overlaps[1:, 1:]
     union = overlaps.sum(1)[1:, None] + overlaps.sum(0)[None, 1:] - shared
     return np.asarray(shared / np.maximum(union, 1), np.float64)
-
-
-def _greedy(iou: NDArray[np.float64], lowest: float) -> list[tuple[int, int, float]]:
-    rows, columns = np.nonzero((iou >= lowest) & (iou > 0))
-    values = iou[rows, columns]
-    pairs: list[tuple[int, int, float]] = []
-    used_rows: set[int] = set()
-    used_columns: set[int] = set()
-    for i in np.argsort(-values, kind="stable").tolist():
-        p, t = int(rows[i]), int(columns[i])
-        if p not in used_rows and t not in used_columns:
-            used_rows.add(p)
-            used_columns.add(t)
-            pairs.append((p, t, float(values[i])))
-    return pairs

@@ -14,7 +14,8 @@ from contract.errors import (
     UnavailableError,
 )
 from seedstream.results.camera_result import CameraResult
-from seedstream.results.results_client import Results, follow, latest
+from seedstream.results.one_camera import follow, latest
+from seedstream.results.results_client import Results
 
 __all__ = [
     "CameraResult",

@@ -9,15 +9,14 @@ import logging
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from typing import Any, Self
 
 from contract.errors import InvalidMessageError
 from contract.log_limit import LogLimit
-from contract.minutes import Minute, minutes_key, read_minutes
-from contract.preview import Preview, decode_preview, preview_key
-from contract.result import CAMERAS_KEY, DOCUMENT_FIELD, decode_result, results_key
+from contract.minutes import Minute, read_minutes
+from contract.preview import Preview, decode_preview
+from contract.result import DOCUMENT_FIELD, decode_result
 from contract.settings import load_settings
 from seedstream.results.camera_result import CameraResult
 from seedstream.results.results_settings import ResultsSettings
@@ -39,8 +38,9 @@ class Results:
     """Reads the results of cameras; close it, or use it as a context manager. One per thread.
 
     What is None comes from the environment (``RESULTS_REDIS_URL``, ``RESULTS_REDIS_USERNAME``,
-    ``RESULTS_REDIS_PASSWORD``, ``RESULTS_REDIS_CLUSTER``, ``RESULTS_REDIS_TIMEOUT_SECONDS``), or is
-    the default of these settings. Nothing is sent before the first read.
+    ``RESULTS_REDIS_PASSWORD``, ``RESULTS_REDIS_CLUSTER``, ``RESULTS_REDIS_TIMEOUT_SECONDS``,
+    ``RESULTS_RESULT_PREFIX``), or is the default of these settings. Nothing is sent before the
+    first read.
 
     Args:
         url: ``redis://``, ``rediss://`` (TLS; ``?ssl_ca_certs=FILE``) or ``unix://``.
@@ -48,6 +48,7 @@ class Results:
         password: Its password.
         cluster: Whether the URL points to a node of a Redis Cluster.
         timeout_seconds: How long a read tries to reach Redis before it raises, in seconds.
+        prefix: What the keys of the lane's results begin with, as its `WORKER_RESULT_PREFIX`.
         clock: Monotonic clock, in seconds.
 
     Raises:
@@ -62,6 +63,7 @@ class Results:
         password: str | None = None,
         cluster: bool | None = None,
         timeout_seconds: float | None = None,
+        prefix: str | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         settings = load_settings(
@@ -71,6 +73,7 @@ class Results:
             redis_password=password,
             redis_cluster=cluster,
             redis_timeout_seconds=timeout_seconds,
+            result_prefix=prefix,
         )
         self._begin(settings, clock)
 
@@ -83,6 +86,7 @@ class Results:
 
     def _begin(self, connection: RedisConnection, clock: Callable[[], float]) -> None:
         self._server = Redis(connection)
+        self._keys = connection.result_keys
         self._clock = clock
         self._log_limit = LogLimit(clock=clock)
         self._block_seconds = min(_BLOCK_SECONDS, connection.redis_timeout_seconds / 2)
@@ -93,7 +97,7 @@ class Results:
         Raises:
             SeedstreamError: As for `follow`.
         """
-        members = self._ask("ZRANGE", CAMERAS_KEY, 0, -1)
+        members = self._ask("ZRANGE", self._keys.cameras, 0, -1)
         return sorted(member.decode(errors="replace") for member in members)
 
     def latest(self, camera: str) -> CameraResult | None:
@@ -110,7 +114,7 @@ class Results:
         Raises:
             SeedstreamError: As for `follow`.
         """
-        entries = self._ask("XREVRANGE", results_key(camera), "+", "-", "COUNT", count)
+        entries = self._ask("XREVRANGE", self._keys.results(camera), "+", "-", "COUNT", count)
         return list(self._decoded(camera, map(_entry, reversed(entries))))
 
     def history(
@@ -182,7 +186,7 @@ class Results:
             InvalidMessageError: ``malformed_preview``: no worker wrote what is there.
             SeedstreamError: As for `follow`.
         """
-        value = self._ask("GET", preview_key(camera))
+        value = self._ask("GET", self._keys.preview(camera))
         return None if value is None else decode_preview(value)
 
     def minutes(self, camera: str) -> list[Minute]:
@@ -191,7 +195,7 @@ class Results:
         Raises:
             SeedstreamError: As for `follow`.
         """
-        return read_minutes(self._ask("HGETALL", minutes_key(camera)))
+        return read_minutes(self._ask("HGETALL", self._keys.minutes(camera)))
 
     def close(self) -> None:
         """Close the connections."""
@@ -212,7 +216,7 @@ class Results:
     def _stored(self, camera: str) -> Iterator[Entry]:
         start = "-"
         while True:
-            page = self._ask("XRANGE", results_key(camera), start, "+", "COUNT", _PAGE)
+            page = self._ask("XRANGE", self._keys.results(camera), start, "+", "COUNT", _PAGE)
             yield from map(_entry, page)
             if len(page) < _PAGE:
                 return
@@ -221,12 +225,21 @@ class Results:
     def _next(self, camera: str, last: str, seconds: float) -> list[Entry]:
         milliseconds = max(1, int(seconds * 1000))  # 0 would wait for ever
         answer = self._ask(
-            *("XREAD", "COUNT", _PAGE, "BLOCK", milliseconds, "STREAMS", results_key(camera), last)
+            *(
+                "XREAD",
+                "COUNT",
+                _PAGE,
+                "BLOCK",
+                milliseconds,
+                "STREAMS",
+                self._keys.results(camera),
+                last,
+            )
         )
         return [_entry(raw) for raw in _of_one_stream(answer)]
 
     def _newest_id(self, camera: str) -> str | None:
-        newest = self._ask("XREVRANGE", results_key(camera), "+", "-", "COUNT", 1)
+        newest = self._ask("XREVRANGE", self._keys.results(camera), "+", "-", "COUNT", 1)
         return _entry(newest[0])[0] if newest else None
 
     def _go_on(self, camera: str, seen: deque[str]) -> str:
@@ -250,56 +263,11 @@ class Results:
                 yield CameraResult(decode_result(document), entry)
             except (KeyError, InvalidMessageError) as error:
                 if (more := self._log_limit.due(camera)) is not None:
-                    where = f"{results_key(camera)} in Redis, entry {entry}"
+                    where = f"{self._keys.results(camera)} in Redis, entry {entry}"
                     log.warning("%s is left out, it is no result: %r%s", where, error, more)
 
     def _deadline(self, wait_seconds: float | None) -> float:
         return float("inf") if wait_seconds is None else self._clock() + wait_seconds
-
-
-def follow(
-    camera: str,
-    since: datetime | timedelta | None = None,
-    *,
-    after: str | None = None,
-    wait_seconds: float | None = None,
-    url: str | None = None,
-    username: str | None = None,
-    password: str | None = None,
-    cluster: bool | None = None,
-    timeout_seconds: float | None = None,
-) -> Iterator[CameraResult]:
-    """Yield the results of a camera as they come, over a connection of its own.
-
-    The first four arguments are those of `Results.follow`, the others those of `Results`.
-    """
-    results = Results(
-        url, username=username, password=password, cluster=cluster, timeout_seconds=timeout_seconds
-    )
-    found = results.follow(camera, since, after=after, wait_seconds=wait_seconds)
-    return _closing(results, found)
-
-
-def _closing(results: Results, found: Iterator[CameraResult]) -> Iterator[CameraResult]:
-    with closing(results):
-        yield from found
-
-
-def latest(
-    camera: str,
-    *,
-    url: str | None = None,
-    username: str | None = None,
-    password: str | None = None,
-    cluster: bool | None = None,
-    timeout_seconds: float | None = None,
-) -> CameraResult | None:
-    """Return the newest result of a camera, None where it has none; see `Results`."""
-    results = Results(
-        url, username=username, password=password, cluster=cluster, timeout_seconds=timeout_seconds
-    )
-    with closing(results):
-        return results.latest(camera)
 
 
 def _moment(since: datetime | timedelta | None) -> datetime | None:

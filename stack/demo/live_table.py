@@ -15,7 +15,8 @@ from rich.live import Live
 from rich.table import Table
 
 from contract.errors import SeedstreamError
-from contract.result import decode_result, latest_key
+from contract.result import decode_result
+from contract.result_keys import ResultKeys
 from contract.samples import NOTHING, Samples, quantile
 from servers.redis import Client, Redis, RedisConnection
 from stack.child_process import ChildProcess, check_alive
@@ -30,6 +31,7 @@ WINDOW_SECONDS = 5.0
 """Rates and latencies are over the last so many seconds."""
 
 _ANSWER_SECONDS = 2.0
+_KEYS = ResultKeys()
 
 
 @dataclass(frozen=True)
@@ -279,4 +281,4 @@ class Watch:
 
 
 def _latest(client: Client) -> dict[str, Any]:
-    return {camera: client.get(latest_key(camera)) for camera in CAMERAS}
+    return {camera: client.get(_KEYS.latest(camera)) for camera in CAMERAS}

@@ -8,7 +8,7 @@ import pytest
 import redis
 from playwright.sync_api import Page, expect
 
-from contract.preview import watch_key
+from tests.default_keys import KEYS
 from tests.live_page import LivePage, canvas_pixels, seconds_until
 from tests.painted_cameras import SHAPE_COLOR, PaintedCameras, barcode
 
@@ -65,9 +65,9 @@ def test_what_nobody_sees_is_not_sent(opened: Opened, live_page: LivePage) -> No
 
     def still_watched(*cameras: str) -> list[bool]:
         # The viewer renews what is watched every second: what it does not, nobody sees.
-        client.delete(*map(watch_key, cameras))
+        client.delete(*map(KEYS.watch, cameras))
         time.sleep(2.2)
-        return [bool(client.exists(watch_key(camera))) for camera in cameras]
+        return [bool(client.exists(KEYS.watch(camera))) for camera in cameras]
 
     assert still_watched("gate-1", "gate-40") == [True, False]
     page.evaluate("scrollTo(0, 1e6)")

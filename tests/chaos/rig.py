@@ -16,7 +16,7 @@ from pathlib import Path
 from kafka import KafkaConsumer
 from kafka.errors import KafkaError
 
-from contract.result import decode_result, latest_key, results_key
+from contract.result import decode_result
 from contract.samples import last_values
 from contract.topics import MAX_RECORD_BYTES
 from servers.redis import ERRORS, Client
@@ -24,6 +24,7 @@ from stack.frame_ledger import topic_ends
 from stack.seedstream_process import SeedstreamProcess, environment
 from tests.chaos.account import Account, Row, take_account
 from tests.conftest import REPOSITORY
+from tests.default_keys import KEYS
 
 SESSION_SECONDS = 6
 """Session timeout of the workers, the shortest that they take."""
@@ -235,7 +236,7 @@ class Rig:
     def newest(self, camera: str) -> float:
         """Return when the frame of a camera's newest result was captured, seconds since 1970."""
         try:
-            document = self.client.get(latest_key(camera))
+            document = self.client.get(KEYS.latest(camera))
         except ERRORS:
             return 0.0
         return decode_result(document).captured_at.timestamp() if document else 0.0
@@ -336,7 +337,7 @@ class Rig:
         try:
             published = sum(topic_ends(consumer, self.topic).values())
             dead = sum(topic_ends(consumer, self.dead_topic).values())
-            stored = sum(int(self.client.xlen(results_key(camera))) for camera in self.cameras)
+            stored = sum(int(self.client.xlen(KEYS.results(camera))) for camera in self.cameras)
         except (KafkaError, *ERRORS):
             return False
         return stored + dead + sum(self.skipped().values()) >= published

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from contract.result import results_key
 from tests.chaos.account import Row
 from tests.chaos.rig import Rig, clean
+from tests.default_keys import KEYS
 
 SOURCE = Path(__file__).with_name("wall_clock.c")
 BOUND_SECONDS = 5.0
@@ -74,7 +74,7 @@ def more_results(rig: Rig, bound: float = BOUND_SECONDS) -> float:
     """Wait for ten more results of every camera: capture times tell nothing here."""
 
     def counted() -> list[int]:
-        return [int(rig.client.xlen(results_key(camera))) for camera in rig.cameras]
+        return [int(rig.client.xlen(KEYS.results(camera))) for camera in rig.cameras]
 
     before = counted()
 

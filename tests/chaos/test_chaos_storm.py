@@ -14,7 +14,6 @@ import msgspec
 import pytest
 import redis
 
-from contract.result import results_key, tracks_key
 from contract.samples import last_values
 from servers.redis import Client
 from stack.frame_ledger import read_results
@@ -23,6 +22,7 @@ from tests.chaos.account import Row
 from tests.chaos.conftest import WHOLE
 from tests.chaos.kafka_cluster import BROKERS, KafkaCluster
 from tests.chaos.rig import SESSION_SECONDS, Rig, clean
+from tests.default_keys import KEYS
 from tests.redis_cluster import RedisCluster
 
 STORM_BOUND_SECONDS = 30.0
@@ -155,14 +155,14 @@ def test_workers_killed_again_and_again_give_each_object_the_number_it_has_witho
             redis_cluster=False,
         )
         rig.until(
-            lambda: sum(alone.xlen(results_key(each)) for each in rig.cameras) == account.stored,
+            lambda: sum(alone.xlen(KEYS.results(each)) for each in rig.cameras) == account.stored,
             300,
             "the same frames in a worker alone",
         )
         assert rig.remove("alone") == 0
         for camera in rig.cameras:
             assert _identities(rig.client, camera) == _identities(alone, camera)
-            assert rig.client.get(tracks_key(camera)) == alone.get(tracks_key(camera))
+            assert rig.client.get(KEYS.tracks(camera)) == alone.get(KEYS.tracks(camera))
             results = read_results(alone, camera)
             numbers = {each.track for result in results for each in result.instances}
             assert len(numbers) > 3, "objects come and go"

@@ -6,9 +6,10 @@ from typing import Any
 
 import pytest
 
-from contract.result import decode_result, latest_key
+from contract.result import decode_result
 from tests.cluster.installation import LOCAL, NAMESPACE, Stack, Timer
 from tests.cluster.machine import ClusterError
+from tests.default_keys import KEYS
 
 
 def test_one_command_gives_ready_pods_and_results(stack: Stack) -> None:
@@ -20,7 +21,7 @@ def test_one_command_gives_ready_pods_and_results(stack: Stack) -> None:
     document = stack.cluster.wait(
         "a result in Redis",
         lambda: stack.kubectl(
-            "exec", "redis-0", "--", "valkey-cli", "get", latest_key("synthetic")
+            "exec", "redis-0", "--", "valkey-cli", "get", KEYS.latest("synthetic")
         ),
         120,
     )

@@ -12,7 +12,12 @@ import yaml
 
 REPOSITORY = Path(__file__).resolve().parent.parent.parent
 K8S = REPOSITORY / "deploy" / "k8s"
-OVERLAYS = sorted(folder.name for folder in (K8S / "overlays").iterdir())
+LANES = ("second-site", "shadow")
+"""Overlays that add a lane to `production`."""
+
+OVERLAYS = sorted(f.name for f in (K8S / "overlays").iterdir() if f.name not in LANES)
+"""Overlays that are a whole installation."""
+
 COMPONENTS = sorted(folder.name for folder in (K8S / "components").iterdir())
 TESTED = sorted(f.name for f in (REPOSITORY / "tests" / "cluster" / "overlays").iterdir())
 

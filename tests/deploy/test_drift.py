@@ -123,14 +123,17 @@ def scaled_objects() -> list[Object]:
 
 @pytest.mark.parametrize("scaled", scaled_objects(), ids=["component", "production"])
 def test_the_autoscaler_watches_what_the_workers_read(scaled: Object) -> None:
-    name = "production" if "kafka-1" in str(scaled) else "local"
+    name = "production" if "authenticationRef" in str(scaled) else "local"
     worker = settings_of(name, "worker")
     lag, offered = scaled["spec"]["triggers"]
-    assert lag["metadata"]["topic"] == worker["WORKER_TOPIC"]
-    assert lag["metadata"]["consumerGroup"] == worker["WORKER_GROUP"]
-    # KEDA asks from a namespace of its own: a name inside the cluster needs ours.
-    asked = lag["metadata"]["bootstrapServers"].replace(".seedstream.svc:", ":")
-    assert asked == worker["WORKER_BOOTSTRAP_SERVERS"]
+    named = {key: value for key, value in lag["metadata"].items() if key.endswith("FromEnv")}
+    assert named == {
+        "bootstrapServersFromEnv": "WORKER_BOOTSTRAP_SERVERS",
+        "consumerGroupFromEnv": "WORKER_GROUP",
+        "topicFromEnv": "WORKER_TOPIC",
+    }
+    assert named.keys() & {f"{key}FromEnv" for key in lag["metadata"]} == set()
+    assert set(named.values()) <= worker.keys()
     script = container(overlay("local"), "Job", "kafka-topics")["args"][0]
     partitions = re.search(r"--topic frames --partitions (\d+)", script)
     assert partitions
@@ -279,7 +282,8 @@ def test_services_and_selectors_find_their_pods(name: str) -> None:
 def test_what_kafka_tells_its_clients_is_found_from_every_namespace() -> None:
     properties = find(overlay("local"), "ConfigMap", "kafka-settings")["data"]["server.properties"]
     assert "advertised.listeners=CLIENTS://kafka.seedstream.svc:9092\n" in properties
+    # KEDA, too, which takes the address from the workers and asks from a namespace of its own.
+    assert settings_of("local", "worker")["WORKER_BOOTSTRAP_SERVERS"] == "kafka.seedstream.svc:9092"
     component = yaml.safe_load((K8S / "components" / "keda" / "scaledobject.yaml").read_text())
-    lag, offered = (trigger["metadata"] for trigger in component["spec"]["triggers"])
-    assert lag["bootstrapServers"] == "kafka.seedstream.svc:9092"
+    _, offered = (trigger["metadata"] for trigger in component["spec"]["triggers"])
     assert offered["serverAddress"] == "http://prometheus.seedstream.svc:9090"

@@ -13,20 +13,14 @@ import simplejpeg
 from kafka import KafkaConsumer, KafkaProducer, TopicPartition
 
 from contract.frame import I420, JPEG, Frame, decode_frame, encode_frame
-from contract.minutes import minutes_key, read_minutes
-from contract.preview import (
-    DEFAULT_WIDTH,
-    Preview,
-    decode_preview,
-    preview_key,
-    previews_channel,
-    watch_key,
-)
+from contract.minutes import read_minutes
+from contract.preview import DEFAULT_WIDTH, Preview, decode_preview
 from contract.topics import MAX_RECORD_BYTES
 from stack.broker import Broker
 from stack.frame_ledger import read_results
 from stack.redis_server import RedisServer
 from stack.seedstream_process import SeedstreamProcess, start_seedstream
+from tests.default_keys import KEYS
 from tests.fakes import make_frame, wait_until
 
 HEIGHT, WIDTH, BITS = 480, 640, 8
@@ -136,23 +130,23 @@ def test_each_picture_of_a_watched_camera_is_the_very_frame_of_its_result(
     unique_name: Callable[[str], str],
 ) -> None:
     camera, unwatched = unique_name("gate"), unique_name("yard")
-    client.set(watch_key(camera), SHOWN_WIDTH, ex=150)
+    client.set(KEYS.watch(camera), SHOWN_WIDTH, ex=150)
     pairs: list[Preview] = []
     with start() as worker, client.pubsub(ignore_subscribe_messages=True) as listener:
-        listener.subscribe(previews_channel(camera), previews_channel(unwatched))
+        listener.subscribe(KEYS.previews_channel(camera), KEYS.previews_channel(unwatched))
         for number in range(FRAMES):
             send(frame_of(camera, number, kind))
             send(frame_of(unwatched, number, kind))
             if listener.get_message(timeout=0.1):
-                pairs.append(decode_preview(client.get(preview_key(camera))))
+                pairs.append(decode_preview(client.get(KEYS.preview(camera))))
 
         def whole() -> bool:
             if listener.get_message(timeout=0.1):
-                pairs.append(decode_preview(client.get(preview_key(camera))))
+                pairs.append(decode_preview(client.get(KEYS.preview(camera))))
             return all(len(read_results(client, each)) == FRAMES for each in (camera, unwatched))
 
         wait_until(whole, 90, "a result of each frame")
-        pairs.append(decode_preview(client.get(preview_key(camera))))
+        pairs.append(decode_preview(client.get(KEYS.preview(camera))))
         made = {
             reason: worker.metric("seedstream_previews_total", reason=reason)
             for reason in ("watched", "idle", "failed")
@@ -181,9 +175,9 @@ def test_each_picture_of_a_watched_camera_is_the_very_frame_of_its_result(
     assert made["watched"] >= 5
     passed = results[FRAMES - 1].processed_at - results[0].processed_at
     assert 1 <= made["idle"] <= 3 + passed.total_seconds() / 10, "nobody looks at the other one"
-    idle = decode_preview(client.get(preview_key(unwatched)))
+    idle = decode_preview(client.get(KEYS.preview(unwatched)))
     assert number_on(idle.jpeg) == idle.result().sequence
-    minutes = read_minutes(client.hgetall(minutes_key(camera)))
+    minutes = read_minutes(client.hgetall(KEYS.minutes(camera)))
     assert sum(each.frames for each in minutes) == FRAMES
     assert sum(count.total for each in minutes for count in each.classes.values()) == sum(
         len(result.instances) for result in results.values()
@@ -197,11 +191,11 @@ def test_without_previews_there_is_none_though_somebody_looks(
     unique_name: Callable[[str], str],
 ) -> None:
     camera = unique_name("gate")
-    client.set(watch_key(camera), SHOWN_WIDTH, ex=150)
+    client.set(KEYS.watch(camera), SHOWN_WIDTH, ex=150)
     with start("--no-preview") as worker:
         for number in range(3):
             send(frame_of(camera, number, JPEG))
         wait_until(lambda: len(read_results(client, camera)) == 3, 60, "results")
         assert worker.metric("seedstream_stage_seconds_count", stage="preview") == 0
         assert worker.stop(60) == 0
-    assert client.get(preview_key(camera)) is None
+    assert client.get(KEYS.preview(camera)) is None

@@ -15,7 +15,6 @@ import pytest
 import redis
 from kafka import KafkaProducer, OffsetAndMetadata, TopicPartition
 
-from contract.result import CAMERAS_KEY, results_key
 from doctor.app import Choice, Process, examination
 from doctor.findings import Finding
 from doctor.machine_checks import Clocks
@@ -26,6 +25,7 @@ from stack.broker_choice import start_embedded
 from stack.launch import free_ports
 from stack.redis_server import RedisServer, start_redis
 from tests.conftest import REPOSITORY
+from tests.default_keys import KEYS
 from tests.redis_cluster import RedisCluster
 from tests.secured_kafka import SecuredKafka
 from tests.secured_redis import VIEWER_RULES, WORKER_RULES, SecuredRedis
@@ -363,17 +363,17 @@ def test_keys_that_another_application_uses_are_a_fault(
 ) -> None:
     settings = {**worker, "WORKER_REDIS_URL": own_redis.url}
     with closing(redis.Redis.from_url(own_redis.url)) as client:
-        client.zadd(CAMERAS_KEY, {"gate": 1})
-        client.set(results_key("gate"), "theirs")
+        client.zadd(KEYS.cameras, {"gate": 1})
+        client.set(KEYS.results("gate"), "theirs")
         found = doctor("worker", "redis", settings)
-        assert (found["redis keys"].status, results_key("gate") in found["redis keys"].seen) == (
+        assert (found["redis keys"].status, KEYS.results("gate") in found["redis keys"].seen) == (
             "fault",
             True,
         )
-        client.delete(CAMERAS_KEY)
-        client.set(CAMERAS_KEY, "theirs")
+        client.delete(KEYS.cameras)
+        client.set(KEYS.cameras, "theirs")
         found = doctor("worker", "redis", settings)
-        assert (found["redis rights"].status, CAMERAS_KEY in found["redis rights"].seen) == (
+        assert (found["redis rights"].status, KEYS.cameras in found["redis rights"].seen) == (
             "fault",
             True,
         )

@@ -29,18 +29,12 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from contract.minutes import minutes_key, read_minutes
-from contract.preview import decode_preview, preview_key, watch_key
-from contract.result import (
-    CAMERAS_KEY,
-    decode_result,
-    latest_key,
-    results_key,
-    sessions_key,
-    tracks_key,
-)
+from contract.minutes import read_minutes
+from contract.preview import decode_preview
+from contract.result import decode_result
 from servers import redis as redis_door
 from stack.redis_server import RedisServer
+from tests.default_keys import KEYS
 from tests.delivery_model import Broker, Death, Fault, ModelSource, ModelWorker, numbers
 from tests.fakes import HEIGHT, WIDTH, jpeg, make_frame, make_record
 from tests.sink_parts import (
@@ -63,7 +57,7 @@ PARTITIONS = 2
 CAMERAS = 3
 HOUR, YEAR = 3600.0, 365 * 86_400.0
 PICTURE = jpeg()
-KEYS = (results_key, latest_key, sessions_key, tracks_key, minutes_key, preview_key)
+CAMERA_KEYS = (KEYS.results, KEYS.latest, KEYS.sessions, KEYS.tracks, KEYS.minutes, KEYS.preview)
 
 Frame = tuple[str, int]
 camera_numbers = st.integers(0, CAMERAS - 1)
@@ -226,9 +220,9 @@ class Delivery(RuleBasedStateMachine):
         """Evicted, or overwritten by another application."""
         name = self.cameras[camera % self.most_cameras]
         if kept is None:
-            self.client.delete(tracks_key(name))
+            self.client.delete(KEYS.tracks(name))
         else:
-            self.client.set(tracks_key(name), kept, ex=TTL_SECONDS)
+            self.client.set(KEYS.tracks(name), kept, ex=TTL_SECONDS)
         self.alone[name] = Undisturbed()
         self.alone[name].replaces = kept
 
@@ -239,7 +233,7 @@ class Delivery(RuleBasedStateMachine):
 
     @rule(camera=camera_numbers, width=st.sampled_from([None, 64, 384]))
     def look(self, camera: int, width: int | None) -> None:
-        key = watch_key(self.cameras[camera % self.most_cameras])
+        key = KEYS.watch(self.cameras[camera % self.most_cameras])
         if width is None:
             self.client.delete(key)
         else:
@@ -289,7 +283,7 @@ class Delivery(RuleBasedStateMachine):
                     with suppress(Death):
                         worker.kill()
             keys = [key for name in self.cameras for key in self.client.keys(f"*{{{name}}}*")]
-            self.client.delete(*keys, CAMERAS_KEY)
+            self.client.delete(*keys, KEYS.cameras)
             self.client.close()
 
     def start(self, slot: int, *, tracks: bool = True) -> None:
@@ -323,7 +317,7 @@ class Delivery(RuleBasedStateMachine):
         assert missing <= self._skipped(), "what has no result was skipped for a reason"
         assert self.live or not missing
         if self.wanted and any(frames(self.client, camera) for camera in self.cameras):
-            assert self.client.ttl(CAMERAS_KEY) > 0
+            assert self.client.ttl(KEYS.cameras) > 0
 
     def _bury(self, slot: int) -> None:
         worker, other = self.workers[slot], self.workers[1 - slot]
@@ -337,14 +331,14 @@ class Delivery(RuleBasedStateMachine):
         """Return of each camera the entries of its stream, its latest, and times to live."""
         read = self.client.pipeline(transaction=True)
         for camera in self.cameras:
-            read.xrange(results_key(camera))
-            read.get(latest_key(camera))
-            read.get(tracks_key(camera))
-            read.hgetall(minutes_key(camera))
-            read.get(preview_key(camera))
-            for key in KEYS:
+            read.xrange(KEYS.results(camera))
+            read.get(KEYS.latest(camera))
+            read.get(KEYS.tracks(camera))
+            read.hgetall(KEYS.minutes(camera))
+            read.get(KEYS.preview(camera))
+            for key in CAMERA_KEYS:
                 read.ttl(key(camera))
-        answers, size = read.execute(), 5 + len(KEYS)
+        answers, size = read.execute(), 5 + len(CAMERA_KEYS)
         return {camera: answers[size * n : size * (n + 1)] for n, camera in enumerate(self.cameras)}
 
     def _follow(self, camera: str, entries: list[Any]) -> None:

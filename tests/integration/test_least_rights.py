@@ -14,11 +14,11 @@ from kafka import KafkaProducer
 from pydantic import SecretStr
 
 from contract.errors import ConfigurationError, UnavailableError
-from contract.preview import watch_key
 from servers.kafka import KafkaConnection
 from servers.redis import Redis, RedisConnection
 from servers.refusals import PASSING_SECONDS
 from stack.seedstream_process import SeedstreamProcess, start_seedstream
+from tests.default_keys import KEYS
 from tests.fakes import wait_until
 from tests.integration.worker_line import Line
 from tests.redis_cluster import RedisCluster
@@ -177,6 +177,25 @@ def test_each_rule_of_a_workers_user_of_redis_is_needed_and_named(
     assert time.monotonic() - began < 2 + PASSING_SECONDS  # it is heard twice
 
 
+def test_a_lane_s_user_may_store_under_its_prefix_and_is_told_what_it_lacks_elsewhere(
+    secured_redis: SecuredRedis,
+) -> None:
+    of_the_lane = [rule.replace("seedstream:", "seedstream-shadow:") for rule in WORKER_RULES]
+    secured_redis.allow("shadow", PASSWORD, *of_the_lane)
+    user = {"redis_username": "shadow", "redis_password": SecretStr(PASSWORD)}
+    shadow = {"result_prefix": "seedstream-shadow", "previews": make_previews(), **user}
+    with closing(make_sink(secured_redis.url, **shadow)) as sink:
+        sink.start()
+        assert sink.store([make_entry("gate-of-two-lanes", 1)]) == [Outcome.STORED]
+    with (
+        closing(make_sink(secured_redis.url, previews=make_previews(), **user)) as sink,
+        pytest.raises(
+            ConfigurationError, match=r"permissions on ~seedstream:\* and &seedstream:\*"
+        ),
+    ):
+        sink.start()
+
+
 def test_the_rules_are_enough_in_a_cluster_with_two_more(redis_cluster: RedisCluster) -> None:
     for client in redis_cluster.clients:
         client.execute_command(
@@ -186,7 +205,7 @@ def test_the_rules_are_enough_in_a_cluster_with_two_more(redis_cluster: RedisClu
     cameras = [redis_cluster.camera_of(node) for node in range(3)]
     with redis.RedisCluster.from_url(redis_cluster.url) as client:
         for camera in cameras:
-            client.set(watch_key(camera), 384, ex=60)  # so that its picture is announced
+            client.set(KEYS.watch(camera), 384, ex=60)  # so that its picture is announced
     sink = make_sink(redis_cluster.url, redis_cluster=True, previews=make_previews(), **user)
     with closing(sink):
         sink.start()

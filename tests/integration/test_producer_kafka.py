@@ -393,5 +393,5 @@ def test_every_drop_reason_is_shown_from_the_start(
         page = process.get("/metrics")[1]
         assert process.stop(20) == EXIT_OK
     for reason in DROP_REASONS:
-        assert f'{DROPPED}{{camera="a",reason="{reason}"}} 0.0' in page
+        assert f'{DROPPED}{{camera="a",lane="main",reason="{reason}"}} 0.0' in page
     assert "_created" not in page

@@ -18,17 +18,18 @@ from contract.errors import ConfigurationError
 from contract.frame import Frame, encode_frame, new_session
 from contract.mask import encode_mask
 from contract.result import (
-    CAMERAS_KEY,
     DOCUMENT_FIELD,
     Instance,
     ModelReference,
     Result,
     encode_result,
-    results_key,
     stream_id,
 )
+from contract.settings import load_settings
 from stack.broker import Broker
 from stack.redis_server import RedisServer
+from tests.default_keys import KEYS
+from tests.fakes import SESSION
 from tests.redis_cluster import RedisCluster
 from viewer.colors import PALETTE, track_color
 from viewer.history import JoinCounts, frame_id, join
@@ -97,9 +98,9 @@ def store(settings: ViewerSettings, results: list[Result]) -> None:
     with redis.Redis.from_url(settings.redis_url.get_secret_value()) as client:
         for result in results:
             fields = {DOCUMENT_FIELD: encode_result(result)}
-            client.xadd(results_key(result.camera), fields, id=stream_id(result))
-            client.expire(results_key(result.camera), 60)
-            client.zadd(CAMERAS_KEY, {result.camera: 1.0})
+            client.xadd(KEYS.results(result.camera), fields, id=stream_id(result))
+            client.expire(KEYS.results(result.camera), 60)
+            client.zadd(KEYS.cameras, {result.camera: 1.0})
 
 
 def test_a_camera_is_read_back_as_video_and_picture(
@@ -168,6 +169,38 @@ def test_a_track_is_shown_by_its_colour_and_a_trail_unless_that_is_switched_off(
     assert np.array_equal(tracked[80:], plain[80:])
 
 
+def test_one_frame_is_shown_alone(
+    settings: ViewerSettings, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert settings.camera is not None
+    session = new_session()
+    made = [make_frame(settings.camera, number, session) for number in range(12)]
+    # No record is older than its frame, by Kafka's time of it.
+    frames = [replace(each, captured_at=each.captured_at - timedelta(seconds=9)) for each in made]
+    publish(settings, frames)
+    store(settings, [make_result(frame, 1) for frame in frames])
+    wanted = {"frame": f"{session}/7", "last_seconds": 0.1}  # that long before it counts not
+    assert run(settings.model_copy(update=wanted)) == 0
+    assert f"{settings.camera}: 1 frames" in capsys.readouterr().out
+    picture = np.asarray(Image.open(settings.out / f"{settings.camera}.png"))
+    assert abs(int(picture[80, 10, 0]) - 70) <= 3  # the background of frame 7
+    assert run(settings.model_copy(update={"frame": f"{session}/99"})) == 1
+    assert "nothing to show" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("frame", "camera", "said"),
+    [
+        ("7", "gate", "expected SESSION/SEQUENCE"),
+        (f"{SESSION}/x", "gate", "expected SESSION/SEQUENCE"),
+        (f"{SESSION}/7", None, "expected the camera, too"),
+    ],
+)
+def test_what_is_no_frame_of_a_camera_is_refused(frame: str, camera: str | None, said: str) -> None:
+    with pytest.raises(ConfigurationError, match=f"VIEWER_FRAME .*{said}"):
+        load_settings(ViewerSettings, frame=frame, camera=camera)
+
+
 def test_a_camera_without_results_is_said_and_fails(
     settings: ViewerSettings, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -189,11 +222,11 @@ def test_what_is_no_result_is_named_with_its_place(
 ) -> None:
     assert settings.camera is not None
     with redis.Redis.from_url(settings.redis_url.get_secret_value()) as client:
-        client.xadd(results_key(settings.camera), fields, id="7-1")
-        client.expire(results_key(settings.camera), 60)
+        client.xadd(KEYS.results(settings.camera), fields, id="7-1")
+        client.expire(KEYS.results(settings.camera), 60)
     assert run(settings) == 1
     said = capsys.readouterr().out
-    assert f"{results_key(settings.camera)} in Redis, entry 7-1: {fault}" in said
+    assert f"{KEYS.results(settings.camera)} in Redis, entry 7-1: {fault}" in said
 
 
 def test_results_whose_frames_have_gone_leave_no_file(settings: ViewerSettings) -> None:
@@ -249,11 +282,11 @@ def test_cameras_on_every_node_of_a_cluster_are_read_by_an_acl_user(
     frames = [make_frame(camera, n, new_session()) for camera in cameras for n in range(3)]
     publish(settings, frames)
     with redis.RedisCluster.from_url(redis_cluster.url) as client:
-        client.delete(CAMERAS_KEY)  # other tests' cameras, whose frames are not in Kafka
+        client.delete(KEYS.cameras)  # other tests' cameras, whose frames are not in Kafka
         for frame in frames:
             fields = {DOCUMENT_FIELD: encode_result(make_result(frame, 1))}
-            client.xadd(results_key(frame.camera), fields, id=stream_id(frame))
-            client.zadd(CAMERAS_KEY, {frame.camera: 1.0})
+            client.xadd(KEYS.results(frame.camera), fields, id=stream_id(frame))
+            client.zadd(KEYS.cameras, {frame.camera: 1.0})
     for node in redis_cluster.clients:
         node.acl_setuser(
             "reader", enabled=True, passwords=["+p@ss"], keys=["seedstream:*"],

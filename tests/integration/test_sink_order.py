@@ -7,16 +7,9 @@ import pytest
 import redis
 from msgspec import structs
 
-from contract.result import (
-    CAMERAS_KEY,
-    DOCUMENT_FIELD,
-    encode_result,
-    latest_key,
-    results_key,
-    sessions_key,
-    stream_id,
-)
+from contract.result import DOCUMENT_FIELD, encode_result, stream_id
 from stack.redis_server import RedisServer
+from tests.default_keys import KEYS
 from tests.sink_parts import TTL_SECONDS, frames, latest, make_entry, make_session, make_sink
 from workers.records import Entry, Outcome
 from workers.sink import RedisSink
@@ -60,7 +53,7 @@ def topic(
 
 
 def ids(client: "redis.Redis", camera: str) -> list[tuple[int, ...]]:
-    entries = client.xrange(results_key(camera))
+    entries = client.xrange(KEYS.results(camera))
     return [tuple(int(part) for part in entry_id.split(b"-")) for entry_id, _ in entries]
 
 
@@ -68,11 +61,11 @@ def assert_repetitions_change_nothing(
     client: "redis.Redis", sink: RedisSink, entries: Sequence[Entry]
 ) -> None:
     """Redeliver all frames, and any part of them, in batches and one by one."""
-    before = client.xrange(results_key(entries[0].result.camera))
+    before = client.xrange(KEYS.results(entries[0].result.camera))
     assert set(sink.store(entries)) <= {DUPLICATE}
     for first in range(len(entries)):
         assert set(sink.store(entries[first : first + 3])) == {DUPLICATE}
-    assert client.xrange(results_key(entries[0].result.camera)) == before
+    assert client.xrange(KEYS.results(entries[0].result.camera)) == before
 
 
 def test_a_session_from_the_future_keeps_no_frame_of_the_camera_back(
@@ -110,7 +103,7 @@ def test_a_producer_restarted_with_its_clock_set_back_goes_on_at_once(
     assert outcomes == [*[STORED] * 3, SET_BACK, STORED, STORED, SET_BACK, STORED, STORED]
     assert frames(client, camera) == order
     assert ids(client, camera) == sorted(set(ids(client, camera)))
-    assert 0 < client.ttl(sessions_key(camera)) <= TTL_SECONDS
+    assert 0 < client.ttl(KEYS.sessions(camera)) <= TTL_SECONDS
     assert_repetitions_change_nothing(client, sink, entries)
 
 
@@ -219,10 +212,10 @@ def test_a_producer_whose_clock_was_set_back_is_heard_once_the_other_is_silent(
     entries = topic(camera, *((after, number) for number in range(4)), log=log, start=1)
     assert sink.store(entries[:1]) == [OUT_OF_ORDER]
     # As after so many seconds without a result.
-    client.expire(latest_key(camera), TTL_SECONDS - SILENT_SECONDS - 1)
+    client.expire(KEYS.latest(camera), TTL_SECONDS - SILENT_SECONDS - 1)
     assert sink.store(entries[1:]) == [SET_BACK, STORED, STORED]
     assert latest(client, camera) == 3
-    assert client.ttl(latest_key(camera)) > TTL_SECONDS - 2
+    assert client.ttl(KEYS.latest(camera)) > TTL_SECONDS - 2
     assert_repetitions_change_nothing(client, sink, entries[1:])
 
 
@@ -239,7 +232,7 @@ def test_sequences_above_the_whole_numbers_of_lua_are_told_apart(
 
 def store_as_before_origins(client: "redis.Redis", entry: Entry) -> None:
     fields = {DOCUMENT_FIELD: encode_result(entry.result)}
-    client.xadd(results_key(entry.result.camera), fields, id=stream_id(entry.result))
+    client.xadd(KEYS.results(entry.result.camera), fields, id=stream_id(entry.result))
 
 
 def test_results_of_the_version_before_are_followed_and_found(
@@ -269,7 +262,7 @@ def test_results_deleted_by_hand_keep_the_next_ones_of_a_session_not_back(
     one = session()
     entries = topic(camera, *((one, number) for number in range(4)))
     sink.store(entries[:3])
-    client.xtrim(results_key(camera), maxlen=left, approximate=False)
+    client.xtrim(KEYS.results(camera), maxlen=left, approximate=False)
     assert sink.store(entries[3:]) == [STORED]
     assert latest(client, camera) == 3
 
@@ -281,6 +274,6 @@ def test_a_worker_whose_clock_is_wrong_forgets_no_camera_of_the_others(
     other = make_entry(unique_name("yard"), 0)
     ahead = other.result.processed_at + timedelta(days=400)
     sink.store([other._replace(result=structs.replace(other.result, processed_at=ahead))])
-    assert client.zscore(CAMERAS_KEY, camera) is not None
+    assert client.zscore(KEYS.cameras, camera) is not None
     now = datetime.now(UTC).timestamp()
-    assert client.zscore(CAMERAS_KEY, other.result.camera) == pytest.approx(now, abs=5)
+    assert client.zscore(KEYS.cameras, other.result.camera) == pytest.approx(now, abs=5)

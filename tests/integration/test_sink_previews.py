@@ -7,16 +7,9 @@ import redis
 from prometheus_client import CollectorRegistry
 
 from contract.frame import new_session, session_start_ms
-from contract.preview import (
-    Preview,
-    decode_preview,
-    preview_key,
-    previews_channel,
-    wanted_width,
-    watch_key,
-)
-from contract.result import latest_key
+from contract.preview import Preview, decode_preview, wanted_width
 from stack.redis_server import RedisServer
+from tests.default_keys import KEYS
 from tests.fakes import SESSION, wait_until
 from tests.redis_cluster import RedisCluster
 from tests.sink_parts import (
@@ -88,7 +81,7 @@ def pictured(camera: str, *numbers: int, session: str = SESSION) -> list[Entry]:
 
 def shown(client: "redis.Redis | redis.RedisCluster", camera: str) -> int | None:
     """Return the sequence of the stored pair, once its two halves are of one frame."""
-    value = client.get(preview_key(camera))
+    value = client.get(KEYS.preview(camera))
     if value is None:
         return None
     pair = decode_preview(value)
@@ -109,10 +102,10 @@ def test_the_pair_is_of_the_newest_stored_frame_that_has_a_picture(
     assert shown(client, camera) == 2
     sink.store(pictured(camera, 5))
     assert shown(client, camera) == 5
-    assert decode_preview(client.get(preview_key(camera))).document == client.get(
-        latest_key(camera)
+    assert decode_preview(client.get(KEYS.preview(camera))).document == client.get(
+        KEYS.latest(camera)
     )
-    assert 0 < client.ttl(preview_key(camera)) <= TTL_SECONDS
+    assert 0 < client.ttl(KEYS.preview(camera)) <= TTL_SECONDS
 
 
 def test_a_frame_that_is_not_stored_brings_no_picture(
@@ -121,7 +114,7 @@ def test_a_frame_that_is_not_stored_brings_no_picture(
     sink.store(pictured(camera, 5))
     assert sink.store(pictured(camera, 3)) == [OUT_OF_ORDER]
     assert shown(client, camera) == 5
-    client.delete(preview_key(camera))
+    client.delete(KEYS.preview(camera))
     assert sink.store(pictured(camera, 5)) == [DUPLICATE]
     assert sink.store([*pictured(camera, 6), *pictured(camera, 5)]) == [STORED, DUPLICATE]
     assert shown(client, camera) is None
@@ -131,13 +124,13 @@ def test_who_looks_is_told_with_each_answer(
     sink: RedisSink, client: "redis.Redis", camera: str, heard: Heard
 ) -> None:
     sink.store(pictured(camera, 0))
-    client.set(watch_key(camera), 640, ex=5)
+    client.set(KEYS.watch(camera), 640, ex=5)
     sink.store(pictured(camera, 1))
     sink.store(pictured(camera, 1))
-    client.set(watch_key(camera), "100000", ex=5)
+    client.set(KEYS.watch(camera), "100000", ex=5)
     sink.store(pictured(camera, 2))
-    client.delete(watch_key(camera))
-    client.hset(watch_key(camera), "another", "application's")
+    client.delete(KEYS.watch(camera))
+    client.hset(KEYS.watch(camera), "another", "application's")
     sink.store(pictured(camera, 3))
     widths = [None, 640, 640, wanted_width(b"100000"), None]
     assert heard.told == [(camera, width) for width in widths]
@@ -151,7 +144,7 @@ def test_a_picture_is_announced_only_while_somebody_looks(
         listener.psubscribe("*")
         wait_until(lambda: client.pubsub_numpat() >= 1)
         sink.store([*pictured(camera, 0), *pictured(unseen, 0)])
-        client.set(watch_key(camera), 384, ex=5)
+        client.set(KEYS.watch(camera), 384, ex=5)
         sink.store([*pictured(camera, 1), *pictured(unseen, 1)])
         sink.store([make_tracked(camera, 2)])
         sink.store(pictured(camera, 1))
@@ -159,7 +152,7 @@ def test_a_picture_is_announced_only_while_somebody_looks(
         client.publish("the end", "")
         messages: list[tuple[bytes, bytes]] = []
         wait_until(lambda: (b"the end", b"") in _heard(listener, messages))
-    channel = previews_channel(camera).encode()
+    channel = KEYS.previews_channel(camera).encode()
     of_these = [m for m in messages if camera.encode() in m[0] or unseen.encode() in m[0]]
     assert of_these == [(channel, f"{SESSION}/{number}".encode()) for number in (1, 4)]
 
@@ -215,7 +208,7 @@ def test_after_a_conflict_the_picture_comes_with_its_frame(
 def test_a_call_repeated_after_a_lost_answer_leaves_the_pair(
     redis_server: RedisServer, client: "redis.Redis", camera: str, tracked: bool
 ) -> None:
-    client.set(watch_key(camera), 200, ex=5)
+    client.set(KEYS.watch(camera), 200, ex=5)
     heard = Heard()
     sink = make_sink(
         redis_server.url,
@@ -232,20 +225,20 @@ def test_a_call_repeated_after_a_lost_answer_leaves_the_pair(
 def test_without_previews_neither_picture_nor_watch_is_touched(
     redis_server: RedisServer, client: "redis.Redis", camera: str
 ) -> None:
-    client.set(watch_key(camera), 384)
+    client.set(KEYS.watch(camera), 384)
     sink = make_sink(redis_server.url)
     sink.start()
     assert sink.store(pictured(camera, 0)) == [STORED]
     sink.close()
-    assert client.get(preview_key(camera)) is None
-    assert client.get(watch_key(camera)) == b"384"
-    client.delete(watch_key(camera))
+    assert client.get(KEYS.preview(camera)) is None
+    assert client.get(KEYS.watch(camera)) == b"384"
+    client.delete(KEYS.watch(camera))
 
 
 def test_a_key_of_another_type_is_replaced(
     sink: RedisSink, client: "redis.Redis", camera: str
 ) -> None:
-    client.hset(preview_key(camera), "not", "ours")
+    client.hset(KEYS.preview(camera), "not", "ours")
     assert sink.store(pictured(camera, 0)) == [STORED]
     assert shown(client, camera) == 0
 
@@ -255,8 +248,8 @@ def test_a_picture_of_any_bytes_comes_back_as_it_was(
 ) -> None:
     jpeg = bytes(range(256)) * 300
     sink.store([make_tracked(camera, 0)._replace(jpeg=jpeg)])
-    assert decode_preview(client.get(preview_key(camera))) == Preview(
-        client.get(latest_key(camera)), jpeg
+    assert decode_preview(client.get(KEYS.preview(camera))) == Preview(
+        client.get(KEYS.latest(camera)), jpeg
     )
 
 
@@ -267,16 +260,18 @@ def test_in_a_cluster_each_node_has_its_cameras_pairs(redis_cluster: RedisCluste
     sink = make_sink(redis_cluster.url, redis_cluster=True, previews=heard, metrics=metrics)
     sink.start()
     with redis.RedisCluster.from_url(redis_cluster.url) as client:
-        client.set(watch_key(cameras[1]), 384, ex=5)
+        client.set(KEYS.watch(cameras[1]), 384, ex=5)
         # A message of one node reaches who listens at another.
         with redis_cluster.clients[2].pubsub(ignore_subscribe_messages=True) as listener:
-            listener.subscribe(previews_channel(cameras[1]))
-            wait_until(lambda: redis_cluster.clients[2].pubsub_numsub(previews_channel(cameras[1])))
+            listener.subscribe(KEYS.previews_channel(cameras[1]))
+            wait_until(
+                lambda: redis_cluster.clients[2].pubsub_numsub(KEYS.previews_channel(cameras[1]))
+            )
             entries = [entry for camera in cameras for entry in pictured(camera, 0, 1)]
             assert sink.store(entries) == [STORED] * 6
             told: list[tuple[bytes, bytes]] = []
             wait_until(lambda: _heard(listener, told), 10, "the announcement")
-        assert told == [(previews_channel(cameras[1]).encode(), f"{SESSION}/1".encode())]
+        assert told == [(KEYS.previews_channel(cameras[1]).encode(), f"{SESSION}/1".encode())]
         assert [shown(client, camera) for camera in cameras] == [1, 1, 1]
     assert sorted(heard.told) == sorted(
         (camera, 384 if camera == cameras[1] else None) for camera in cameras

@@ -9,8 +9,8 @@ from prometheus_client import CollectorRegistry
 
 from contract.errors import UnavailableError
 from contract.frame import new_session, session_start_ms
-from contract.result import latest_key, results_key, tracks_key
 from stack.redis_server import RedisServer
+from tests.default_keys import KEYS
 from tests.fakes import SESSION
 from tests.redis_cluster import RedisCluster
 from tests.sink_parts import (
@@ -101,10 +101,10 @@ def test_the_state_expires_with_the_camera(
 ) -> None:
     worker = workers()
     worker.store(walk(camera, 0))
-    assert 0 < client.ttl(tracks_key(camera)) <= TTL_SECONDS
-    client.persist(tracks_key(camera))
+    assert 0 < client.ttl(KEYS.tracks(camera)) <= TTL_SECONDS
+    client.persist(KEYS.tracks(camera))
     assert worker.store(walk(camera, 0)) == [DUPLICATE]
-    assert 0 < client.ttl(tracks_key(camera)) <= TTL_SECONDS
+    assert 0 < client.ttl(KEYS.tracks(camera)) <= TTL_SECONDS
 
 
 def test_a_worker_that_takes_a_camera_over_goes_on_where_the_other_was(
@@ -124,10 +124,10 @@ def test_a_redelivery_changes_neither_identities_nor_state(
 ) -> None:
     one = workers()
     one.store(walk(camera, *range(8)))
-    kept = client.get(tracks_key(camera)), client.xrange(results_key(camera))
+    kept = client.get(KEYS.tracks(camera)), client.xrange(KEYS.results(camera))
     for worker in (one, workers()):
         assert worker.store(walk(camera, *range(3, 8))) == [DUPLICATE] * 5
-    assert (client.get(tracks_key(camera)), client.xrange(results_key(camera))) == kept
+    assert (client.get(KEYS.tracks(camera)), client.xrange(KEYS.results(camera))) == kept
     assert one.store(walk(camera, *range(5, 10))) == [DUPLICATE] * 3 + [STORED] * 2
     assert_undisturbed(client, camera)
 
@@ -204,7 +204,7 @@ def test_a_conflict_does_not_count_as_a_question_whether_the_camera_is_silent(
     workers: Callable[[], Worker], client: "redis.Redis", camera: str
 ) -> None:
     workers().store([make_tracked(camera, 0)])
-    client.expire(latest_key(camera), TTL_SECONDS - 12)  # nothing was stored for 12 s
+    client.expire(KEYS.latest(camera), TTL_SECONDS - 12)  # nothing was stored for 12 s
     before = make_session(session_start_ms(SESSION) / 1000 - 3600)
     moved = make_tracked(camera, 0, before, seconds=20)._replace(log="topic/1")
     assert workers().store([moved]) == [Outcome.SET_BACK]
@@ -220,16 +220,16 @@ def test_a_worker_that_does_not_track_leaves_the_state_to_those_that_do(
     plain = make_sink(redis_server.url)
     tracking = workers()
     tracking.store(walk(camera, 0, 1))
-    kept = client.get(tracks_key(camera))
+    kept = client.get(KEYS.tracks(camera))
     assert plain.store(walk(camera, 2, 3)) == [STORED] * 2
-    assert client.get(tracks_key(camera)) == kept
+    assert client.get(KEYS.tracks(camera)) == kept
     assert tracking.store(walk(camera, 4)) == [STORED]
     results = stored_results(client, camera)
     assert [i.track for i in results[2].instances] == [None, None]
     alone = Undisturbed()
     for result in (results[0], results[1], results[4]):
         assert result.instances == alone.follow(result)
-    assert client.get(tracks_key(camera)) == alone.kept()
+    assert client.get(KEYS.tracks(camera)) == alone.kept()
     plain.close()
 
 
@@ -264,19 +264,19 @@ def test_a_state_that_is_damaged_is_replaced_with_a_warning(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     workers().store(walk(camera, 0, 1))
-    client.set(tracks_key(camera), damage(client.get(tracks_key(camera))))
+    client.set(KEYS.tracks(camera), damage(client.get(KEYS.tracks(camera))))
     assert workers().store(walk(camera, 2, 3)) == [STORED] * 2
     assert "identities begin afresh" in caplog.text
     fresh = Undisturbed()
     for result in stored_results(client, camera)[-2:]:
         assert result.instances == fresh.follow(result)
-    assert client.get(tracks_key(camera)) == fresh.kept()
+    assert client.get(KEYS.tracks(camera)) == fresh.kept()
 
 
 def test_a_state_of_another_type_is_replaced(
     workers: Callable[[], Worker], client: "redis.Redis", camera: str
 ) -> None:
-    client.hset(tracks_key(camera), "not", "ours")
+    client.hset(KEYS.tracks(camera), "not", "ours")
     assert workers().store(walk(camera, 0, 1)) == [STORED] * 2
     assert_undisturbed(client, camera)
 
@@ -289,7 +289,7 @@ def test_a_state_that_was_evicted_begins_afresh_without_a_number_used_twice(
 ) -> None:
     worker = workers()
     worker.store(walk(camera, 0, 1))
-    client.delete(tracks_key(camera))
+    client.delete(KEYS.tracks(camera))
     worker.store(walk(camera, 2, 3))
     before, _, after, _ = (
         {i.track for i in each.instances} for each in stored_results(client, camera)
@@ -303,7 +303,7 @@ def test_the_state_of_a_crowd_is_bounded(
 ) -> None:
     for n in range(5):
         assert workers().store([make_tracked(camera, n, lanes=range(400))]) == [STORED]
-    assert len(client.get(tracks_key(camera))) <= MAX_STATE_BYTES + 100
+    assert len(client.get(KEYS.tracks(camera))) <= MAX_STATE_BYTES + 100
     assert_undisturbed(client, camera)
 
 
@@ -359,7 +359,7 @@ def test_another_group_that_is_always_first_ends_the_worker_within_a_bound(
 
     class ComesSecond(redis.Redis):
         def pipeline(self, *args: object, **options: object) -> "redis.client.Pipeline":
-            other.set(tracks_key(camera), f"{next(number)} ")
+            other.set(KEYS.tracks(camera), f"{next(number)} ")
             return super().pipeline(*args, **options)
 
     worker = Worker(redis_server.url, make_client=lambda *_: ComesSecond.from_url(redis_server.url))

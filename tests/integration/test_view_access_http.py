@@ -20,14 +20,15 @@ from kafka import KafkaProducer
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from contract.frame import encode_frame
-from contract.preview import encode_preview, preview_key
-from contract.result import CAMERAS_KEY, ModelReference, Result, encode_result
+from contract.preview import encode_preview
+from contract.result import ModelReference, Result, encode_result
 from media.decodable_jpeg import jpeg_size
 from stack.broker import Broker
 from stack.broker_choice import start_embedded
 from stack.redis_server import RedisServer, start_redis
 from stack.seedstream_process import start_seedstream
 from tests.conftest import REPOSITORY
+from tests.default_keys import KEYS
 from tests.fakes import SESSION, jpeg, make_frame, wait_until
 from tests.made_previews import HEIGHT, WIDTH, MadeCameras, brightness_of
 from tests.nginx_proxy import documented_location, nginx
@@ -440,7 +441,7 @@ def test_full_size_stills_come_from_kafka(
         "bootstrap_servers": broker.bootstrap_servers, "topic": topic, "full_size": "true",
     }  # fmt: skip
     with redis.Redis.from_url(own_redis.url) as client:
-        client.zadd(CAMERAS_KEY, {camera: time.time()})
+        client.zadd(KEYS.cameras, {camera: time.time()})
         with live_server(tmp_path, own_redis.url, cameras=[camera], **settings) as server:
             path = f"/cameras/{camera}/still.jpg?full=1&plain=1"
             for number, position, status in (
@@ -451,7 +452,7 @@ def test_full_size_stills_come_from_kafka(
                 (1, (7, 0), 404),
                 (1, None, 404),
             ):
-                client.set(preview_key(camera), made_preview(camera, number, position))
+                client.set(KEYS.preview(camera), made_preview(camera, number, position))
                 answer = server.get(path)
                 assert answer.status == status, (number, position, answer.body)
                 if status == 200:

@@ -16,9 +16,9 @@ import pytest
 import redis
 from websockets.exceptions import ConnectionClosed
 
-from contract.preview import preview_key, watch_key
 from stack.redis_server import RedisServer, start_redis
 from tests.chaos.restartable_redis import RestartableRedis
+from tests.default_keys import KEYS
 from tests.fakes import wait_until
 from tests.made_previews import MadeCameras, brightness_of
 from tests.open_pages import LiveServer, OpenPage, known, live_server, open_page
@@ -140,7 +140,7 @@ def test_watches_last_while_somebody_looks_and_the_widest_counts(
 
     with_page(server.address, look)
     with redis.Redis.from_url(own_redis.url) as client:
-        wait_until(lambda: not client.exists(watch_key("gate")), seconds=8)
+        wait_until(lambda: not client.exists(KEYS.watch("gate")), seconds=8)
 
 
 def test_another_viewers_wider_watch_is_left_alone(
@@ -149,13 +149,13 @@ def test_another_viewers_wider_watch_is_left_alone(
     with redis.Redis.from_url(own_redis.url) as client:
 
         async def look(page: OpenPage) -> None:
-            client.set(watch_key("gate"), 800, px=60_000)
+            client.set(KEYS.watch("gate"), 800, px=60_000)
             await page.watch(["gate"], width=300)
             await page.look(1.5)
-            assert client.get(watch_key("gate")) == b"800"
-            client.pexpire(watch_key("gate"), 2400)
+            assert client.get(KEYS.watch("gate")) == b"800"
+            client.pexpire(KEYS.watch("gate"), 2400)
             await page.look(1.5)
-            assert client.get(watch_key("gate")) == b"300"
+            assert client.get(KEYS.watch("gate")) == b"300"
 
         with_page(server.address, look)
 
@@ -212,7 +212,7 @@ def test_unknown_cameras_are_ignored_and_not_watched(
 
     with_page(server.address, look)
     with redis.Redis.from_url(own_redis.url) as client:
-        assert not client.exists(watch_key("nobody"))
+        assert not client.exists(KEYS.watch("nobody"))
 
 
 def test_a_broken_preview_is_passed_over(server: LiveServer, own_redis: RedisServer) -> None:
@@ -224,7 +224,7 @@ def test_a_broken_preview_is_passed_over(server: LiveServer, own_redis: RedisSer
             await page.look(1)
             odd.stop("odd")
             await page.look(0.3)
-            client.set(preview_key("odd"), b"\0\0\0\2{}no picture")
+            client.set(KEYS.preview("odd"), b"\0\0\0\2{}no picture")
             assert {p.header["camera"] for p in await page.look(2.5)} == {"gate"}
             odd.go_on("odd")
             assert "odd" in {p.header["camera"] for p in await page.look(1)}
@@ -398,7 +398,7 @@ def test_the_documented_rights_are_enough_and_each_command_is_used(
         with live_server(tmp_path, url, cameras=CAMERAS) as server:
 
             async def look(page: OpenPage) -> None:
-                client.set(watch_key("gate"), 1000, px=60_000)  # another viewer
+                client.set(KEYS.watch("gate"), 1000, px=60_000)  # another viewer
                 await page.watch(CAMERAS)
                 await page.look(2.5)
                 assert server.get("/api/cameras/gate/results").status == 200

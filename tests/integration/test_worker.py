@@ -283,7 +283,7 @@ def test_probes_tell_life_and_readiness(line: Line) -> None:
     worker.wait_until_ready()
     assert worker.get("/healthz") == (200, "ok\n")
     page = worker.get("/metrics")[1]
-    info = 'name="fake",precision="unknown",provider="cpu",reason="",version="1"'
+    info = 'lane="main",name="fake",precision="unknown",provider="cpu",reason="",version="1"'
     assert f"seedstream_model_info{{{info}}} 1.0" in page
     assert "seedstream_batch_size_count" in page
     assert "_created" not in page

@@ -14,10 +14,9 @@ from contract.result import (
     Result,
     decode_result,
     encode_result,
-    latest_key,
-    results_key,
     stream_id,
 )
+from tests.default_keys import KEYS
 
 SESSION = "0192f1e0-6b00-7abc-8def-0123456789ab"
 
@@ -97,8 +96,8 @@ def test_what_is_no_document_is_refused(text: bytes) -> None:
 
 
 def test_keys_of_a_camera_share_its_hash_tag() -> None:
-    assert results_key("gate-1") == "seedstream:{gate-1}:results"
-    assert latest_key("gate-1") == "seedstream:{gate-1}:latest"
+    assert KEYS.results("gate-1") == "seedstream:{gate-1}:results"
+    assert KEYS.latest("gate-1") == "seedstream:{gate-1}:latest"
 
 
 def test_stream_ids_ascend_by_session_start_then_sequence() -> None:

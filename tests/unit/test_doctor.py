@@ -11,9 +11,7 @@ from pydantic import SecretStr
 from rich.console import Console
 
 from contract.errors import ConfigurationError, UnavailableError
-from contract.minutes import minutes_key
-from contract.preview import preview_key, previews_channel, watch_key
-from contract.result import CAMERAS_KEY, latest_key, results_key, sessions_key, tracks_key
+from contract.result_keys import DEFAULT_PREFIX
 from doctor.agreement_checks import check_agreement
 from doctor.app import PARTS, chosen_parts, chosen_processes, exit_code
 from doctor.artifact_checks import check_provider, check_runtime
@@ -38,11 +36,20 @@ from producer.settings import ProducerSettings
 from segmentation.engines.choice import Choice, Device, Provider
 from servers.redis import RedisConnection
 from tests.conftest import REPOSITORY
+from tests.default_keys import KEYS
 from tests.secured_redis import WORKER_RULES
 
 PART = Part("kafka", "worker")
 CAMERA_KEYS = (
-    *(results_key, latest_key, sessions_key, minutes_key, tracks_key, preview_key, watch_key),
+    *(
+        KEYS.results,
+        KEYS.latest,
+        KEYS.sessions,
+        KEYS.minutes,
+        KEYS.tracks,
+        KEYS.preview,
+        KEYS.watch,
+    ),
 )
 GOOD = {
     "max.message.bytes": "16777216",
@@ -174,17 +181,21 @@ def test_every_command_of_the_sink_and_the_viewer_is_tried() -> None:
 
 
 def test_the_rule_that_is_advised_is_the_least_that_the_sink_needs() -> None:
-    assert set(rule(SINK_COMMANDS).split()) == set(WORKER_RULES)
+    assert set(rule(SINK_COMMANDS, DEFAULT_PREFIX).split()) == set(WORKER_RULES)
 
 
 def test_a_tried_command_names_only_keys_that_the_rule_grants() -> None:
     ours = {
-        CAMERAS_KEY,
+        KEYS.cameras,
         *(key(".doctor") for key in CAMERA_KEYS),
-        previews_channel(".doctor"),
+        KEYS.previews_channel(".doctor"),
     }
     for command in (*SINK_COMMANDS, *VIEWER_COMMANDS):
-        keys = {word for word in harmless(command, ".doctor") if str(word).startswith("seedstream")}
+        keys = {
+            word
+            for word in harmless(command, ".doctor", KEYS)
+            if str(word).startswith("seedstream")
+        }
         assert keys <= ours
 
 

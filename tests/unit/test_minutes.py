@@ -1,14 +1,8 @@
 from datetime import UTC, datetime
 
-from contract.minutes import (
-    ClassCount,
-    Minute,
-    class_counts,
-    minute_name,
-    minutes_key,
-    read_minutes,
-)
-from contract.result import Instance, results_key
+from contract.minutes import ClassCount, Minute, class_counts, minute_name, read_minutes
+from contract.result import Instance
+from tests.default_keys import KEYS
 
 MASK = {"size": [4, 4], "counts": "0"}
 
@@ -55,4 +49,4 @@ def test_a_frame_counts_into_the_minute_of_its_capture() -> None:
     assert minute_name(datetime(2026, 11, 29, 12, tzinfo=UTC)) == str(1_795_953_600 // 60)
     assert class_counts([instance("a"), instance("b"), instance("a")]) == b'{"a":2,"b":1}'
     assert class_counts([]) == b"{}"
-    assert minutes_key("gate").replace(":minutes", ":results") == results_key("gate")
+    assert KEYS.minutes("gate").replace(":minutes", ":results") == KEYS.results("gate")

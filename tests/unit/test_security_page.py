@@ -2,6 +2,7 @@
 
 import re
 
+from contract.result_keys import DEFAULT_PREFIX
 from doctor.redis_rights import SINK_COMMANDS, rule
 from producer.settings import ProducerSettings
 from tests.conftest import REPOSITORY
@@ -11,7 +12,7 @@ PAGE = (REPOSITORY / "SECURITY.md").read_text()
 
 
 def test_the_rule_for_redis_grants_what_the_sink_sends_and_nothing_else() -> None:
-    assert rule(SINK_COMMANDS) in PAGE
+    assert rule(SINK_COMMANDS, DEFAULT_PREFIX) in PAGE
 
 
 def test_every_setting_that_it_names_exists() -> None:

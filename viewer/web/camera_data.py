@@ -4,8 +4,8 @@ import asyncio
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from contract.minutes import minutes_key, read_minutes
-from contract.result import DOCUMENT_FIELD, results_key
+from contract.minutes import read_minutes
+from contract.result import DOCUMENT_FIELD
 from servers.redis import AS_BYTES, Client, Redis, RedisConnection
 
 MAX_RESULTS = 200
@@ -32,6 +32,7 @@ class CameraData:
 
     def __init__(self, connection: RedisConnection) -> None:
         self._redis = Redis(connection, quiet=True)
+        self._keys = connection.result_keys
         self._room = asyncio.Semaphore(_AT_ONCE)
         self._waiting = 0
 
@@ -44,7 +45,7 @@ class CameraData:
         """
 
         def read(client: Client) -> list[bytes]:
-            entries: Any = client.xrevrange(results_key(camera), count=count)
+            entries: Any = client.xrevrange(self._keys.results(camera), count=count)
             found = [fields.get(DOCUMENT_FIELD.encode()) for _, fields in entries]
             return [document for document in found if document is not None]
 
@@ -65,7 +66,7 @@ class CameraData:
 
         def read(client: Client) -> Any:
             return client.execute_command(  # type: ignore[no-untyped-call]
-                "HGETALL", minutes_key(camera), **AS_BYTES
+                "HGETALL", self._keys.minutes(camera), **AS_BYTES
             )
 
         fields = await self._ask("read results from", read)

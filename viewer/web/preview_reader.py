@@ -16,7 +16,6 @@ from contract.errors import (
     UnavailableError,
 )
 from contract.log_limit import LogLimit
-from contract.preview import previews_channel
 from servers.redis import Client, Redis, RedisConnection
 from servers.redis_subscription import Subscription
 from viewer.web.picture import Picture, read_picture
@@ -94,6 +93,7 @@ class PreviewReader:
     def __post_init__(self) -> None:
         self._redis = Redis(self.connection, clock=self.clock, quiet=True)
         self._subscription = Subscription(self.connection, clock=self.clock)
+        self._keys = self.connection.result_keys
         self._log_limit = LogLimit(clock=self.clock)
         self._watched: Mapping[str, int] = {}
         self.turned_at = self.clock()
@@ -161,9 +161,9 @@ class PreviewReader:
 
         def look(client: Client) -> None:
             ages.clear()
-            ages.update(read_ages(client))
+            ages.update(read_ages(client, self._keys))
             widths = self._widths
-            fresh = renew(client, widths, self._known)
+            fresh = renew(client, self._keys, widths, self._known)
             self._watched = widths
             self._read(client, fresh)
 
@@ -177,7 +177,7 @@ class PreviewReader:
         widths = {camera: self._widths[camera] for camera in due if camera in self._widths}
         new = {c: width for c, width in widths.items() if width > self._watched.get(c, 0)}
         if new:
-            renew(client, new, self._known)
+            renew(client, self._keys, new, self._known)
             self._watched = {**self._watched, **new}
         self._read(client, widths)
 
@@ -196,7 +196,7 @@ class PreviewReader:
                 pictures.append(picture)
 
         try:
-            read(client, list(cameras), take)
+            read(client, self._keys, list(cameras), take)
         finally:
             if pictures:
                 self.listener.pictures(pictures)
@@ -217,7 +217,7 @@ class PreviewReader:
 
     def _listen_on(self) -> None:
         while not self._stopping:
-            channels = {previews_channel(camera): camera for camera in self._widths}
+            channels = {self._keys.previews_channel(each): each for each in self._widths}
             try:
                 if channels:
                     self._hear(channels)

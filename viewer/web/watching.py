@@ -7,8 +7,8 @@ from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 from contract.frame import CAMERA_ID
-from contract.preview import WATCH_SECONDS, preview_key, watch_key
-from contract.result import CAMERAS_KEY
+from contract.preview import WATCH_SECONDS
+from contract.result_keys import ResultKeys
 from servers.redis import AS_BYTES, Client
 from servers.redis_clock import server_time
 
@@ -36,11 +36,14 @@ _BATCH = 200
 Command = tuple[Any, ...]
 
 
-def renew(client: Client, widths: Mapping[str, int], known: Mapping[str, bytes]) -> set[str]:
+def renew(
+    client: Client, keys: ResultKeys, widths: Mapping[str, int], known: Mapping[str, bytes]
+) -> set[str]:
     """Say that cameras are watched, and return those that have another preview than is known.
 
     Args:
         client: Redis.
+        keys: Of the lane.
         widths: Camera -> width in pixels.
         known: Camera -> first bytes of the preview that is known.
 
@@ -57,15 +60,20 @@ def renew(client: Client, widths: Mapping[str, int], known: Mapping[str, bytes])
         client,
         widths,
         lambda camera: [
-            ("EVAL", WATCH, 1, watch_key(camera), widths[camera], WATCH_SECONDS),
-            ("GETRANGE", preview_key(camera), 0, KNOWN_BYTES - 1),
+            ("EVAL", WATCH, 1, keys.watch(camera), widths[camera], WATCH_SECONDS),
+            ("GETRANGE", keys.preview(camera), 0, KNOWN_BYTES - 1),
         ],
         take,
     )
     return fresh
 
 
-def read(client: Client, cameras: Collection[str], take: Callable[[str, bytes], None]) -> None:
+def read(
+    client: Client,
+    keys: ResultKeys,
+    cameras: Collection[str],
+    take: Callable[[str, bytes], None],
+) -> None:
     """Read previews, and pass on each that is there, also when another one cannot be read.
 
     Raises:
@@ -76,17 +84,17 @@ def read(client: Client, cameras: Collection[str], take: Callable[[str, bytes], 
         if answers[0] is not None:
             take(camera, answers[0])
 
-    _each(client, cameras, lambda camera: [("GET", preview_key(camera))], pass_on)
+    _each(client, cameras, lambda camera: [("GET", keys.preview(camera))], pass_on)
 
 
-def read_ages(client: Client) -> dict[str, float]:
+def read_ages(client: Client, keys: ResultKeys) -> dict[str, float]:
     """Return all cameras with the seconds since their newest result, by the clock of Redis.
 
     Raises:
         servers.redis.ERRORS: It failed.
     """
-    listed: Any = client.zrange(CAMERAS_KEY, 0, -1, withscores=True)
-    now = server_time(client, CAMERAS_KEY)
+    listed: Any = client.zrange(keys.cameras, 0, -1, withscores=True)
+    now = server_time(client, keys.cameras)
     names = {_text(name): float(score) for name, score in listed}
     return {name: int(now) - seen for name, seen in names.items() if CAMERA_ID.fullmatch(name)}
 

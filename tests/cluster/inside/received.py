@@ -5,10 +5,10 @@ import time
 
 import redis
 
-from contract.result import CAMERAS_KEY, results_key
+from contract.result_keys import ResultKeys
 
 store = redis.Redis(host="redis")
 added = 0
-for camera in store.zrange(CAMERAS_KEY, 0, -1):
-    added += store.xinfo_stream(results_key(camera.decode()))["entries-added"]
+for camera in store.zrange(ResultKeys().cameras, 0, -1):
+    added += store.xinfo_stream(ResultKeys().results(camera.decode()))["entries-added"]
 print(json.dumps({"received": added, "at": time.time()}))
