@@ -21,7 +21,8 @@ def share(value: object) -> float:
 
 def test_the_number_of_gpus_is_stated_in_one_place() -> None:
     folder = K8S / "overlays" / "production"
-    stating = [each.name for each in folder.iterdir() if "maxReplicaCount:" in each.read_text()]
+    files = [each for each in folder.rglob("*") if each.is_file()]
+    stating = [each.name for each in files if "maxReplicaCount:" in each.read_text()]
     assert stating == ["scaledobject.yaml"]
     worker = find(overlay("production"), "Deployment", "worker")["spec"]
     (only,) = worker["template"]["spec"]["containers"]

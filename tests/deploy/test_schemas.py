@@ -16,6 +16,9 @@ from tests.deploy.manifests import COMPONENTS, K8S, OVERLAYS, build, everything
 
 KUBERNETES = "1.34"
 KEDA = "v2.18.0"
+LEAVES_OUT = {"further-lane", "same-cameras"}
+"""Components that take away what a lane has from the first one."""
+
 OTHERS = {"ScaledObject", "TriggerAuthentication", "PodMonitor", "PrometheusRule"}
 
 
@@ -33,7 +36,8 @@ def test_every_component_builds_upon_the_base(name: str, tmp_path: Path) -> None
     (folder / "kustomization.yaml").write_text(
         f"resources: [../../base]\ncomponents: [../../components/{name}]\n"
     )
-    assert len(build(folder)) >= len(build(K8S / "base"))
+    least = 0 if name in LEAVES_OUT else len(build(K8S / "base"))
+    assert len(build(folder)) > max(least - 1, 0)
 
 
 def test_every_object_of_kubernetes_fits_its_schema() -> None:

@@ -108,6 +108,7 @@ def test_a_topic_that_we_may_not_see_for_a_moment_is_asked_for_again(
             return {0}
 
     monkeypatch.setattr(sender, "KafkaProducer", Client)
+    monkeypatch.setattr(sender, "watch_brokers", lambda client: lambda: True)
     settings = ProducerSettings(bootstrap_servers=ABSENT)
     assert connect(settings, sleep=lambda _: None) is not None
 
