@@ -12,7 +12,7 @@ SIDE_BY_SIDE := -n $(TEST_PROCESSES) --dist loadfile --no-loadscope-reorder
 # Into one of the environments, by its Python; with uv, or with pip where there is no uv.
 INSTALL := $(BIN)/python requirements/install.py
 .DEFAULT_GOAL := help
-.PHONY: chaos manifests monitoring cluster-test cluster-up cluster-down help setup setup-online setup-system demo test test-unit check format bench demo-weights nuclei-weights street-data constraints docs site sbom audit clean
+.PHONY: chaos chart manifests monitoring cluster-test cluster-up cluster-down help setup setup-online setup-system demo test test-unit check format bench demo-weights nuclei-weights street-data constraints docs site sbom audit clean
 
 help:  ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 16
@@ -93,6 +93,9 @@ manifests: setup  ## Check manifests, rules and dashboards: schemas, policy, dri
 monitoring: setup  ## Write the dashboard and the Prometheus operator's rules anew
 	$(BIN)/python deploy/monitoring/prometheusrule.py
 	$(BIN)/python deploy/monitoring/dashboard.py
+
+chart: setup  ## Write the manifests' part of the Helm chart anew (needs kubectl)
+	$(BIN)/python -m deploy.helm_chart
 
 # Says when it was proved, and runs nothing, while all that the tests read is as it was then.
 cluster-test: setup  ## Try the manifests on a real Kubernetes on this machine (root; CLUSTER_FORCE=1: even if proved)

@@ -82,7 +82,7 @@ def test_the_chart_makes_the_objects_of_the_overlay(render: Render, name: str) -
 def test_the_copies_are_current() -> None:
     wanted = files()
     for path, text in wanted.items():
-        assert path.read_text() == text, f"{path}: run `python -m deploy.helm_chart`"
+        assert path.read_text() == text, f"{path}: run `make chart`"
     there = {path for path in (CHART / "files").rglob("*") if path.is_file()}
     assert there == {path for path in wanted if CHART / "files" in path.parents}
 
