@@ -12,7 +12,7 @@ SIDE_BY_SIDE := -n $(TEST_PROCESSES) --dist loadfile --no-loadscope-reorder
 # Into one of the environments, by its Python; with uv, or with pip where there is no uv.
 INSTALL := $(BIN)/python requirements/install.py
 .DEFAULT_GOAL := help
-.PHONY: chaos manifests monitoring fleet-test cluster-test cluster-up cluster-down help setup setup-online setup-system demo test test-unit check format bench demo-weights nuclei-weights street-data constraints docs site sbom audit clean
+.PHONY: chaos chart manifests monitoring fleet-test cluster-test cluster-up cluster-down help setup setup-online setup-system demo test test-unit check format bench demo-weights nuclei-weights street-data constraints docs site sbom audit clean
 
 help:  ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 16
@@ -93,6 +93,9 @@ manifests: setup  ## Check manifests, rules and dashboards: schemas, policy, dri
 monitoring: setup  ## Write the dashboard and the Prometheus operator's rules anew
 	$(BIN)/python deploy/monitoring/prometheusrule.py
 	$(BIN)/python deploy/monitoring/dashboard.py
+
+chart: setup  ## Write the manifests' part of the Helm chart anew (needs kubectl)
+	$(BIN)/python -m deploy.helm_chart
 
 # No root, no images: the control plane that the cluster's tests build, with fake nodes. Prints a table.
 fleet-test: setup  ## Try releases, drains and lost nodes of 40 producers and 160 workers (2 minutes; Go builds Kubernetes once)

@@ -31,7 +31,7 @@ def tool(name: str) -> Path:
         pytest.skip(f"no Go on this machine, which builds {name} (tests/deploy/tools.sh)")
     done = subprocess.run(
         [REPOSITORY / "tests" / "deploy" / "tools.sh", name],
-        capture_output=True, text=True, check=False, timeout=600,
+        capture_output=True, text=True, check=False, timeout=850,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     return Path(done.stdout.strip())

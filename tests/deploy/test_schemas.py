@@ -69,8 +69,9 @@ def keda_schemas() -> dict[str, Any]:
         capture_output=True, text=True, check=True, cwd="/",
     )  # fmt: skip
     schemas = {}
-    for file in (Path(json.loads(done.stdout)["Dir"]) / "config" / "crd" / "bases").glob("*.yaml"):
-        spec = yaml.safe_load(file.read_text())["spec"]
+    folder = Path(json.loads(done.stdout)["Dir"]) / "config" / "crd" / "bases"
+    for name in ("scaledobjects", "triggerauthentications"):
+        spec = yaml.safe_load((folder / f"keda.sh_{name}.yaml").read_text())["spec"]
         schema = spec["versions"][0]["schema"]["openAPIV3Schema"]
         schemas[spec["names"]["kind"]] = _closed(schema)
     return schemas

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import jsonschema
 import kubernetes_validate
 import pytest
 
@@ -12,6 +13,7 @@ from contract.settings import load_settings
 from tests.deploy.manifests import K8S, REPOSITORY, Object, build, find, overlay, pods
 from tests.deploy.network import End, allowed
 from tests.deploy.test_network import camera, pod, producer, worker
+from tests.deploy.test_schemas import keda_schemas  # noqa: F401 - a fixture
 from workers.settings import WorkerSettings
 
 VARIANTS = (
@@ -20,6 +22,8 @@ VARIANTS = (
 WITHOUT_SCHEMA = {
     "CiliumNetworkPolicy", "PodMonitor", "PrometheusRule", "ScaledObject", "TriggerAuthentication",
 }  # fmt: skip
+
+TRIGGER = "TriggerAuthentication"
 
 Variant = Callable[..., tuple[Object, ...]]
 
@@ -69,11 +73,27 @@ def test_the_page_of_the_variants_names_each() -> None:
 
 
 @pytest.mark.parametrize("name", VARIANTS)
-def test_every_object_of_a_variant_fits_its_schema(variant: Variant, name: str) -> None:
+def test_every_object_that_a_variant_changes_fits_its_schema(variant: Variant, name: str) -> None:
     tls = "strimzi" if name == "strimzi" else None
-    for each in variant(*([] if tls else [name]), instead_of_tls=tls):
+    known = overlay("production")
+    changed = [o for o in variant(*([] if tls else [name]), instead_of_tls=tls) if o not in known]
+    assert changed
+    for each in changed:
         if each["kind"] not in WITHOUT_SCHEMA:
             kubernetes_validate.validate(each, "1.34", strict=True)
+
+
+@pytest.mark.parametrize("name", ["sasl", "strimzi"])
+def test_what_keda_is_told_fits_its_schema(
+    variant: Variant,
+    keda_schemas: dict[str, Any],  # noqa: F811
+    name: str,
+) -> None:
+    tls = "strimzi" if name == "strimzi" else None
+    told = find(variant(*([] if tls else [name]), instead_of_tls=tls), TRIGGER, "kafka")
+    schema = dict(keda_schemas[TRIGGER])
+    schema["properties"] = {**schema["properties"], "metadata": {"type": "object"}}
+    jsonschema.validate(told, schema)
 
 
 def test_openshift_chooses_the_users(variant: Variant) -> None:
