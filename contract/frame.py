@@ -65,7 +65,7 @@ class Frame:
         data: The encoded image.
         content_type: ``image/jpeg`` or ``video/x-raw; format=I420`` (planes Y, U, V of 8 bits,
             tightly packed, even sides).
-        traceparent: W3C trace context, or None when tracing is off.
+        traceparent: W3C trace context; None of a frame that is not traced.
     """
 
     camera: str

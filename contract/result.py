@@ -81,6 +81,7 @@ class Result(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         latency_seconds: ``processed_at`` - ``captured_at``; negative when clocks disagree.
         position: [partition, offset] of the frame's record in Kafka; absent in older documents and
             in those of files.
+        trace: Id of the frame's trace, 32 hexadecimal digits; absent where none was recorded.
         instances: The objects, in order of discovery.
         schema: Version of this document.
     """
@@ -97,6 +98,7 @@ class Result(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     model: ModelReference
     latency_seconds: float
     position: tuple[int, int] | None = None
+    trace: str | None = None
     instances: list[Instance]
 
 

@@ -22,8 +22,11 @@ from contract.process import (
     process_registry,
 )
 from contract.settings import warn_of_unknown_variables
+from contract.trace_export import Traces, open_export
 from producer.camera_list import CameraList, load_list
 from producer.cameras import Camera
+from producer.frame_endings import FrameEndings
+from producer.frame_traces import FrameTraces
 from producer.list_files import ListFiles, read_list_files
 from producer.list_watch import ListWatch
 from producer.metrics import ProducerMetrics
@@ -100,7 +103,10 @@ class _Process:
         self._metrics = metrics = ProducerMetrics(registry)
         clock = time.monotonic
         self._placement = Placement(listed.ids)
-        self._outbox = Outbox(lambda frame, reason: metrics.drop(frame.camera, reason))
+        self._traces = Traces("producer", settings.topic, open_export("producer"))
+        self._frame_traces = FrameTraces(self._traces, settings.trace_share)
+        endings = FrameEndings(metrics, self._frame_traces)
+        self._outbox = Outbox(endings.drop)
         self._publisher = Publisher(
             settings,
             self._outbox,
@@ -108,6 +114,7 @@ class _Process:
             metrics,
             clock,
             find_refusal=lambda: find_refusal(settings),
+            endings=endings,
         )
         self._watchdog = Watchdog([], metrics, clock, threading.Event())
         self._roster = Roster(
@@ -137,6 +144,7 @@ class _Process:
             stop,
             self._settings.max_frames,
             max_frame_pixels=self._settings.max_frame_pixels,
+            traces=self._frame_traces,
         )
 
     def run(self) -> int:
@@ -160,6 +168,7 @@ class _Process:
             return self._end()
         finally:
             self._list_watch.stop()
+            self._traces.close()
             self._probes.stop()
 
     def _heed_changes(self) -> None:

@@ -8,6 +8,7 @@ from contract.frame import JPEG, Frame
 from producer.camera_pictures import Damage, Picture
 from producer.cameras import Camera
 from producer.encoding import PictureEncoder, luma_of
+from producer.frame_traces import FrameTraces
 from producer.metrics import DropReason, ProducerMetrics
 from producer.motion_gate import MotionGate, small
 from producer.outbox import Outbox
@@ -64,14 +65,21 @@ class FrameIntake:
         outbox: Where frames go.
         metrics: Where they are counted.
         max_frame_pixels: Largest frame that is published; larger ones are scaled down.
+        traces: Follows a share of the frames; None follows none.
     """
 
     def __init__(
-        self, camera: Camera, outbox: Outbox, metrics: ProducerMetrics, max_frame_pixels: int
+        self,
+        camera: Camera,
+        outbox: Outbox,
+        metrics: ProducerMetrics,
+        max_frame_pixels: int,
+        traces: FrameTraces | None = None,
     ) -> None:
         self._camera = camera
         self._outbox = outbox
         self._metrics = metrics
+        self._traces = traces
         self._encoder = PictureEncoder(camera, max_frame_pixels)
 
     def take(
@@ -97,6 +105,8 @@ class FrameIntake:
         """
         camera = self._camera.id
         reason = self._reason(picture, session, keep, at_seconds)
+        traced = self._traces if reason is None else None
+        trace = None if traced is None else traced.begin(captured_at)
         encoded = None if reason else self._encoded(picture)
         self._metrics.capture(camera)
         if reason is not None:
@@ -113,6 +123,7 @@ class FrameIntake:
             height=height,
             data=data,
             content_type=content_type,
+            traceparent=None if traced is None else traced.follow(trace),
         )
         self._outbox.put(frame, self._camera.buffer_frames, wait=session.waits)
 

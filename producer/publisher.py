@@ -2,12 +2,12 @@
 
 import threading
 from collections.abc import Callable
-from datetime import UTC, datetime
 from logging import getLogger
 
 from contract.errors import ConfigurationError, UnavailableError
 from contract.frame import Frame, encode_frame
 from contract.log_limit import LogLimit
+from producer.frame_endings import FrameEndings
 from producer.held_cameras import HeldCameras
 from producer.lease import Clock
 from producer.metrics import DropReason, ProducerMetrics
@@ -37,7 +37,7 @@ class _Send:
 
     def __init__(self, frame: Frame) -> None:
         self.frame = frame
-        self.record = encode_frame(frame)
+        self.record = (*encode_frame(frame), frame.session)
         self.size = len(frame.data) + _OVERHEAD_BYTES
         self.resent = False  # after a failure of the client that no other record explains
 
@@ -61,6 +61,7 @@ class Publisher:
             up.
         find_refusal: Asks why Kafka, which acknowledges nothing, does not let us in; None if it is
             away.
+        endings: Ends the frames; their trace as well.
         pause: Waits so many seconds; ended by a request to stop unless set.
     """
 
@@ -74,11 +75,13 @@ class Publisher:
         restarts: int = 5,
         find_refusal: Callable[[], ConfigurationError | None] = lambda: None,
         pause: Callable[[float], object] | None = None,
+        endings: FrameEndings | None = None,
     ) -> None:
         self._settings = settings
         self._outbox = outbox
         self._connect = connect
         self._metrics = metrics
+        self._endings = endings or FrameEndings(metrics)
         self._clock = clock
         self._most_restarts = restarts
         self._find_refusal = find_refusal
@@ -217,12 +220,13 @@ class Publisher:
         send = _Send(frame)
         if not self._limit.fits(send.size):
             self._limit.report(frame.camera, send.size)
-            self._metrics.drop(frame.camera, "too_large")
+            self._endings.drop(frame, "too_large")
             return
         if frame.camera in self._held:
-            self._metrics.drop(frame.camera, "send_failed")
+            self._endings.drop(frame, "send_failed")
             return
         self._metrics.frame_bytes.observe(len(frame.data))
+        self._endings.begin_to_send(frame)
         with self._settled:
             ended = self._ended
             if not ended:
@@ -344,9 +348,7 @@ class Publisher:
                 self._idle_since = self._clock()
             self._settled.notify_all()
         if reason is not None:
-            self._metrics.drop(send.frame.camera, reason)
+            self._endings.drop(send.frame, reason)
             return True
-        self._metrics.publish(send.frame.camera)
-        age = datetime.now(UTC) - send.frame.captured_at
-        self._metrics.publish_seconds.observe(max(age.total_seconds(), 0.0))
+        self._endings.publish(send.frame)
         return True

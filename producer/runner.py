@@ -16,6 +16,7 @@ from contract.frame import MAX_FRAME_PIXELS, new_session, session_start_ms
 from producer.camera_pictures import DEFAULT_FPS, Pause, Picture, Source, SourceError
 from producer.cameras import Camera
 from producer.frame_intake import FrameIntake, Session
+from producer.frame_traces import FrameTraces
 from producer.lease import Clock, Lease, LeaseRevokedError
 from producer.metrics import ProducerMetrics
 from producer.motion_gate import MotionGate
@@ -70,6 +71,7 @@ class CameraRunner:
         open_source: Opens sources.
         wall_clock: Seconds since 1970, for the times of capture.
         max_frame_pixels: Largest frame that is published; larger ones are scaled down.
+        traces: Follows a share of the frames; None follows none.
     """
 
     def __init__(
@@ -84,6 +86,7 @@ class CameraRunner:
         open_source: OpenSource = open_source,
         wall_clock: Clock = time.time,
         max_frame_pixels: int = MAX_FRAME_PIXELS,
+        traces: FrameTraces | None = None,
     ) -> None:
         self.camera = camera
         self.state: State = "running"
@@ -96,7 +99,7 @@ class CameraRunner:
         self._backoff = backoff
         self._open_source = open_source
         self._wall_clock = wall_clock
-        self._intake = FrameIntake(camera, outbox, metrics, max_frame_pixels)
+        self._intake = FrameIntake(camera, outbox, metrics, max_frame_pixels, traces)
         self._live = camera.live
         """As far as is known before the source has been opened."""
         self._captured = 0

@@ -80,6 +80,10 @@ class ProducerSettings(KafkaConnection, ProcessSettings):
     max_frames: int | None = Field(default=None, ge=1)
     """Stop each camera after this number of decoded frames; for tests and demos."""
 
+    trace_share: float = Field(default=0.0, ge=0, le=1)
+    """Share of the published frames whose way is traced to the stored result: a line in the log of
+    each process, and OpenTelemetry spans where `OTEL_EXPORTER_OTLP_ENDPOINT` is set, 0..1."""
+
     allow_link_local_cameras: bool = False
     """Whether cameras may lead to link-local addresses (169.254.0.0/16, fe80::/10), where clouds
     keep a machine's credentials: by their URL, a DNS name or a redirect."""

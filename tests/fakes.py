@@ -12,6 +12,7 @@ import simplejpeg
 from contract.errors import DeviceError, InvalidMessageError, UnavailableError
 from contract.frame import Frame, encode_frame, new_session
 from contract.result import ModelReference, Result, stream_id
+from contract.trace import FrameTrace
 from segmentation.decode import Image
 from segmentation.engines.base import Predictions
 from segmentation.instances import ArrayMask, Instances
@@ -57,6 +58,7 @@ def make_frame(
     width: int = WIDTH,
     height: int = HEIGHT,
     content_type: str = "image/jpeg",
+    traceparent: str | None = None,
 ) -> Frame:
     """Return a frame; its brightness is its sequence, modulo 256."""
     if isinstance(captured_at, float | int):
@@ -70,6 +72,7 @@ def make_frame(
         height=height,
         data=jpeg(sequence % 256, height, width) if data is None else data,
         content_type=content_type,
+        traceparent=traceparent,
     )
 
 
@@ -85,7 +88,9 @@ def make_record(
 def make_job(frame: Frame, position: Position) -> Job:
     """Return the job of a frame."""
     record = make_record(frame, position.number, partition=position.partition)
-    return Job(record, position, frame, frame.captured_at.timestamp())
+    captured = frame.captured_at.timestamp()
+    trace = FrameTrace.following(frame.traceparent, "fetch", captured)
+    return Job(record, position, frame, captured, trace)
 
 
 class FakeSegmenter:

@@ -18,6 +18,7 @@ from contract.process import (
     process_registry,
 )
 from contract.settings import warn_of_unknown_variables
+from contract.trace_export import Traces, open_export
 from servers.kafka import STEP_SECONDS, reach, wait_for_topics
 from servers.redis import Redis
 from workers.dead_letters import DeadLetters, open_producer
@@ -157,7 +158,11 @@ class Worker:
         """Put the parts that work together, and start all but the loop."""
         settings = self._settings
         freshness = _freshness(settings)
-        endings = Endings(self._positions, dead_letters, self._metrics, clock=self._clock)
+        traces = Traces("worker", settings.topic, open_export("worker"))
+        self._closing.callback(traces.close)
+        endings = Endings(
+            self._positions, dead_letters, self._metrics, traces=traces, clock=self._clock
+        )
         line = Line(
             self._inference.segmenter,
             redis_sink,

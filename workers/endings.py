@@ -14,6 +14,7 @@ from collections.abc import Callable
 
 from contract.errors import InvalidMessageError
 from contract.result import Result
+from contract.trace_export import Traces
 from workers.camera_log import CameraLog
 from workers.interfaces import DeadLetterBox
 from workers.metrics import WorkerMetrics
@@ -37,6 +38,7 @@ class Endings:
         positions: What is done.
         dead_letters: Takes records that cannot be used.
         metrics: Counts.
+        traces: Told of traced frames that have ended; None of none.
         clock: Monotonic clock, in seconds.
         wall_clock: Seconds since 1970.
     """
@@ -47,12 +49,14 @@ class Endings:
         dead_letters: DeadLetterBox,
         metrics: WorkerMetrics,
         *,
+        traces: Traces | None = None,
         clock: Callable[[], float] = time.monotonic,
         wall_clock: Callable[[], float] = time.time,
     ) -> None:
         self._positions = positions
         self._dead_letters = dead_letters
         self._metrics = metrics
+        self._traces = traces
         self._wall_clock = wall_clock
         self._camera_log = CameraLog(clock)
 
@@ -67,10 +71,16 @@ class Endings:
         """Leave a frame out."""
         self._metrics.skipped(job.frame.camera, reason)
         self._positions.finish(job.position)
+        self._trace(job, f"skipped: {reason}")
 
     def bury(self, record: Record, position: Position, error: InvalidMessageError) -> None:
-        """Send a record to the dead letters."""
+        """Send a record to the dead letters, in which no frame was found."""
         self._dead_letters.put(record, position, error)
+
+    def bury_frame(self, job: Job, error: InvalidMessageError) -> None:
+        """Send a frame whose image cannot be used to the dead letters."""
+        self.bury(job.record, job.position, error)
+        self._trace(job, f"dead letter: {error.reason}")
 
     def abandon(self, job: Job) -> None:
         """Leave a frame to another worker."""
@@ -92,3 +102,9 @@ class Endings:
         else:
             self._metrics.skipped(result.camera, outcome.value)
         self._positions.finish(job.position)
+        self._trace(job, outcome.value)
+
+    def _trace(self, job: Job, outcome: str) -> None:
+        if job.trace is not None and self._traces is not None:
+            at = (job.position.partition, job.position.number)
+            self._traces.finish(job.trace, job.frame, outcome, at)

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from contract.errors import ConfigurationError, InvalidMessageError
 from contract.frame import Frame, decode_frame
+from contract.trace import FrameTrace
 from workers.camera_log import CameraLog
 from workers.dead_share import DeadShare
 from workers.endings import Endings
@@ -244,7 +245,8 @@ class Loop:
             self._endings.bury(record, position, error)
             return
         self._metrics.camera(frame.camera)
-        job = Job(record, position, frame, reference_seconds(frame, record))
+        reference = reference_seconds(frame, record)
+        job = Job(record, position, frame, reference, _trace(frame, record))
         if self._freshness.too_old(job.reference_seconds):
             self._endings.skip(job, TOO_OLD)
             self._warn_old(frame.camera, self._freshness.age_seconds(job.reference_seconds))
@@ -330,3 +332,16 @@ class Loop:
             f"frames arrive {age_seconds:.1f} s after capture and are skipped: a backlog, or the "
             "producer's clock is behind, or this worker's ahead",
         )
+
+
+def _trace(frame: Frame, record: Record) -> FrameTrace | None:
+    """Begin to trace a frame, from when its record was written; None unless it asks for that."""
+    if frame.traceparent is None:
+        return None
+    written = record.timestamp_seconds
+    trace = FrameTrace.following(
+        frame.traceparent, "fetch", time.time() if written is None else written
+    )
+    if trace is not None:
+        trace.enter("wait_decode")
+    return trace

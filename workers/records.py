@@ -12,6 +12,7 @@ from typing import NamedTuple
 from contract.errors import InvalidMessageError
 from contract.frame import Frame, Header
 from contract.result import Result
+from contract.trace import FrameTrace
 from tracking import Observations
 
 
@@ -81,12 +82,19 @@ class Job:
         position: What to commit when it is done.
         frame: The frame.
         reference_seconds: Wall-clock time that its age counts from, seconds since 1970.
+        trace: Told which part of the worker it enters; None of a frame that is not traced.
     """
 
     record: Record
     position: Position
     frame: Frame
     reference_seconds: float
+    trace: FrameTrace | None = None
+
+    def enter(self, part: str) -> None:
+        """Note where the frame goes, if it is traced. Called by who hands it over, before that."""
+        if self.trace is not None:
+            self.trace.enter(part)
 
 
 class Sighting(NamedTuple):

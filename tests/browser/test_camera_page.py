@@ -67,7 +67,7 @@ def test_the_last_results_are_shown_as_programs_read_them(page: Page) -> None:
 
 
 def test_a_screen_reader_hears_what_is_seen_but_rarely(page: Page) -> None:
-    expect(page.locator("#spoken")).to_have_text(re.compile(r"^gate: 1 person\. \d\.\d fps$"))
+    expect(page.locator("#spoken")).to_have_text(re.compile(r"^gate: 1 person\. \d+\.\d fps$"))
     page.evaluate(
         "window.said = 0; new MutationObserver(() => said += 1)"
         ".observe(document.getElementById('spoken'), {childList: true, characterData: true})"

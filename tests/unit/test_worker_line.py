@@ -10,6 +10,8 @@ from prometheus_client import CollectorRegistry
 
 from contract.errors import DeviceError, InvalidMessageError, UnavailableError
 from contract.frame import Frame
+from contract.trace import FrameTrace, Part
+from contract.trace_export import Attributes, Traces
 from segmentation.decode import Image
 from segmentation.instances import Instances
 from segmentation.segmenter import Maps, Observe
@@ -33,6 +35,23 @@ from workers.stages import line
 from workers.stages.line import Limits, Line
 from workers.stages.stage_times import State
 from workers.stages.store_stage import PLACES
+
+TRACEPARENT = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
+
+
+class Spans:
+    """Keeps how each traced frame ended, and the parts of its way."""
+
+    def __init__(self) -> None:
+        self.ways: dict[int, tuple[str, list[str]]] = {}
+
+    def span(self, name: str, trace: FrameTrace, parts: Sequence[Part], about: Attributes) -> None:
+        assert str(trace.parent) == TRACEPARENT
+        names = [part.name for part in parts]
+        self.ways[int(about["seedstream.sequence"])] = (str(about["seedstream.outcome"]), names)
+
+    def close(self) -> None:
+        raise AssertionError("not by the line")
 
 
 class Bench:
@@ -58,10 +77,12 @@ class Bench:
         ages = {n: limits.pop(n, None) for n in ("max_age_seconds", "old_after_seconds")}
         metrics = WorkerMetrics(self.registry)
         self.previews = Previews(metrics) if previews else None
+        self.spans = Spans()
+        traces = Traces("worker", "frames", self.spans)
         self.line = Line(
             segmenter,
             self.sink,
-            Endings(self.positions, self.dead, metrics, clock=clock),
+            Endings(self.positions, self.dead, metrics, traces=traces, clock=clock),
             metrics,
             Limits(**(given | limits)),  # type: ignore[arg-type]
             Freshness(**ages),
@@ -717,3 +738,22 @@ def test_every_second_of_a_stage_is_accounted_for(start: Start) -> None:
     assert bench.spent("infer")["working"] >= 0.1
     assert bench.spent("decode")["waiting_for_output"] >= 0.05, "the network was its bottleneck"
     assert bench.spent("store")["waiting_for_input"] >= 0.1
+
+
+def test_a_traced_frame_tells_its_way_and_its_end(start: Start) -> None:
+    bench = start(max_age_seconds=30.0, linger_seconds=0)
+    bench.put(0, traceparent=TRACEPARENT)
+    bench.put(1)
+    bench.wait_done()
+    bench.put(2, traceparent=TRACEPARENT, captured_at=time.time() - 60)
+    bench.put(3, traceparent=TRACEPARENT, data=b"no picture")
+    wait_until(lambda: len(bench.spans.ways) == 3 and len(bench.dead.letters) == 1)
+    decoded = ["fetch", "decode", "wait_infer"]
+    described = ["infer", "wait_describe", "describe", "wait_store", "store"]
+    assert bench.spans.ways == {
+        0: ("stored", decoded + described),
+        2: ("skipped: too_old", ["fetch"]),
+        3: ("dead letter: corrupt_image", ["fetch", "decode"]),
+    }
+    first, second = bench.sink.results["gate"][:2]
+    assert (first.trace, second.trace) == (TRACEPARENT[3:35], None)

@@ -160,7 +160,7 @@ class DecodeStage:
             # Not the worker's end: the next one would meet the same record, and end as well.
             limit = decoders.MAX_DECODE_SECONDS
             slow = InvalidMessageError("decode_timeout", f"decoding took longer than {limit:g} s")
-            self._endings.bury(late.job.record, late.job.position, slow)
+            self._endings.bury_frame(late.job, slow)
 
     def _hand_over(self) -> None:
         while self._following.room and (decoding := self._decoders.ready()) is not None:
@@ -172,7 +172,7 @@ class DecodeStage:
         try:
             image = decoding.image.result()
         except InvalidMessageError as error:
-            self._endings.bury(decoding.job.record, decoding.job.position, error)
+            self._endings.bury_frame(decoding.job, error)
         else:
             self._following.put(Decoded(decoding.job, image))
 

@@ -65,6 +65,8 @@ class DescribeStage(ThreadStage[Mapped]):
         """Cluster the maps of one run."""
         for item in items:
             began = self._clock()
+            for job in item.jobs:
+                job.enter("describe")
             found = self._segmenter.describe(item.maps)
             self._metrics.stage_seconds.labels("cluster").observe(self._clock() - began)
             newest = {job.frame.camera: job for job in item.jobs}
@@ -73,6 +75,7 @@ class DescribeStage(ThreadStage[Mapped]):
                 sighting = self._sighting(instances, image)
                 # Of frames that are ready at the same moment, only the last one will be looked at.
                 jpeg = self._jpeg(job, image) if newest[job.frame.camera] is job else b""
+                job.enter("wait_store")
                 self.until_room(self._following)
                 self._following.put(Described(job, result, sighting, jpeg))
 
@@ -100,5 +103,6 @@ class DescribeStage(ThreadStage[Mapped]):
             model=self._segmenter.reference,
             latency_seconds=(processed_at - frame.captured_at).total_seconds(),
             position=(job.position.partition, job.position.number),
+            trace=None if job.trace is None else job.trace.context.trace,
             instances=instances,
         )

@@ -102,6 +102,8 @@ class InferStage(ThreadStage[Decoded]):
         """Run the network as often as the frames need it."""
         images = [item.image for item in items]
         jobs = [item.job for item in items]
+        for job in jobs:
+            job.enter("infer")
         self._metrics.batch_size.observe(len(items))
         sizes = [(job.frame.height, job.frame.width) for job in jobs]
         self._metrics.tiles.inc(sum(map(self._segmenter.tiles, sizes)))
@@ -112,6 +114,8 @@ class InferStage(ThreadStage[Decoded]):
             self.until_room(self._following)
             maps = next(runs)
             end = done + len(maps.fits)
+            for job in jobs[done:end]:
+                job.enter("wait_describe")
             self._following.put(Mapped(jobs[done:end], images[done:end], maps))
             done = end
 

@@ -169,7 +169,9 @@ class Line:
 
     def _decode_image(self, job: Job) -> Image | Fitted:
         began = self._clock()
+        job.enter("decode")
         image = decode_image(job.frame, max_pixels=self._limits.max_frame_pixels)
         fitted = self._segmenter.fit(image)  # too many tiles are the record's own fault
         self._metrics.stage_seconds.labels("decode").observe(self._clock() - began)
+        job.enter("wait_infer")
         return fitted

@@ -64,6 +64,8 @@ class StoreStage(ThreadStage[Described]):
     def work(self, items: Sequence[Described]) -> None:
         """Store the results, then note that their frames are done."""
         began = self._clock()
+        for job, *_ in items:
+            job.enter("store")
         outcomes = self._sink.store(
             [
                 Entry(result, job.record.log, job.position.number, sighting, jpeg)

@@ -15,7 +15,7 @@ from tests.data_sets import SIZE, write_cityscapes, write_label_maps, write_pict
 
 def run(*arguments: object) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "seedstream", "dataset", "check", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    return subprocess.run(command, capture_output=True, text=True, timeout=600, check=False)
 
 
 def test_a_good_data_set_is_counted_and_drawn(tmp_path: Path):

@@ -68,7 +68,7 @@ def test_openvino_is_chosen_where_it_is_installed_and_its_maps_are_the_cpus(
         env={**os.environ, "PYTHONPATH": os.pathsep.join(path)},
         capture_output=True,
         text=True,
-        timeout=170,
+        timeout=600,
     )
     assert done.returncode == 0, done.stderr
     seen: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])

@@ -78,7 +78,7 @@ def test_two_releases_at_once_become_two_versions(run: Path, tmp_path: Path) -> 
         subprocess.Popen(command, cwd=REPOSITORY, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
         for _ in range(2)
     ]
-    outputs = [process.communicate(timeout=240)[0].decode() for process in processes]
+    outputs = [process.communicate(timeout=600)[0].decode() for process in processes]
     assert [process.returncode for process in processes] == [0, 0], outputs
     home = store / "cells"
     assert sorted(entry.name for entry in home.iterdir()) == [
