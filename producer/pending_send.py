@@ -11,7 +11,7 @@ class PendingSend:
 
     Attributes:
         frame: The frame.
-        record: Key, value and headers.
+        record: Key, value, headers and session.
         size: Upper bound of its size in Kafka, in bytes.
         resent: Whether it was sent again after a failure of the client that no other record
             explains.
@@ -21,6 +21,6 @@ class PendingSend:
 
     def __init__(self, frame: Frame) -> None:
         self.frame = frame
-        self.record = encode_frame(frame)
+        self.record = (*encode_frame(frame), frame.session)
         self.size = len(frame.data) + _OVERHEAD_BYTES
         self.resent = False

@@ -86,11 +86,6 @@ class Watchdog:
         self.heartbeat = self._clock()
 
     @property
-    def count(self) -> int:
-        """How many cameras there are."""
-        return len(self._slots)
-
-    @property
     def finished(self) -> bool:
         """Whether there were cameras and none will give another frame.
 

@@ -24,8 +24,8 @@ from workers.records import Job, Outcome, Position, Record
 _WARNINGS = {
     Outcome.SET_BACK: "a session follows that began, by its clock, before the one it follows: was "
     "the producer's clock set back? Its frames are stored, in Kafka's order",
-    Outcome.RESUMED: "a session goes on after another one began: two producers send under this "
-    "camera's id; the frames of both are stored, in Kafka's order",
+    Outcome.RESUMED: "a session goes on after another one began: the camera has moved to another "
+    "partition meanwhile, or two producers send under its id; the frames of both are stored",
     Outcome.OUT_OF_ORDER: "frames are skipped because newer ones were stored before: they were "
     "left out when they first came, or came from another partition",
 }

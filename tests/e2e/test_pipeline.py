@@ -19,6 +19,7 @@ from simplejpeg import encode_jpeg
 
 from contract.frame import MAX_FRAME_PIXELS
 from contract.topics import DEAD_REASON_HEADER
+from producer.assignment import assign
 from producer.scene import Scene
 from stack.broker import Broker
 from stack.frame_ledger import (
@@ -56,14 +57,14 @@ class Line:
             f"  - {{id: {camera}, url: '{self.clip}', pace: fast}}\n" for camera in cameras
         )
         config.write_text(f"cameras:\n{lines}")
-        return self._start(
+        return self.start(
             *("produce", "--config", str(config), "--max-frames", str(frames)),
             *("--topic", self.topic, "--bootstrap-servers", self.broker.bootstrap_servers),
             *("--http-port", "0", *options.split()),
         )
 
     def worker(self, *options: str) -> SeedstreamProcess:
-        return self._start(
+        return self.start(
             *("work", "--model", str(self.model), "--provider", "cpu", "--mode", "complete"),
             *("--topic", self.topic, "--dead-topic", self.dead_topic, "--group", self.group),
             *("--bootstrap-servers", self.broker.bootstrap_servers),
@@ -71,7 +72,7 @@ class Line:
             *("--session-timeout-seconds", "6", *options),
         )
 
-    def _start(self, command: str, *options: str) -> SeedstreamProcess:
+    def start(self, command: str, *options: str) -> SeedstreamProcess:
         return start_seedstream(
             command,
             *options,
@@ -152,6 +153,52 @@ def test_every_frame_of_a_clip_has_exactly_one_result_in_order(
     document = results[0]
     assert (document.width, document.height) == (768, 576)
     assert document.model.name == "tiny"
+
+
+def test_a_camera_that_moves_to_another_partition_with_a_backlog_loses_nothing(
+    line: Line, client: "redis.Redis"
+) -> None:
+    cameras = [f"moving-{number}" for number in range(12)]
+    before, after = (assign(cameras[:count], 4, "partition") for count in (6, 12))
+    config = line.folder / "cameras.yaml"
+
+    def write(count: int) -> None:
+        entry = "  - {{id: {}, url: 'test:?size=96x72&fps=5', when_full: wait}}\n"
+        text = "cameras:\n" + "".join(entry.format(camera) for camera in cameras[:count])
+        config.write_text(text)  # cut short, it would be refused or not yet believed
+
+    write(6)
+    settings = ("--topic", line.topic, "--bootstrap-servers", line.broker.bootstrap_servers)
+    with line.start("produce", "--config", str(config), "--http-port", "0", *settings) as producer:
+
+        def published(camera: str) -> float:
+            return producer.metric("seedstream_frames_published_total", camera=camera)
+
+        with line.worker() as worker:
+            wait_until(lambda: all(sequences(client, each) for each in before), 90, "results")
+            assert worker.stop(60) == 0
+        behind = {camera: published(camera) for camera in before}
+        wait_until(lambda: all(published(c) > behind[c] + 10 for c in before), 60, "a backlog")
+        write(12)
+        wait_until(lambda: published(cameras[11]) > 10, 60, "the longer list")
+        assert producer.stop(60) == 0
+    total = sum(each.published for each in line.ledger(client).cameras)
+    with line.worker() as first, line.worker() as second:
+        wait_until(
+            lambda: sum(len(sequences(client, c)) for c in cameras) >= total, 90, "all results"
+        )
+        skipped = [w.metric("seedstream_frames_skipped_total") for w in (first, second)]
+    assert skipped == [0, 0]
+    ledgers = line.ledger(client).cameras
+    assert all(not each.missing and each.published == each.stored for each in ledgers)
+    for camera in before:
+        results = read_results(client, camera)
+        sessions = list(dict.fromkeys(result.session for result in results))
+        assert len(sessions) == (1 if before[camera] == after[camera] else 2), camera
+        for session in sessions:
+            numbers = [result.sequence for result in results if result.session == session]
+            assert numbers == list(range(len(numbers)))
+    assert any(before[camera] != after[camera] for camera in before)
 
 
 def test_two_workers_share_the_cameras_and_lose_nothing(

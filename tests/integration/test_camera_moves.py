@@ -14,12 +14,12 @@ from kafka import KafkaConsumer
 
 from contract.frame import Frame, decode_frame
 from contract.process import EXIT_OK
-from contract.result import results_key
 from producer.assignment import assign
 from stack.broker import Broker
 from stack.frame_ledger import read_topic, topic_ends
 from stack.redis_server import RedisServer
 from stack.seedstream_process import SeedstreamProcess, start_seedstream
+from tests.default_keys import KEYS
 from tests.fakes import wait_until
 from tests.sink_parts import make_entry, make_sink
 from workers.records import Entry, Outcome
@@ -129,7 +129,7 @@ def check_that_a_backlog_is_stored(server: RedisServer, topic: str, seen: list[S
         assert all(outcome.stored for outcome in outcomes), outcomes
         assert set(sink.store(old)) | set(sink.store(new)) == {Outcome.DUPLICATE}
         camera = seen[0].frame.camera
-        assert client.xlen(results_key(camera)) == len(seen)
+        assert client.xlen(KEYS.results(camera)) == len(seen)
 
 
 def entry(seen: Seen, topic: str) -> Entry:

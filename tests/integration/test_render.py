@@ -195,6 +195,7 @@ def test_one_frame_is_shown_alone(
         (f"{SESSION}/x", "gate", "expected SESSION/SEQUENCE"),
         (f"{SESSION}/7", None, "expected the camera, too"),
     ],
+    ids=["no session", "no number", "no camera"],
 )
 def test_what_is_no_frame_of_a_camera_is_refused(frame: str, camera: str | None, said: str) -> None:
     with pytest.raises(ConfigurationError, match=f"VIEWER_FRAME .*{said}"):
