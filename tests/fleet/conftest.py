@@ -1,5 +1,6 @@
 """A control plane with fake nodes for the tests, and a table of what was seen at the end."""
 
+import itertools
 import re
 import resource
 import time
@@ -16,6 +17,7 @@ from tests.fleet.fleet import Fleet
 from tests.fleet.kube_api import Object
 
 _ROWS: list[tuple[str, str]] = []
+_NUMBERS = itertools.count(1)
 
 _KINDS = (
     ("keda.sh", "v1alpha1", "ScaledObject"),
@@ -86,8 +88,8 @@ def new_fleet(
     made: list[Fleet] = []
 
     def make(**options: Any) -> Fleet:
-        name = re.sub("[^a-z]+", "-", request.node.name.removeprefix("test_"))[:40].strip("-")
-        namespace = f"{name}-{len(made)}"
+        name = re.sub("[^a-z]+", "-", request.node.name.removeprefix("test_"))[:30].strip("-")
+        namespace = f"{name}-{next(_NUMBERS)}"
         made.append(Fleet(plane, kubelet, keda, _ROWS, tmp_path / namespace, namespace, **options))
         return made[-1]
 

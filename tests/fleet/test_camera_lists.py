@@ -113,10 +113,10 @@ def test_a_list_in_one_file_is_too_long_for_an_apply_on_the_clients_side(
     done = fleet.plane.tried("apply", "-k", str(fleet.write()))
     assert "Too long" in done.stderr, f"2,000 cameras fit now: {done.stderr}"
     assert str(ANNOTATION_BYTES) in done.stderr
-    fleet.apply("--server-side")
+    fleet.apply("--server-side", "--force-conflicts")
     fleet.wait_ready(producer=1)
     assert len(listed(fleet)) == 2_000
-    fleet.row("2,000 cameras in one file", "too long for `kubectl apply`, fit with --server-side")
+    fleet.row("2,000 cameras in one file", "too long for `kubectl apply`, not with --server-side")
 
 
 def test_one_producer_less_and_more_leaves_the_others_alone(new_fleet: NewFleet) -> None:
