@@ -35,7 +35,7 @@ def test_it_scrapes_every_pod_of_ours(stack: Stack) -> None:
 def test_the_rules_fps_is_what_redis_received(stack: Stack) -> None:
     stack.cluster.wait(
         "the recording rule",
-        lambda: stack.query("namespace:seedstream_frames_processed:rate1m"),
+        lambda: stack.query("lane:seedstream_frames_processed:rate1m"),
         120,
     )
     # The rule looks back over a minute in steps of a scrape, 10 s: a burst at its edge may be in it
@@ -44,7 +44,7 @@ def test_the_rules_fps_is_what_redis_received(stack: Stack) -> None:
     until = time.monotonic() + 2 * WINDOW_SECONDS
     while time.monotonic() < until:
         redis = json.loads(stack.look("received"))
-        rule = stack.query("namespace:seedstream_frames_processed:rate1m")[0]["value"][1]
+        rule = stack.query("lane:seedstream_frames_processed:rate1m")[0]["value"][1]
         samples.append((redis["at"], redis["received"], float(rule)))
         time.sleep(8)
     minutes = [
