@@ -66,6 +66,7 @@ def print_report(found: Comparison, console: Console) -> None:
         f"{frame.camera} --frame {frame.session}/{frame.sequence} "
         f"--result-prefix {found.prefixes[0]}; then --result-prefix {found.prefixes[1]}",
         markup=False,
+        soft_wrap=True,
     )
 
 

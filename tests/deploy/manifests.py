@@ -63,7 +63,7 @@ def overlay(name: str) -> tuple[Object, ...]:
 
 def everything() -> Iterator[tuple[str, Object]]:
     """Every object of every overlay, ours and those of the cluster's tests."""
-    for name in OVERLAYS:
+    for name in (*OVERLAYS, *LANES):
         for each in overlay(name):
             yield f"{name}/{each['kind']}/{each['metadata']['name']}", each
     for name in TESTED:
