@@ -9,7 +9,8 @@ import promql_parser
 import pytest
 
 from deploy.monitoring.dashboard import TARGET, build
-from tests.deploy.test_rules import RULES, catalogue
+from tests.deploy.alert_rules import RULES
+from tests.deploy.test_rules import catalogue
 
 EXPORTERS = {
     "prometheus_client": {"process_cpu_seconds_total", "process_resident_memory_bytes"},

@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 import yaml
 
+from tests.deploy.alert_rules import GROUPS, MONITORING, promtool
 from tests.deploy.fleet_outages import BEGIN_SECONDS, Fleet, series_of, written
-from tests.deploy.test_rules import GROUPS, MONITORING, promtool
 
 FIRING = 'sum by (alertname, severity) (ALERTS{alertstate="firing"})'
 ALERT_SECONDS = 180
@@ -39,6 +39,7 @@ def case_of(fleet: Fleet, alert: str | None) -> dict[str, Any]:
     }
 
 
+@pytest.mark.timeout(600)  # half a minute of processor time for 2,000 cameras
 @pytest.mark.parametrize(
     ("fleet", "alert"),
     [
