@@ -12,6 +12,7 @@ from rich.console import Console
 from contract.errors import UnavailableError
 from contract.process import EXIT_FAILED, EXIT_OK
 from contract.redaction import redact
+from contract.result_keys import DEFAULT_PREFIX
 from contract.samples import NOTHING
 from contract.topics import DEAD_TOPIC, FRAMES_TOPIC
 from stack.broker import create_topic, delete_topics
@@ -103,7 +104,7 @@ class _Demo:
         worker = self._start_worker(places)
         producer = start_producer(places, cameras)
         self._keep(producer, PRODUCER_DRAIN_SECONDS)
-        watch = Watch(self._console, producer, worker, self._running, places.redis_url)
+        watch = Watch(self._console, producer, worker, self._running, places.redis)
         self._cleanup.callback(watch.close)
         watch.wait_for_frames(FIRST_FRAME_SECONDS)
         began = time.monotonic()
@@ -141,7 +142,7 @@ class _Demo:
             self._cleanup.callback(_forget_topics, servers, [topic, dead_topic])
         create_topic(servers, topic, PARTITIONS)
         create_topic(servers, dead_topic, 1)
-        url = options.redis_url
+        url, prefix = options.redis_url, DEFAULT_PREFIX
         if url is None:
             redis = start_redis()
             self._keep(redis)
@@ -149,9 +150,12 @@ class _Demo:
             self._say(f"{redis.name} at {redis.address}")
         else:
             check_redis(url)
+            # Those who read the results of the real cameras must not get the demo's.
+            prefix = f"seedstream-demo-{uuid.uuid4().hex[:8]}"
+            self._say(f"results under {prefix}: in your Redis, until they expire")
         producer, worker = free_ports(2)
         logs = options.out / "logs"
-        return Places(servers, url, topic, dead_topic, work, logs, (producer, worker))
+        return Places(servers, url, prefix, topic, dead_topic, work, logs, (producer, worker))
 
     def _limit_embedded(self) -> None:
         if not 0 < self._seconds <= EMBEDDED_MAX_SECONDS:

@@ -5,8 +5,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import yaml
+from pydantic import SecretStr
 
 from contract.samples import Samples, last_values
+from servers.redis import RedisConnection
 from stack.child_process import StartError
 from stack.launch import LOCALHOST, free_port
 from stack.seedstream_process import SeedstreamProcess, start_seedstream
@@ -18,6 +20,8 @@ PRODUCER_DRAIN_SECONDS = 10.0
 WORKER_DRAIN_SECONDS = 10.0
 _VIEW_PACKAGES = ("starlette", "uvicorn", "websockets")
 """What the live page needs, the extra ``view``."""
+
+_ANSWER_SECONDS = 2.0
 
 _VIEW_PORT = 8090
 """The live page's port, where that is free."""
@@ -33,6 +37,7 @@ class Places:
     Attributes:
         bootstrap_servers: Kafka.
         redis_url: Redis; may hold a password, so it travels in environments only.
+        prefix: What the keys of the results begin with.
         topic: Topic of the frames.
         dead_topic: Topic of the dead letters.
         work: Folder for what is removed at the end.
@@ -42,11 +47,21 @@ class Places:
 
     bootstrap_servers: str
     redis_url: str
+    prefix: str
     topic: str
     dead_topic: str
     work: Path
     logs: Path
     metrics_ports: tuple[int, int] = (0, 0)
+
+    @property
+    def redis(self) -> RedisConnection:
+        """How to look at the results meanwhile: an answer is not waited for long."""
+        return RedisConnection(
+            redis_url=SecretStr(self.redis_url),
+            redis_timeout_seconds=_ANSWER_SECONDS,
+            result_prefix=self.prefix,
+        )
 
     def last_metrics(self, child: SeedstreamProcess) -> Samples:
         """Return the metrics of a process that has ended."""
@@ -84,6 +99,7 @@ def start_worker(places: Places, model: Path) -> SeedstreamProcess:
         "worker",
         model=model.resolve(),
         redis_url=places.redis_url,
+        result_prefix=places.prefix,
         dead_topic=places.dead_topic,
         group=f"{places.topic}-workers",
         mode="live",
@@ -108,6 +124,7 @@ def start_viewer(places: Places, port: int) -> SeedstreamProcess:
         "view",
         "viewer",
         redis_url=places.redis_url,
+        result_prefix=places.prefix,
         host=LOCALHOST,
         port=port,
         sources=",".join(f"{LOCALHOST}:{each}" for each in places.metrics_ports),
@@ -131,6 +148,7 @@ def render(places: Places, camera: str, out: Path, last_seconds: float) -> str:
         "render",
         f"render-{camera}",
         redis_url=places.redis_url,
+        result_prefix=places.prefix,
         camera=camera,
         out=out,
         last_seconds=f"{last_seconds:.0f}",

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from pydantic import SecretStr
 from rich import box
 from rich.console import Console
 from rich.live import Live
@@ -29,9 +28,6 @@ PLAIN_SECONDS = 5.0
 
 WINDOW_SECONDS = 5.0
 """Rates and latencies are over the last so many seconds."""
-
-_ANSWER_SECONDS = 2.0
-_KEYS = ResultKeys()
 
 
 @dataclass(frozen=True)
@@ -184,7 +180,7 @@ class Watch:
         producer: The producer.
         worker: The worker.
         running: Every process that must go on running, these two among them.
-        redis_url: Where the results are.
+        redis: Where the results are.
     """
 
     def __init__(
@@ -193,15 +189,13 @@ class Watch:
         producer: SeedstreamProcess,
         worker: SeedstreamProcess,
         running: Sequence[ChildProcess],
-        redis_url: str,
+        redis: RedisConnection,
     ) -> None:
         self._console = console
         self._running = running
         self._producer = producer
         self._worker = worker
-        self._redis = Redis(
-            RedisConnection(redis_url=SecretStr(redis_url), redis_timeout_seconds=_ANSWER_SECONDS)
-        )
+        self._redis = Redis(redis)
         self._history = History()
         self._first: Moment | None = None
         self._last: Moment | None = None
@@ -274,11 +268,12 @@ class Watch:
     def _instances(self) -> dict[str, int]:
         found = {}
         with contextlib.suppress(SeedstreamError):
-            for camera, document in self._redis.attempt("read from", _latest).items():
+            look = partial(_latest, keys=self._redis.connection.result_keys)
+            for camera, document in self._redis.attempt("read from", look).items():
                 if document is not None:
                     found[camera] = len(decode_result(document).instances)
         return found
 
 
-def _latest(client: Client) -> dict[str, Any]:
-    return {camera: client.get(_KEYS.latest(camera)) for camera in CAMERAS}
+def _latest(client: Client, keys: ResultKeys) -> dict[str, Any]:
+    return {camera: client.get(keys.latest(camera)) for camera in CAMERAS}

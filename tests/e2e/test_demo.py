@@ -13,6 +13,7 @@ from pathlib import Path
 
 import av
 import pytest
+import redis
 from PIL import Image
 
 from stack.broker import Broker, admin_client
@@ -179,6 +180,11 @@ def test_ctrl_c_ends_an_endless_demo_with_its_summary(
         check_accounts(demo.text)
         check_nothing_stays(demo)
         assert redis_server.alive()  # a running server that was given is left alone
+        with redis.Redis.from_url(redis_server.url) as client:
+            prefixes = {key.decode().partition(":")[0] for key in client.keys("*")}
+        (prefix,) = prefixes
+        assert re.fullmatch(r"seedstream-demo-[0-9a-f]{8}", prefix), "not among others' results"
+        assert f"results under {prefix}" in demo.text
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

@@ -1,11 +1,10 @@
 """`seedstream models compare` on a real Redis: what two lanes agree about, what there is to say."""
 
 import json
-import os
-import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
+from typing import NamedTuple
 
 import numpy as np
 import pytest
@@ -22,11 +21,22 @@ from contract.result import (
     stream_id,
 )
 from contract.result_keys import ResultKeys
+from seedstream import cli
 from stack.redis_server import RedisServer
 
 HEIGHT, WIDTH = 60, 80
 Boxes = Sequence[tuple[int, int, int, int]]
-Compare = Callable[..., "subprocess.CompletedProcess[str]"]
+
+
+class Done(NamedTuple):
+    """What a command did."""
+
+    returncode: object
+    stdout: str
+    stderr: str
+
+
+Compare = Callable[..., Done]
 
 
 def make_result(
@@ -59,16 +69,23 @@ def lanes(unique_name: Callable[[str], str]) -> tuple[ResultKeys, ResultKeys]:
 
 
 @pytest.fixture
-def compare(redis_server: RedisServer, lanes: tuple[ResultKeys, ResultKeys]) -> Compare:
+def compare(
+    redis_server: RedisServer,
+    lanes: tuple[ResultKeys, ResultKeys],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> Compare:
     first, second = lanes
-    mine = {"RESULTS_REDIS_URL": redis_server.url, "RESULTS_RESULT_PREFIX": first.prefix}
+    monkeypatch.setenv("RESULTS_REDIS_URL", redis_server.url)
+    monkeypatch.setenv("RESULTS_RESULT_PREFIX", first.prefix)
+    monkeypatch.setenv("COLUMNS", "120")
 
-    def run(*words: str, other: str = second.prefix) -> "subprocess.CompletedProcess[str]":
-        return subprocess.run(
-            [sys.executable, "-m", "seedstream", "models", "compare", other, *words],
-            capture_output=True, text=True, check=False, timeout=60,
-            env={**os.environ, "COLUMNS": "120", **mine},
-        )  # fmt: skip
+    def run(*words: str, other: str = second.prefix) -> Done:
+        monkeypatch.setattr(sys, "argv", ["seedstream", "models", "compare", other, *words])
+        with pytest.raises(SystemExit) as ended:
+            cli.main()
+        said = capsys.readouterr()
+        return Done(ended.value.code, said.out, said.err)
 
     return run
 
