@@ -40,7 +40,7 @@ class KafkaConnection(BaseModel):
     """SASL password."""
 
     ssl_cafile: Path | None = None
-    """PEM file of the CAs that sign the brokers' certificates; default: the system's CAs."""
+    """PEM file of the brokers' CAs; default: the system's."""
 
     ssl_certfile: Path | None = None
     """PEM file of the client certificate, for mutual TLS."""
@@ -52,10 +52,10 @@ class KafkaConnection(BaseModel):
     """Password of the client key."""
 
     ssl_check_hostname: bool = True
-    """Require each broker's certificate to match its host name."""
+    """Whether a broker's certificate must match its host."""
 
     kafka_timeout_seconds: float = Field(default=30.0, gt=0)
-    """How long to try to reach Kafka before giving up, in seconds."""
+    """How long to try to reach Kafka, in seconds."""
 
     @field_validator("bootstrap_servers")
     @classmethod

@@ -124,10 +124,10 @@ class RedisConnection(BaseModel):
     """Whether redis_url points to a node of a Redis Cluster."""
 
     redis_timeout_seconds: float = Field(default=30.0, gt=0)
-    """How long to try to reach Redis before giving up, in seconds."""
+    """How long to try to reach Redis, in seconds."""
 
     result_prefix: ResultPrefix = DEFAULT_PREFIX
-    """What the keys of the results begin with; each consumer group has its own."""
+    """Begins the results' keys; each group has its own."""
 
     @field_validator("redis_url")
     @classmethod
