@@ -250,7 +250,7 @@ class Publisher:
                 self._on_failed(client, send, failure, text)
 
         assert self._sender is not None
-        while not self._ended and not self._sender.send(*send.record, send.frame.session, on_done):
+        while not self._ended and not self._sender.send(*send.record, on_done):
             self.heartbeat = self._clock()
             self._check()
             if client != self._client:
