@@ -23,8 +23,6 @@ CLUSTER = Path(os.environ.get("CLUSTER_DIR", Path.home() / ".cache" / "seedstrea
 PROGRAMS = ("etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler")
 TOKEN = "fleet"
 START_SECONDS = 60.0
-LOST_AFTER_SECONDS = 14
-"""A node whose kubelet has been silent for so long is lost (50 s by default)."""
 TOLERATED_SECONDS = 3
 """How long pods stay on a lost node that do not say so themselves (300 s by default)."""
 CONTROLLERS = (
@@ -157,7 +155,8 @@ def running_control_plane(folder: Path) -> Iterator[ControlPlane]:
                  "--kube-api-qps=500", "--kube-api-burst=1000")  # fmt: skip
         start(
             "kube-controller-manager", *quick, f"--controllers={','.join(CONTROLLERS)}",
-            f"--node-monitor-grace-period={LOST_AFTER_SECONDS}s", "--node-monitor-period=1s",
+            # Nodes send no signs of life; tests say which is lost, so a busy machine loses none.
+            "--node-monitor-grace-period=3600s", "--node-monitor-period=1s",
             "--node-eviction-rate=10",
         )  # fmt: skip
         start("kube-scheduler", *quick)

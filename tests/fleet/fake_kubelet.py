@@ -15,11 +15,9 @@ START_SECONDS = 0.5
 """From a pod's place on a node to its readiness."""
 STOP_SECONDS = 0.3
 """From a pod's deletion to its end, if it may take so long."""
-RENEW_SECONDS = 4.0
 STOP_TIMEOUT_SECONDS = 10.0
 BROKEN = "broken"
 """An image with this word in it never becomes ready."""
-LEASES = "/apis/coordination.k8s.io/v1/namespaces/kube-node-lease/leases"
 COMPONENT = "app.kubernetes.io/component"
 
 
@@ -48,7 +46,7 @@ class FakeKubelet:
         self._changed, self._ended = threading.Condition(), threading.Event()
         self._threads = [
             threading.Thread(target=loop, daemon=True, name=f"kubelet{loop.__name__}")
-            for loop in (self._watch, self._act, self._act, self._renew)
+            for loop in (self._watch, self._act, self._act)
         ]
         for each in self._threads:
             each.start()
@@ -63,9 +61,14 @@ class FakeKubelet:
         metadata = {"name": name, "labels": {"kubernetes.io/hostname": name, **labels}}
         status = {"capacity": room, "allocatable": room, "conditions": [ready]}
         self._api.post("/api/v1/nodes", {"metadata": metadata, "status": status})
-        spec = {"holderIdentity": name, "leaseDurationSeconds": 40, "renewTime": now()}
-        self._api.post(LEASES, {"metadata": {"name": name}, "spec": spec})
         self.nodes.add(name)
+
+    def lose_node(self, name: str) -> None:
+        """Cut a node off, and say of it what the controllers do 50 s later."""
+        self.lost.add(name)
+        unknown = {"type": "Ready", "status": "Unknown", "reason": "NodeStatusUnknown"}
+        status = {"status": {"conditions": [unknown]}}
+        self._api.patch(f"/api/v1/nodes/{name}/status", status, STRATEGIC)
 
     def remove_node(self, name: str) -> None:
         """Take a node away for good, as the cloud does whose machine is gone."""
@@ -135,11 +138,6 @@ class FakeKubelet:
             # Gone already, or another one has its name.
             if error.status not in (404, 409):
                 raise
-
-    def _renew(self) -> None:
-        while not self._ended.wait(RENEW_SECONDS):
-            for name in sorted(self.nodes - self.lost):
-                self._api.patch(f"{LEASES}/{name}", {"spec": {"renewTime": now()}})
 
 
 def is_ready(pod: Object) -> bool:

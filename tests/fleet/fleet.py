@@ -114,8 +114,9 @@ class Fleet:
         (target / "kustomization.yaml").write_text(json.dumps(self.kustomization))
         return target
 
-    def apply(self, *options: str) -> None:
-        """Do what the user does: `kubectl apply -k`."""
+    def apply(self) -> None:
+        """Apply it with the command of docs/operate/deploy.md."""
+        options = ("--server-side", "--force-conflicts")
         self.plane.kubectl("apply", *options, "-k", str(self.write()))
 
     def kubectl(self, *arguments: str, timeout: float = 120) -> str:

@@ -2,7 +2,6 @@
 
 import time
 
-from tests.fleet.control_plane import LOST_AFTER_SECONDS, TOLERATED_SECONDS
 from tests.fleet.fleet import Fleet
 from tests.fleet.kube_api import Object
 from tests.fleet.test_releases import NewFleet
@@ -70,20 +69,19 @@ def test_what_a_lost_node_had_comes_back_after_one_command(new_fleet: NewFleet) 
     node = fleet.node("cpu", 3)
     gone = {each["metadata"]["name"] for each in on(fleet, node, "producer")}
     assert gone
-    fleet.kubelet.lost.update((node, fleet.node("gpu", 3)))
     began = time.monotonic()
+    for name in (node, fleet.node("gpu", 3)):
+        fleet.kubelet.lose_node(name)
 
     def leaving() -> bool:
         return fleet.versions("producer")[("1", "leaving")] == len(gone)
 
     fleet.plane.wait("the lost node's producers to be given up", leaving, 60)
     took = time.monotonic() - began
-    assert took >= LOST_AFTER_SECONDS - 3
     time.sleep(STAYS_SECONDS)
     assert leaving(), "the lost node's producers moved by themselves: the runbook says they do not"
-    waits = f"{LOST_AFTER_SECONDS} and {TOLERATED_SECONDS} s here, 50 and 300 s by default"
     fleet.row(f"a node with {len(gone)} producers is lost", f"Terminating after {took:.0f} s "
-              f"({waits}), and they stay so")  # fmt: skip
+              "(350 s by default), and they stay so")  # fmt: skip
     # The worker is one of a Deployment: another takes its place at once, and waits for a GPU.
     assert fleet.versions("worker") == {
         ("1", "ready"): 11,
