@@ -5,6 +5,7 @@ from typing import NamedTuple
 import numpy as np
 from playwright.sync_api import Page, expect
 
+from tests.fakes import wait_until
 from tests.live_page import canvas_pixels
 from tests.painted_cameras import barcode, painted_shape
 
@@ -50,6 +51,7 @@ def match_now(page: Page) -> Match:
     header = int(page.locator(".stage").get_attribute("data-sequence") or -1)
     with_masks = canvas_pixels(page, CANVAS)
     _toggle_masks(page)
+    wait_until(lambda: (canvas_pixels(page, CANVAS) != with_masks).any(), 5, "masks that go")
     plain = canvas_pixels(page, CANVAS)
     drawn = np.abs(with_masks.astype(np.int16) - plain).sum(axis=2) > _MASK_CONTRAST
     shape = painted_shape(plain)

@@ -23,8 +23,8 @@ from tests.deploy.manifests import REPOSITORY, overlay
 from viewer.web.metrics import ViewMetrics
 from workers.metrics import WorkerMetrics
 
-FOREIGN = {"up", "process_start_time_seconds", "seedstream_camera_list_refused"}
-"""Series of Prometheus and its clients, and one that the producer has with a list that changes."""
+FOREIGN = {"up", "process_start_time_seconds"}
+"""Series of Prometheus and its clients."""
 
 
 def catalogue() -> set[str]:

@@ -31,7 +31,7 @@ BACK_SECONDS = 20.0
 def seen(process: SeedstreamProcess, gauge: str) -> float | None:
     """Return a gauge's value, None where the process does not answer or has no such series."""
     samples = process.metrics()
-    return None if samples is None else samples.values.get((gauge, frozenset()))
+    return None if samples is None else samples.values.get((gauge, frozenset({("lane", "main")})))
 
 
 def shows(value: int, within_seconds: float, *asked: tuple[SeedstreamProcess, str]) -> None:
