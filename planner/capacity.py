@@ -1,8 +1,8 @@
 """Count partitions, brokers, workers, producers, Redis and Prometheus for a number of cameras.
 
-Pure arithmetic on `planner.unit_costs`. A camera is one key, so it lies in one partition and one
-worker has it; hashing spreads cameras unevenly, which a plan has to pay for: with a mean of m
-cameras a worker, the fullest of W has about m + sqrt(2 m ln W).
+Pure arithmetic on `planner.unit_costs`. A camera lies in one partition and one worker has it.
+Producers spread cameras so that no partition has more than 1.1 times the mean, rounded up (ADR 17);
+rounding is what a plan has to pay for where a worker carries few cameras.
 """
 
 import math
@@ -25,6 +25,9 @@ _DISK_SHARE, _MEMORY_SHARE, _REDIS_LOAD = 0.7, 0.6, 0.5
 PRODUCER_CORES = 2
 """Of one producer."""
 
+MOST_PERCENT = 110
+"""What a partition carries at most, in percent of the mean, rounded up: as producers assign."""
+
 _MOST_WORKERS_PER_CAMERA = 4
 """With so many hardly two cameras share a worker by chance."""
 
@@ -43,7 +46,7 @@ def plan(load: Load, costs: Costs | None = None) -> Plan:
     ]
     record_bytes, said = frame_bytes(load, cost)
     capacity, worker_said, assumed = _worker_fps(load, cost)
-    workers, fullest = _workers(load, capacity)
+    workers, most = _workers(load, capacity)
     rate = frames * record_bytes
     needs += _kafka(load, rate, said, workers, cost)
     needs += [
@@ -54,7 +57,7 @@ def plan(load: Load, costs: Costs | None = None) -> Plan:
             workers,
             "GPUs" if load.worker == "gpu" else f"pods of {load.worker_cores} cores",
             f"{frames:,.0f} frames/s, at most {MEAN_LOAD:.0%} busy in the mean, and the fullest, "
-            f"with about {fullest:.0f} cameras by chance, at most {FULLEST_LOAD:.0%}",
+            f"with {most:.0f} cameras, at most {FULLEST_LOAD:.0%}",
             assumed,
         ),
     ]
@@ -96,8 +99,8 @@ def plan(load: Load, costs: Costs | None = None) -> Plan:
         )
     elif workers > load.cameras > 1:
         warnings.append(
-            f"a worker carries {capacity / load.fps:.2g} cameras, and hashing puts several into "
-            "one by chance: most of these workers would idle; give them more cores "
+            f"a worker carries {capacity / load.fps:.2g} cameras, and its partitions may bring it "
+            "more: most of these workers would idle; give them more cores "
             "(--worker-cores) or a GPU"
         )
     limits = sorted(_limits(load, capacity, assumed, record_bytes, cost), key=lambda x: x.cameras)
@@ -127,9 +130,16 @@ def _worker_fps(load: Load, cost: Costs) -> tuple[float, str, bool]:
     return load.worker_cores / seconds, said, False
 
 
-def _fullest(cameras: int, workers: int) -> float:
+def fullest(cameras: int, workers: int) -> float:
+    """Return the cameras of the worker that has most: of its partitions, each at its bound.
+
+    Where partitions have a camera each or none, chance says how many lie at one worker: with a mean
+    of m, the fullest of W has about m + sqrt(2 m ln W).
+    """
     mean = cameras / workers
-    return min(float(cameras), mean + math.sqrt(2 * mean * math.log(workers)))
+    partitions = max(_GROWTH, math.ceil(_LEAST_PARTITIONS / workers))
+    bound = partitions * -(-cameras * MOST_PERCENT // (100 * partitions * workers))
+    return min(float(cameras), float(bound), mean + math.sqrt(2 * mean * math.log(workers)))
 
 
 def _workers(load: Load, capacity: float) -> tuple[int, float]:
@@ -137,12 +147,12 @@ def _workers(load: Load, capacity: float) -> tuple[int, float]:
 
     def carries(workers: int) -> bool:
         busy = load.cameras * load.fps / (workers * capacity)
-        fullest = _fullest(load.cameras, workers) * load.fps / capacity
-        return busy <= MEAN_LOAD and fullest <= max(FULLEST_LOAD, load.fps / capacity)
+        hot = fullest(load.cameras, workers) * load.fps / capacity
+        return busy <= MEAN_LOAD and hot <= max(FULLEST_LOAD, load.fps / capacity)
 
     most = _MOST_WORKERS_PER_CAMERA * load.cameras if load.cameras > 1 else 1
     workers = _first(carries, most)
-    return workers, _fullest(load.cameras, workers)
+    return workers, fullest(load.cameras, workers)
 
 
 def _first(holds: Callable[[int], bool], most: int) -> int:

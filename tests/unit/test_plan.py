@@ -1,16 +1,18 @@
 import itertools
 import json
 import math
-import random
 
 import pytest
 
 from contract.errors import ConfigurationError
-from planner.capacity import MEAN_LOAD, camera_bytes, camera_cores, plan
+from planner import capacity
+from planner.capacity import MEAN_LOAD, camera_bytes, camera_cores, fullest, plan
 from planner.load import Load, Plan
 from planner.manifest_sizes import manifest_sizes
 from planner.plan_report import as_json, as_text
 from planner.unit_costs import unit_costs, with_changes
+from producer import assignment
+from producer.assignment import assign
 from seedstream.cli import main
 
 
@@ -49,21 +51,24 @@ def test_workers_carry_the_mean_and_the_fullest_one(cameras: int):
     assert not found.warnings
 
 
-def test_the_fullest_worker_is_about_that_of_chance():
-    """The mean of the largest of W counts, over draws, lies near m + sqrt(2 m ln W)."""
-    cameras, workers = 2_000, 69
-    draw = random.Random(1)
+@pytest.mark.parametrize(("cameras", "workers"), [(100, 4), (2_000, 69), (2_000, 167), (30, 40)])
+def test_no_worker_has_more_cameras_than_the_plan_says(cameras: int, workers: int):
+    """Producers assign cameras to partitions, of which each worker has equally many."""
+    partitions = workers * max(2, math.ceil(12 / workers))
     largest = []
-    for _ in range(200):
+    for draw in range(10):
+        places = assign((f"{draw}-{n}" for n in range(cameras)), partitions, "partition")
         counts = [0] * workers
-        for _ in range(cameras):
-            counts[draw.randrange(workers)] += 1
+        for place in places.values():
+            counts[place % workers] += 1
         largest.append(max(counts))
 
-    mean = cameras / workers
-    expected = mean + math.sqrt(2 * mean * math.log(workers))
+    assert sum(largest) / len(largest) <= 1.1 * fullest(cameras, workers)
+    assert fullest(cameras, workers) <= max(1.2 * cameras / workers, 4)
 
-    assert expected == pytest.approx(sum(largest) / len(largest), rel=0.1)
+
+def test_the_plan_knows_how_producers_assign():
+    assert capacity.MOST_PERCENT == assignment.MOST_PERCENT
 
 
 @pytest.mark.parametrize(
@@ -121,10 +126,10 @@ def test_a_camera_that_no_worker_carries_is_warned_of():
     assert found.warnings[0].startswith("one camera at 20 frames/s is more than a worker carries")
 
 
-def test_small_workers_that_chance_fills_are_warned_of():
+def test_small_workers_that_two_cameras_fill_are_warned_of():
     found = plan(Load(cameras=500, fps=5))
 
-    assert "hashing puts several into one" in found.warnings[0]
+    assert "its partitions may bring it more" in found.warnings[0]
     assert not plan(Load(cameras=500, fps=5, worker="gpu")).warnings
 
 
