@@ -83,10 +83,12 @@ class ControlPlane:
         """
         path = f"{Path(str(kubectl_program())).parent}:{os.environ['PATH']}"
         config = str(self._folder / "kubeconfig")
+        # Which ends what the script has begun as well: a kill of bash alone leaves kubectl behind.
+        bounded = ("timeout", "--kill-after=5", str(timeout))
         done = subprocess.run(
-            ["bash", "-e", "-u", "-c", script],
+            [*bounded, "bash", "-e", "-u", "-c", script],
             env={**os.environ, "PATH": path, "KUBECONFIG": config},
-            capture_output=True, text=True, timeout=timeout, check=False,
+            capture_output=True, text=True, check=False,
         )  # fmt: skip
         assert done.returncode == 0, f"{script}\n{done.stdout[-2000:]}\n{done.stderr[-2000:]}"
         return done.stdout
