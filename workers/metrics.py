@@ -26,7 +26,7 @@ OTHER = "other"
 _LONGEST_SECONDS = 86_400.0
 """Longest time that is observed: one clock that is years off would drown every sum."""
 
-_CAMERA_LATENCIES = (0.1, 0.25, 0.5, 1, 1.5, 3, 10)
+_CAMERA_LATENCIES = (0.1, 0.15, 0.2, 0.3, 0.5, 1.5, 5)
 """Few, since each is a series of every camera; 1.5 s is the objective."""
 
 _LATENCIES = (0.025, 0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.75, 1, 1.5, 2, 3, 5, 10, 30, 120)
