@@ -28,7 +28,8 @@ from producer.encoding import PictureEncoder
 from producer.metrics import ProducerMetrics
 from segmentation import Instances, open_segmenter
 from segmentation.decode import decode_image
-from servers.redis import Redis, RedisConnection
+from servers.redis import Redis
+from servers.redis_connection import RedisConnection
 from stack.frame_ledger import read_results
 from stack.redis_server import start_redis
 from workers.metrics import STAGES, WorkerMetrics

@@ -20,7 +20,8 @@ from doctor.findings import Clock, Finding, Part
 from doctor.redis_checks import NO_RIGHT, brief, send
 from doctor.topic_checks import absent
 from servers.kafka import KafkaConnection, KafkaError, open_client
-from servers.redis import Redis, RedisConnection
+from servers.redis import Redis
+from servers.redis_connection import RedisConnection
 
 NOTED_SECONDS = 0.5
 """Skew above which latencies are visibly wrong."""

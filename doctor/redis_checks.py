@@ -14,7 +14,8 @@ from contract.errors import SeedstreamError
 from contract.result_keys import ResultKeys
 from doctor.findings import Finding, Part
 from doctor.redis_rights import harmless, probe_camera, rule, was_let_in
-from servers.redis import ERRORS, Redis, RedisConnection, failed
+from servers.redis import Redis, failed
+from servers.redis_connection import ERRORS, RedisConnection
 
 NO_RIGHT = "no permissions"
 """Redis' words for a command or key that the user's ACL lacks, unlike a wrong password."""

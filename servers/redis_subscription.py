@@ -10,7 +10,8 @@ from typing import Any, NamedTuple
 from redis import exceptions
 from redis.cluster import RedisCluster
 
-from servers.redis import ERRORS, Client, RedisConnection, failed, open_redis
+from servers.redis import Client, failed, open_redis
+from servers.redis_connection import ERRORS, RedisConnection
 from servers.redis_nodes import Node
 
 _PING_SECONDS = 3.0

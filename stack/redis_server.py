@@ -7,7 +7,8 @@ from pathlib import Path
 from pydantic import SecretStr, ValidationError
 
 from contract.errors import ConfigurationError, UnavailableError
-from servers.redis import ERRORS, Redis, RedisConnection, open_redis
+from servers.redis import Redis, open_redis
+from servers.redis_connection import ERRORS, RedisConnection
 from stack.child_process import ChildProcess
 from stack.launch import LOCALHOST, launch
 

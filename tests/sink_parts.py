@@ -16,7 +16,8 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from contract.minutes import KEPT_MINUTES, ClassCount, Minute
 from contract.result import DOCUMENT_FIELD, Instance, ModelReference, Result, decode_result
 from segmentation.instances import ArrayMask, Instances
-from servers.redis import Client, Node, Redis, RedisConnection, open_redis
+from servers.redis import Client, Node, Redis, open_redis
+from servers.redis_connection import RedisConnection
 from tests.default_keys import KEYS
 from tests.fakes import SESSION
 from tracking import Moment, State, advance, observe

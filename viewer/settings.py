@@ -11,7 +11,7 @@ from pydantic_settings import SettingsConfigDict
 from contract.settings import CommandSettings
 from contract.topics import DEAD_TOPIC, FRAMES_TOPIC
 from servers.kafka import KafkaConnection
-from servers.redis import RedisConnection
+from servers.redis_connection import RedisConnection
 
 _FRAME = re.compile(r"[0-9a-f-]{36}/[0-9]{1,18}")
 

@@ -15,7 +15,7 @@ from contract.settings import ProcessSettings
 from contract.topics import DEAD_TOPIC, FRAMES_TOPIC, MAX_RECORD_BYTES
 from segmentation.engines.choice import PrecisionWanted, Provider
 from servers.kafka import KafkaConnection
-from servers.redis import RedisConnection
+from servers.redis_connection import RedisConnection
 
 _TOPIC = r"^[a-zA-Z0-9._-]{1,249}$"
 

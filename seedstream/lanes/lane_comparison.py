@@ -11,7 +11,7 @@ from contract.result import Result
 from seedstream.lanes.frame_agreement import FrameAgreement, Sums, compare_frame
 from seedstream.results.camera_result import CameraResult
 from seedstream.results.results_client import Results
-from servers.redis import RedisConnection
+from servers.redis_connection import RedisConnection
 
 FrameId = tuple[str, int]
 

@@ -20,7 +20,8 @@ from contract.result import DOCUMENT_FIELD, decode_result
 from contract.settings import load_settings
 from seedstream.results.camera_result import CameraResult
 from seedstream.results.results_settings import ResultsSettings
-from servers.redis import AS_BYTES, Redis, RedisConnection
+from servers.redis import AS_BYTES, Redis
+from servers.redis_connection import RedisConnection
 
 log = logging.getLogger(__name__)
 

@@ -6,7 +6,7 @@ from pydantic import Field
 from pydantic_settings import SettingsConfigDict
 
 from contract.settings import CommandSettings
-from servers.redis import RedisConnection
+from servers.redis_connection import RedisConnection
 
 
 class ResultsSettings(RedisConnection, CommandSettings):

@@ -8,7 +8,7 @@ import yaml
 from pydantic import SecretStr
 
 from contract.samples import Samples, last_values
-from servers.redis import RedisConnection
+from servers.redis_connection import RedisConnection
 from stack.child_process import StartError
 from stack.launch import LOCALHOST, free_port
 from stack.seedstream_process import SeedstreamProcess, start_seedstream

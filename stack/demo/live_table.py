@@ -17,7 +17,8 @@ from contract.errors import SeedstreamError
 from contract.result import decode_result
 from contract.result_keys import ResultKeys
 from contract.samples import NOTHING, Samples, quantile
-from servers.redis import Client, Redis, RedisConnection
+from servers.redis import Client, Redis
+from servers.redis_connection import RedisConnection
 from stack.child_process import ChildProcess, check_alive
 from stack.demo.children import CAMERAS
 from stack.seedstream_process import SeedstreamProcess

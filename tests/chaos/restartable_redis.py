@@ -4,7 +4,7 @@ from pathlib import Path
 
 import redis
 
-from servers.redis import ERRORS
+from servers.redis_connection import ERRORS
 from stack.child_process import ChildProcess
 from stack.launch import free_ports
 from tests.fakes import wait_until

@@ -19,7 +19,8 @@ from kafka.errors import KafkaError
 from contract.result import decode_result
 from contract.samples import last_values
 from contract.topics import MAX_RECORD_BYTES
-from servers.redis import ERRORS, Client
+from servers.redis import Client
+from servers.redis_connection import ERRORS
 from stack.frame_ledger import topic_ends
 from stack.seedstream_process import SeedstreamProcess, environment
 from tests.chaos.account import Account, Row, take_account

@@ -15,7 +15,8 @@ from pydantic import SecretStr
 
 from contract.errors import ConfigurationError, UnavailableError
 from servers.kafka import KafkaConnection
-from servers.redis import Redis, RedisConnection
+from servers.redis import Redis
+from servers.redis_connection import RedisConnection
 from servers.refusals import PASSING_SECONDS
 from stack.seedstream_process import SeedstreamProcess, start_seedstream
 from tests.default_keys import KEYS

@@ -12,7 +12,8 @@ from kafka import KafkaProducer
 from pydantic import SecretStr
 
 from contract.errors import ConfigurationError, UnavailableError
-from servers.redis import Redis, RedisConnection
+from servers.redis import Redis
+from servers.redis_connection import RedisConnection
 from stack.broker import Broker
 from stack.seedstream_process import start_seedstream
 from tests.certificates import Certificates

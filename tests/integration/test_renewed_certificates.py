@@ -10,7 +10,8 @@ from pydantic import SecretStr
 from redis.exceptions import ConnectionError as RedisConnectionError
 
 from servers.kafka import KafkaConnection
-from servers.redis import RedisConnection, open_redis
+from servers.redis import open_redis
+from servers.redis_connection import RedisConnection
 from tests.certificates import Certificates
 from tests.secured_kafka import SecuredKafka
 from tests.secured_redis import WORKER_RULES, SecuredRedis

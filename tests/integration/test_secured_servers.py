@@ -9,7 +9,8 @@ from pydantic import SecretStr
 
 from contract.errors import ConfigurationError
 from servers.kafka import KafkaConnection, open_client
-from servers.redis import Redis, RedisConnection
+from servers.redis import Redis
+from servers.redis_connection import RedisConnection
 from tests.secured_kafka import SecuredKafka
 from tests.secured_redis import SecuredRedis
 

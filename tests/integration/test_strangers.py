@@ -10,7 +10,8 @@ from pydantic import SecretStr
 
 from contract.errors import ConfigurationError, UnavailableError
 from servers.kafka import KafkaConnection, open_client
-from servers.redis import Redis, RedisConnection
+from servers.redis import Redis
+from servers.redis_connection import RedisConnection
 from stack.broker import Broker
 from stack.redis_server import RedisServer
 from tests.integration.test_kafka_refusals import server_that

@@ -34,7 +34,7 @@ from doctor.settings import ExaminedWorker
 from doctor.topic_checks import TopicUse, check_dead_topic, check_topic
 from producer.settings import ProducerSettings
 from segmentation.engines.choice import Choice, Device, Provider
-from servers.redis import RedisConnection
+from servers.redis_connection import RedisConnection
 from tests.conftest import REPOSITORY
 from tests.default_keys import KEYS
 from tests.secured_redis import WORKER_RULES

@@ -13,7 +13,7 @@ from servers.host_names import can_be_looked_up
 from servers.kafka_connection import KafkaConnection
 from servers.kafka_network import Connector
 from servers.kafka_visit import visit
-from servers.redis import RedisConnection
+from servers.redis_connection import RedisConnection
 from servers.redis_nodes import ask_for_slots, first_that_answers
 from servers.redis_visit import other_protocol
 from servers.refusals import About

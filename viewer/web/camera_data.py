@@ -6,7 +6,8 @@ from typing import Any, TypeVar
 
 from contract.minutes import read_minutes
 from contract.result import DOCUMENT_FIELD
-from servers.redis import AS_BYTES, Client, Redis, RedisConnection
+from servers.redis import AS_BYTES, Client, Redis
+from servers.redis_connection import RedisConnection
 
 MAX_RESULTS = 200
 """Results that are returned at once."""

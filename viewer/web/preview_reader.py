@@ -16,7 +16,8 @@ from contract.errors import (
     UnavailableError,
 )
 from contract.log_limit import LogLimit
-from servers.redis import Client, Redis, RedisConnection
+from servers.redis import Client, Redis
+from servers.redis_connection import RedisConnection
 from servers.redis_subscription import Subscription
 from viewer.web.picture import Picture, read_picture
 from viewer.web.watching import read, read_ages, renew

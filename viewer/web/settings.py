@@ -14,7 +14,7 @@ from pydantic_settings import SettingsConfigDict
 from contract.settings import ProcessSettings
 from contract.topics import FRAMES_TOPIC
 from servers.kafka import KafkaConnection
-from servers.redis import RedisConnection
+from servers.redis_connection import RedisConnection
 
 _HEADER = re.compile(r"[A-Za-z0-9-]{1,64}")
 _PATH = re.compile(r"(/[A-Za-z0-9._~-]+)*")

@@ -48,7 +48,7 @@ def renew(
         known: Camera -> first bytes of the preview that is known.
 
     Raises:
-        servers.redis.ERRORS: One of the commands failed.
+        servers.redis_connection.ERRORS: One of the commands failed.
     """
     fresh: set[str] = set()
 
@@ -77,7 +77,7 @@ def read(
     """Read previews, and pass on each that is there, also when another one cannot be read.
 
     Raises:
-        servers.redis.ERRORS: One of the commands failed.
+        servers.redis_connection.ERRORS: One of the commands failed.
     """
 
     def pass_on(camera: str, answers: list[Any]) -> None:
@@ -91,7 +91,7 @@ def read_ages(client: Client, keys: ResultKeys) -> dict[str, float]:
     """Return all cameras with the seconds since their newest result, by the clock of Redis.
 
     Raises:
-        servers.redis.ERRORS: It failed.
+        servers.redis_connection.ERRORS: It failed.
     """
     listed: Any = client.zrange(keys.cameras, 0, -1, withscores=True)
     now = server_time(client, keys.cameras)
