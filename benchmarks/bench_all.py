@@ -101,6 +101,12 @@ BENCHMARKS = (
         quick=("--frames", "64", "--rounds", "1"),
     ),
     Benchmark(
+        "preview",
+        "bench_preview",
+        (Figure("worker, two cameras watched / none", ("ratios", "watched / nobody"), bar=0.97),),
+        quick=("--frames", "64", "--rounds", "1"),
+    ),
+    Benchmark(
         "clustering",
         "bench_clustering",
         (
