@@ -17,6 +17,7 @@ from stack.jars import missing_programs
 from stack.kafka_server import start_kafka
 from stack.redis_server import RedisServer, start_redis
 from tests.certificates import Certificates, make_certificates
+from tests.fork_server import close_fork_server, forking
 from tests.redis_cluster import RedisCluster, running_cluster
 from tests.secured_kafka import SecuredKafka, running_secured_kafka
 from tests.secured_redis import SecuredRedis, running_secured_redis
@@ -69,6 +70,23 @@ def logging_as_before() -> Iterator[None]:
     root.handlers[:] = handlers
     root.setLevel(level)
     sys.excepthook = hook
+
+
+@pytest.fixture(scope="session", autouse=True)
+def no_fork_server_stays() -> Iterator[None]:
+    """End the one that starts our processes, if a test needed it."""
+    yield
+    close_fork_server()
+
+
+@pytest.fixture(scope="module", autouse=True)
+def quick_starts(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Fork our processes, except for a file that says ``STARTS_ANEW = True``."""
+    if getattr(request.module, "STARTS_ANEW", False):
+        yield
+    else:
+        with forking():
+            yield
 
 
 @pytest.fixture(scope="session")

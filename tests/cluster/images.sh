@@ -2,7 +2,8 @@
 # Builds the images with the real Dockerfile and stand-ins for what cannot be pulled here, and imports
 # them into the cluster that up.sh started. What has not changed is not built again. Run as root; before
 # up.sh it only builds (beside build.sh, if you like). Usage: images.sh [NAME...]; without names: all but worker-gpu
-# and the real trainer. images.sh --sbom NAME... writes bills of materials instead.
+# and the real trainer. images.sh --sbom NAME... writes bills of materials instead; with --ahead the images are brought in before
+# there is a cluster, by a containerd of their own.
 set -euo pipefail
 export STORAGE_DRIVER=overlay
 HERE=$(cd "$(dirname "$0")" && pwd) ROOT=$(cd "$HERE/../.." && pwd)
@@ -180,8 +181,30 @@ sbom() { # image without its repository
   bud rm "$container" >/dev/null
 }
 
+# Until this script ends: a containerd without Kubernetes' part, on the folder that the cluster's will have.
+ahead() {
+  [ ! -e "$DIR/run" ] || return 0
+  local own=$DIR/ahead
+  # As in up.sh: what was not left in an orderly way is thrown away.
+  if [ -e "$DIR/containerd/.in-use" ]; then rm -rf "$DIR/containerd"; fi
+  rm -rf "$own" && mkdir -p "$own" "$DIR/containerd" && touch "$DIR/containerd/.in-use"
+  printf 'version = 2\nroot = "%s"\nstate = "%s"\ndisabled_plugins = ["io.containerd.grpc.v1.cri"]\n[grpc]\n  address = "%s"\n' \
+    "$DIR/containerd" "$own/state" "$own/containerd.sock" >"$own/config.toml"
+  containerd -c "$own/config.toml" >"$own/log" 2>&1 9>&- &
+  local pid=$!
+  trap "kill $pid 2>/dev/null && wait $pid 2>/dev/null; rm -rf '$own'; [ ! -d '$DIR/containerd' ] || rm -f '$DIR/containerd/.in-use'" EXIT
+  export CONTAINERD_ADDRESS=$own/containerd.sock
+  for _ in $(seq 100); do is_up && return; sleep 0.2; done
+  cat "$own/log" >&2
+  return 1
+}
+
 cd "$ROOT"
 base
+if [ "${1-}" = --ahead ]; then
+  shift
+  ahead
+fi
 if [ "${1-}" = --sbom ]; then
   for name in "${@:2}"; do sbom "$name"; done
   exit

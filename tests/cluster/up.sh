@@ -111,7 +111,8 @@ start apiserver "$B/kube-apiserver" --etcd-servers=http://127.0.0.1:2379 --adver
 for _ in $(seq 200); do
   inside kubectl --kubeconfig "$R/admin.conf" get --raw /readyz >/dev/null 2>&1 && break; sleep 0.3
 done
-start controller-manager "$B/kube-controller-manager" --kubeconfig="$R/admin.conf" --leader-elect=false \
+# The autoscaler looks each 5 s instead of 15: tests wait for it.
+start controller-manager "$B/kube-controller-manager" --kubeconfig="$R/admin.conf" --leader-elect=false --horizontal-pod-autoscaler-sync-period=5s \
   --service-account-private-key-file=sa.key --root-ca-file=ca.crt --use-service-account-credentials=true
 start scheduler "$B/kube-scheduler" --kubeconfig="$R/admin.conf" --leader-elect=false
 start kubelet "$B/kubelet" --config="$R/kubelet.yaml" --kubeconfig="$R/kubelet.conf" --hostname-override=node1 \

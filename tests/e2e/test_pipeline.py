@@ -158,7 +158,7 @@ def test_every_frame_of_a_clip_has_exactly_one_result_in_order(
 def test_a_camera_that_moves_to_another_partition_with_a_backlog_loses_nothing(
     line: Line, client: "redis.Redis"
 ) -> None:
-    cameras = [f"moving-{number}" for number in range(12)]
+    cameras = [f"carried-{number}" for number in range(12)]
     before, after = (assign(cameras[:count], 4, "partition") for count in (6, 12))
     config = line.folder / "cameras.yaml"
 

@@ -1,11 +1,9 @@
 """`seedstream doctor` against real servers, with each fault made for real."""
 
 import json
-import os
 import re
 import shutil
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
@@ -26,6 +24,7 @@ from stack.launch import free_ports
 from stack.redis_server import RedisServer, start_redis
 from tests.conftest import REPOSITORY
 from tests.default_keys import KEYS
+from tests.fork_server import run_seedstream
 from tests.redis_cluster import RedisCluster
 from tests.secured_kafka import SecuredKafka
 from tests.secured_redis import VIEWER_RULES, WORKER_RULES, SecuredRedis
@@ -86,16 +85,7 @@ def worker(
 
 
 def run(settings: Mapping[str, str], *arguments: str) -> subprocess.CompletedProcess[str]:
-    names = ("PRODUCER_", "WORKER_", "VIEWER_")
-    environment = {name: value for name, value in os.environ.items() if not name.startswith(names)}
-    return subprocess.run(
-        [sys.executable, "-m", "seedstream", "doctor", *arguments],
-        capture_output=True,
-        text=True,
-        timeout=90,
-        check=False,
-        env={**environment, "COLUMNS": "80", **settings},
-    )
+    return run_seedstream("doctor", *arguments, env={"COLUMNS": "80", **settings})
 
 
 def test_where_everything_is_well_nothing_is_at_fault_and_nothing_changes(

@@ -51,7 +51,7 @@ def test_a_recording_over_http_is_played_once_to_its_end_at_its_pace(
         took = watched.until(finished(watched))
     assert [frame.sequence for frame in watched.frames["gate"]] == list(range(24))
     assert len(watched.sessions("gate")) == 1
-    assert 23 / 12 - 0.2 < took < 6
+    assert 23 / 12 - 0.2 < took < 20
     assert all(shows(watched.frames["gate"][number], number) for number in (0, 12, 23))
     assert watched.watchdog.failed == []
 
@@ -672,7 +672,7 @@ def test_a_snapshot_that_dribbles_costs_its_limit_and_no_more(cameras: StartCame
         )
         took = watched.until(lambda: watched.value("camera_reconnects_total", "door") >= 1)
         assert watched.value("camera_threads_abandoned_total", "door") == 0
-    assert took < 10
+    assert took < len(JPEGS[0]) * 0.1 / 4
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,6 @@
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import redis
@@ -62,9 +61,7 @@ def test_hung_decoders_are_passed_by_and_end_liveness_when_all_spare_ones_hang(
     wait_for_results(client, cameras, 2)
     reasons = {headers["seedstream_dead_reason"] for _, _, headers in line.dead(4)}
     assert reasons == {b"decode_timeout"}
-    began = time.monotonic()
-    assert worker.stop(30) == 1
-    assert time.monotonic() - began < 15, "Kubernetes grants 30 s"
+    assert worker.stop(28) == 1, "Kubernetes grants 30 s"
     assert line.committed() == 2 * 6 + 4
     assert list(sequences(client, *cameras)) == [[0, 1]] * 6
 

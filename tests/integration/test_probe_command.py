@@ -3,9 +3,7 @@
 import contextlib
 import http.server
 import json
-import os
 import subprocess
-import sys
 import threading
 import time
 from contextlib import AbstractContextManager
@@ -27,6 +25,7 @@ from producer.probe_report import CameraReport
 from producer.scene import Scene
 from stack.launch import free_ports
 from tests import video_files
+from tests.fork_server import run_seedstream
 from tests.integration import rtsp_server
 from tests.integration.scripted_rtsp import Handler, close, dribble, hang, rtsp, served
 from tests.scenes import write_video
@@ -37,10 +36,7 @@ PICTURE = simplejpeg.encode_jpeg(SCENE.render(0)[0])
 
 
 def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "seedstream", "probe", *arguments],
-        capture_output=True, text=True, timeout=60, env=os.environ | environment,
-    )  # fmt: skip
+    return run_seedstream("probe", *arguments, env=environment)
 
 
 def report(url: Path | str, *fields: str, seconds: float = 1.0) -> CameraReport:
@@ -170,7 +166,7 @@ def test_a_camera_that_keeps_no_limit_is_given_up(monkeypatch: pytest.MonkeyPatc
     ended = threading.Event()
 
     def hang_on(*_: object) -> None:
-        ended.wait(20)
+        ended.wait(60)
         raise SourceError("over")
 
     monkeypatch.setattr(camera_probe, "_GRACE_SECONDS", 0.2)
@@ -179,7 +175,7 @@ def test_a_camera_that_keeps_no_limit_is_given_up(monkeypatch: pytest.MonkeyPatc
     began = time.monotonic()
     with pytest.raises(UnavailableError, match=r"rtsp://h: no answer within 0\.8 s"):
         report("rtsp://u:hunter2@h/hunter2", *limits, seconds=0.2)
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 30
     ended.set()
 
 

@@ -20,6 +20,7 @@ from stack.launch import free_ports
 from stack.redis_server import RedisServer
 from tests.conftest import REPOSITORY
 from tests.fakes import wait_until
+from tests.fork_server import run_seedstream
 from tests.sink_parts import CAPTURED_AT, make_sink, make_tracked, stored_results
 from workers.metrics import WorkerMetrics
 from workers.sink import RedisSink
@@ -43,23 +44,16 @@ def camera(unique_name: Callable[[str], str]) -> str:
     return unique_name("gate")
 
 
+def settings(url: str) -> dict[str, str]:
+    return {"RESULTS_REDIS_URL": url, "COLUMNS": "120", "TERM": "xterm"}
+
+
 def command(url: str, *arguments: str) -> tuple[list[str], dict[str, str]]:
-    line = [sys.executable, "-m", "seedstream", "results", *arguments]
-    environment = os.environ | {"RESULTS_REDIS_URL": url, "COLUMNS": "120", "TERM": "xterm"}
-    return line, environment
+    return [sys.executable, "-m", "seedstream", "results", *arguments], os.environ | settings(url)
 
 
 def run(url: str, *arguments: str) -> subprocess.CompletedProcess[str]:
-    line, environment = command(url, *arguments)
-    return subprocess.run(
-        line,
-        env=environment,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        cwd=REPOSITORY,
-        check=False,
-    )
+    return run_seedstream("results", *arguments, env=settings(url))
 
 
 def test_the_newest_stand_in_a_table_or_as_documents(

@@ -27,6 +27,8 @@ from tests.secured_redis import WORKER_RULES, SecuredRedis
 
 Names = Callable[[str], str]
 
+STARTS_ANEW = True  # what the kernel shows of a process: its arguments, its environment
+
 # Characters that URLs, YAML, shells and logs treat in ways of their own.
 KAFKA_PASSWORD = 'kafka-"Qx7/@:#%&$Zk'
 REDIS_PASSWORD = "redis-Qx7/@:#%&Zr"

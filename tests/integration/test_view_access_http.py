@@ -2,10 +2,8 @@
 
 import asyncio
 import json
-import os
 import socket
 import subprocess
-import sys
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
@@ -30,6 +28,7 @@ from stack.seedstream_process import start_seedstream
 from tests.conftest import REPOSITORY
 from tests.default_keys import KEYS
 from tests.fakes import SESSION, jpeg, make_frame, wait_until
+from tests.fork_server import run_seedstream
 from tests.made_previews import HEIGHT, WIDTH, MadeCameras, brightness_of
 from tests.nginx_proxy import documented_location, nginx
 from tests.open_pages import LiveServer, OpenPage, live_server, open_page
@@ -270,14 +269,14 @@ def test_who_leaves_is_out_and_an_open_page_is_closed(guarded: Guarded) -> None:
     ids=["nothing", "half a head", "half a form"],
 )
 def test_who_does_not_ask_on_is_let_go(guarded: Guarded, said: bytes) -> None:
-    with socket.create_connection(("127.0.0.1", guarded.server.port), 25) as connection:
+    with socket.create_connection(("127.0.0.1", guarded.server.port), 60) as connection:
         connection.sendall(
             said.replace(b"Content", f"Host: {guarded.server.address}\r\nContent".encode())
         )
         began = time.monotonic()
         while connection.recv(4096):
             pass
-        assert 5 < time.monotonic() - began < 22
+        assert 5 < time.monotonic() - began < 50
 
 
 def test_another_replica_accepts_the_session(
@@ -483,15 +482,7 @@ def made_preview(camera: str, number: int, position: tuple[int, int] | None) -> 
 def run_view(
     *options: str, said: str = "", **environment: str
 ) -> "subprocess.CompletedProcess[str]":
-    return subprocess.run(
-        [sys.executable, "-m", "seedstream", "view", *options],
-        input=said,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        env=os.environ | environment,
-        check=False,
-    )
+    return run_seedstream("view", *options, said=said, env=environment)
 
 
 def test_a_page_for_others_without_authentication_is_refused() -> None:

@@ -2,7 +2,6 @@
 
 import json
 import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -11,11 +10,11 @@ from PIL import Image
 
 from contract.process import EXIT_CONFIGURATION, EXIT_FAILED, EXIT_OK
 from tests.data_sets import SIZE, write_cityscapes, write_label_maps, write_picture, write_yolo
+from tests.fork_server import run_seedstream
 
 
 def run(*arguments: object) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "seedstream", "dataset", "check", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=600, check=False)
+    return run_seedstream("dataset", "check", *map(str, arguments), timeout_seconds=600)
 
 
 def test_a_good_data_set_is_counted_and_drawn(tmp_path: Path):

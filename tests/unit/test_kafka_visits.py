@@ -50,7 +50,7 @@ def test_a_living_server_does_not_wait_for_the_silent_ones() -> None:
     def visit(_: KafkaConnection, server: str) -> Visit:
         if server == "good:9092":
             return Visit(server, "admitted", brokers=(server,))
-        release.wait(10)
+        release.wait(60)
         return Visit(server, "silent", "no answer")
 
     silent = [f"silent-{number}:9092" for number in range(5)]
@@ -58,7 +58,7 @@ def test_a_living_server_does_not_wait_for_the_silent_ones() -> None:
     visits = knock(connection(*silent, "good:9092"), visit=visit)
     release.set()
     assert visits[-1].server == "good:9092"
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 30
 
 
 @pytest.mark.parametrize("about", list(About))

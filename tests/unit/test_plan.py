@@ -127,10 +127,10 @@ def test_a_camera_that_no_worker_carries_is_warned_of():
 
 
 def test_small_workers_that_two_cameras_fill_are_warned_of():
-    found = plan(Load(cameras=500, fps=5))
+    found = plan(Load(cameras=500, fps=8))
 
     assert "its partitions may bring it more" in found.warnings[0]
-    assert not plan(Load(cameras=500, fps=5, worker="gpu")).warnings
+    assert not plan(Load(cameras=500, fps=8, worker="gpu")).warnings
 
 
 def test_nonsense_is_refused_all_at_once():

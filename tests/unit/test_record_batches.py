@@ -139,17 +139,17 @@ def test_a_batch_that_cannot_be_decompressed_is_counted_position_by_position(cod
 def test_a_bomb_costs_no_more_than_the_bound(codec: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(record_batches, "MAX_BATCH_BYTES", 1_000_000)
     raw = batch(record(value=bytes(20_000_000)), codec=codec)
-    before = time.perf_counter()
+    before = time.thread_time()
     assert reasons(raw) == [(0, BATCH)]
-    assert time.perf_counter() - before < 0.5
+    assert time.thread_time() - before < 0.5
     assert reasons(batch(record(value=bytes(900_000)), codec=codec)) == [(0, None)]
 
 
 def test_a_million_headers_cost_nothing() -> None:
     raw = batch(record(headers=varint(1_000_000) + b"\0" * 2_000_000), record(1))
-    before = time.perf_counter()
+    before = time.thread_time()
     assert reasons(raw) == [(0, HEADER), (1, None)]
-    assert time.perf_counter() - before < 0.2
+    assert time.thread_time() - before < 0.2
 
 
 def test_other_formats_and_impossible_heads_are_no_batches() -> None:
