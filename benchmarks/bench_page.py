@@ -7,7 +7,8 @@
   pictures are when they are drawn, counted from when they were stored, whether tiles are treated
   alike, and whether any task keeps the page's main thread;
 - *viewers*: what each further viewer of a wall costs the server;
-- *open*: 20 cameras of 5 for long: what the page and the viewer grow by.
+- *open*: 20 cameras of 5 for long: what the page and the viewer grow by;
+- *demo*: `seedstream demo` as it is, real cameras, Kafka and network: from captured to drawn.
 
 The worker, Redis, the viewer and the browser share the machine. ``--seconds``, ``--minutes`` and
 ``--moments`` shorten it; ``--only PART`` runs one part.
@@ -17,6 +18,8 @@ import argparse
 import json
 import multiprocessing
 import random
+import re
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -28,6 +31,7 @@ from playwright.sync_api import Browser, expect
 
 from benchmarks.environment import RESULTS, describe
 from benchmarks.page_probe import PageProbe, cpu_seconds, rss_megabytes
+from stack.child_process import ChildProcess
 from tests.live_page import LivePage, open_page, running_chromium
 from tests.matched_pairs import match_now, only_masks
 from tests.painted_cameras import PaintedCameras
@@ -36,6 +40,7 @@ Row = dict[str, Any]
 WARM_SECONDS = 5.0
 POOL = 60
 FURTHER = 4
+_ADDRESS = re.compile(r"http://127\.0\.0\.1:\d+/?")
 
 
 def _paint(url: str, cameras: list[str], fps: float, pool: int) -> None:
@@ -162,6 +167,34 @@ def viewers(browser: Browser, live: LivePage) -> Row:
     }
 
 
+def demo(browser: Browser, seconds: float) -> Row:
+    """Run the demo with its page open; return how old its pictures are when they are drawn."""
+    with tempfile.TemporaryDirectory() as folder:
+        command = [sys.executable, "-m", "seedstream", "demo", f"--seconds={seconds + 90:.0f}"]
+        with ChildProcess.spawn(
+            "demo", [*command, f"--out={folder}/out"], log_path=Path(folder) / "log"
+        ) as process:
+            process.wait_until(lambda: _ADDRESS.search(process.text()), 60, "no address")
+            address = _ADDRESS.search(process.text())
+            assert address is not None
+            process.wait_until(lambda: "worker ready" in process.text(), 120, "no worker")
+            context, page, _ = open_page(browser, scripts=PageProbe.SCRIPTS)
+            page.goto(address[0])
+            expect(page.locator(".tile[data-level=live]")).to_have_count(2, timeout=60_000)
+            time.sleep(WARM_SECONDS)
+            probe = PageProbe(page)
+            probe.begin()
+            time.sleep(seconds)
+            figures = probe.end()
+            context.close()
+    return {
+        "drawn_a_second": round(figures.count / seconds, 1),
+        "captured_to_drawn_p50_ms": figures.quantile_since_captured(0.5),
+        "captured_to_drawn_p95_ms": figures.quantile_since_captured(0.95),
+        "stored_to_drawn_p95_ms": figures.quantile(0.95),
+    }
+
+
 PARTS: dict[str, Callable[[Browser, LivePage, argparse.Namespace], Row]] = {
     "match": lambda browser, live, asked: match(browser, live, asked.moments),
     "wall 20 x 5": lambda browser, live, asked: wall(browser, live, 20, 5, asked.seconds),
@@ -169,6 +202,7 @@ PARTS: dict[str, Callable[[Browser, LivePage, argparse.Namespace], Row]] = {
     "wall 64 x 3": lambda browser, live, asked: wall(browser, live, 64, 3, asked.seconds),
     "viewers": lambda browser, live, asked: viewers(browser, live),
     "open": lambda browser, live, asked: long_open(browser, live, asked.minutes),
+    "demo": lambda browser, live, asked: demo(browser, asked.seconds),
 }
 
 

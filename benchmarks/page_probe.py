@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from playwright.sync_api import Page
 
@@ -19,8 +20,8 @@ window.Worker = class extends Worker {
     super(...given);
     this.addEventListener('message', ({data}) => {
       if (data.type !== 'drawn') return;
-      for (const {camera, processedMs, drawnMs} of data.pictures) {
-        probe.drawn.push([camera, drawnMs - processedMs]);
+      for (const {camera, capturedMs, processedMs, drawnMs} of data.pictures) {
+        probe.drawn.push([camera, drawnMs - processedMs, drawnMs - capturedMs]);
       }
     });
   }
@@ -38,11 +39,11 @@ class Figures:
     """What was drawn.
 
     Attributes:
-        drawn: Camera and milliseconds from stored to drawn, of each picture.
+        drawn: Camera and milliseconds from stored and from captured to drawn, of each picture.
         tasks: Milliseconds of each task of the main thread that took over 50.
     """
 
-    drawn: Sequence[tuple[str, float]]
+    drawn: Sequence[tuple[str, float, float]]
     tasks: Sequence[float]
 
     @property
@@ -62,12 +63,19 @@ class Figures:
 
     def quantile(self, share: float) -> float | None:
         """Return a quantile of stored to drawn, in ms."""
-        ages = sorted(age for _, age in self.drawn)
+        return self._quantile(share, 1)
+
+    def quantile_since_captured(self, share: float) -> float | None:
+        """Return a quantile of captured to drawn, in ms."""
+        return self._quantile(share, 2)
+
+    def _quantile(self, share: float, field: Literal[1, 2]) -> float | None:
+        ages = sorted(each[field] for each in self.drawn)
         return round(ages[int(share * (len(ages) - 1))], 1) if ages else None
 
     def evenness(self, tiles: int) -> float:
         """Return the pictures of the slowest tile by those of the fastest, 0..1."""
-        counts = Counter(camera for camera, _ in self.drawn)
+        counts = Counter(each[0] for each in self.drawn)
         if len(counts) < tiles:
             return 0.0
         return round(min(counts.values()) / max(counts.values()), 3)
@@ -88,7 +96,7 @@ class PageProbe:
     def end(self) -> Figures:
         """Return what was since."""
         drawn, tasks = self._page.evaluate("[probe.drawn, probe.tasks]")
-        return Figures([(camera, age) for camera, age in drawn], tasks)
+        return Figures([(camera, stored, captured) for camera, stored, captured in drawn], tasks)
 
     def heap_megabytes(self) -> float:
         """Return the JavaScript heap after collecting garbage; what was measured is forgotten."""
