@@ -81,8 +81,8 @@ def no_fork_server_stays() -> Iterator[None]:
 
 @pytest.fixture(scope="module", autouse=True)
 def quick_starts(request: pytest.FixtureRequest) -> Iterator[None]:
-    """Fork our processes, except for a file that says ``STARTS_ANEW = True``."""
-    if getattr(request.module, "STARTS_ANEW", False):
+    """Fork our processes, except for a file with ``STARTS_ANEW`` and for all of `make chaos`."""
+    if getattr(request.module, "STARTS_ANEW", False) or "SEEDSTREAM_CHAOS" in os.environ:
         yield
     else:
         with forking():
