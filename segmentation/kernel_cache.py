@@ -2,14 +2,21 @@
 
 A folder that is full, read-only or damaged costs seconds at each start, and is told once: it is no
 reason not to run. Library: numba, whose cache (0.6x) raises whatever it meets.
+
+An image of a container brings its kernels along, compiled when it was built, for every x86-64
+processor of level 3 (AVX2, since 2013); on others they are compiled at the start.
 """
 
 import logging
+import os
 import pickle
+import platform
+import shutil
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
-from numba import njit
+from numba import config, njit
 from numba.core.caching import FunctionCache
 
 log = logging.getLogger(__name__)
@@ -31,6 +38,37 @@ _DAMAGED = (
 
 
 _told: set[str] = set()
+
+
+PREBUILT = "SEEDSTREAM_KERNELS"
+"""Names the folder of the kernels that an image brings along."""
+
+_LEVEL = "x86-64-v3"
+_FLAGS = {"avx", "avx2", "bmi1", "bmi2", "f16c", "fma", "abm", "movbe", "xsave"}
+"""What a processor of that level has (x86-64 psABI), by Linux's names."""
+
+
+def take_prebuilt(cpu_info: Path = Path("/proc/cpuinfo")) -> bool:
+    """Use the kernels that an image brings along, if there are any and this processor can.
+
+    They are copied into numba's own folder (``NUMBA_CACHE_DIR``), where others go as well.
+    """
+    folder = os.environ.get(PREBUILT)
+    if not folder or not config.CACHE_DIR or config.CPU_NAME is not None:
+        return False
+    if platform.machine() != "x86_64":
+        return False
+    try:
+        flags = next(line for line in cpu_info.read_text().splitlines() if line.startswith("flags"))
+        if not set(flags.split()) >= _FLAGS:
+            return False
+        if not Path(config.CACHE_DIR).exists() and Path(folder).is_dir():
+            shutil.copytree(folder, config.CACHE_DIR)
+    except (OSError, StopIteration) as error:
+        _tell("the kernels in %s cannot be used (%r): they are compiled", folder, error)
+        return False
+    config.CPU_NAME, config.CPU_FEATURES = _LEVEL, ""
+    return True
 
 
 class _Cache(FunctionCache):  # type: ignore[misc]  # no types there
@@ -81,3 +119,6 @@ def compiled(function: Callable[..., Any]) -> Any:
             error,
         )
     return kernel
+
+
+take_prebuilt()
