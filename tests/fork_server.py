@@ -4,7 +4,7 @@ Two hundred tests start a producer, a worker or a viewer. Most of a start is imp
 seconds of processor time), which is done once here. What a process does from its first own line on
 is the same. Whatever is more than a plain ``python -m seedstream`` or ``tests.fake_worker`` is
 started as ever: with a program before it, or with variables that are read while modules are
-imported. So do the end-to-end tests, whose demo is the user's own.
+imported. So is what `seedstream demo` starts, in its tests as well.
 """
 
 import contextlib
@@ -21,6 +21,7 @@ import struct
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
@@ -85,6 +86,7 @@ class ForkServer:
     """Starts it; ``close`` ends it, and with it what it started."""
 
     def __init__(self) -> None:
+        self._asking = threading.Lock()
         self._ours, theirs = socket.socketpair()
         with theirs:
             self._process = subprocess.Popen(
@@ -114,9 +116,10 @@ class ForkServer:
         body = json.dumps({"words": [*words], "env": dict(env), "cwd": str(cwd)}).encode()
         status, theirs = os.pipe()
         try:
-            socket.send_fds(self._ours, [_LENGTH.pack(len(body))], [theirs, *files])
-            self._ours.sendall(body)
-            answer = self._ours.recv(_LENGTH.size, socket.MSG_WAITALL)
+            with self._asking:
+                socket.send_fds(self._ours, [_LENGTH.pack(len(body))], [theirs, *files])
+                self._ours.sendall(body)
+                answer = self._ours.recv(_LENGTH.size, socket.MSG_WAITALL)
         except OSError as error:
             raise StartError(f"the fork server is gone: {error}") from error
         finally:
@@ -132,13 +135,15 @@ class ForkServer:
 
 
 _running: list[ForkServer] = []
+_starting = threading.Lock()
 
 
 def fork_server() -> ForkServer:
     """Return the one of this process, started now if it is not there yet."""
-    if not _running:
-        _running.append(ForkServer())
-    return _running[0]
+    with _starting:
+        if not _running:
+            _running.append(ForkServer())
+        return _running[0]
 
 
 def close_fork_server() -> None:
@@ -163,6 +168,7 @@ def forking() -> Iterator[None]:
 
     def fork_or_spawn(
         cls: type[SeedstreamProcess],
+        /,
         name: str,
         command: Sequence[str],
         *,
@@ -219,8 +225,9 @@ def run_seedstream(
                 os.kill(forked.pid, signal.SIGKILL)
                 raise subprocess.TimeoutExpired(command, timeout_seconds)
             time.sleep(0.01)
-        said_out, said_err = (file.seek(0) or file.read() for file in (out, err))
-    return subprocess.CompletedProcess(command, code, said_out, said_err)
+        for file in (out, err):
+            file.seek(0)
+        return subprocess.CompletedProcess(command, code, out.read(), err.read())
 
 
 def _die_with_the_parent() -> None:
@@ -268,7 +275,7 @@ def _serve(asking: socket.socket) -> None:
         if asking in ready:
             head, given, _, _ = socket.recv_fds(asking, _LENGTH.size, 4)
             if not head:
-                os._exit(0)  # the tests are over: the kernel ends what still runs
+                os._exit(0)  # the tests are over, or dead: the kernel ends what still runs
             body = asking.recv(_LENGTH.unpack(head)[0], socket.MSG_WAITALL)
             status, *files = given
             pid = os.fork()
@@ -283,7 +290,6 @@ def _serve(asking: socket.socket) -> None:
 
 
 if __name__ == "__main__":
-    _die_with_the_parent()
     for each in IMPORTED:
         importlib.import_module(each)
     gc.collect()
