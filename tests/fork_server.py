@@ -72,14 +72,17 @@ class Forked:
         self.pid = pid
         self._status = status
         self._code: int | None = None
+        self._asking = threading.Lock()
 
     def poll(self) -> int | None:
         """Return its exit status (negative: the signal), None while it runs."""
-        if self._code is None and select.select([self._status], [], [], 0)[0]:
-            told = os.read(self._status, 16)
-            os.close(self._status)
-            self._code = int(told) if told else -signal.SIGKILL  # the server is gone, and it too
-        return self._code
+        with self._asking:
+            if self._code is None and select.select([self._status], [], [], 0)[0]:
+                told = os.read(self._status, 16)
+                os.close(self._status)
+                # Without a word the server is gone, and the process with it.
+                self._code = int(told) if told else -signal.SIGKILL
+            return self._code
 
 
 class ForkServer:
