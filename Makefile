@@ -11,6 +11,8 @@ TESTS ?= tests
 SIDE_BY_SIDE := -n $(TEST_PROCESSES) --dist loadfile --no-loadscope-reorder
 # Into one of the environments, by its Python; with uv, or with pip where there is no uv.
 INSTALL := $(BIN)/python requirements/install.py
+# Some containers set it: each of the hundreds of processes that the tests start would compile all that it imports.
+unexport PYTHONDONTWRITEBYTECODE
 .DEFAULT_GOAL := help
 .PHONY: chaos chart manifests monitoring fleet-test cluster-test cluster-up cluster-down help setup setup-online setup-system demo test test-unit check format bench demo-weights nuclei-weights street-data constraints docs site sbom audit clean
 

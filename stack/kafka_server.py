@@ -10,7 +10,8 @@ from contract.errors import UnavailableError
 from contract.topics import MAX_RECORD_BYTES
 from stack.broker import START_SECONDS, Broker, wait_until_answering
 from stack.child_process import StartError, log_tail
-from stack.jars import KAFKA_VERSION, fetch_jars, missing_java
+from stack.class_archive import java_options, make_class_archive
+from stack.jars import KAFKA_VERSION, fetch_jars, jars_present, missing_java
 from stack.launch import LOCALHOST, free_ports, launch
 
 HEAP_MEGABYTES = 512
@@ -107,14 +108,42 @@ def start_kafka(
     java = missing_java()
     if java is not None:
         raise UnavailableError(f"missing {java}: install it, or use the embedded broker")
+    fetched_before = jars_present()
     jars = fetch_jars()
+    # Who starts a broker for the first time is not kept waiting for what later starts gain.
+    if fetched_before:
+        make_class_archive(
+            jars,
+            lambda home, options: _launch(jars, None, home, options=options),
+        )
+    return _launch(
+        jars,
+        port,
+        folder,
+        listeners=listeners,
+        properties=properties,
+        detached=detached,
+        timeout_seconds=timeout_seconds,
+    )
 
+
+def _launch(
+    jars: Path,
+    port: int | None,
+    folder: Path | None,
+    *,
+    options: Sequence[str] = (),
+    listeners: Sequence[Listener] = (),
+    properties: Mapping[str, str] | None = None,
+    detached: bool = False,
+    timeout_seconds: float = START_SECONDS,
+) -> Broker:
     def start(client_port: int, home: Path) -> Broker:
         plaintext = Listener("PLAINTEXT", LOCALHOST, client_port, "PLAINTEXT")
         path = format_data(jars, home, [plaintext, *listeners], properties or {})
         return Broker.spawn(
             _NAME,
-            [*java_command(jars, "kafka.Kafka"), str(path)],
+            [*java_command(jars, "kafka.Kafka", options), str(path)],
             log_path=home / "kafka.log",
             address=f"{LOCALHOST}:{client_port}",
             detached=detached,
@@ -170,8 +199,8 @@ def format_data(
     return path
 
 
-def java_command(jars: Path, main: str) -> list[str]:
+def java_command(jars: Path, main: str, options: Sequence[str] = ()) -> list[str]:
     """Return the command that runs a main class of Kafka's."""
     logging = Path(__file__).with_name("log4j2.properties")
-    options = [*_JAVA_OPTIONS, f"-Dlog4j2.configurationFile={logging}"]
-    return ["java", *options, "-cp", f"{jars}/*", main]
+    own = [*_JAVA_OPTIONS, f"-Dlog4j2.configurationFile={logging}", *java_options(jars), *options]
+    return ["java", *own, "-cp", f"{jars}/*", main]

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Builds the programs of a one-node Kubernetes, KEDA and Prometheus from the Go module proxy: 700 core-seconds the first time,
+# Builds the programs of a one-node Kubernetes, KEDA and Prometheus from the Go module proxy: 600 core-seconds the first time,
 # seconds from a warm Go build cache. Run as root after packages.sh. Usage: build.sh [DIR]
 set -euo pipefail
 DIR=${1:-${CLUSTER_DIR:-$HOME/.cache/seedstream/cluster}}
@@ -42,6 +42,8 @@ awk '/switch triggerType/ {inside = 1; print; next} /^\tdefault:/ {inside = 0}
 # Prometheus is a year older than this version of Kubernetes' client, in which one function has another argument.
 copy "github.com/prometheus/prometheus@v$PROMETHEUS" prometheus
 sed -i 's/cache.DefaultWatchErrorHandler(r, err)/cache.DefaultWatchErrorHandler(context.Background(), r, err)/' prometheus/discovery/kubernetes/kubernetes.go
+# Debian's is built without the discovery of Kubernetes' pods; the others bring the clients of every cloud.
+printf 'package plugins\n\nimport _ "github.com/prometheus/prometheus/discovery/kubernetes"\n' >prometheus/plugins/plugins.go
 
 kubernetes=$(module "k8s.io/kubernetes@v$K8S" GoMod)
 { # Kubernetes names its own libraries by folder; a build from outside has to name them by version.
@@ -55,8 +57,7 @@ kubernetes=$(module "k8s.io/kubernetes@v$K8S" GoMod)
 
 programs=(./programs/{kubernetes,kubectl,coredns} go.etcd.io/etcd/server/v3 github.com/prometheus/prometheus/cmd/prometheus
   github.com/kedacore/keda/v2/cmd/{operator,adapter})
-tags=netgo,remove_all_sd,enable_kubernetes_sd # Debian's Prometheus is built without the discovery of Kubernetes' pods
-go list -mod=mod -deps -tags "$tags" "${programs[@]}" >/dev/null # completes go.mod for all, before anything is compiled
+go list -mod=mod -deps "${programs[@]}" >/dev/null # completes go.mod for all, before anything is compiled
 
 build() { local name=$1; shift; go build "${flags[@]}" -o "$DIR/bin/$name" "$@"; }
 version="-X k8s.io/component-base/version.gitVersion=v$K8S -X k8s.io/component-base/version.gitMajor=1 -X k8s.io/component-base/version.gitMinor=34"
@@ -65,7 +66,7 @@ for name in kube-apiserver kube-controller-manager kube-scheduler kubelet kube-p
 command -v kubectl >/dev/null || build kubectl -ldflags "-s -w" ./programs/kubectl
 build etcd -ldflags "-s -w" go.etcd.io/etcd/server/v3
 build coredns -ldflags "-s -w" ./programs/coredns
-build prometheus -tags "$tags" -ldflags "-s -w" github.com/prometheus/prometheus/cmd/prometheus
+build prometheus -ldflags "-s -w" github.com/prometheus/prometheus/cmd/prometheus
 build "" -ldflags "-s -w" github.com/kedacore/keda/v2/cmd/{operator,adapter}
 
 # The pause container: reaps children, ends on a signal.

@@ -17,6 +17,8 @@ from stack import jars
 from stack.broker import Broker, admin_client, create_topic, delete_topics
 from stack.broker_choice import start_broker
 from stack.child_process import ProcessIdentity
+from stack.class_archive import class_archive, java_options
+from stack.jars import jars_folder
 from stack.kafka_server import start_kafka
 from tests.fakes import wait_until
 
@@ -106,6 +108,24 @@ def test_stopping_kafka_leaves_no_process_no_port_and_no_folder(kafka: Broker) -
     assert not port_answers(broker.address)
     assert not folder.exists()
     assert kafka.alive()
+
+
+def test_a_later_start_has_its_classes_from_an_archive(
+    kafka: Broker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "seedstream").mkdir()
+    (tmp_path / "seedstream" / jars_folder().name).symlink_to(jars_folder())
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    with start_kafka() as broker:
+        archive = class_archive(jars_folder())
+        assert archive.stat().st_size > 1_000_000
+        assert str(archive) in Path(f"/proc/{broker.pid}/maps").read_text()
+    # Whatever stands in its place, Java starts.
+    archive.unlink()
+    archive.write_bytes(b"no classes" * 1000)
+    options = java_options(jars_folder())
+    assert str(archive) in options[0]
+    subprocess.run(["java", *options, "-version"], check=True, timeout=60)
 
 
 def test_kafka_keeps_its_records_in_a_folder_that_was_given(kafka: Broker, tmp_path: Path) -> None:
