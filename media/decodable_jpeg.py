@@ -8,7 +8,7 @@ import simplejpeg
 from numpy.typing import NDArray
 
 from contract.errors import InvalidMessageError
-from media.jpeg_limits import jpeg_fault
+from media.jpeg_limits import jpeg_fault, size_by_markers
 
 
 def jpeg_size(data: bytes) -> tuple[int, int]:
@@ -21,8 +21,23 @@ def jpeg_size(data: bytes) -> tuple[int, int]:
     fault = jpeg_fault(data)
     if fault is not None:
         raise InvalidMessageError(fault.reason, f"the JPEG {fault.text}")
+    return header_size(data)
+
+
+def header_size(data: bytes) -> tuple[int, int]:
+    """Return (width, height) in pixels by the header of a JPEG, whatever it would cost to decode.
+
+    Raises:
+        InvalidMessageError: ``corrupt_image``.
+    """
     try:
         height, width, _, _ = simplejpeg.decode_jpeg_header(data)
+    except KeyError:
+        # Chroma of 4:4:1 is decoded like any other, but simplejpeg has no name for it.
+        size = size_by_markers(data)
+        if size is None:
+            raise InvalidMessageError("corrupt_image", "the JPEG has no start of frame") from None
+        return size
     except ValueError as error:
         raise InvalidMessageError("corrupt_image", f"not a JPEG image: {error}") from error
     return width, height

@@ -6,6 +6,7 @@ progressive, Huffman-coded, 8 bits. Source: ITU-T T.81, annex B.
 """
 
 import re
+import struct
 from typing import NamedTuple
 
 MAX_SCANS = 32
@@ -49,6 +50,20 @@ class JpegFault(NamedTuple):
 
     reason: str
     text: str
+
+
+def size_by_markers(data: bytes) -> tuple[int, int] | None:
+    """Return (width, height) in pixels by the first start of frame; None where there is none."""
+    position = 0
+    while found := _MARKER.search(data, position):
+        position = found.end()
+        marker = data[position - 1]
+        if marker in _HUFFMAN and position + 7 <= len(data):
+            height, width = struct.unpack_from(">HH", data, position + 3)
+            return width, height
+        if marker not in _WITHOUT_LENGTH:
+            position += max(2, int.from_bytes(data[position : position + 2], "big"))
+    return None
 
 
 def jpeg_fault(data: bytes, *, fields: int = 1) -> JpegFault | None:

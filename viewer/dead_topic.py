@@ -1,6 +1,6 @@
 """Dead letters read from their topic, with their reasons and where they came from.
 
-Libraries: kafka-python, simplejpeg.
+Library: kafka-python.
 """
 
 import time
@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-import simplejpeg
 from kafka import TopicPartition
 
 from contract.errors import ConfigurationError, InvalidMessageError, UnavailableError
@@ -23,6 +22,7 @@ from contract.topics import (
     DEAD_TOPIC_HEADER,
     MAX_RECORD_BYTES,
 )
+from media.decodable_jpeg import header_size
 from servers.kafka import KafkaConnection
 from viewer.topic_reader import open_reader
 
@@ -248,9 +248,9 @@ def frame_of(letter: DeadLetter) -> Frame:
 def _jpeg_alone(letter: DeadLetter, why: InvalidMessageError) -> Frame:
     data = letter.value or b""
     try:
-        height, width, _, _ = simplejpeg.decode_jpeg_header(data)
-    except ValueError as error:
-        raise InvalidMessageError("corrupt_image", f"not a JPEG image: {error}") from why
+        width, height = header_size(data)
+    except InvalidMessageError as error:
+        raise error from why
     return Frame(
         camera=letter.camera, session="", sequence=0, captured_at=letter.written_at,
         width=width, height=height, data=data, content_type=JPEG,

@@ -21,6 +21,7 @@ from contract.errors import ConfigurationError, InvalidMessageError, SeedstreamE
 from contract.frame import I420, JPEG, decode_frame, encode_frame
 from contract.mask import RunLengths, decode_mask, encode_mask
 from contract.result import decode_result, encode_result, stream_id
+from media.decodable_jpeg import header_size
 from media.jpeg_limits import jpeg_fault
 from media.picture_files import UnreadableInputError
 from media.pictures import read_image
@@ -108,8 +109,8 @@ def _picture(_: Path) -> Callable[[bytes], object]:
     def run(data: bytes) -> object:
         kind = I420 if data.startswith(b"I") else JPEG
         try:
-            height, width, *_ = simplejpeg.decode_jpeg_header(data)
-        except ValueError:
+            width, height = header_size(data)
+        except InvalidMessageError:
             height, width = 48, 64
         frame = make_frame(data=data, width=width, height=height, content_type=kind)
         return decode_image(frame, max_pixels=1 << 20)
