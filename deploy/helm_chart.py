@@ -20,7 +20,7 @@ K8S = REPOSITORY / "deploy" / "k8s"
 HELM = REPOSITORY / "deploy" / "helm"
 CHART = HELM / "seedstream"
 COMPONENTS = ("gpu", "kafka-dev", "keda", "monitoring", "redis-dev")
-"""Components that the chart has; `tls` is a few lines of a template."""
+"""Components that the chart has; `tls` and `sasl` are a few lines of its templates."""
 
 PREFIXES = {"producer": "PRODUCER_", "viewer": "VIEW_", "worker": "WORKER_"}
 """The processes, and what their settings begin with."""
@@ -47,10 +47,11 @@ def files() -> dict[Path, str]:
         found[CHART / "files" / "settings" / f"{process}.yaml"] = _HEAD.format(source) + as_yaml(
             (K8S / source).read_text()
         )
-    for component in ("gpu", "tls"):
+    for component in ("gpu", "tls", "sasl"):
         for process, literals in _literals(component).items():
             text = _HEAD.format(f"components/{component}") + as_yaml("\n".join(literals))
             found[CHART / "files" / "settings" / f"{process}-{component}.yaml"] = text
+    found.update(_keda_by_password())
     cameras = _HEAD.format("base/producer/cameras.yaml")
     found[CHART / "files" / "cameras.yaml"] = (
         cameras + (K8S / "base" / "producer" / "cameras.yaml").read_text()
@@ -103,7 +104,20 @@ def _literals(component: str) -> dict[str, list[str]]:
     return {
         each["name"].removesuffix("-settings"): each["literals"]
         for each in yaml.safe_load(text)["configMapGenerator"]
+        if each["name"].endswith("-settings")
     }
+
+
+def _keda_by_password() -> Iterator[tuple[Path, str]]:
+    """Yield what the component ``sasl`` tells KEDA."""
+    source = "components/sasl/kustomization.yaml"
+    component = yaml.safe_load((K8S / source).read_text())
+    (patch,) = component["patches"]
+    (replaced,) = yaml.safe_load(patch["patch"])
+    words = "\n".join(component["configMapGenerator"][-1]["literals"])
+    folder, head = CHART / "files" / "sasl", _HEAD.format(source)
+    yield folder / "authentication.yaml", head + yaml.safe_dump(replaced["value"], sort_keys=False)
+    yield folder / "words.yaml", head + as_yaml(words)
 
 
 def as_yaml(environment: str) -> str:

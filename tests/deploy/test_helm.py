@@ -12,8 +12,9 @@ import kubernetes_validate
 import pytest
 import yaml
 
-from deploy.helm_chart import CHART, HELM, files
+from deploy.helm_chart import CHART, HELM, PREFIXES, files
 from tests.deploy.manifests import REPOSITORY, Object, overlay, tool
+from tests.deploy.test_variants import Variant, variant  # noqa: F401 - a fixture
 
 HELM_VERSION = "3.19.5"
 HASH = re.compile(r"^([a-z-]+-settings|cameras|keda-kafka)-[a-z0-9]{10}$")
@@ -78,6 +79,38 @@ def test_the_chart_makes_the_objects_of_the_overlay(render: Render, name: str) -
         assert ours[each] == theirs[each], each
 
 
+def test_with_a_password_the_chart_makes_what_the_component_makes(
+    render: Render,
+    variant: Variant,  # noqa: F811
+) -> None:
+    theirs = comparable(variant("sasl"))
+    by_password = {"kafka": {"sasl": {"enabled": True}}}
+    ours = comparable(rendered(render(HELM / "values-production.yaml", by_password)))
+    assert set(ours) == set(theirs)
+    for each in theirs:
+        assert ours[each] == theirs[each], each
+
+
+@pytest.mark.parametrize(
+    ("mechanism", "word"), [("PLAIN", "plaintext"), ("SCRAM-SHA-256", "scram_sha256")]
+)
+def test_keda_proves_its_password_as_the_processes_do(
+    render: Render, mechanism: str, word: str
+) -> None:
+    mine = {
+        "kafka": {"sasl": {"enabled": True, "mechanism": mechanism}},
+        "tls": {"secretName": "mine"},
+    }
+    objects = comparable(rendered(render(HELM / "values-production.yaml", mine)))
+    for process, prefix in PREFIXES.items():
+        settings = objects[f"ConfigMap/{process}-settings"]["data"]
+        assert settings[f"{prefix}SASL_MECHANISM"] == mechanism
+        assert settings[f"{prefix}SECURITY_PROTOCOL"] == "SASL_SSL"
+    assert objects["ConfigMap/keda-kafka-sasl"]["data"] == {"tls": "enable", "sasl": word}
+    secrets = objects["TriggerAuthentication/kafka"]["spec"]["secretTargetRef"]
+    assert [each["name"] for each in secrets] == ["mine", "worker-secrets", "worker-secrets"]
+
+
 def test_the_copies_are_current() -> None:
     wanted = files()
     for path, text in wanted.items():
@@ -119,6 +152,8 @@ def test_the_chart_has_the_project_s_version() -> None:
         ({"kafka": {"bootstrapServers": "broker"}}, "bootstrapServers"),
         ({"redis": {"url": "redis://user:password@host"}}, "url"),
         ({"images": {"digests": {"worker": "latest"}}}, "worker"),
+        ({"kafka": {"sasl": {"enabled": True}}}, "kafka.sasl.enabled needs tls.enabled"),
+        ({"kafka": {"sasl": {"mechanism": "GSSAPI"}}}, "mechanism"),
         ({"patches": {"worker": {}}}, "worker"),
         ({"patches": {"Deployment/workers": {}}}, "there is no object Deployment/workers"),
     ],

@@ -109,6 +109,11 @@ seedstream.object (list ROOT PATH): one of them.
 {{- if $root.Values.tls.enabled -}}
 {{- $settings = mergeOverwrite $settings (fromYaml ($root.Files.Get (printf "files/settings/%s-tls.yaml" $name))) -}}
 {{- end -}}
+{{- if $root.Values.kafka.sasl.enabled -}}
+{{- if not $root.Values.tls.enabled }}{{ fail "kafka.sasl.enabled needs tls.enabled: passwords go over TLS alone" }}{{ end -}}
+{{- $settings = mergeOverwrite $settings (fromYaml ($root.Files.Get (printf "files/settings/%s-sasl.yaml" $name))) -}}
+{{- $_ := set $settings (printf "%s_SASL_MECHANISM" $prefix) $root.Values.kafka.sasl.mechanism -}}
+{{- end -}}
 {{- with $root.Values.kafka.bootstrapServers }}{{ $_ := set $settings (printf "%s_BOOTSTRAP_SERVERS" $prefix) . }}{{ end -}}
 {{- if ne $name "producer" -}}
 {{- with $root.Values.redis.url }}{{ $_ := set $settings (printf "%s_REDIS_URL" $prefix) . }}{{ end -}}
