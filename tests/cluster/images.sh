@@ -43,7 +43,7 @@ base() { # Debian's own Python under the name of the official image, which canno
 }
 
 # All that the images of ours are made from; other arguments are counted in.
-ours_key() { (cd "$ROOT" && printf '%s' "$*" | hash_of LICENSE NOTICE README.md .dockerignore deploy/images/Dockerfile deploy/images/requirements.py requirements pyproject.toml contract servers media segmentation tracking producer workers model viewer stack doctor planner seedstream artifacts); }
+ours_key() { (cd "$ROOT" && printf '%s' "$*" | hash_of LICENSE NOTICE README.md .dockerignore deploy/images/Dockerfile deploy/images/requirements.py deploy/images/install.sh requirements pyproject.toml contract servers media segmentation tracking producer workers model viewer stack doctor planner seedstream artifacts); }
 
 ours() { archive "$1" "$(ours_key "$2")" build_ours "$2"; } # image, target
 
@@ -58,7 +58,7 @@ build_ours() { # image, target
 TRAINER=seedstream/trainer:0.1.0 BUILT=$ROOT/deploy/images/trainer.built
 trainer_key() {
   (cd "$ROOT" && { "$PY" deploy/images/requirements.py cpu train; "$PY" tests/cluster/pinned.py cpu train
-    sed -n '/ AS base$/,/ AS build$/p; / AS online$/,/ AS producer$/p; / AS trainer$/,$p' deploy/images/Dockerfile; } | sha256sum | cut -c1-16)
+    sed -n '/ AS base$/,/ AS build$/p; / AS online$/,/^ENTRYPOINT/p; / AS trainer$/,$p' deploy/images/Dockerfile; } | sha256sum | cut -c1-16)
 }
 trainer() {
   if [ "$(cut -d' ' -f1 "$BUILT" 2>/dev/null)" = "$(trainer_key)" ]; then
