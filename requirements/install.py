@@ -11,6 +11,7 @@ import ast
 import os
 import subprocess
 import sys
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 UV = "uv==0.13.8"
@@ -49,9 +50,21 @@ def uv_variables(settings: dict[str, str]) -> dict[str, str]:
     return variables
 
 
+def uv_is_here() -> bool:
+    """Return whether the version that is wanted is installed beside this Python."""
+    name, _, wanted = UV.partition("==")
+    try:
+        return version(name) == wanted
+    except PackageNotFoundError:
+        return False
+
+
 def uv_installs(python: str, arguments: list[str]) -> bool:
     """Install with uv; return whether that worked."""
-    if subprocess.run([*PIP, "install", "--quiet", UV], check=False).returncode:
+    if (
+        not uv_is_here()
+        and subprocess.run([*PIP, "install", "--quiet", UV], check=False).returncode
+    ):
         return False
     listed = subprocess.run([*PIP, "config", "list"], capture_output=True, text=True, check=False)
     environment = {**uv_variables(pip_settings(listed.stdout)), **os.environ}

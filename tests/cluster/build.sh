@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Builds the programs of a one-node Kubernetes, KEDA and Prometheus from the Go module proxy: 600 core-seconds the first time,
+# Builds the programs of a one-node Kubernetes, KEDA and Prometheus from the Go module proxy: 500 core-seconds the first time,
 # seconds from a warm Go build cache. Run as root after packages.sh. Usage: build.sh [DIR]
 set -euo pipefail
 DIR=${1:-${CLUSTER_DIR:-$HOME/.cache/seedstream/cluster}}
@@ -8,7 +8,7 @@ K8S=1.34.4 STAGING=0.34.4 ETCD=3.6.6 COREDNS=1.12.4 PROMETHEUS=0.305.0 KEDA=2.18
 SRC=$DIR/src/go
 mkdir -p "$DIR/bin"
 exec 9>"$DIR/.building" && flock 9 # another one may be building ahead: wait for what it makes
-export CGO_ENABLED=0 GOGC=400 PATH=$DIR/bin:$PATH
+export CGO_ENABLED=0 GOGC=1000 PATH=$DIR/bin:$PATH
 
 # What this very script has built is not built again.
 key=$(cat "${BASH_SOURCE[0]}" "$HERE"/programs/*/*.go | sha256sum)

@@ -2,7 +2,7 @@
 # Installs Debian's parts of the cluster: containerd, runc, buildah and what they need. Run as root.
 set -euo pipefail
 packages=()
-for pair in containerd:containerd runc:runc buildah:buildah debootstrap:debootstrap iptables:iptables ip:iproute2 \
+for pair in containerd:containerd runc:runc buildah:buildah mmdebstrap:mmdebstrap iptables:iptables ip:iproute2 \
   conntrack:conntrack gcc:gcc openssl:openssl; do
   command -v "${pair%%:*}" >/dev/null || packages+=("${pair#*:}")
 done
