@@ -45,3 +45,13 @@ def test_every_package_that_a_command_needs_is_copied() -> None:
     )
     packages = {name.split(".")[0].rstrip("*") for name in re.findall(r'"(.*?)"', names)}
     assert packages - copied() == set()
+
+
+def test_images_of_what_runs_online_share_the_layer_of_what_all_need() -> None:
+    built_on = re.findall(r"^FROM common AS (\S+)$", DOCKERFILE, re.MULTILINE)
+    assert built_on == ["producer", "viewer", "worker-cpu", "worker-gpu"]
+    for name in built_on:
+        stage = DOCKERFILE.partition(f" AS {name}\n")[2].partition("\nFROM ")[0]
+        copied = re.findall(r"^COPY --from=(\S+) (\S+) ", stage, re.MULTILINE)
+        assert {source for source, _ in copied} == {f"build-{name}"}
+        assert copied[-1][1] == "/added/project"
