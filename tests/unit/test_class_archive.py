@@ -79,6 +79,12 @@ def test_who_comes_while_another_makes_it_does_not_wait(jars: Path) -> None:
     assert java_options(jars) == []
 
 
+def test_a_folder_that_takes_nothing_is_no_error(jars: Path) -> None:
+    class_archive(jars).with_suffix(".lock").mkdir()
+    make_class_archive(jars, lambda _home, _options: pytest.fail("there is no place for it"))
+    assert java_options(jars) == []
+
+
 def test_another_java_has_an_archive_of_its_own(
     jars: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
