@@ -10,20 +10,23 @@ Pure: no input or output.
 
 import threading
 from dataclasses import dataclass, replace
+from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
 
-from segmentation.kernels import Maps, Marks, grow, pick, scan
+from segmentation.foreground_kernels import Maps, pick, scan, settle
+from segmentation.kernels import Marks, grow
 from segmentation.map_kernels import seed_pieces
 from segmentation.sorting_kernels import (
+    LAST_PIXEL,
+    MAX_OFFSET,
     Float32Map,
     Int32Map,
     Points,
-    buckets_of,
     cells_of,
+    scores_of,
     sort_points,
-    sort_seeds,
 )
 
 PAPER_GRID_STEP = (2 / 2047, 1 / 1023)
@@ -32,7 +35,7 @@ PAPER_GRID_STEP = (2 / 2047, 1 / 1023)
 FOREGROUND_THRESHOLD = 0.5
 
 _KEPT_PIXELS = 1 << 22
-"""Largest image whose scratch memory a thread keeps: 66 bytes a pixel, as far as it is touched."""
+"""Largest image whose scratch memory a thread keeps: 54 bytes a pixel, as far as it is touched."""
 
 _threads = threading.local()
 
@@ -88,22 +91,45 @@ def cluster_maps(
             f"offset y, {n_sigma} bandwidths, seed"
         )
     raw = np.ascontiguousarray(prediction, dtype=np.float32)
-    seed = np.negative(raw[-1])
-    with np.errstate(over="ignore"):  # exp overflows to inf for very low seeds: a score of 0
-        np.exp(seed, out=seed)
-    seed += 1
-    np.divide(1, seed, out=seed)
-    clusters = cluster(
-        np.tanh(raw[:2]),
-        raw[2:-1],
-        seed,
-        np.zeros(raw.shape[1:], np.uint8),
-        grid_step=PAPER_GRID_STEP,
-        seed_threshold=seed_threshold,
-        min_pixels=min_pixels,
-        n_classes=1,
+    scratch = _scratch(raw[0].size)
+    bandwidth, counts = raw[2:-1], np.zeros(256, np.int64)
+    n_found = scan(
+        Maps(raw[:2], bandwidth, raw[-1], raw[-1].view(np.int32), np.zeros(2, np.float32)),
+        np.empty((0, 0), np.uint8),
+        _raw_foreground_threshold(),
+        np.float32(np.inf),
+        counts,
+        scratch.foreground,
+        scratch.label,
     )
-    return clusters.instance_map, clusters.scores
+    # The foreground alone is activated, a third of a picture or less.
+    points, step = scratch.foreground.first(n_found), np.array(PAPER_GRID_STEP, np.float32)
+    np.tanh(points.x, out=points.x)
+    np.tanh(points.y, out=points.y)
+    settle(points, _sigmoid(scores_of(points.key)), step, raw.shape[2])
+    found = _join(scratch, n_found, counts[:1], bandwidth, step, seed_threshold, min_pixels)
+    return found.instance_map, found.scores
+
+
+def _sigmoid(value: Float32Map) -> Float32Map:
+    result = np.negative(value)
+    np.exp(result, out=result)
+    result += 1
+    return np.divide(1, result, out=result)
+
+
+@cache
+def _raw_foreground_threshold() -> np.float32:
+    """Return the highest raw seed score whose sigmoid is not above `FOREGROUND_THRESHOLD`."""
+    below, above = 0, int(np.float32(1).view(np.int32))  # bits: they sort like the floats
+    while above - below > 1:
+        middle = (below + above) // 2
+        raw = np.array([middle], np.int32).view(np.float32)
+        if _sigmoid(raw)[0] > FOREGROUND_THRESHOLD:
+            above = middle
+        else:
+            below = middle
+    return np.int32(below).view(np.float32)
 
 
 def cluster(
@@ -137,46 +163,68 @@ def cluster(
     Returns:
         The instances, class by class, each class in order of falling seed score.
     """
-    instance_map = np.zeros(seed.shape, np.int32)
-    scores = [np.empty(0, np.float32)]
-    classes = [np.empty(0, np.int32)]
-    seeds = [np.empty(0, np.int32)]
-    n_instances = 0
     offset, bandwidth, seed = (
         np.ascontiguousarray(part, np.float32) for part in (offset, bandwidth, seed)
     )
     class_index = np.ascontiguousarray(class_index, np.uint8)
-    maps = Maps(offset, bandwidth, seed, seed.view(np.int32), np.array(grid_step, np.float32))
+    step = np.array(grid_step, np.float32)
     scratch = _scratch(seed.size)
-    found, label = scratch.foreground, scratch.label
     counts = np.zeros(256, np.int64)
-    n_found = scan(maps, class_index, np.float32(foreground_threshold), counts, found, label)
-    for index in np.flatnonzero(counts[:n_classes] >= max(1, min_pixels)).tolist():
-        points, n_points = found, int(counts[index])
+    n_found = scan(
+        Maps(offset, bandwidth, seed, seed.view(np.int32), step),
+        class_index,
+        np.float32(foreground_threshold),
+        MAX_OFFSET,
+        counts,
+        scratch.foreground,
+        scratch.label,
+    )
+    return _join(scratch, n_found, counts[:n_classes], bandwidth, step, seed_threshold, min_pixels)
+
+
+def _join(
+    scratch: "_Scratch",
+    n_found: int,
+    counts: NDArray[np.int64],
+    bandwidth: Float32Map,
+    step: Float32Map,
+    seed_threshold: float,
+    min_pixels: int,
+) -> Clusters:
+    """Join the foreground in ``scratch``, of which each class has as many points as ``counts``."""
+    shape = bandwidth.shape[1:]
+    instance_map = np.zeros(shape, np.int32)
+    classes = [np.empty(0, np.int32)]
+    seeds = [np.empty(0, np.int64)]
+    n_instances = 0
+    lowest = int(np.float32(max(seed_threshold, 0.0)).view(np.int32)) << 32
+    for index in np.flatnonzero(counts >= max(1, min_pixels)).tolist():
+        n_points = int(counts[index])
+        points, by_cell = scratch.foreground.first(n_points), scratch.by_cell.first(n_points)
         if n_points < n_found:
-            points = scratch.of_class
-            pick(found, label, n_found, index, points)
-        cells, buckets = cells_of(seed.shape, maps.step), buckets_of(seed_threshold)
-        sort_points(points, n_points, cells, scratch.place, scratch.order, scratch.sorted)
-        sort_seeds(points.score[:n_points], scratch.place, buckets, scratch.seeds)
-        places = grow(
-            scratch.sorted,
-            n_points,
+            points = scratch.of_class.first(n_points)
+            pick(scratch.foreground, scratch.label, n_found, index, scratch.of_class)
+        cells = cells_of(shape, step)
+        sort_points(points, cells, scratch.place[:n_points], by_cell)
+        found = grow(
+            by_cell,
             bandwidth,
             cells,
-            buckets,
-            scratch.seeds,
+            lowest,
             scratch.marks,
             instance_map.reshape(-1),
             n_instances,
             min_pixels,
         )
-        scores.append(seed.reshape(-1)[places])
-        classes.append(np.full(len(places), index, np.int32))
-        seeds.append(places)
-        n_instances += len(places)
+        classes.append(np.full(len(found), index, np.int32))
+        seeds.append(found)
+        n_instances += len(found)
+    keys = np.concatenate(seeds)
     return Clusters(
-        instance_map, np.concatenate(scores), np.concatenate(classes), np.concatenate(seeds)
+        instance_map,
+        scores_of(keys).copy(),
+        np.concatenate(classes),
+        (LAST_PIXEL - (keys & LAST_PIXEL)).astype(np.int32),
     )
 
 
@@ -188,20 +236,16 @@ class _Scratch:
         foreground: All foreground in image order.
         label: uint8 (N,), its classes.
         of_class: That of one class in image order.
-        sorted: The same by cell.
-        place: int32 (N,), where each point of a class is in ``sorted``.
-        order: int32 (N,), the reverse.
-        seeds: int32 (N,), places of the points that may start an instance, by bucket.
+        by_cell: The same by cell.
+        place: int32 (N,), where each point of a class is in ``by_cell``.
         marks: Of `segmentation.kernels.grow`.
     """
 
     foreground: Points
     label: NDArray[np.uint8]
     of_class: Points
-    sorted: Points
+    by_cell: Points
     place: Int32Map
-    order: Int32Map
-    seeds: Int32Map
     marks: Marks
 
     @classmethod
@@ -210,11 +254,9 @@ class _Scratch:
             foreground=Points.of(n),
             label=np.empty(n, np.uint8),
             of_class=Points.of(n),
-            sorted=Points.of(n),
+            by_cell=Points.of(n),
             place=np.empty(n, np.int32),
-            order=np.empty(n, np.int32),
-            seeds=np.empty(n, np.int32),
-            marks=Marks(np.empty(n, np.bool_), np.empty(n, np.int32), np.empty(n, np.int64)),
+            marks=Marks.of(n),
         )
 
 

@@ -1,4 +1,4 @@
-"""Compiled loops of the seed clustering: scan and grow.
+"""Compiled growing of instances for the seed clustering.
 
 They release the interpreter lock, so threads scale. Nothing else should call them but
 :mod:`segmentation.cluster`: arguments are not checked here, and results are written into arrays
@@ -15,98 +15,36 @@ from numpy.typing import NDArray
 
 from segmentation.kernel_cache import compiled
 from segmentation.sorting_kernels import (
-    BITS_OF_ONE,
-    MAX_OFFSET,
     Cells,
     Float32Map,
     Int32Map,
     Points,
-    Seeds,
+    pixel_of,
 )
 
 _LN2 = np.float32(math.log(2))  # exp(-exponent) > 0.5 where the exponent is below ln 2
 
-
-class Maps(NamedTuple):
-    """One image's maps.
-
-    ``offset`` float32 (2, H, W), ``bandwidth`` float32 (S, H, W), ``seed`` float32 (H, W) as
-    `segmentation.cluster.cluster` takes them; ``seed_bits`` int32 (H, W), the same memory as
-    ``seed``; ``step`` float32 (2,), one pixel in grid units.
-    """
-
-    offset: Float32Map
-    bandwidth: Float32Map
-    seed: Float32Map
-    seed_bits: Int32Map
-    step: Float32Map
+_TAKEN = np.int64(np.iinfo(np.int64).min)  # the sign of a key: a proposal has the point
+_BLOCK = 128  # points of a block, whose highest key is known
 
 
 class Marks(NamedTuple):
     """What `grow` notes while it runs, for up to N points.
 
-    ``clustered`` bool (N,), which points an earlier proposal has; ``member`` int32 (N,), those of
-    the present one; ``waiting`` int64 (N,), a heap of seeds.
+    ``inside`` bool (N,), which points the present seed's margin holds, among those looked at.
+    ``best`` int64 (N // 128 + 1,), the highest key of each block of points when it was last looked
+    at; ``waiting`` int32 (N // 128 + 1,), a heap of the blocks that may hold a seed.
     """
 
-    clustered: NDArray[np.bool_]
-    member: Int32Map
-    waiting: NDArray[np.int64]
+    inside: NDArray[np.bool_]
+    best: NDArray[np.int64]
+    waiting: Int32Map
 
-
-@compiled
-def scan(
-    maps: Maps,
-    class_index: NDArray[np.uint8],
-    threshold: np.float32,
-    counts: NDArray[np.int64],
-    found: Points,
-    found_label: NDArray[np.uint8],
-) -> int:
-    """Gather the pixels above ``threshold``, add to ``counts`` (256,) by class, return how many.
-
-    Without those that are not finite, or whose offset tanh cannot have given: embeddings are used
-    as cell numbers and must be bounded.
-    """
-    height, width = maps.seed.shape
-    seed, bits = maps.seed.reshape(-1), maps.seed_bits.reshape(-1)
-    label = class_index.reshape(-1)
-    offset_x, offset_y = maps.offset[0].reshape(-1), maps.offset[1].reshape(-1)
-    width_x = maps.bandwidth[0].reshape(-1)
-    width_y = maps.bandwidth[len(maps.bandwidth) - 1].reshape(-1)
-    step_x, step_y = maps.step
-    n = 0
-    for row in range(height):
-        grid_y = np.float32(row) * step_y
-        for column in range(width):
-            pixel = row * width + column
-            if seed[pixel] > threshold:
-                x, y = offset_x[pixel], offset_y[pixel]
-                total = x + y + width_x[pixel] + width_y[pixel] + seed[pixel]
-                # The place of a pixel that is left out goes to the next one.
-                found.pixel[n] = pixel
-                found_label[n] = label[pixel]
-                found.x[n] = x + np.float32(column) * step_x
-                found.y[n] = y + grid_y
-                found.score[n] = bits[pixel]
-                is_sound = (abs(x) <= MAX_OFFSET) & (abs(y) <= MAX_OFFSET) & (abs(total) < np.inf)
-                counts[label[pixel]] += is_sound
-                n += is_sound
-    return n
-
-
-@compiled
-def pick(
-    points: Points, label: NDArray[np.uint8], n_points: int, wanted: int, chosen: Points
-) -> None:
-    """Gather the points of class ``wanted``."""
-    n = 0
-    for i in range(n_points):
-        chosen.pixel[n] = points.pixel[i]
-        chosen.x[n] = points.x[i]
-        chosen.y[n] = points.y[i]
-        chosen.score[n] = points.score[i]
-        n += label[i] == wanted
+    @classmethod
+    def of(cls, n: int) -> "Marks":
+        """Return memory for ``n`` points."""
+        blocks = n // _BLOCK + 1
+        return cls(np.empty(n, np.bool_), np.empty(blocks, np.int64), np.empty(blocks, np.int32))
 
 
 @compiled
@@ -122,113 +60,143 @@ def _span(cells: Cells, axis: int, center: np.float32, precision: np.float32) ->
 
 
 @compiled
-def _members(
-    points: Points, bandwidth: Float32Map, cells: Cells, seed: int, member: Int32Map
-) -> int:
-    """Write the places of all points within the seed's margin; return their number."""
-    row, column = divmod(points.pixel[seed], bandwidth.shape[2])
-    x, y = points.x[seed], points.y[seed]
-    px = np.exp(bandwidth[0, row, column] * np.float32(10))
-    py = np.exp(bandwidth[len(bandwidth) - 1, row, column] * np.float32(10))
-    left, right = _span(cells, 0, x, px)
-    top, bottom = _span(cells, 1, y, py)
-    n = 0
-    for row in range(top, bottom + 1):
-        first = row * cells.shape[0]
-        for i in range(cells.start[first + left], cells.start[first + right + 1]):
-            dx = points.x[i] - x
-            dy = points.y[i] - y
-            member[n] = i
-            n += dx * dx * px + dy * dy * py < _LN2
-    return n
+def _look(
+    points: Points,
+    here: slice,
+    center: tuple[np.float32, np.float32],
+    precision: tuple[np.float32, np.float32],
+    inside: NDArray[np.bool_],
+) -> tuple[int, int]:
+    """Note which points are within the margin; return their number, and of those not taken yet."""
+    x, y, key, inside = points.x[here], points.y[here], points.key[here], inside[here]
+    n, n_new = 0, 0
+    for i in range(len(x)):
+        dx = x[i] - center[0]
+        dy = y[i] - center[1]
+        inside[i] = dx * dx * precision[0] + dy * dy * precision[1] < _LN2
+        n += inside[i]
+        n_new += inside[i] & (key[i] >= 0)
+    return n, n_new
 
 
 @compiled
-def _fill_heap(
-    bucket: Int32Map, score: Int32Map, clustered: NDArray[np.bool_], heap: NDArray[np.int64]
-) -> int:
-    """Make a heap of a bucket's seeds that no proposal has taken; return their number.
-
-    Each is its score's distance from 1 in the upper half of an integer, and its number in the
-    bucket in the lower one: the highest comes first, ties in image order. A heap, because few of
-    them are taken out before the others belong to an instance.
-    """
-    n = 0
-    for k in range(len(bucket)):
-        if not clustered[bucket[k]]:
-            heap[n] = (np.int64(BITS_OF_ONE) - score[bucket[k]]) << 32 | k
-            n += 1
-    for i in range(n // 2 - 1, -1, -1):
-        _sift_down(heap, i, n)
-    return n
+def _take(key: NDArray[np.int64], inside: NDArray[np.bool_]) -> None:
+    for i in range(len(key)):
+        key[i] |= _TAKEN * inside[i]
 
 
 @compiled
-def _sift_down(heap: NDArray[np.int64], i: int, n: int) -> None:
-    """Let the value at ``i`` of a heap of ``n`` sink below all smaller ones."""
-    value = heap[i]
+def _write(
+    key: NDArray[np.int64], inside: NDArray[np.bool_], number: int, flat_map: Int32Map
+) -> None:
+    for i in range(len(key)):
+        if inside[i]:
+            flat_map[np.uint32(pixel_of(key[i]))] = number
+
+
+@compiled
+def _highest(key: NDArray[np.int64]) -> int:
+    highest = _TAKEN
+    for i in range(len(key)):
+        highest = max(highest, key[i])
+    return int(highest)
+
+
+@compiled
+def _sink(heap: Int32Map, best: NDArray[np.int64], i: int, n: int) -> None:
+    """Let the block at ``i`` of a heap of ``n`` sink below all better ones."""
+    block = heap[i]
     while 2 * i + 1 < n:
         child = 2 * i + 1
-        if child + 1 < n and heap[child + 1] < heap[child]:
+        if child + 1 < n and best[heap[child + 1]] > best[heap[child]]:
             child += 1
-        if value <= heap[child]:
+        if best[block] >= best[heap[child]]:
             break
         heap[i] = heap[child]
         i = child
-    heap[i] = value
+    heap[i] = block
+
+
+@compiled
+def _line_up(key: NDArray[np.int64], lowest: int, marks: Marks) -> int:
+    """Make a heap of the blocks that hold a key of at least ``lowest``; return their number."""
+    n = 0
+    for block in range((len(key) + _BLOCK - 1) // _BLOCK):
+        marks.best[block] = _highest(key[block * _BLOCK : (block + 1) * _BLOCK])
+        if marks.best[block] >= lowest:
+            marks.waiting[n] = block
+            n += 1
+    for i in range(n // 2 - 1, -1, -1):
+        _sink(marks.waiting, marks.best, i, n)
+    return n
 
 
 @compiled
 def grow(
     points: Points,
-    n_points: int,
     bandwidth: Float32Map,
     cells: Cells,
-    seeds: Seeds,
-    seed_places: Int32Map,
+    lowest: int,
     marks: Marks,
     flat_map: Int32Map,
     n_before: int,
     min_pixels: int,
-) -> Int32Map:
-    """Grow instances around the seeds in turn and write their ids.
+) -> NDArray[np.int64]:
+    """Grow instances around the seeds in turn, highest key first, and write their ids.
+
+    A seed is a point whose key is at least ``lowest``. The block of the highest is found by a heap
+    of blocks, whose keys may have been taken since they went in: one that has lost its best goes
+    back with what it has left. Few are looked at twice, as a cell's points mostly go together.
 
     A proposal becomes an instance when more than half of it is not clustered yet; its pixels are
-    clustered either way. Ids start at ``n_before + 1``.
+    clustered either way, which their keys' signs tell. Ids start at ``n_before + 1``.
 
     Returns:
-        The flat positions y * W + x of their seeds (I,).
+        The keys of their seeds (I,).
     """
-    most = n_points // max(1, min_pixels // 2) + 1  # each takes more than half of min_pixels
-    pixels = np.empty(most, np.int32)
-    clustered, member, heap = marks
-    for i in range(n_points):
-        clustered[i] = False
+    key, inside = points.key, marks.inside
+    n_free = len(key)
+    seeds = np.empty(n_free // max(1, min_pixels // 2) + 1, np.int64)  # each has more than half
     n_found = 0
-    n_free = n_points
-    for number in range(len(seeds.start) - 1):
-        if n_free < min_pixels:
-            break
-        bucket = seed_places[seeds.start[number] : seeds.start[number + 1]]
-        n_waiting = _fill_heap(bucket, points.score, clustered, heap)
-        while n_waiting > 0 and n_free >= min_pixels:
-            seed = bucket[heap[0] & 0xFFFFFFFF]
-            n_waiting -= 1
-            heap[0] = heap[n_waiting]
-            _sift_down(heap, 0, n_waiting)
-            if clustered[seed]:
-                continue
-            clustered[seed] = True  # first: a seed does not count as new to its own proposal
-            n_free -= 1
-            n_members = _members(points, bandwidth, cells, seed, member)
-            n_new = 0
-            for k in range(n_members):
-                n_new += not clustered[member[k]]
-                clustered[member[k]] = True
-            n_free -= n_new
-            if n_members >= min_pixels and 2 * n_new > n_members:
-                pixels[n_found] = points.pixel[seed]
-                n_found += 1
-                for k in range(n_members):
-                    flat_map[points.pixel[member[k]]] = n_before + n_found
-    return pixels[:n_found].copy()
+    n_waiting = _line_up(key, lowest, marks)
+    while n_waiting > 0 and n_free >= min_pixels:
+        block = marks.waiting[0]
+        first = block * _BLOCK
+        best = _highest(key[first : first + _BLOCK])
+        if best != marks.best[block]:
+            marks.best[block] = best
+            if best < lowest:
+                n_waiting -= 1
+                marks.waiting[0] = marks.waiting[n_waiting]
+            _sink(marks.waiting, marks.best, 0, n_waiting)
+            continue
+        seed = first
+        while key[seed] != best:
+            seed += 1
+        key[seed] |= _TAKEN  # first: a seed does not count as new to its own proposal
+        n_free -= 1
+        row, column = divmod(pixel_of(best), bandwidth.shape[2])
+        center = points.x[seed], points.y[seed]
+        precision = (
+            np.exp(bandwidth[0, row, column] * np.float32(10)),
+            np.exp(bandwidth[len(bandwidth) - 1, row, column] * np.float32(10)),
+        )
+        left, right = _span(cells, 0, center[0], precision[0])
+        top, bottom = _span(cells, 1, center[1], precision[1])
+        n_members, n_new = 0, 0
+        for line in range(top * cells.shape[0], (bottom + 1) * cells.shape[0], cells.shape[0]):
+            here = slice(cells.start[line + left], cells.start[line + right + 1])
+            n, n_more = _look(points, here, center, precision, inside)
+            n_members += n
+            n_new += n_more
+        n_free -= n_new
+        is_instance = n_members >= min_pixels and 2 * n_new > n_members
+        if is_instance:
+            seeds[n_found] = best
+            n_found += 1
+        for line in range(top * cells.shape[0], (bottom + 1) * cells.shape[0], cells.shape[0]):
+            here = slice(cells.start[line + left], cells.start[line + right + 1])
+            _take(key[here], inside[here])
+            if is_instance:
+                _write(key[here], inside[here], n_before + n_found, flat_map)
+    return seeds[:n_found].copy()

@@ -280,6 +280,35 @@ def test_maps_that_are_views_of_others_count_as_well() -> None:
     np.testing.assert_array_equal(run(views, min_pixels=20).instance_map, expected)
 
 
+@pytest.mark.parametrize("shape", [(37, 333), (128, 256), (1, 5000)])
+def test_raw_maps_give_what_their_activated_maps_give(shape: tuple[int, int]) -> None:
+    rng = np.random.default_rng(3)
+    raw = rng.normal(0, 0.02, (5, *shape)).astype(np.float32)
+    raw[2:4] += 0.9
+    raw[4] = rng.normal(0, 2, shape)
+    # Around the lowest score that is foreground, whole ties, and scores that round to 1.
+    raw[4, :, ::7] = np.linspace(-3e-7, 3e-7, raw[4, :, ::7].size).reshape(raw[4, :, ::7].shape)
+    raw[4, :, ::11] = 3
+    raw[4, :, ::97] = 40
+    activated = {
+        "offset": np.tanh(raw[:2]),
+        "bandwidth": raw[2:4],
+        "seed": 1 / (1 + np.exp(-raw[4])),
+        "class_index": np.zeros(shape, np.uint8),
+    }
+    expected = run(activated, min_pixels=5)
+    assert len(expected.scores) > 3
+    found, scores = cluster_maps(raw, n_sigma=2, seed_threshold=0.9, min_pixels=5)
+    np.testing.assert_array_equal(found, expected.instance_map)
+    np.testing.assert_array_equal(scores, expected.scores)
+
+
+def test_labels_beyond_the_number_of_classes_are_background() -> None:
+    maps, truth = squares(4)
+    maps["class_index"] = np.where(truth == 2, 3, 0).astype(np.uint8)
+    np.testing.assert_array_equal(run(maps).instance_map > 0, (truth > 0) & (truth != 2))
+
+
 def test_maps_of_another_n_sigma_are_refused() -> None:
     with pytest.raises(ValueError, match=r"expected \(5, H, W\)"):
         cluster_maps(np.zeros((4, 8, 8), np.float32), n_sigma=2, seed_threshold=0.9)
