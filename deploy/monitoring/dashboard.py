@@ -46,7 +46,7 @@ ROWS: dict[str, list[Panel]] = {
                "3 d": f"max(lane:seedstream_objective_missed:ratio3d{{{_NS}}})"}, "stat"),
         Panel("Servers", "Share of the processes that Kafka and Redis answer.", "percentunit",
               {"Kafka": f"avg(seedstream_kafka_connected{{{_NS}}})",
-               "Redis": f"avg(seedstream_redis_connected{{{_NAMESPACE}}})"}, "stat"),
+               "Redis": f"avg(seedstream_redis_connected{{{_NS}}})"}, "stat"),
         Panel("From camera to result", "Captured, published, processed, all cameras.", "ops",
               {"captured": f"sum(camera:seedstream_frames_captured:rate1m{{{_NS}}})",
                "published": f"sum(lane:seedstream_frames_published:rate1m{{{_NS}}})",
@@ -143,18 +143,18 @@ ROWS: dict[str, list[Panel]] = {
     ],
     "Live page": [
         Panel("Pages open", "Browsers that look at cameras, and cameras looked at.", "short",
-              {"pages": f"sum(seedstream_view_pages{{{_NAMESPACE}}})",
-               "cameras": f"sum(seedstream_view_cameras_watched{{{_NAMESPACE}}})"}),
+              {"pages": f"sum(seedstream_view_pages{{{_NS}}})",
+               "cameras": f"sum(seedstream_view_cameras_watched{{{_NS}}})"}),
         Panel("Pictures sent", "Per second, and those that newer ones overtook.", "ops",
-              {"sent": f"sum(rate(seedstream_view_pictures_sent_total{{{_NAMESPACE}}}[5m]))",
+              {"sent": f"sum(rate(seedstream_view_pictures_sent_total{{{_NS}}}[5m]))",
                "overtaken": "sum(rate(seedstream_view_pictures_overtaken_total"
-                            f"{{{_NAMESPACE}}}[5m]))"}),
+                            f"{{{_NS}}}[5m]))"}),
         Panel("Age of pictures, p95", "From the result to the picture's sending.", "s",
               {"p95": "histogram_quantile(0.95, sum by (le) (rate("
-                      f"seedstream_view_picture_age_seconds_bucket{{{_NAMESPACE}}}[5m])))"}),
+                      f"seedstream_view_picture_age_seconds_bucket{{{_NS}}}[5m])))"}),
         Panel("Logins", "In 10 minutes, by outcome.", "short",
               {"{{outcome}}": "sum by (outcome) (increase("
-                              f"seedstream_view_logins_total{{{_NAMESPACE}}}[10m]))"}),
+                              f"seedstream_view_logins_total{{{_NS}}}[10m]))"}),
     ],
 }  # fmt: skip
 

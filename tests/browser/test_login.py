@@ -1,5 +1,6 @@
 """Signing in with a browser: without scripts, and only to see what one may see."""
 
+import re
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -16,12 +17,12 @@ Opened = Callable[..., Page]
 
 @pytest.fixture(scope="module")
 def live_page(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator[LivePage]:
-    """A viewer that asks who one is; its only user sees the yard alone."""
+    """A viewer of a further lane that asks who one is; its only user sees the yard alone."""
     users = tmp_path_factory.mktemp("users") / "users.yaml"
     users.write_text(
         f"guard:\n  password: {hash_password(PASSWORD)}\n  role: viewer\n  cameras: [yard]\n"
     )
-    made = LivePage(tmp_path_factory.mktemp("live"), {"users_file": users})
+    made = LivePage(tmp_path_factory.mktemp("live"), {"users_file": users, "lane": "night"})
     with PaintedCameras(made.redis_url, ["gate", "yard"], 4, pool=40):
         yield made
     made.close()
@@ -54,6 +55,8 @@ def test_one_sees_what_one_may_and_can_leave(opened: Opened) -> None:
     page = opened("#/camera/yard")
     sign_in(page)
     expect(page.locator(".tile[data-level=live] .name")).to_have_text(["yard"])
+    expect(page.locator("#lane")).to_have_text("Lane night")
+    expect(page).to_have_title(re.compile(" · Lane night · Seedstream$"))
     assert findings(page) == []
     page.goto(page.url.split("#")[0] + "#/camera/gate")
     expect(page.locator(".head .state")).to_have_text("No camera of this name is here")

@@ -33,6 +33,7 @@ def seen_names(page: Page) -> list[str]:
 
 def test_every_camera_shows_its_picture_with_its_masks_and_tells_its_rate(opened: Opened) -> None:
     page = opened("#/?find=gate-1")
+    expect(page.locator("#lane")).to_be_hidden()  # there is but one
     live = page.locator(".tile[data-level=live]")
     expect(live).to_have_count(11)  # gate-1, gate-10 to gate-19
     expect(live.first.locator(".state")).to_have_text(re.compile(r"^[12]\.\d fps$"))

@@ -149,6 +149,7 @@ def test_all_of_a_lane_means_the_same_lane(name: str) -> None:
     viewer = settings(objects, "viewer")
     assert viewer["VIEW_RESULT_PREFIX"] == worker["WORKER_RESULT_PREFIX"]
     assert viewer["VIEW_TOPIC"] == worker["WORKER_TOPIC"]
+    assert viewer["VIEW_LANE"] == worker["WORKER_LANE"]
     workloads = [each for each in objects if each["kind"] in WORKLOADS]
     for each in workloads:
         labels = each["spec"]["template"]["metadata"]["labels"]

@@ -131,6 +131,7 @@ def test_who_logs_in_gets_the_page_and_what_they_may_see(guarded: Guarded) -> No
         "name": "ben",
         "role": "viewer",
         "zone": "Europe/Berlin",
+        "lane": "main",
         "groups": {"outside": ["gate", "yard-1"]},
         "auth": True,
     }

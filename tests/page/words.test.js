@@ -6,7 +6,7 @@ import { test } from 'node:test';
 import { fitGrid, fitted, rowsNear } from '../../viewer/web/static/fit.js';
 import { PictureShelf } from '../../viewer/web/static/picture_shelf.js';
 import { cameraAddress, readPlace, wallAddress } from '../../viewer/web/static/router.js';
-import { cameraWords, countWords, spanWords, troubleWords } from '../../viewer/web/static/words.js';
+import { cameraWords, countWords, laneWords, spanWords, troubleWords } from '../../viewer/web/static/words.js';
 
 const NOON = Date.parse('2026-11-29T13:03:24.000Z');
 const zone = { timeZone: 'Europe/Berlin' };
@@ -119,4 +119,9 @@ test('the shelf of pictures keeps the newest within its bound', () => {
   assert.deepEqual([shelf.get('a') !== undefined, shelf.get('b'), shelf.bytes], [true, undefined, 90]);
   put('d', 500); // more than the bound: it alone is kept
   assert.equal(shelf.bytes, 500);
+});
+
+test('a further lane is named, the only one is not', () => {
+  assert.equal(laneWords('shadow'), 'Lane shadow');
+  assert.equal(laneWords('main'), '');
 });

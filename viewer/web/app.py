@@ -70,7 +70,7 @@ class Viewer:
     def __init__(self, settings: ViewSettings, shutdown: Shutdown) -> None:
         self._settings = settings
         self._shutdown = shutdown
-        self._registry = process_registry()
+        self._registry = process_registry(settings.lane)
         self._metrics = ViewMetrics(self._registry)
         self._access = Access(settings)
         addresses = [each.strip() for each in settings.sources.split(",") if each.strip()]
@@ -148,7 +148,7 @@ def run(settings: ViewSettings) -> int:
     Raises:
         ConfigurationError: The viewer cannot run as configured.
     """
-    configure_logging("view", settings.log_level, settings.log_format)
+    configure_logging("view", settings.log_level, settings.log_format, settings.lane)
     warn_of_unknown_variables(type(settings))
     shutdown = Shutdown()
     shutdown.install()

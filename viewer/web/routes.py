@@ -77,6 +77,7 @@ class Routes:
                 "name": visitor.name,
                 "role": visitor.role,
                 "zone": self._parts.settings.time_zone,
+                "lane": self._parts.settings.lane,
                 "groups": members(self._groups, visible),
                 "auth": self._parts.access.needed,
             }

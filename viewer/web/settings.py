@@ -11,6 +11,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import SettingsConfigDict
 
+from contract.lane import DEFAULT_LANE, LaneName
 from contract.settings import ProcessSettings
 from contract.topics import FRAMES_TOPIC
 from servers.kafka import KafkaConnection
@@ -49,6 +50,10 @@ class ViewSettings(RedisConnection, KafkaConnection, ProcessSettings):
 
     time_zone: str = "UTC"
     """Time zone of the site, in which the page shows times, for instance Europe/Berlin."""
+
+    lane: LaneName = DEFAULT_LANE
+    """The lane whose results the page shows: named on the page unless it is `main`, and a label of
+    metrics and logs."""
 
     groups_file: Path | None = None
     """YAML file of groups of cameras: a list of camera ids for each name; `*` and `?` stand for any

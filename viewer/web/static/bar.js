@@ -3,7 +3,7 @@
 import { chosenTheme, keepTheme } from './choices.js';
 import { byId, element, write } from './dom.js';
 import { readPlace, wallAddress } from './router.js';
-import { troubleWords } from './words.js';
+import { laneWords, troubleWords } from './words.js';
 
 /** @import {Place} from './router.js' */
 /** @import {Store} from './store.js' */
@@ -31,6 +31,9 @@ export class BarView {
     this._typing = undefined;
     this._listen();
     this._showTheme();
+    const lane = laneWords(store.me.lane);
+    byId('lane').textContent = lane;
+    byId('lane').hidden = !lane;
     byId('account').hidden = !store.me.auth;
     byId('account').title = `Signed in as ${store.me.name}`;
     this._clock.title = store.clock.resolvedOptions().timeZone;

@@ -10,6 +10,7 @@ import { readPlace } from './router.js';
 import { Store } from './store.js';
 import { SystemPage } from './system_page.js';
 import { Wall } from './wall.js';
+import { laneWords } from './words.js';
 
 /** @import {Drawn} from './types.js' */
 
@@ -75,7 +76,8 @@ export class App {
     if (place.view === 'camera') this._view = new CameraPage(this, place.camera);
     else if (place.view === 'system') this._view = new SystemPage(this);
     else this._view = new Wall(this);
-    document.title = `${this._view.title} · Seedstream`;
+    const lane = laneWords(this.store.me.lane);
+    document.title = [this._view.title, lane, 'Seedstream'].filter(Boolean).join(' · ');
     byId('main').replaceChildren(this._view.element);
     if (place.view !== 'wall') scrollTo(0, 0);
     this._view.open();

@@ -60,6 +60,7 @@
  * @property {string} name
  * @property {'viewer' | 'editor'} role
  * @property {string} zone IANA name of the site's time zone.
+ * @property {string} lane `main` where it is the only one.
  * @property {Record<string, string[]>} [groups]
  * @property {boolean} auth
  *

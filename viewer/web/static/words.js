@@ -111,3 +111,11 @@ export function sentence(text) {
 function capital(text) {
   return text.charAt(0).toUpperCase() + text.slice(1);
 }
+
+/**
+ * @param {string} lane
+ * @returns {string} What tells this page from that of another lane; nothing where there is one.
+ */
+export function laneWords(lane) {
+  return lane === 'main' ? '' : `Lane ${lane}`;
+}
