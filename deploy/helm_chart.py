@@ -22,6 +22,9 @@ CHART = HELM / "seedstream"
 COMPONENTS = ("gpu", "kafka-dev", "keda", "monitoring", "redis-dev")
 """Components that the chart has; `tls` and `sasl` are a few lines of its templates."""
 
+LANES = ("second-site", "shadow")
+"""Overlays that stand upon `production`."""
+
 PREFIXES = {"producer": "PRODUCER_", "viewer": "VIEW_", "worker": "WORKER_"}
 """The processes, and what their settings begin with."""
 
@@ -57,8 +60,12 @@ def files() -> dict[Path, str]:
         cameras + (K8S / "base" / "producer" / "cameras.yaml").read_text()
     )
     found.update(_shards())
-    for name, values in (("local", local_values()), ("production", production_values())):
+    said = {"local": local_values(), "production": production_values()}
+    said |= {name: lane_values(name) for name in LANES}
+    for name, values in said.items():
         head = f"# What deploy/k8s/overlays/{name} says, by `python -m deploy.helm_chart`.\n"
+        if name in LANES:
+            head += "# Over values-production.yaml, in a release of its own.\n"
         found[HELM / f"values-{name}.yaml"] = head + yaml.safe_dump(
             values, sort_keys=False, width=120, allow_unicode=True
         )
@@ -181,6 +188,35 @@ def production_values() -> Object:
         "worker": {"settings": environment(folder / "settings" / "worker.env")},
         "patches": {"NetworkPolicy/cameras": {"spec": {"egress": cameras}}},
     }
+
+
+def lane_values(name: str) -> Object:
+    """Return the values that say, over those of production, what the overlay of a lane says."""
+    folder = K8S / "overlays" / name
+    kustomization = yaml.safe_load((folder / "kustomization.yaml").read_text())
+    suffix = kustomization["nameSuffix"]
+    counts = {each["name"]: each["count"] for each in kustomization["replicas"]}
+    scaled = _one(build(folder), "ScaledObject", f"worker{suffix}")["spec"]
+    first = _one(build(K8S / "overlays" / "production"), "ScaledObject", "worker")["spec"]
+    of_the_lane = {"scaleTargetRef", "triggers"}
+    spec = {
+        key: value
+        for key, value in scaled.items()
+        if value != first.get(key) and key not in of_the_lane
+    }
+    cameras = folder / "settings" / "cameras.yaml"
+    values: Object = {
+        "lane": {
+            "suffix": suffix,
+            "sameCameras": "../../components/same-cameras" in kustomization["components"],
+        },
+        "worker": {"settings": environment(folder / "settings" / "worker.env")},
+    }
+    for process, count in counts.items():
+        values[process] = {"replicas": count}
+    if cameras.exists():
+        values["producer"]["cameras"] = yaml.safe_load(cameras.read_text())
+    return values | ({"autoscaling": {"spec": spec}} if spec else {})
 
 
 def environment(file: Path) -> dict[str, str]:

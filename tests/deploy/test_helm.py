@@ -12,12 +12,12 @@ import kubernetes_validate
 import pytest
 import yaml
 
-from deploy.helm_chart import CHART, HELM, PREFIXES, files
+from deploy.helm_chart import CHART, HELM, LANES, PREFIXES, files
 from tests.deploy.manifests import REPOSITORY, Object, overlay, tool
 from tests.deploy.test_variants import Variant, variant  # noqa: F401 - a fixture
 
 HELM_VERSION = "3.19.5"
-HASH = re.compile(r"^([a-z-]+-settings|cameras|keda-kafka)-[a-z0-9]{10}$")
+HASH = re.compile(r"^([a-z-]+-settings(?:-[a-z]+)?|cameras|keda-kafka)-[a-z0-9]{10}$")
 Render = Callable[..., "subprocess.CompletedProcess[str]"]
 
 
@@ -77,6 +77,41 @@ def test_the_chart_makes_the_objects_of_the_overlay(render: Render, name: str) -
     assert set(ours) == set(theirs)
     for each in theirs:
         assert ours[each] == theirs[each], each
+
+
+@pytest.mark.parametrize("name", LANES)
+def test_over_the_first_lane_s_values_the_chart_makes_a_lane_s_objects(
+    render: Render, name: str
+) -> None:
+    theirs = comparable(overlay(name))
+    values = HELM / "values-production.yaml", HELM / f"values-{name}.yaml"
+    ours = comparable(rendered(render(*values)))
+    assert set(ours) == set(theirs)
+    for each in theirs:
+        assert ours[each] == theirs[each], each
+
+
+def test_lanes_of_a_namespace_have_no_object_in_common(render: Render) -> None:
+    first = comparable(rendered(render(HELM / "values-production.yaml")))
+    for name in LANES:
+        values = HELM / "values-production.yaml", HELM / f"values-{name}.yaml"
+        further = comparable(rendered(render(*values)))
+        assert not set(first) & set(further)
+
+
+def test_a_lane_is_said_once_and_who_says_otherwise_wins(render: Render) -> None:
+    north = {"WORKER_LANE": "north", "WORKER_TOPIC": "frames-north"}
+    mine = {
+        "worker": {"settings": north},
+        "viewer": {"settings": {"VIEW_TOPIC": "other"}},
+    }
+    objects = comparable(rendered(render(mine)))
+    producer = objects["ConfigMap/producer-settings"]["data"]
+    viewer = objects["ConfigMap/viewer-settings"]["data"]
+    assert (producer["PRODUCER_LANE"], producer["PRODUCER_TOPIC"]) == ("north", "frames-north")
+    assert (viewer["VIEW_LANE"], viewer["VIEW_TOPIC"]) == ("north", "other")
+    labels = objects["Service/viewer"]["spec"]["selector"]
+    assert labels["app.kubernetes.io/instance"] == "north"
 
 
 def test_with_a_password_the_chart_makes_what_the_component_makes(
@@ -142,6 +177,15 @@ def test_the_chart_has_the_project_s_version() -> None:
     assert chart["appVersion"] == chart["version"]
 
 
+def further(**settings: str) -> Object:
+    """Values of a further lane."""
+    names = ("WORKER_LANE", "WORKER_TOPIC", "WORKER_GROUP", "WORKER_RESULT_PREFIX")
+    return {
+        "lane": {"suffix": "-b"},
+        "worker": {"settings": dict.fromkeys(names, "b") | settings},
+    }
+
+
 @pytest.mark.parametrize(
     ("values", "said"),
     [
@@ -154,6 +198,12 @@ def test_the_chart_has_the_project_s_version() -> None:
         ({"images": {"digests": {"worker": "latest"}}}, "worker"),
         ({"kafka": {"sasl": {"enabled": True}}}, "kafka.sasl.enabled needs tls.enabled"),
         ({"kafka": {"sasl": {"mechanism": "GSSAPI"}}}, "mechanism"),
+        ({"lane": {"suffix": "shadow"}}, "suffix"),
+        ({"lane": {"sameCameras": True}}, "lane.sameCameras needs lane.suffix"),
+        ({"lane": {"suffix": "-b"}}, "a WORKER_LANE of its own"),
+        (further(WORKER_GROUP="seedstream-workers"), "a WORKER_GROUP of its own"),
+        (further(WORKER_TOPIC="frames"), "a WORKER_TOPIC of its own"),
+        (further() | {"development": {"redis": True}}, "are the first lane's"),
         ({"patches": {"worker": {}}}, "worker"),
         ({"patches": {"Deployment/workers": {}}}, "there is no object Deployment/workers"),
     ],

@@ -9,17 +9,77 @@ seedstream.object (list ROOT PATH): one of them.
 {{- include "seedstream.finished" (list $root $object (index . 1)) -}}
 {{- end -}}
 
+{{/* seedstream.lane ROOT: its name, which the workers' settings say, as they say topic and prefix for all. */}}
+{{- define "seedstream.lane" -}}
+{{- get (fromYaml (include "seedstream.own" (list . "worker"))) "WORKER_LANE" -}}
+{{- end -}}
+
+{{/* seedstream.checkLane ROOT: refuses a further lane that would take what another one has. */}}
+{{- define "seedstream.checkLane" -}}
+{{- $worker := fromYaml (include "seedstream.own" (list . "worker")) -}}
+{{- $plain := fromYaml (.Files.Get "files/settings/worker.yaml") -}}
+{{- $lane := .Values.lane -}}
+{{- if and $lane.sameCameras (not $lane.suffix) }}{{ fail "lane.sameCameras needs lane.suffix: it reads the topic of another release in the namespace" }}{{ end -}}
+{{- if $lane.suffix -}}
+{{- if or .Values.development.kafka .Values.development.redis }}{{ fail "lane.suffix: the servers of development.kafka and development.redis are the first lane's; name them in kafka.bootstrapServers and redis.url" }}{{ end -}}
+{{- $own := list "WORKER_LANE" "WORKER_RESULT_PREFIX" "WORKER_GROUP" -}}
+{{- if not $lane.sameCameras }}{{ $own = append $own "WORKER_TOPIC" }}{{ end -}}
+{{- range $own -}}
+{{- if eq (get $worker .) (get $plain .) }}{{ fail (printf "lane.suffix: a further lane has a %s of its own, and worker.settings leave it at %q, the first lane's" . (get $worker .)) }}{{ end -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+
+{{/* seedstream.leftOut (list ROOT OBJECT): what a further lane does not have. */}}
+{{- define "seedstream.leftOut" -}}
+{{- $lane := (index . 0).Values.lane -}}
+{{- $object := index . 1 -}}
+{{- $name := $object.metadata.name -}}
+{{- if $lane.suffix -}}
+{{- if has $object.kind (list "Namespace" "PodMonitor" "PrometheusRule") }}yes{{ end -}}
+{{- if and (eq $object.kind "NetworkPolicy") (has $name (list "default-deny" "dns")) }}yes{{ end -}}
+{{- end -}}
+{{- if $lane.sameCameras -}}
+{{- if has $name (list "producer" "producer-settings" "cameras" "camera-shards") }}yes{{ end -}}
+{{- end -}}
+{{- end -}}
+
+{{/* seedstream.suffixed (list ROOT OBJECT): gives an object, and the names that it repeats, the lane's suffix. */}}
+{{- define "seedstream.suffixed" -}}
+{{- $suffix := (index . 0).Values.lane.suffix -}}
+{{- $object := index . 1 -}}
+{{- $_ := set $object.metadata "name" (printf "%s%s" $object.metadata.name $suffix) -}}
+{{- $named := list -}}
+{{- if has $object.kind (list "Deployment" "StatefulSet") -}}
+{{- $pod := $object.spec.template.spec -}}
+{{- $_ := set $pod "serviceAccountName" (printf "%s%s" $pod.serviceAccountName $suffix) -}}
+{{- with $object.spec.serviceName }}{{ $_ := set $object.spec "serviceName" (printf "%s%s" . $suffix) }}{{ end -}}
+{{- range $pod.containers }}{{ range .envFrom }}{{ with .configMapRef }}{{ $named = append $named . }}{{ end }}{{ end }}{{ end -}}
+{{- range $pod.volumes }}{{ with .configMap }}{{ $named = append $named . }}{{ end -}}
+{{- with .projected }}{{ range .sources }}{{ with .configMap }}{{ $named = append $named . }}{{ end }}{{ end }}{{ end }}{{ end -}}
+{{- end -}}
+{{- if eq $object.kind "ScaledObject" -}}
+{{- $named = append $named $object.spec.scaleTargetRef -}}
+{{- range $object.spec.triggers }}{{ with .authenticationRef }}{{ $named = append $named . }}{{ end }}{{ end -}}
+{{- end -}}
+{{- if eq $object.kind "TriggerAuthentication" -}}
+{{- range $object.spec.configMapTargetRef }}{{ $named = append $named . }}{{ end -}}
+{{- end -}}
+{{- range $named }}{{ $_ := set . "name" (printf "%s%s" .name $suffix) }}{{ end -}}
+{{- end -}}
+
 {{/* The text of a file; names of other namespaces' clients lead to ours. */}}
 {{- define "seedstream.text" -}}
 {{- $root := index . 0 -}}
 {{- $namespace := $root.Release.Namespace -}}
-{{- $root.Files.Get (index . 1) | replace ".seedstream.svc" (printf ".%s.svc" $namespace) | replace "namespace=\"seedstream\"" (printf "namespace=%q" $namespace) -}}
+{{- $root.Files.Get (index . 1) | replace ".seedstream.svc" (printf ".%s.svc" $namespace) | replace "namespace=\"seedstream\"" (printf "namespace=%q" $namespace) | replace "app.kubernetes.io/instance: main" (printf "app.kubernetes.io/instance: %s" (include "seedstream.lane" $root)) -}}
 {{- end -}}
 
 {{/* seedstream.finished (list ROOT OBJECT PATH): an object with labels, namespace, what the values say of a workload, and patches. */}}
 {{- define "seedstream.finished" -}}
 {{- $root := index . 0 -}}
 {{- $object := index . 1 -}}
+{{- if not (include "seedstream.leftOut" (list $root $object)) -}}
 {{- if hasKey $object "Error" }}{{ fail (printf "%s: %s" (index . 2) $object.Error) }}{{ end -}}
 {{- $_ := set $object.metadata "namespace" $root.Release.Namespace -}}
 {{- $_ := set $object.metadata "labels" (merge (dict "app.kubernetes.io/part-of" "seedstream") (default dict $object.metadata.labels)) -}}
@@ -27,7 +87,9 @@ seedstream.object (list ROOT PATH): one of them.
 {{- include "seedstream.workload" (list $root $object (hasPrefix "files/base/" (index . 2))) -}}
 {{- end -}}
 {{- $patch := get $root.Values.patches (printf "%s/%s" $object.kind $object.metadata.name) | default dict -}}
+{{- if $root.Values.lane.suffix }}{{ include "seedstream.suffixed" (list $root $object) }}{{ end -}}
 {{- toYaml (mergeOverwrite $object (deepCopy $patch)) -}}
+{{- end -}}
 {{- end -}}
 
 {{/* seedstream.workload (list ROOT OBJECT OURS): changes a workload in place. */}}
@@ -97,8 +159,24 @@ seedstream.object (list ROOT PATH): one of them.
 {{- if $digest }}{{ printf "%s@%s" $repository $digest }}{{ else }}{{ printf "%s:%s" $repository (default $root.Chart.AppVersion $root.Values.images.tag) }}{{ end -}}
 {{- end -}}
 
-{{/* seedstream.settings (list ROOT PROCESS): the settings of a process; each line wins over those above. */}}
+{{/* seedstream.settings (list ROOT PROCESS): the settings of a process. A lane is written down once, in its workers' settings. */}}
 {{- define "seedstream.settings" -}}
+{{- $name := index . 1 -}}
+{{- $settings := fromYaml (include "seedstream.own" .) -}}
+{{- if ne $name "worker" -}}
+{{- $worker := fromYaml (include "seedstream.own" (list (index . 0) "worker")) -}}
+{{- $prefix := get (dict "producer" "PRODUCER" "viewer" "VIEW") $name -}}
+{{- $given := (index (index . 0).Values $name).settings -}}
+{{- range $part := list "LANE" "TOPIC" "RESULT_PREFIX" -}}
+{{- $key := printf "%s_%s" $prefix $part -}}
+{{- if and (hasKey $settings $key) (not (hasKey $given $key)) }}{{ $_ := set $settings $key (get $worker (printf "WORKER_%s" $part)) }}{{ end -}}
+{{- end -}}
+{{- end -}}
+{{- toYaml $settings -}}
+{{- end -}}
+
+{{/* seedstream.own (list ROOT PROCESS): the same without what the workers' settings say; each line wins over those above. */}}
+{{- define "seedstream.own" -}}
 {{- $root := index . 0 -}}
 {{- $name := index . 1 -}}
 {{- $prefix := get (dict "producer" "PRODUCER" "viewer" "VIEW" "worker" "WORKER") $name -}}
