@@ -217,14 +217,22 @@ def _rss_mib(pid: int) -> float:
 
 
 def fps(results: Sequence[Result], since: float = 0.0) -> float:
-    """Return frames per second between the first tenth and the end.
+    """Return frames per second while all work: from the first tenth until a camera has no more.
+
+    Each camera has a partition of its own: where two workers share them, one that has done its part
+    is not waited for with the other's.
 
     Args:
         results: What was stored.
         since: Only what was ready after that, in seconds since 1970.
     """
+    ends: dict[str, float] = {}
+    for result in results:
+        moment = result.processed_at.timestamp()
+        ends[result.camera] = max(ends.get(result.camera, moment), moment)
     moments = sorted(result.processed_at.timestamp() for result in results)
-    moments = [moment for moment in moments[len(moments) // 10 :] if moment >= since]
+    until = min(ends.values())
+    moments = [each for each in moments[len(moments) // 10 :] if since <= each <= until]
     return (len(moments) - 1) / (moments[-1] - moments[0])
 
 
