@@ -3,12 +3,13 @@
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+import cv2
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
 from segmentation.cluster import PAPER_GRID_STEP, Clusters, cluster, cluster_maps
-from segmentation.map_kernels import measure
+from segmentation.map_kernels import count_pixels, measure, seed_pieces
 from tests.golden import golden_file
 
 
@@ -119,6 +120,40 @@ def test_of_an_instance_whose_seed_was_taken_by_a_later_one_the_largest_piece_st
     seeds = np.array([2, 2], np.int32)
     found = Clusters(instance_map, np.ones(2), np.zeros(2, np.int32), seeds)
     assert found.without_strays().instance_map.tolist() == [[0, 0, 2, 1, 1, 1, 0, 0]]
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (1, 40), (40, 1), (23, 31), (64, 64)])
+@pytest.mark.parametrize("n_instances", [1, 3, 12])
+def test_pieces_and_measures_are_those_of_plain_loops(
+    shape: tuple[int, int], n_instances: int
+) -> None:
+    rng = np.random.default_rng(n_instances)
+    coarse = rng.integers(0, n_instances + 1, shape)
+    for side in (1, 2, 5):  # from noise to blobs that touch at borders and corners
+        blocks = np.kron(coarse, np.ones((side, side)))[: shape[0], : shape[1]].astype(np.int32)
+        blocks *= rng.random(shape) < 0.95
+        seeds = rng.integers(0, blocks.size, n_instances).astype(np.int32)
+        expected = np.zeros_like(blocks)
+        for number in range(1, n_instances + 1):
+            _, pieces = cv2.connectedComponents((blocks == number).astype(np.uint8), connectivity=8)
+            sizes = np.bincount(pieces.ravel(), minlength=2)
+            sizes[0] = 0
+            at = seeds[number - 1]
+            largest = pieces.flat[np.argmax(sizes[pieces])]  # of equal ones the first in the image
+            wanted = pieces.flat[at] if blocks.flat[at] == number else largest
+            if sizes.any():
+                expected[pieces == wanted] = number
+        np.testing.assert_array_equal(seed_pieces(blocks, seeds), expected)
+        table = measure(blocks, n_instances)
+        counts = count_pixels(blocks, n_instances)
+        for number in range(1, n_instances + 1):
+            rows, columns = np.nonzero(blocks == number)
+            assert counts[number - 1] == table[number - 1, 4] == len(rows)
+            if len(rows):
+                assert table[number - 1].tolist() == [
+                    columns.min(), rows.min(), columns.max(), rows.max(),
+                    len(rows), columns.sum(), rows.sum(),
+                ]  # fmt: skip
 
 
 def test_classes_are_clustered_apart_and_ids_run_on() -> None:
