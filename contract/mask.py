@@ -51,9 +51,9 @@ def encode_mask(
         raise ValueError(f"a crop of {mask.shape} at x {x}, y {y} is not inside an image of {size}")
     # Positions where the value changes, in the column-major order of the whole image. A run that
     # leaves the crop's last row ends there, unless the next column continues it at the image's top.
-    padded = np.zeros((columns, rows + 2), np.int8)
-    padded[:, 1:-1] = mask.T
-    column, row = np.nonzero(np.diff(padded, axis=1))
+    line = np.zeros(columns * (rows + 1) + 1, np.bool_)  # each column between two that are not set
+    line[1:].reshape(columns, rows + 1)[:, :rows] = mask.T
+    column, row = np.divmod(np.flatnonzero(line[1:] != line[:-1]), rows + 1)
     changes = (column + x) * height + row + y
     if rows == height:
         changes = _merge_touching(changes)
