@@ -25,6 +25,9 @@ from segmentation.letterbox import Fit
 
 ENDINGS = {*PICTURE_ENDINGS, *VIDEO_ENDINGS}
 
+_DOCUMENT_ENDINGS = (".json", ".yaml", ".yml")
+"""Of files that may be a data set by themselves."""
+
 _EVERY = 10
 """Of a video this many frames lie between two pictures."""
 
@@ -88,7 +91,7 @@ def _files(paths: Sequence[Path]) -> list[Path]:
     """Return the files that ``paths`` name, sorted within each folder."""
     files: list[Path] = []
     for path in paths:
-        if path.is_dir() and _is_data_set(path):
+        if _is_data_set(path):
             files += _labelled(path)
         elif path.is_dir():
             inside = (file for file in path.rglob("*") if file.is_file())
@@ -104,6 +107,9 @@ def _files(paths: Sequence[Path]) -> list[Path]:
 
 
 def _is_data_set(path: Path) -> bool:
+    is_document = path.is_file() and path.suffix.lower() in _DOCUMENT_ENDINGS
+    if not (path.is_dir() or is_document):
+        return False
     try:
         detect(path)
     except ConfigurationError:

@@ -3,6 +3,7 @@
 import shutil
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import msgspec
@@ -15,6 +16,7 @@ from model.evaluation.evaluator import on_pictures
 from model.evaluation.figures import quality
 from model.evaluation.on_pictures import Options, evaluate_pictures
 from model.evaluation.thresholds import Tried
+from model.export.calibration import read_pictures
 from model.export.exporter import Exported, ExportError, ExportOptions, export_checkpoint
 from model.export.int8_file import Measure, add_int8, read_calibration
 from model.export.stamps import Stamps, read_stamp, read_stamps, write_stamps
@@ -86,9 +88,11 @@ def release_run(
     state = load_checkpoint(find_checkpoint(run))
     with tempfile.TemporaryDirectory(prefix="seedstream-release-") as scratch:
         called = name or default_name(state, run)
+        data, classes = measured
+        if not options.pictures and _can_prove(data, state):
+            options = replace(options, pictures=[data])
         exported = export_checkpoint(state, Path(scratch), called, "candidate", options)
         print(f"against PyTorch: {exported.comparison}")
-        data, classes = measured
         if on_pictures(exported.folder, data, Options(classes=classes), Tried(), None):
             raise ConfigurationError(
                 f"{data}: not released: pictures named above could not be read; repair or remove "
@@ -105,6 +109,18 @@ def release_run(
             )
         place, _ = release_artifact(exported.folder, store, promote=promote, force=True)
     _say(place, promote)
+
+
+def _can_prove(data: Path, state: Checkpoint) -> bool:
+    """Return whether pictures of the data can be read: those that are made up prove little.
+
+    Where some cannot, nothing is said yet: measuring names all of them.
+    """
+    try:
+        read_pictures([data], *state.input_size)
+    except ConfigurationError:
+        return False
+    return True
 
 
 def _try_int8(

@@ -5,6 +5,7 @@ Shape letters: N pictures, H, W, I and J instances.
 
 from dataclasses import asdict, dataclass
 
+import msgspec
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -17,6 +18,14 @@ from segmentation.engines.onnx import OnnxEngine
 
 BATCH = 2
 """Pictures per run: more than one, so that the dynamic N is proved too."""
+
+MADE_UP_IOU = 0.5
+"""Least mean IoU on pictures that were made up: what a network sees in them are no objects, whose
+borders nothing in the picture holds. Broken weights agree to nearly nothing."""
+
+_LESS_SCORE, _LESS_PIXELS = 0.02, 0.9
+"""How far below the thresholds the other side may have an instance: rounding moves scores by less
+than 0.02 (`Bounds.raw`) and borders by a pixel, which takes some across a threshold."""
 
 
 @dataclass(frozen=True)
@@ -62,7 +71,8 @@ class Comparison:
         seed: Likewise of the seed scores.
         weights: Largest difference of the seed scores from the network as it was trained.
         offset_pixels: Mean difference of the offsets from that network in its instances, pixels.
-        mean_iou: Mean IoU of the file's instances with that network's.
+        mean_iou: Mean IoU of the file's instances with that network's, and the other way round.
+            One that the other side has just below a threshold counts with that.
         instances: Number of instances of that network over all pictures.
         pictures: Number of pictures.
     """
@@ -80,9 +90,15 @@ class Comparison:
         """Return all of it by name, as an artifact's metadata keeps it."""
         return {name: round(float(value), 9) for name, value in asdict(self).items()}
 
-    def faults(self, precision: Precision) -> list[str]:
-        """Return a sentence for each bound that does not hold."""
+    def faults(self, precision: Precision, *, made_up: bool = False) -> list[str]:
+        """Return a sentence for each bound that does not hold.
+
+        Args:
+            precision: Of the file.
+            made_up: Whether the pictures were made up (`MADE_UP_IOU`).
+        """
         bounds = BOUNDS[precision]
+        mean_iou = min(bounds.mean_iou, MADE_UP_IOU) if made_up else bounds.mean_iou
         differences = [
             ("offset", self.offset, bounds.offset, "up to {:.2g}"),
             ("bandwidth", self.bandwidth, bounds.raw, "up to {:.2g}"),
@@ -94,10 +110,10 @@ class Comparison:
             for name, seen, bound, text in differences
             if not seen <= bound  # also where the difference is not a number
         ]
-        if not self.mean_iou >= bounds.mean_iou:
+        if not self.mean_iou >= mean_iou:
             faults.append(
                 f"mean IoU of {self.instances} instances with those of PyTorch is "
-                f"{self.mean_iou:.3f}, expected at least {bounds.mean_iou} with {precision} weights"
+                f"{self.mean_iou:.3f}, expected at least {mean_iou} with {precision} weights"
             )
         if bounds.instances and not self.instances:
             faults.append(
@@ -191,6 +207,16 @@ def _compare(
     indices = range(len(pictures))
     expected = [_instances(trained, i, engine.artifact) for i in indices]
     found = [_instances(file, i, engine.artifact) for i in indices]
+    lenient = msgspec.structs.replace(
+        engine.artifact,
+        seed_threshold=max(0.0, engine.artifact.seed_threshold - _LESS_SCORE),
+        min_pixels=int(engine.artifact.min_pixels * _LESS_PIXELS),
+    )
+    ious: list[float] = []
+    for i in indices:
+        rows = best_ious(expected[i], found[i], _instances(file, i, lenient))
+        columns = best_ious(found[i], expected[i], _instances(trained, i, lenient))
+        ious += [*rows, *columns]
     step = np.array(engine.artifact.grid_step, np.float32)[:, None, None]
     pixels = np.hypot(*np.moveaxis((file.offset - trained.offset) / step, 1, 0))
     return _Part(
@@ -201,7 +227,7 @@ def _compare(
             _largest(file.seed, trained.seed),
         ),
         inside=pixels[np.stack([clusters.instance_map > 0 for clusters in expected])],
-        ious=[iou for pair in zip(expected, found, strict=True) for iou in matched_ious(*pair)],
+        ious=ious,
         instances=sum(len(clusters.scores) for clusters in expected),
     )
 
@@ -211,17 +237,25 @@ def matched_ious(expected: Clusters, found: Clusters) -> list[float]:
 
     Instances of different classes do not match; one without a partner counts 0.
     """
-    n_expected, n_found = len(expected.scores), len(found.scores)
-    pairs = expected.instance_map.astype(np.int64) * (n_found + 1) + found.instance_map
-    table = np.bincount(pairs.reshape(-1), minlength=(n_expected + 1) * (n_found + 1))
-    overlap = table.reshape(n_expected + 1, n_found + 1)
-    areas = overlap.sum(1)[1:, None], overlap.sum(0)[None, 1:]
-    inside = overlap[1:, 1:] * (expected.classes[:, None] == found.classes)
-    iou = inside / np.maximum(areas[0] + areas[1] - inside, 1)
-    # Instances that later ones covered wholly have no area on either side.
-    rows = iou.max(1, initial=0)[areas[0][:, 0] > 0]
-    columns = iou.max(0, initial=0)[areas[1][0] > 0]
-    return [*rows.tolist(), *columns.tolist()]
+    return [*best_ious(expected, found), *best_ious(found, expected)]
+
+
+def best_ious(instances: Clusters, *others: Clusters) -> list[float]:
+    """Return the best IoU of every instance with those of others.
+
+    Those that later ones covered wholly have no area, and are left out.
+    """
+    best = np.zeros(len(instances.scores))
+    area = np.bincount(instances.instance_map.reshape(-1), minlength=len(best) + 1)[1:]
+    for other in others:
+        n = len(other.scores)
+        pairs = instances.instance_map.astype(np.int64) * (n + 1) + other.instance_map
+        table = np.bincount(pairs.reshape(-1), minlength=(len(best) + 1) * (n + 1))
+        overlap = table.reshape(len(best) + 1, n + 1)
+        inside = overlap[1:, 1:] * (instances.classes[:, None] == other.classes)
+        iou = inside / np.maximum(area[:, None] + overlap.sum(0)[1:] - inside, 1)
+        best = np.maximum(best, iou.max(1, initial=0))
+    return [float(each) for each in best[area > 0]]
 
 
 def _run(network: DeployedNetwork, pictures: NDArray[np.uint8]) -> Predictions:

@@ -1,7 +1,9 @@
 """Export with random weights through PyTorch, onnx and ONNX Runtime."""
 
+import copy
 import importlib.util
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +29,8 @@ from model.export.exporter import (  # noqa: E402
 from model.export.onnx_file import opset_faults, weights_sha256  # noqa: E402
 from model.export.verify import (  # noqa: E402
     Comparison,
+    best_ious,
+    compare_with_pytorch,
     faults_at_another_size,
     matched_ious,
 )
@@ -337,6 +341,53 @@ def test_foreign_operators_and_another_opset_are_faults(tmp_path: Path) -> None:
     model.opset_import[0].version = 19
     model.graph.node[0].domain = "com.microsoft"
     assert len(opset_faults(model)) == 2
+
+
+def test_what_is_seen_in_made_up_pictures_has_a_lower_bound() -> None:
+    found = Comparison(
+        offset=1e-4, bandwidth=1e-3, seed=1e-3, weights=1e-3,
+        offset_pixels=0.03, mean_iou=0.883, instances=85, pictures=2,
+    )  # fmt: skip
+    assert found.faults("float16", made_up=True) == []
+    (fault,) = found.faults("float16")
+    assert "is 0.883, expected at least 0.9 with float16 weights" in fault
+    broken = replace(found, mean_iou=0.3)
+    assert "expected at least 0.5" in "; ".join(broken.faults("float16", made_up=True))
+
+
+def test_an_instance_counts_with_what_the_other_side_has_below_a_threshold() -> None:
+    one, below = clusters((0, 10, 0, 10)), clusters((0, 10, 0, 10), (10, 20, 10, 20))
+    assert best_ious(below, one) == [1, 0]
+    assert best_ious(below, one, below) == [1, 1]
+    assert best_ious(clusters(), one) == []
+    assert best_ious(one) == [0]
+
+
+def shifted(network: BranchedERFNet, by: float) -> BranchedERFNet:
+    """The network with all its seed scores a little higher."""
+    other = copy.deepcopy(network)
+    with torch.no_grad():
+        dict(other.named_parameters())["decoders.1.output_conv.bias"] += by
+    return other
+
+
+@pytest.mark.parametrize(("by", "agreed"), [(0.02, True), (1.0, False)])
+def test_scores_on_both_sides_of_a_threshold_agree_if_they_are_close(
+    tmp_path: Path, by: float, agreed: bool
+) -> None:
+    network = random_network(2, 1)
+    pictures = make_pictures(HEIGHT, WIDTH, 2)
+    plain = DeployedNetwork(network, 2).eval()
+    with torch.inference_mode():
+        seed = plain(torch.from_numpy(pictures))[2].numpy()
+    # The threshold lies right above all scores of the one, and below the highest of the other.
+    artifact = card(classes=("a",), seed_threshold=float(seed.max()) + 1e-4, min_pixels=1)
+    exported = export(network, artifact, tmp_path, pictures=pictures)
+    engine = OnnxEngine(exported.folder, provider="cpu", batch_sizes=(2,))
+    other = DeployedNetwork(shifted(network, by), 2).eval()
+    compared = compare_with_pytorch(engine, plain, other, pictures)
+    assert compared.instances > 0
+    assert (compared.mean_iou > 0.5) == agreed
 
 
 def test_each_bound_has_its_own_sentence() -> None:

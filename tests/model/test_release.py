@@ -14,6 +14,7 @@ pytest.importorskip("onnx", reason="the workshop's extra `train` is not installe
 
 from contract.artifact_files import check_file  # noqa: E402  (after the skips)
 from contract.errors import ConfigurationError  # noqa: E402
+from model.data.open import open_data_set  # noqa: E402
 from model.export.releaser import default_name  # noqa: E402
 from model.net.checkpoint import Checkpoint  # noqa: E402
 from model.net.erfnet import BranchedERFNet  # noqa: E402
@@ -184,6 +185,24 @@ def test_data_choose_the_thresholds_of_a_release(run: Path, tmp_path: Path) -> N
     shipped = OnnxEngine(store / "cells", provider="cpu").artifact
     assert "ap_50" not in shipped.accuracy  # what the checkpoint said is replaced
     assert any("0.5" in name for name in shipped.accuracy), shipped.accuracy
+    # Held against PyTorch on the data's own pictures: on made-up ones it may see anything.
+    assert shipped.comparison["pictures"] == 4
+
+
+def test_a_broken_picture_to_learn_from_does_not_keep_a_model_from_its_release(
+    run: Path, tmp_path: Path
+) -> None:
+    from tests.made_data import write_discs
+
+    data, store = write_discs(tmp_path / "discs"), tmp_path / "store"
+    for picture in open_data_set(data, split="train").names:
+        (data / "images" / picture).with_suffix(".png").write_bytes(b"none")
+
+    output = invoke(run, "--store", store, "--data", data)
+
+    assert "without an int8 file: " in output
+    shipped = OnnxEngine(store / "cells", provider="cpu").artifact
+    assert shipped.comparison["pictures"] == 2  # made up
 
 
 def test_a_run_that_finds_nothing_in_the_data_is_released_by_force_alone(
