@@ -12,6 +12,7 @@ import argparse
 import json
 import os
 import shlex
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -83,16 +84,21 @@ def run(line: str, folder: Path, hours: float) -> tuple[str, float]:
 
 
 def follow(lines: Sequence[str], hours: float) -> tuple[list[dict[str, object]], dict[str, float]]:
-    """Return each command with its minutes, and the last one's figures."""
+    """Return each command with its minutes, and the last one's figures.
+
+    The folder is kept where a command fails: a training is in it.
+    """
     steps: list[dict[str, object]] = []
     printed = ""
-    with tempfile.TemporaryDirectory(prefix="seedstream-entrance-") as folder:
-        for line in lines:
-            print(f"$ {line}", flush=True)
-            printed, seconds = run(line, Path(folder), hours)
-            print(printed, flush=True)
-            steps.append({"command": line, "minutes": round(seconds / 60, 1)})
-    return steps, figures(printed)
+    folder = Path(tempfile.mkdtemp(prefix="seedstream-entrance-"))
+    for line in lines:
+        print(f"$ {line}   # in {folder}", flush=True)
+        printed, seconds = run(line, folder, hours)
+        print(printed, flush=True)
+        steps.append({"command": line, "minutes": round(seconds / 60, 1)})
+    found = figures(printed)
+    shutil.rmtree(folder)
+    return steps, found
 
 
 def main() -> None:
