@@ -51,8 +51,10 @@ BOUNDS: dict[Precision, Bounds] = {
     # 2e-4 is a fifth of a pixel on the paper's grid; what is left is the order of additions.
     "float32": Bounds(offset=2e-4, raw=5e-3, offset_pixels=0.05, mean_iou=0.97),
     # About one pixel at the worst pixel of all: float16 has 11 bits, and rounds after every
-    # layer. In the mean of all instances a quarter of a pixel, of which 0.03 were measured.
-    "float16": Bounds(offset=1e-3, raw=2e-2, offset_pixels=0.25, mean_iou=0.9),
+    # layer. In the mean of all instances a quarter of a pixel, of which 0.03 were measured. People
+    # agree to 1.00 where fragments of some hundred pixels, which a short training leaves and a
+    # sweep takes away, do not: 0.95 with two thirds of the instances such.
+    "float16": Bounds(offset=1e-3, raw=2e-2, offset_pixels=0.25, mean_iou=0.8),
     # Single pixels at the borders of objects may flip, so that the largest difference says nothing.
     # A pixel and a half is a quarter of the margin (about 6 pixels) that training starts from; 0.9
     # were measured with instances that agree to 0.986. Measured figures have a bound of their own.

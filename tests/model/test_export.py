@@ -346,11 +346,11 @@ def test_foreign_operators_and_another_opset_are_faults(tmp_path: Path) -> None:
 def test_what_is_seen_in_made_up_pictures_has_a_lower_bound() -> None:
     found = Comparison(
         offset=1e-4, bandwidth=1e-3, seed=1e-3, weights=1e-3,
-        offset_pixels=0.03, mean_iou=0.883, instances=85, pictures=2,
+        offset_pixels=0.03, mean_iou=0.783, instances=85, pictures=2,
     )  # fmt: skip
     assert found.faults("float16", made_up=True) == []
     (fault,) = found.faults("float16")
-    assert "is 0.883, expected at least 0.9 with float16 weights" in fault
+    assert "is 0.783, expected at least 0.8 with float16 weights" in fault
     broken = replace(found, mean_iou=0.3)
     assert "expected at least 0.5" in "; ".join(broken.faults("float16", made_up=True))
 
