@@ -104,7 +104,10 @@ def run_session(
         tempfile.TemporaryDirectory(prefix="fuzz", dir=_memory()) as folder,
         _noted(note, target) as write,
     ):
-        parse = target.open(Path(folder))
+        # Deep, so that a path which climbs meets nothing, above all no other session's inputs.
+        deep = Path(folder, *"climbing")
+        deep.mkdir(parents=True)
+        parse = target.open(deep)
         for number in range(inputs):
             if number < len(first):
                 data = first[number]
