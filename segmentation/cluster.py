@@ -94,7 +94,7 @@ def cluster_maps(
     scratch = _scratch(raw[0].size)
     bandwidth, counts = raw[2:-1], np.zeros(256, np.int64)
     n_found = scan(
-        Maps(raw[:2], bandwidth, raw[-1], raw[-1].view(np.int32), np.zeros(2, np.float32)),
+        Maps(raw[:2], raw[-1], raw[-1].view(np.int32), np.zeros(2, np.float32)),
         np.empty((0, 0), np.uint8),
         _raw_foreground_threshold(),
         np.float32(np.inf),
@@ -146,8 +146,9 @@ def cluster(
 ) -> Clusters:
     """Cluster one image class by class.
 
-    Ends for any input: a pixel is tried as a seed at most once, and pixels whose maps are not all
-    finite, or whose offset lies outside tanh's range, are background.
+    Ends for any input: a pixel is tried as a seed at most once. Pixels whose offset or score is not
+    finite, or whose offset lies outside tanh's range, are background; one whose bandwidth is not
+    finite starts no instance.
 
     Args:
         offset: float32 (2, H, W), offsets x and y after tanh, grid units.
@@ -171,7 +172,7 @@ def cluster(
     scratch = _scratch(seed.size)
     counts = np.zeros(256, np.int64)
     n_found = scan(
-        Maps(offset, bandwidth, seed, seed.view(np.int32), step),
+        Maps(offset, seed, seed.view(np.int32), step),
         class_index,
         np.float32(foreground_threshold),
         MAX_OFFSET,

@@ -17,13 +17,12 @@ from segmentation.sorting_kernels import LAST_PIXEL, Float32Map, Int32Map, Point
 class Maps(NamedTuple):
     """One image's maps.
 
-    ``offset`` float32 (2, H, W), ``bandwidth`` float32 (S, H, W), ``seed`` float32 (H, W) as
-    `segmentation.cluster.cluster` takes them; ``seed_bits`` int32 (H, W), the same memory as
-    ``seed``; ``step`` float32 (2,), one pixel in grid units.
+    ``offset`` float32 (2, H, W), ``seed`` float32 (H, W) as `segmentation.cluster.cluster` takes
+    them; ``seed_bits`` int32 (H, W), the same memory as ``seed``; ``step`` float32 (2,), one pixel
+    in grid units.
     """
 
     offset: Float32Map
-    bandwidth: Float32Map
     seed: Float32Map
     seed_bits: Int32Map
     step: Float32Map
@@ -81,27 +80,18 @@ def _foreground(seed: Float32Map, threshold: np.float32, column: Int32Map) -> in
 
 
 @compiled
-def _is_sound(
-    x: np.float32,
-    y: np.float32,
-    width_x: np.float32,
-    width_y: np.float32,
-    seed: np.float32,
-    furthest: np.float32,
-) -> bool:
-    total = x + y + width_x + width_y + seed
-    return bool((abs(x) <= furthest) & (abs(y) <= furthest) & (abs(total) < np.inf))
+def _is_sound(x: np.float32, y: np.float32, seed: np.float32, furthest: np.float32) -> bool:
+    is_near = (abs(x) <= furthest) & (abs(y) <= furthest)
+    return bool(is_near & (abs(x + y + seed) < np.inf))
 
 
 @compiled
 def _are_sound(maps: Maps, row: int, column: Int32Map, furthest: np.float32) -> bool:
     x, y, seed = maps.offset[0, row], maps.offset[1, row], maps.seed[row]
-    width_x, width_y = maps.bandwidth[0, row], maps.bandwidth[len(maps.bandwidth) - 1, row]
     broken = np.int32(0)
     for i in range(len(column)):
         c = np.uint32(column[i])
-        is_sound = _is_sound(x[c], y[c], width_x[c], width_y[c], seed[c], furthest)
-        broken |= np.int32(not is_sound)
+        broken |= np.int32(not _is_sound(x[c], y[c], seed[c], furthest))
     return bool(broken == 0)
 
 
@@ -109,11 +99,10 @@ def _are_sound(maps: Maps, row: int, column: Int32Map, furthest: np.float32) -> 
 def _keep_sound(maps: Maps, row: int, column: Int32Map, furthest: np.float32) -> int:
     """Move the columns whose values are sound to the front; return their number."""
     x, y, seed = maps.offset[0, row], maps.offset[1, row], maps.seed[row]
-    width_x, width_y = maps.bandwidth[0, row], maps.bandwidth[len(maps.bandwidth) - 1, row]
     n = 0
     for c in column:
         column[n] = c
-        n += _is_sound(x[c], y[c], width_x[c], width_y[c], seed[c], furthest)
+        n += _is_sound(x[c], y[c], seed[c], furthest)
     return n
 
 

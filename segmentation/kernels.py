@@ -176,11 +176,11 @@ def grow(
         key[seed] |= _TAKEN  # first: a seed does not count as new to its own proposal
         n_free -= 1
         row, column = divmod(pixel_of(best), bandwidth.shape[2])
+        width_x, width_y = bandwidth[0, row, column], bandwidth[len(bandwidth) - 1, row, column]
+        if not abs(width_x + width_y) < np.inf:
+            continue  # a margin that is none holds no point
         center = points.x[seed], points.y[seed]
-        precision = (
-            np.exp(bandwidth[0, row, column] * np.float32(10)),
-            np.exp(bandwidth[len(bandwidth) - 1, row, column] * np.float32(10)),
-        )
+        precision = np.exp(width_x * np.float32(10)), np.exp(width_y * np.float32(10))
         left, right = _span(cells, 0, center[0], precision[0])
         top, bottom = _span(cells, 1, center[1], precision[1])
         n_members, n_new = 0, 0
