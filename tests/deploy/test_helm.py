@@ -114,6 +114,14 @@ def test_a_lane_is_said_once_and_who_says_otherwise_wins(render: Render) -> None
     assert labels["app.kubernetes.io/instance"] == "north"
 
 
+def test_a_lane_named_by_a_number_is_a_word(render: Render) -> None:
+    mine = {"worker": {"settings": {"WORKER_LANE": "7"}}}
+    objects = comparable(rendered(render(mine)))
+    labels = objects["Deployment/worker"]["spec"]["selector"]["matchLabels"]
+    assert labels["app.kubernetes.io/instance"] == "7"
+    assert objects["ConfigMap/viewer-settings"]["data"]["VIEW_LANE"] == "7"
+
+
 def test_with_a_password_the_chart_makes_what_the_component_makes(
     render: Render,
     variant: Variant,  # noqa: F811

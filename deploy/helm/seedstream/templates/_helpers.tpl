@@ -72,7 +72,7 @@ seedstream.object (list ROOT PATH): one of them.
 {{- define "seedstream.text" -}}
 {{- $root := index . 0 -}}
 {{- $namespace := $root.Release.Namespace -}}
-{{- $root.Files.Get (index . 1) | replace ".seedstream.svc" (printf ".%s.svc" $namespace) | replace "namespace=\"seedstream\"" (printf "namespace=%q" $namespace) | replace "app.kubernetes.io/instance: main" (printf "app.kubernetes.io/instance: %s" (include "seedstream.lane" $root)) -}}
+{{- $root.Files.Get (index . 1) | replace ".seedstream.svc" (printf ".%s.svc" $namespace) | replace "namespace=\"seedstream\"" (printf "namespace=%q" $namespace) | replace "app.kubernetes.io/instance: main" (printf "app.kubernetes.io/instance: %q" (include "seedstream.lane" $root)) -}}
 {{- end -}}
 
 {{/* seedstream.finished (list ROOT OBJECT PATH): an object with labels, namespace, what the values say of a workload, and patches. */}}
