@@ -16,6 +16,7 @@ from typing import Any, Self
 import msgspec
 
 from contract.errors import UnavailableError
+from stack.interrupts import held_interrupts
 
 TAIL_LINES = 20
 POLL_SECONDS = 0.05
@@ -62,9 +63,16 @@ class ProcessIdentity(msgspec.Struct, frozen=True):
                 os.kill(self.pid, number)
 
 
+_unstopped: "dict[int, ChildProcess]" = {}
+"""Children, by ``id``, that nobody has stopped yet, in the order in which they were started."""
+
+
 @dataclass(kw_only=True)
 class ChildProcess:
     """A running process; a context manager that stops it.
+
+    An interrupt can come between the start and the moment from which the caller would stop it. A
+    command that may be interrupted ends with ``stop_children``, therefore.
 
     Attributes:
         name: What it is, for messages.
@@ -114,7 +122,7 @@ class ChildProcess:
         guard = Path(__file__).with_name("parent_death_guard.py")
         guarded = [sys.executable, "-I", "-S", str(guard), str(os.getpid()), *command]
         log_path.parent.mkdir(parents=True, exist_ok=True)
-        with log_path.open("wb") as log:
+        with held_interrupts(), log_path.open("wb") as log:
             try:
                 process = subprocess.Popen(
                     list(command) if detached else guarded,
@@ -127,9 +135,13 @@ class ChildProcess:
                 )
             except OSError as error:
                 raise StartError(f"cannot run {command[0]}: {error.strerror}") from error
-        # A child that has already ended has no start time any more; 0 never matches a living one.
-        identity = ProcessIdentity.of(process.pid) or ProcessIdentity(process.pid, 0)
-        return cls(name=name, identity=identity, log_path=log_path, _process=process, **attributes)
+            # One that has already ended has no start time any more; 0 never matches a living one.
+            identity = ProcessIdentity.of(process.pid) or ProcessIdentity(process.pid, 0)
+            child = cls(
+                name=name, identity=identity, log_path=log_path, _process=process, **attributes
+            )
+            _unstopped[id(child)] = child
+        return child
 
     @property
     def pid(self) -> int:
@@ -202,6 +214,7 @@ class ChildProcess:
         self.kill()
         if self.folder is not None:
             shutil.rmtree(self.folder, ignore_errors=True)
+        _unstopped.pop(id(self), None)
         return self.exit_code
 
     def kill(self) -> None:
@@ -219,6 +232,12 @@ class ChildProcess:
         trace: TracebackType | None,
     ) -> None:
         self.stop()
+
+
+def stop_children() -> None:
+    """Stop every child of this process that was started and not stopped, the last one first."""
+    for child in reversed(list(_unstopped.values())):
+        child.stop()
 
 
 def log_tail(path: Path, lines: int = TAIL_LINES) -> str:

@@ -2,6 +2,7 @@
 
 import contextlib
 import signal
+import threading
 from collections.abc import Iterator
 from types import FrameType
 
@@ -27,6 +28,34 @@ def interruptible(*, once: bool = False) -> Iterator[None]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+@contextlib.contextmanager
+def held_interrupts() -> Iterator[None]:
+    """Let SIGINT, SIGTERM and SIGHUP wait until the end of the block, then have their effect.
+
+    For the moment between beginning something and noting down that it has to be ended. Only the
+    main thread hears signals, so elsewhere there is nothing to hold.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    arrived: list[int] = []
+    # What is ignored stays so, in a child that begins meanwhile as well.
+    before = {
+        number: handler
+        for number in _INTERRUPTS
+        if (handler := signal.getsignal(number)) not in (signal.SIG_IGN, None)
+    }
+    for number in before:
+        signal.signal(number, lambda number, _frame: arrived.append(number))
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+        for late in arrived:
+            signal.raise_signal(late)
 
 
 def ignore_interrupts() -> None:

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from contract.errors import UnavailableError
+from stack.child_process import ChildProcess, log_tail
 
 KAFKA_VERSION = "4.1.0"
 FETCH_SECONDS = 600.0
@@ -113,24 +114,18 @@ def _fetch_into(target: Path) -> None:
 def _run_maven(folder: Path, jars: Path) -> None:
     # A copy: Maven must be able to work beside the file, which may be installed read-only.
     pom = shutil.copy(Path(__file__).with_name("pom.xml"), folder / "pom.xml")
+    if shutil.which("mvn") is None:
+        raise UnavailableError("Maven (`mvn`) is missing: install it")
     command = ["mvn", "-q", "-B", "-f", str(pom), "dependency:copy-dependencies"]
-    try:
-        done = subprocess.run(
-            [*command, f"-DoutputDirectory={jars}"],
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=FETCH_SECONDS,
-            check=False,
-        )
-    except FileNotFoundError as error:
-        raise UnavailableError("Maven (`mvn`) is missing: install it") from error
-    except subprocess.TimeoutExpired as error:
+    command += [f"-DoutputDirectory={jars}"]
+    with ChildProcess.spawn("Maven", command, log_path=folder / "maven.log") as maven:
+        code = maven.wait(FETCH_SECONDS)
+    if code is None:
         raise UnavailableError(
             f"Maven did not fetch Kafka's jars within {FETCH_SECONDS:.0f} s: is the network up?"
-        ) from error
-    if done.returncode != 0:
-        end = "\n".join((done.stdout + done.stderr).splitlines()[-10:])
+        )
+    if code != 0:
+        end = log_tail(maven.log_path, lines=10)
         raise UnavailableError(f"Maven could not fetch Kafka {KAFKA_VERSION}:\n{end}")
 
 

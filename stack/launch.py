@@ -10,6 +10,7 @@ from typing import TypeVar
 
 from contract.errors import ConfigurationError
 from stack.child_process import ChildProcess, StartError
+from stack.interrupts import held_interrupts
 
 LOCALHOST = "127.0.0.1"
 
@@ -101,16 +102,17 @@ def _launch(
     start: Callable[[int, Path], ServerT],
     wait_until_answering: Callable[[ServerT], None],
 ) -> ServerT:
-    home = Path(tempfile.mkdtemp(prefix="seedstream-")) if folder is None else folder
-    server = None
+    home, server = folder, None
     try:
-        server = start(port, home)
-        server.folder = home if folder is None else None
+        with held_interrupts():
+            home = home or Path(tempfile.mkdtemp(prefix="seedstream-"))
+            server = start(port, home)
+            server.folder = home if folder is None else None
         wait_until_answering(server)
     except BaseException:  # also Ctrl-C: nobody else knows this process and folder yet
         if server is not None:
             server.stop()
-        if folder is None:
+        if folder is None and home is not None:
             shutil.rmtree(home, ignore_errors=True)
         raise
     return server

@@ -17,7 +17,13 @@ from contract.samples import NOTHING
 from contract.topics import DEAD_TOPIC, FRAMES_TOPIC
 from stack.broker import create_topic, delete_topics
 from stack.broker_choice import start_broker
-from stack.child_process import POLL_SECONDS, ChildProcess, check_alive, died
+from stack.child_process import (
+    POLL_SECONDS,
+    ChildProcess,
+    check_alive,
+    died,
+    stop_children,
+)
 from stack.demo.children import (
     CAMERAS,
     PRODUCER_DRAIN_SECONDS,
@@ -34,7 +40,12 @@ from stack.demo.children import (
 from stack.demo.live_table import Watch
 from stack.demo.settings import DemoOptions, check
 from stack.frame_ledger import FrameLedger
-from stack.interrupts import EXIT_INTERRUPTED, ignore_interrupts, interruptible
+from stack.interrupts import (
+    EXIT_INTERRUPTED,
+    held_interrupts,
+    ignore_interrupts,
+    interruptible,
+)
 from stack.launch import LOCALHOST, free_ports
 from stack.redis_server import check_redis, start_redis
 from stack.seedstream_process import SeedstreamProcess
@@ -125,8 +136,10 @@ class _Demo:
 
     def _servers(self) -> Places:
         options = self._options
-        work = Path(tempfile.mkdtemp(prefix="seedstream-demo-"))
-        self._cleanup.callback(shutil.rmtree, work, ignore_errors=True)
+        with held_interrupts():
+            work = Path(tempfile.mkdtemp(prefix="seedstream-demo-"))
+            self._cleanup.callback(shutil.rmtree, work, ignore_errors=True)
+        self._cleanup.callback(stop_children)  # what an interrupt left between start and _keep
         servers, topic, dead_topic = options.bootstrap_servers, FRAMES_TOPIC, DEAD_TOPIC
         if servers is None:
             broker = start_broker(options.broker, self._say)
