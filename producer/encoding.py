@@ -32,12 +32,8 @@ _PLANAR_8_BITS = re.compile(r"yuvj?4\d\dp|nv\d\d|gray")
 """Formats whose first plane is brightness, a byte each."""
 
 
-def _table(black: float, levels: float, middle: float) -> npt.NDArray[np.uint8]:
-    """Return the table that spreads ``levels`` of brightness or colour over 255 (ITU-T T.871)."""
-    return np.round((np.arange(256) - black) * 255 / levels + middle).clip(0, 255).astype(np.uint8)
-
-
-_TO_FULL = (_table(16, 219, 0), _table(128, 224, 128))
+_TO_FULL = ((255 / 219, -16 * 255 / 219), (255 / 224, 128 - 128 * 255 / 224))
+"""Factor and summand that spread limited brightness and colour over 255 levels (ITU-T T.871)."""
 
 
 def target_size(camera: Camera, width: int, height: int) -> tuple[int, int]:
@@ -260,8 +256,11 @@ def luma_of(image: Any) -> npt.NDArray[np.uint8]:
 
 def _full_range(plane: Any, index: int) -> npt.NDArray[np.uint8]:
     """Return a plane of limited range in full range; of Y, U and V the first is brightness."""
-    full: npt.NDArray[np.uint8] = cv2.LUT(_plane(plane), _TO_FULL[min(index, 1)])
-    return full
+    factor, summand = _TO_FULL[min(index, 1)]
+    pixels = _plane(plane)
+    # Vector instructions, in half the time of a table.
+    full = cv2.addWeighted(pixels, factor, pixels, 0.0, summand)
+    return np.asarray(full, np.uint8)
 
 
 def _plane(plane: Any) -> npt.NDArray[np.uint8]:

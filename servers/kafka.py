@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, TypeVar
 
-from kafka import errors
+from kafka import KafkaAdminClient, errors
 
 from contract.errors import (
     ConfigurationError,
@@ -152,6 +152,8 @@ def open_client(
                 "request_timeout_ms": math.ceil(REQUEST_SECONDS * 1000),
                 "kafka_client": partial(network_client, first=_admitting(visits, connection)),
             }
+            if kind is not KafkaAdminClient:  # which knows no such option
+                shared["metrics_enabled"] = False  # unread, and a tenth of a producer's own work
             return kind(**connection.client_options(), **(shared | options))
         except KafkaTimeoutError as error:
             if clock() >= give_up_at:

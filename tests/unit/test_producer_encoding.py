@@ -10,7 +10,7 @@ import simplejpeg
 from contract.frame import I420, JPEG
 from producer.camera_list import load_cameras
 from producer.cameras import Camera
-from producer.encoding import PictureEncoder, luma_of, target_size
+from producer.encoding import PictureEncoder, _full_range, luma_of, target_size
 from producer.settings import ProducerSettings
 from producer.sources import SourceError
 
@@ -140,6 +140,20 @@ def test_the_short_way_to_full_range_gives_what_ffmpegs_conversion_gives() -> No
     full = image.reformat(format="yuvj420p", src_color_range="MPEG", dst_color_range="JPEG")
     long = PictureEncoder(camera(jpeg_quality=100)).encode(full)[0]
     assert np.abs(decoded(short) - decoded(long)).mean() < 1.0
+
+
+def test_the_short_way_rounds_every_level_as_the_standard_says() -> None:
+    levels = np.arange(256)
+    # The second width leaves pixels beside the vector instructions.
+    for plane, (black, span, middle) in enumerate([(16, 219, 0), (128, 224, 128)]):
+        expected = np.round((levels - black) * 255 / span + middle).clip(0, 255)
+        for width in (256, 263):
+            image = av.VideoFrame(width * 2, 4, "yuv420p")
+            for each in image.planes:
+                row = np.resize(levels, each.line_size).astype(np.uint8)
+                each.update(np.tile(row, (each.height, 1)).tobytes())
+            full = _full_range(image.planes[plane], plane)
+            assert (full == np.resize(expected, full.shape[1])).all()
 
 
 @pytest.mark.parametrize("pixel_format", ["yuv420p", "yuvj422p", "nv12", "gray", "rgb24"])
