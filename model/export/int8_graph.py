@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from contract import artifact as contract
 from contract.errors import ConfigurationError
+from model.export.int8_layout import in_bytes, with_plain_convolutions
 from segmentation.engines.model_graph import LOAD_ERRORS
 
 MIN_PICTURES = 6
@@ -33,7 +34,8 @@ def to_int8(model: Any, pictures: NDArray[np.uint8]) -> Any:
     """Quantise an ``onnx.ModelProto``: weights and activations of convolutions, sums and pooling.
 
     Each branch of a sum and of a concatenation keeps a range of its own: one common range would
-    round offsets, bandwidths and seed scores alike.
+    round offsets, bandwidths and seed scores alike. The network is written with operators that
+    processors have in int8 (`model.export.int8_layout`).
 
     Args:
         model: float32, opset 13 or newer; left as it is.
@@ -50,8 +52,8 @@ def to_int8(model: Any, pictures: NDArray[np.uint8]) -> Any:
     calibration = nncf.Dataset(list(pictures), lambda picture: {contract.INPUT: picture[None]})
     try:
         with contextlib.redirect_stdout(sys.stderr):  # its progress
-            return nncf.quantize(
-                model,
+            quantised = nncf.quantize(
+                with_plain_convolutions(model),
                 calibration,
                 # Symmetric weights, asymmetric activations: the latter are what is behind a Relu.
                 preset=nncf.QuantizationPreset.MIXED,
@@ -59,6 +61,7 @@ def to_int8(model: Any, pictures: NDArray[np.uint8]) -> Any:
             )
     except (*failures, *LOAD_ERRORS) as error:
         raise ConfigurationError(f"NNCF cannot quantise this model: {error}") from error
+    return in_bytes(quantised)
 
 
 def _import_nncf() -> Any:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+import onnxruntime
 import pytest
 
 onnx = pytest.importorskip("onnx", reason="the workshop's extra `train` is not installed")
@@ -70,6 +71,17 @@ def test_int8_reports_to_nobody_and_uses_standard_operators_alone(quantised: byt
     types = [node.op_type for node in model.graph.node]
     assert types.count("QuantizeLinear") > 100
     assert len(quantised) < 3_000_000
+
+
+def test_processors_compute_all_of_an_int8_file_in_bytes(tmp_path: Path, quantised: bytes) -> None:
+    options = onnxruntime.SessionOptions()
+    options.optimized_model_filepath = str(tmp_path / "optimised.onnx")
+    options.log_severity_level = 3  # that it is made for this processor
+    onnxruntime.InferenceSession(quantised, options, providers=["CPUExecutionProvider"])
+    types = [node.op_type for node in onnx.load(tmp_path / "optimised.onnx").graph.node]
+    assert types.count("QLinearConv") > 90
+    assert types.count("ConvTranspose") == 2, "the decoders' last layers"
+    assert not {"Conv", "BatchNormalization", "MaxPool"} & set(types)
 
 
 def test_an_int8_file_is_proved_measured_and_listed_beside_the_first(
