@@ -66,6 +66,8 @@ class ProcessIdentity(msgspec.Struct, frozen=True):
 _unstopped: "dict[int, ChildProcess]" = {}
 """Children, by ``id``, that nobody has stopped yet, in the order in which they were started."""
 
+os.register_at_fork(after_in_child=_unstopped.clear)  # a copy of this process has none of its own
+
 
 @dataclass(kw_only=True)
 class ChildProcess:

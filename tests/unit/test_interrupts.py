@@ -1,5 +1,6 @@
 """An interrupt at any moment of a start: nothing of what was started stays."""
 
+import os
 import signal
 import subprocess
 import sys
@@ -8,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from stack.child_process import ProcessIdentity
+from stack.child_process import ChildProcess, ProcessIdentity, stop_children
 from stack.interrupts import held_interrupts, interruptible
 
 ROOT = Path(__file__).parents[2]
@@ -127,3 +128,15 @@ def test_elsewhere_than_in_the_main_thread_nothing_is_held() -> None:
     thread.start()
     thread.join()
     assert held == [False]
+
+
+def test_a_copy_of_a_process_does_not_stop_the_children_of_the_one_it_was_copied_from(
+    tmp_path: Path,
+) -> None:
+    with ChildProcess.spawn("child", ["sleep", "60"], log_path=tmp_path / "log") as child:
+        copy = os.fork()
+        if copy == 0:
+            stop_children()
+            os._exit(0)
+        assert os.waitpid(copy, 0)[1] == 0
+        assert child.alive()
