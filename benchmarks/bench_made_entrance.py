@@ -3,7 +3,7 @@
 ``python -m benchmarks.bench_made_entrance``: runs the commands of "Try it on a made camera" in
 ``docs/train/labels-from-a-camera.md`` as they stand there, one after the other in an empty folder,
 and keeps the figures of the last one, `evaluate` on the ten seconds that nothing was learned from.
-A quarter of an hour on two cores that compute in bfloat16; ``--hours`` bounds each command.
+A quarter of an hour to an hour on two cores with bfloat16; ``--hours`` bounds each command.
 
 It ends with 1 where recall or precision are below the bar.
 """
