@@ -121,13 +121,13 @@ def test_more_cameras_never_need_less():
 
 
 def test_a_camera_that_no_worker_carries_is_warned_of():
-    found = plan(Load(cameras=3, fps=20))
+    found = plan(Load(cameras=3, fps=20, worker_fps=16))
 
     assert found.warnings[0].startswith("one camera at 20 frames/s is more than a worker carries")
 
 
 def test_small_workers_that_two_cameras_fill_are_warned_of():
-    found = plan(Load(cameras=500, fps=8))
+    found = plan(Load(cameras=500, fps=8, worker_fps=16))
 
     assert "its partitions may bring it more" in found.warnings[0]
     assert not plan(Load(cameras=500, fps=8, worker="gpu")).warnings
