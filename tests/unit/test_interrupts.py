@@ -101,7 +101,11 @@ def test_what_is_held_has_its_effect_at_the_end_of_the_block(number: signal.Sign
 
 
 def test_what_is_ignored_stays_ignored_also_in_a_child(tmp_path: Path) -> None:
-    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    # What this process was started with may be ignored as well: a shell's background does that.
+    before = {
+        signal.SIGHUP: signal.signal(signal.SIGHUP, signal.SIG_IGN),
+        signal.SIGINT: signal.signal(signal.SIGINT, signal.default_int_handler),
+    }
     try:
         with held_interrupts():
             signal.raise_signal(signal.SIGHUP)
@@ -110,7 +114,8 @@ def test_what_is_ignored_stays_ignored_also_in_a_child(tmp_path: Path) -> None:
             ).stdout
         assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
     finally:
-        signal.signal(signal.SIGHUP, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
     [ignored] = [line.split()[1] for line in status.splitlines() if line.startswith("SigIgn")]
     assert int(ignored, 16) & 1 << (signal.SIGHUP - 1)
     assert not int(ignored, 16) & 1 << (signal.SIGINT - 1)
