@@ -87,7 +87,7 @@ def _device_fault(device: str) -> str | None:
         # The fallback is for codecs that the device lacks: without a device this raises.
         accelerator = HWAccel(device, allow_software_fallback=True)
         av.CodecContext.create("h264", "r", hwaccel=accelerator)
-    except (RuntimeError, ValueError, NotImplementedError, av.error.FFmpegError) as error:
+    except (RuntimeError, ValueError, av.error.FFmpegError) as error:
         return getattr(error, "strerror", None) or type(error).__name__
     return None
 

@@ -1,7 +1,6 @@
 """The models that ship, in tiles of fixed and variable size: as untiled, as good as on parts."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -139,20 +138,12 @@ def test_a_mosaic_of_four_pictures_is_as_good_in_tiles_as_each_alone(shared_data
     pictures = open_data_set(shared_data / "nuclei", split="validation")
     same = [each for each in pictures if each.labels.shape == (520, 696)][:8]
     mosaics = [side_by_side(same[:4]), side_by_side(same[4:])]
-    apart = [scored(each, engine, "tile") for each in same]
-    alone = ap50([together(apart[:4]), together(apart[4:])])
+    alone = ap50([scored(each, engine, "tile") for each in same])
     tiled, letterboxed = (
         ap50([scored(each, engine, resize) for each in mosaics]) for resize in ("tile", "letterbox")
     )
-    # What two pictures meet at cuts is worth two points: 0.0215 with float16, 0.0214 with int8.
-    assert abs(alone - tiled) <= 0.025
+    assert abs(alone - tiled) <= 0.02
     assert letterboxed < alone - 0.3, "what tiles are for"
-
-
-def together(some: Sequence[PictureScores]) -> PictureScores:
-    """Return the counts of some pictures as those of one."""
-    sums = {name: sum(getattr(each, name) for each in some) for name in ("tp", "fp", "fn", "iou")}
-    return replace(some[0], **sums)
 
 
 def side_by_side(four: Sequence[Labelled]) -> Labelled:
