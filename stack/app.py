@@ -10,7 +10,7 @@ from contract.errors import UnavailableError
 from contract.process import EXIT_FAILED, EXIT_OK
 from contract.topics import DEAD_TOPIC, FRAMES_TOPIC
 from stack.broker_choice import BrokerKind, start_broker
-from stack.child_process import stop_children
+from stack.child_process import ChildrenSince
 from stack.interrupts import EXIT_INTERRUPTED, interruptible
 from stack.launch import require_free
 from stack.redis_server import start_redis
@@ -120,7 +120,9 @@ def _start(
     shutil.rmtree(folder, ignore_errors=True)
     with contextlib.ExitStack() as undo:
         undo.callback(shutil.rmtree, folder, ignore_errors=True)
-        undo.callback(stop_children)  # what an interrupt left between its start and the next line
+        undo.callback(
+            ChildrenSince().stop
+        )  # what an interrupt left between its start and the next line
         kafka = start_broker(
             kind, console.print, port=kafka_port, folder=folder / "kafka", detached=True
         )

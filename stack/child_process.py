@@ -1,6 +1,7 @@
 """A child process: started with its log in a file, watched, signalled, and ended within a bound."""
 
 import contextlib
+import itertools
 import os
 import shutil
 import signal
@@ -63,8 +64,9 @@ class ProcessIdentity(msgspec.Struct, frozen=True):
                 os.kill(self.pid, number)
 
 
+_numbers = itertools.count(1)
 _unstopped: "dict[int, ChildProcess]" = {}
-"""Children, by ``id``, that nobody has stopped yet, in the order in which they were started."""
+"""Children that nobody has stopped yet, by their numbers, in the order in which they started."""
 
 os.register_at_fork(after_in_child=_unstopped.clear)  # a copy of this process has none of its own
 
@@ -74,7 +76,7 @@ class ChildProcess:
     """A running process; a context manager that stops it.
 
     An interrupt can come between the start and the moment from which the caller would stop it. A
-    command that may be interrupted ends with ``stop_children``, therefore.
+    command that may be interrupted ends with ``ChildrenSince.stop``, therefore.
 
     Attributes:
         name: What it is, for messages.
@@ -90,6 +92,7 @@ class ChildProcess:
     address: str = ""
     folder: Path | None = None
     _process: "subprocess.Popen[bytes] | None" = field(default=None, repr=False)
+    _number: int = field(default_factory=lambda: next(_numbers), repr=False)
 
     @classmethod
     def spawn(
@@ -142,7 +145,7 @@ class ChildProcess:
             child = cls(
                 name=name, identity=identity, log_path=log_path, _process=process, **attributes
             )
-            _unstopped[id(child)] = child
+            _unstopped[child._number] = child
         return child
 
     @property
@@ -216,7 +219,7 @@ class ChildProcess:
         self.kill()
         if self.folder is not None:
             shutil.rmtree(self.folder, ignore_errors=True)
-        _unstopped.pop(id(self), None)
+        _unstopped.pop(self._number, None)
         return self.exit_code
 
     def kill(self) -> None:
@@ -236,10 +239,17 @@ class ChildProcess:
         self.stop()
 
 
-def stop_children() -> None:
-    """Stop every child of this process that was started and not stopped, the last one first."""
-    for child in reversed(list(_unstopped.values())):
-        child.stop()
+class ChildrenSince:
+    """The children that this process starts from now on."""
+
+    def __init__(self) -> None:
+        self._first = next(_numbers)
+
+    def stop(self) -> None:
+        """Stop every one of them that nobody has stopped, the last one first."""
+        for number, child in reversed(list(_unstopped.items())):
+            if number > self._first:
+                child.stop()
 
 
 def log_tail(path: Path, lines: int = TAIL_LINES) -> str:

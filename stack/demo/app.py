@@ -20,9 +20,9 @@ from stack.broker_choice import start_broker
 from stack.child_process import (
     POLL_SECONDS,
     ChildProcess,
+    ChildrenSince,
     check_alive,
     died,
-    stop_children,
 )
 from stack.demo.children import (
     CAMERAS,
@@ -139,7 +139,9 @@ class _Demo:
         with held_interrupts():
             work = Path(tempfile.mkdtemp(prefix="seedstream-demo-"))
             self._cleanup.callback(shutil.rmtree, work, ignore_errors=True)
-        self._cleanup.callback(stop_children)  # what an interrupt left between start and _keep
+        self._cleanup.callback(
+            ChildrenSince().stop
+        )  # what an interrupt left between start and _keep
         servers, topic, dead_topic = options.bootstrap_servers, FRAMES_TOPIC, DEAD_TOPIC
         if servers is None:
             broker = start_broker(options.broker, self._say)

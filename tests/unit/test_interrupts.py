@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from stack.child_process import ChildProcess, ProcessIdentity, stop_children
+from stack.child_process import ChildProcess, ChildrenSince, ProcessIdentity
 from stack.interrupts import held_interrupts, interruptible
 
 ROOT = Path(__file__).parents[2]
@@ -19,7 +19,7 @@ START = """
 import contextlib, subprocess, signal, sys
 from pathlib import Path
 from stack import child_process
-from stack.child_process import ChildProcess, stop_children
+from stack.child_process import ChildProcess, ChildrenSince
 from stack.interrupts import ignore_interrupts, interruptible
 from stack.launch import launch
 
@@ -45,7 +45,7 @@ def wait(child):
 
 try:
     with interruptible(), contextlib.ExitStack() as cleanup:
-        cleanup.callback(stop_children)
+        cleanup.callback(ChildrenSince().stop)
         try:
             if moment in ("within", "alone"):
                 start(0, home)
@@ -138,10 +138,24 @@ def test_elsewhere_than_in_the_main_thread_nothing_is_held() -> None:
 def test_a_copy_of_a_process_does_not_stop_the_children_of_the_one_it_was_copied_from(
     tmp_path: Path,
 ) -> None:
+    children = ChildrenSince()
     with ChildProcess.spawn("child", ["sleep", "60"], log_path=tmp_path / "log") as child:
         copy = os.fork()
         if copy == 0:
-            stop_children()
+            children.stop()
             os._exit(0)
         assert os.waitpid(copy, 0)[1] == 0
         assert child.alive()
+
+
+def test_what_was_started_before_is_somebody_elses(tmp_path: Path) -> None:
+    command = ["sleep", "60"]
+    with ChildProcess.spawn("before", command, log_path=tmp_path / "before") as before:
+        children = ChildrenSince()
+        after = [
+            ChildProcess.spawn("after", command, log_path=tmp_path / f"{number}")
+            for number in range(2)
+        ]
+        children.stop()
+        assert before.alive()
+        assert not any(each.alive() for each in after)
