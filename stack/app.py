@@ -120,9 +120,8 @@ def _start(
     shutil.rmtree(folder, ignore_errors=True)
     with contextlib.ExitStack() as undo:
         undo.callback(shutil.rmtree, folder, ignore_errors=True)
-        undo.callback(
-            ChildrenSince().stop
-        )  # what an interrupt left between its start and the next line
+        # What an interrupt leaves between its start and the line that notes it down.
+        undo.callback(ChildrenSince().stop)
         kafka = start_broker(
             kind, console.print, port=kafka_port, folder=folder / "kafka", detached=True
         )

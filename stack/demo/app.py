@@ -139,9 +139,8 @@ class _Demo:
         with held_interrupts():
             work = Path(tempfile.mkdtemp(prefix="seedstream-demo-"))
             self._cleanup.callback(shutil.rmtree, work, ignore_errors=True)
-        self._cleanup.callback(
-            ChildrenSince().stop
-        )  # what an interrupt left between start and _keep
+        # What an interrupt leaves between its start and `_keep`.
+        self._cleanup.callback(ChildrenSince().stop)
         servers, topic, dead_topic = options.bootstrap_servers, FRAMES_TOPIC, DEAD_TOPIC
         if servers is None:
             broker = start_broker(options.broker, self._say)
