@@ -34,6 +34,8 @@ PAPER_GRID_STEP = (2 / 2047, 1 / 1023)
 
 FOREGROUND_THRESHOLD = 0.5
 
+_ONE_CLASS = np.empty((0, 0), np.uint8)  # for maps whose classes are all 0: none is looked up
+
 _KEPT_PIXELS = 1 << 22
 """Largest image whose scratch memory a thread keeps: 54 bytes a pixel, as far as it is touched."""
 
@@ -93,20 +95,25 @@ def cluster_maps(
     raw = np.ascontiguousarray(prediction, dtype=np.float32)
     scratch = _scratch(raw[0].size)
     bandwidth, counts = raw[2:-1], np.zeros(256, np.int64)
+    ends = np.empty(raw.shape[1], np.int32)
     n_found = scan(
         Maps(raw[:2], raw[-1], raw[-1].view(np.int32), np.zeros(2, np.float32)),
-        np.empty((0, 0), np.uint8),
+        _ONE_CLASS,
         _raw_foreground_threshold(),
-        np.float32(np.inf),
+        np.finfo(np.float32).max,
         counts,
         scratch.foreground,
         scratch.label,
+        ends,
     )
     # The foreground alone is activated, a third of a picture or less.
     points, step = scratch.foreground.first(n_found), np.array(PAPER_GRID_STEP, np.float32)
     np.tanh(points.x, out=points.x)
     np.tanh(points.y, out=points.y)
-    settle(points, _sigmoid(scores_of(points.key)), step, raw.shape[2])
+    score = scratch.score[:n_found]
+    np.negative(scores_of(points.key), out=score)
+    np.exp(score, out=score)
+    settle(points, score, ends, step, raw.shape[2])
     found = _join(scratch, n_found, counts[:1], bandwidth, step, seed_threshold, min_pixels)
     return found.instance_map, found.scores
 
@@ -173,12 +180,13 @@ def cluster(
     counts = np.zeros(256, np.int64)
     n_found = scan(
         Maps(offset, seed, seed.view(np.int32), step),
-        class_index,
+        class_index if class_index.max(initial=0) > 0 else _ONE_CLASS,
         np.float32(foreground_threshold),
         MAX_OFFSET,
         counts,
         scratch.foreground,
         scratch.label,
+        np.empty(len(seed), np.int32),
     )
     return _join(scratch, n_found, counts[:n_classes], bandwidth, step, seed_threshold, min_pixels)
 
@@ -238,7 +246,8 @@ class _Scratch:
         label: uint8 (N,), its classes.
         of_class: That of one class in image order.
         by_cell: The same by cell.
-        place: int32 (N,), where each point of a class is in ``by_cell``.
+        place: int32 (N,), where each point of a class is in ``by_cell``; before, as ``score``, what
+            becomes the scores of raw maps.
         marks: Of `segmentation.kernels.grow`.
     """
 
@@ -248,6 +257,10 @@ class _Scratch:
     by_cell: Points
     place: Int32Map
     marks: Marks
+
+    @property
+    def score(self) -> Float32Map:
+        return self.place.view(np.float32)
 
     @classmethod
     def of(cls, n: int) -> "_Scratch":

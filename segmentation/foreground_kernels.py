@@ -11,7 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segmentation.kernel_cache import compiled
-from segmentation.sorting_kernels import LAST_PIXEL, Float32Map, Int32Map, Points, pixel_of
+from segmentation.sorting_kernels import LAST_PIXEL, Float32Map, Int32Map, Points
+
+_BLOCK = 64  # pixels of a row, most of which are all of the background or all of an object
+
+_INFINITE = np.int32(0x7F800000)  # a seed's bits, which sort like the seeds
 
 
 class Maps(NamedTuple):
@@ -41,128 +45,156 @@ def scan(
     counts: NDArray[np.int64],
     found: Points,
     found_label: NDArray[np.uint8],
+    ends: Int32Map,
 ) -> int:
     """Gather the pixels above ``threshold``, add to ``counts`` (256,) by class, return how many.
 
     Without those that are not finite, or whose offset is above ``furthest``: embeddings are used as
-    cell numbers and must be bounded. A ``class_index`` without pixels stands for zeros.
+    cell numbers and must be bounded. A ``class_index`` without pixels stands for zeros. ``ends``
+    (H,) becomes how many there are up to each row's end.
     """
     height, width = maps.seed.shape
-    column = np.empty(width + 1, np.int32)
-    none = np.float32(0)
     n = 0
     for y in range(height):
-        taken = column[: _foreground(maps.seed[y], threshold, column)]
-        if len(taken) == 0:
-            continue
-        if not _are_sound(maps, y, taken, furthest):
-            taken = taken[: _keep_sound(maps, y, taken, furthest)]
-        here = slice(n, n + len(taken))
-        _embed(maps.offset[0, y], taken, maps.step[0], none, found.x[here])
-        _embed(maps.offset[1, y], taken, none, np.float32(y) * maps.step[1], found.y[here])
-        _rank(maps.seed_bits[y], taken, y * width, found.key[here])
-        if class_index.size > 0:
-            _pick_labels(class_index[y], taken, found_label[here], counts)
-        else:
-            counts[0] += len(taken)
-        n += len(taken)
+        for first in range(0, width, _BLOCK):
+            end = min(width, first + _BLOCK)
+            n_above, left, right = _extent(maps.seed[y, first:end], threshold)
+            if n_above == 0:
+                continue
+            begin = n
+            if right - left == n_above and _take_run(
+                maps, y, first + left, first + right, furthest, found, n
+            ):
+                if class_index.size > 0:
+                    found_label[n : n + n_above] = class_index[y, first + left : first + right]
+                n += n_above
+            else:
+                n = _take_some(
+                    maps, class_index, y, first, end, threshold, furthest, found, found_label, n
+                )
+            if class_index.size > 0:
+                _count_labels(found_label[begin:n], counts)
+            else:
+                counts[0] += n - begin
+        ends[y] = n
     return n
 
 
 @compiled
-def _foreground(seed: Float32Map, threshold: np.float32, column: Int32Map) -> int:
-    """Write the columns above ``threshold`` and return their number; one place more is needed."""
-    n = 0
-    for x in range(len(seed)):
-        column[n] = x  # the place of one that is left out goes to the next
-        n += seed[x] > threshold
-    return n
+def _extent(seed: Float32Map, threshold: np.float32) -> tuple[int, int, int]:
+    """Return how many are above ``threshold``, the first of them, and the place after the last."""
+    n, left, right = np.int32(0), np.int32(_BLOCK), np.int32(-1)
+    for i in range(len(seed)):
+        is_above = seed[i] > threshold
+        n += np.int32(is_above)
+        left = min(left, np.int32(i) if is_above else np.int32(_BLOCK))
+        right = max(right, np.int32(i) if is_above else np.int32(-1))
+    return int(n), int(left), int(right + 1)
 
 
 @compiled
-def _is_sound(x: np.float32, y: np.float32, seed: np.float32, furthest: np.float32) -> bool:
-    is_near = (abs(x) <= furthest) & (abs(y) <= furthest)
-    return bool(is_near & (abs(x + y + seed) < np.inf))
-
-
-@compiled
-def _are_sound(maps: Maps, row: int, column: Int32Map, furthest: np.float32) -> bool:
-    x, y, seed = maps.offset[0, row], maps.offset[1, row], maps.seed[row]
+def _take_run(
+    maps: Maps, row: int, left: int, right: int, furthest: np.float32, found: Points, n: int
+) -> bool:
+    """Write the points side by side in a row from place ``n`` on; return whether all are sound."""
+    here = slice(n, n + right - left)
+    x, y, key = found.x[here], found.y[here], found.key[here]
+    offset_x, offset_y = maps.offset[0, row, left:right], maps.offset[1, row, left:right]
+    bits = maps.seed_bits[row, left:right]
+    step, grid = maps.step[0], np.float32(row) * maps.step[1]
     broken = np.int32(0)
-    for i in range(len(column)):
-        c = np.uint32(column[i])
-        broken |= np.int32(not _is_sound(x[c], y[c], seed[c], furthest))
+    for i in range(len(x)):
+        broken |= np.int32(not abs(offset_x[i]) <= furthest)
+        x[i] = offset_x[i] + np.float32(np.int32(left) + np.int32(i)) * step
+    for i in range(len(y)):
+        broken |= np.int32(not abs(offset_y[i]) <= furthest)
+        y[i] = offset_y[i] + grid
+    first = LAST_PIXEL - row * maps.seed.shape[1] - left
+    for i in range(len(key)):
+        broken |= np.int32(bits[i] >= _INFINITE)
+        key[i] = np.int64(bits[i]) << 32 | (first - i)
     return bool(broken == 0)
 
 
 @compiled
-def _keep_sound(maps: Maps, row: int, column: Int32Map, furthest: np.float32) -> int:
-    """Move the columns whose values are sound to the front; return their number."""
-    x, y, seed = maps.offset[0, row], maps.offset[1, row], maps.seed[row]
-    n = 0
-    for c in column:
-        column[n] = c
-        n += _is_sound(x[c], y[c], seed[c], furthest)
+def _take_some(
+    maps: Maps,
+    class_index: NDArray[np.uint8],
+    row: int,
+    first: int,
+    end: int,
+    threshold: np.float32,
+    furthest: np.float32,
+    found: Points,
+    found_label: NDArray[np.uint8],
+    n: int,
+) -> int:
+    """Write the sound points of a piece of a row from place ``n`` on; return where they end."""
+    grid = np.float32(row) * maps.step[1]
+    last = LAST_PIXEL - row * maps.seed.shape[1]
+    for i in range(first, end):
+        # The place of one that is left out goes to the next.
+        x, y, bits = maps.offset[0, row, i], maps.offset[1, row, i], maps.seed_bits[row, i]
+        found.x[n] = x + np.float32(np.int32(i)) * maps.step[0]
+        found.y[n] = y + grid
+        found.key[n] = np.int64(bits) << 32 | (last - i)
+        if class_index.size > 0:
+            found_label[n] = class_index[row, i]
+        is_sound = (abs(x) <= furthest) & (abs(y) <= furthest) & (bits < _INFINITE)
+        n += (maps.seed[row, i] > threshold) & is_sound
     return n
 
 
 @compiled
-def _embed(
-    offset: Float32Map, column: Int32Map, step: np.float32, grid: np.float32, out: Float32Map
-) -> None:
-    for i in range(len(column)):
-        c = np.uint32(column[i])
-        out[i] = offset[c] + (np.float32(c) * step + grid)
-
-
-@compiled
-def _rank(bits: Int32Map, column: Int32Map, first: int, out: NDArray[np.int64]) -> None:
-    for i in range(len(column)):
-        c = np.uint32(column[i])
-        out[i] = np.int64(bits[c]) << 32 | (LAST_PIXEL - first - np.int64(c))
-
-
-@compiled
-def _pick_labels(
-    label: NDArray[np.uint8],
-    column: Int32Map,
-    out: NDArray[np.uint8],
-    counts: NDArray[np.int64],
-) -> None:
+def _count_labels(label: NDArray[np.uint8], counts: NDArray[np.int64]) -> None:
+    if len(label) == 0:
+        return
     differ = np.uint8(0)
-    first = label[column[0]] if len(column) else np.uint8(0)
-    for i in range(len(column)):
-        out[i] = label[np.uint32(column[i])]
-        differ |= out[i] ^ first
+    for i in range(len(label)):
+        differ |= label[i] ^ label[0]
     if differ == 0:
-        counts[first] += len(column)
+        counts[label[0]] += len(label)
     else:
-        for one in out:
+        for one in label:
             counts[one] += 1
 
 
 @compiled
-def settle(points: Points, score: Float32Map, step: Float32Map, width: int) -> None:
+def settle(
+    points: Points, inverse: Float32Map, ends: Int32Map, step: Float32Map, width: int
+) -> None:
     """Give points the grid and their scores: those that `scan` found in raw maps whose step is 0.
 
-    Their offsets and ``score`` (P,) have been activated since.
+    Their offsets have been activated since. ``inverse`` (P,) is exp(-raw seed), one less than what
+    the score is the inverse of; it becomes the score. ``ends`` are those of `scan`.
     """
-    _settle(points.x, points.y, points.key, step, 1 / width)
-    bits = score.view(np.int32)
-    for i in range(len(bits)):
-        points.key[i] = np.int64(bits[i]) << 32 | (points.key[i] & LAST_PIXEL)
+    begin = 0
+    for y in range(len(ends)):
+        here = slice(begin, ends[y])
+        _settle_row(points.x[here], points.y[here], points.key[here], inverse[here], y, width, step)
+        begin = ends[y]
 
 
 @compiled
-def _settle(
-    x: Float32Map, y: Float32Map, key: NDArray[np.int64], step: Float32Map, rows_per_pixel: float
+def _settle_row(
+    x: Float32Map,
+    y: Float32Map,
+    key: NDArray[np.int64],
+    score: Float32Map,
+    row: int,
+    width: int,
+    step: Float32Map,
 ) -> None:
-    width = np.int32(round(1 / rows_per_pixel))
+    grid, last = np.float32(row) * step[1], LAST_PIXEL - row * width
+    for i in range(len(x)):
+        x[i] += np.float32(np.int32(last - (key[i] & LAST_PIXEL))) * step[0]
+    for i in range(len(y)):
+        y[i] += grid
+    for i in range(len(score)):
+        score[i] = np.float32(1) / (np.float32(1) + score[i])
+    bits = score.view(np.int32)
     for i in range(len(key)):
-        pixel = np.int32(pixel_of(key[i]))
-        row = np.int32((np.float64(pixel) + 0.5) * rows_per_pixel)  # no vector divides integers
-        x[i] += np.float32(pixel - row * width) * step[0]
-        y[i] += np.float32(row) * step[1]
+        key[i] = np.int64(bits[i]) << 32 | (key[i] & LAST_PIXEL)
 
 
 @compiled
