@@ -19,7 +19,7 @@ from media.pixels import BROKEN
 from media.quiet import quieten
 from media.tiff import read_tiff_header
 
-PICTURE_ENDINGS = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".webp")
+PICTURE_ENDINGS = (*(".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".tif", ".tiff", ".bmp", ".webp"),)
 VIDEO_ENDINGS = (".avi", ".m4v", ".mkv", ".mov", ".mp4", ".webm")
 """What counts in a folder, in any case; a file that is named is opened whatever its ending."""
 

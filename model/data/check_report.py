@@ -166,9 +166,11 @@ def _splits(
     """Count the good pictures of each part of what was read."""
     if split != "all":
         return {split: len(report.pictures)}
-    train = set(open_data_set(path, layout=layout, split="train", classes=classes).names)
-    learned = sum(data.names[index] in train for index in report.pictures)
-    return {"train": learned, "validation": len(report.pictures) - learned}
+    counts = {}
+    for part in ("train", "validation"):
+        names = set(open_data_set(path, layout=layout, split=part, classes=classes).names)
+        counts[part] = sum(data.names[index] in names for index in report.pictures)
+    return counts
 
 
 def _leaks(path: Path, layout: Layout, split: Split, classes: Sequence[str] | None) -> list[str]:

@@ -77,11 +77,7 @@ class Cityscapes(DataSet):
         self.root = root
         self.classes = tuple(CLASSES.values())
         below = root / IMAGES
-        files = [
-            path
-            for part in self._parts
-            for path in sorted((below / part).glob(f"*/*{_IMAGE_ENDING}"))
-        ]
+        files = [path for part in self._parts for path in _ending_so(below / part, _IMAGE_ENDING)]
         if not files:
             raise ConfigurationError(
                 f"{below}: no pictures {'/ or '.join(self._parts)}/CITY/NAME{_IMAGE_ENDING}"
@@ -137,9 +133,14 @@ class Cityscapes(DataSet):
         return [
             BrokenSampleError(path, f"there is no picture of this name below {IMAGES}/")
             for part in self._parts
-            for path in sorted((below / part).glob(f"*/*{_LABELS_ENDING}"))
+            for path in _ending_so(below / part, _LABELS_ENDING)
             if path.relative_to(below).as_posix().removesuffix(_LABELS_ENDING) not in known
         ]
+
+
+def _ending_so(part: Path, ending: str) -> list[Path]:
+    """Return the files of a part's cities that end so, without hidden ones."""
+    return sorted(p for p in part.glob(f"*/*{ending}") if not p.name.startswith("."))
 
 
 def _hints(root: Path) -> str:

@@ -18,7 +18,7 @@ from model.data import coco_file
 from model.data.coco_categories import same
 from model.data.coco_file import Picture, label_of
 from model.data.data_set import BrokenSampleError
-from model.data.read import ENDINGS
+from model.data.read import ENDINGS, alike
 from model.data.shapes import join_faults
 
 ROBOFLOW = "_annotations.coco.json"
@@ -113,19 +113,19 @@ class PictureFinder:
         yield from (ending for ending in _endings(name) if ending not in self._shared)
 
     def _on_disk(self, folder: Path, spelling: str) -> Path | None:
-        """Return the file of a name; in another case where only one is so called (Windows)."""
+        """Return the file of a name, or the only one that people take for it (`alike`)."""
         path = folder / spelling
         if is_file(path):
             return path
-        alike = self._listing(path.parent).get(path.name.casefold(), [])
-        return path.with_name(alike[0]) if len(alike) == 1 else None
+        found = self._listing(path.parent).get(alike(path.name), [])
+        return path.with_name(found[0]) if len(found) == 1 else None
 
     def _listing(self, folder: Path) -> dict[str, list[str]]:
-        """Return the files of a folder by their names in lower case."""
+        """Return the files of a folder by what their names share with those that look like them."""
         if folder not in self._listings:
             found: dict[str, list[str]] = {}
             for path in _files_of(folder):
-                found.setdefault(path.name.casefold(), []).append(path.name)
+                found.setdefault(alike(path.name), []).append(path.name)
             self._listings[folder] = found
         return self._listings[folder]
 

@@ -20,6 +20,7 @@ from model.data.coco_panoptic import CocoPanoptic
 from model.data.coco_pictures import ROBOFLOW, part_of
 from model.data.data_set import DataSet, Joined, Split, split_by_name
 from model.data.mapillary import panoptic_files
+from model.data.read import files_in
 
 _MOST_FILES = 20
 """JSON files of a folder that are looked into: more are labels of one picture each."""
@@ -30,20 +31,24 @@ _STARTS: dict[Split, str] = {"train": "train", "validation": "val"}
 def is_coco(path: Path) -> bool:
     """Whether a path is a JSON file, or a folder with annotation files."""
     if path.is_file():
-        return path.suffix == ".json"
+        return path.suffix.lower() == ".json"
     return bool(annotation_files(path))
 
 
 def annotation_files(folder: Path) -> list[Path]:
     """Return the annotation files of a folder; none where it holds no COCO data set."""
-    for pattern in ("annotations/instances_*.json", f"*/{ROBOFLOW}", "annotations/panoptic_*.json"):
-        found = sorted(folder.glob(pattern))
+    named = files_in(folder / "annotations", ".json")
+    for found in (
+        [file for file in named if file.name.lower().startswith("instances_")],
+        sorted(folder.glob(f"*/{ROBOFLOW}")),
+        [file for file in named if file.name.lower().startswith("panoptic_")],
+    ):
         if found:
             return found
     if found := panoptic_files(folder):
         return found
     for place in (folder, folder / "annotations"):
-        files = sorted(place.glob("*.json"))
+        files = files_in(place, ".json")
         if len(files) > _MOST_FILES:
             continue
         found = [file for file in files if coco_file.is_coco(file)]

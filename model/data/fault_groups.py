@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from model.data.data_set import BrokenSampleError
+from model.data.data_set import BrokenSampleError, DataSet
 from model.data.read import ENDINGS
 
 _PICTURE = re.compile(rf"\S+({'|'.join(map(re.escape, ENDINGS))})\b", re.IGNORECASE)
@@ -52,6 +52,11 @@ def group_faults(broken: Iterable[BrokenSampleError]) -> list[FaultGroup]:
 def describe_faults(broken: Sequence[BrokenSampleError]) -> list[str]:
     """Return a sentence per group: the first fault, and how many more there are."""
     return [_describe(group) for group in group_faults(broken)]
+
+
+def describe_whole(data: DataSet) -> list[str]:
+    """Return what a data set assumed, and which labels belong to none of its pictures."""
+    return [*data.notes(), *(f"left out: {text}" for text in describe_faults(data.orphans()))]
 
 
 def _describe(group: FaultGroup) -> str:

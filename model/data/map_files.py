@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from contract.errors import ConfigurationError
-from model.data.read import ENDINGS, find_pictures
+from model.data.read import ENDINGS, alike, files_in, find_pictures, walk
 from model.data.split_folders import split_folders
 from model.data.yolo_names import NAME_FILES
 
@@ -115,12 +115,17 @@ def find_map_files(root: Path) -> MapFiles:
 
 
 def _matched(maps: Files, images: Files) -> Files:
-    """Give maps with an ending of their own (``NAME_mask``) the name of their picture."""
+    """Give maps the name of their picture: ``NAME_mask``, or one that looks alike (`alike`)."""
+    by_look: dict[str, list[str]] = {}
+    for name in images:
+        by_look.setdefault(alike(name), []).append(name)
     for name in [name for name in maps if name not in images]:
-        own = _without_ending(name)
-        if own is not None and own in images:
-            for path in maps.pop(name):
-                maps.put(own, path)
+        for own in (name, _without_ending(name)):
+            found = [] if own is None else [own] if own in images else by_look.get(alike(own), [])
+            if len(found) == 1:
+                for path in maps.pop(name):
+                    maps.put(found[0], path)
+                break
     return maps
 
 
@@ -141,7 +146,7 @@ def _folders(root: Path) -> dict[str, Path]:
 def _holds_maps(folder: Path) -> bool:
     return (
         folder.is_dir()
-        and not any(path.name not in NAME_FILES for path in folder.rglob("*.txt"))
+        and not any(p.suffix.lower() == ".txt" and p.name not in NAME_FILES for p in walk(folder))
         and bool(find_pictures(folder))
     )
 
@@ -150,7 +155,7 @@ def _maps_beside(root: Path) -> list[Path]:
     """Return maps that lie beside their pictures; Cellpose's also where these are missing."""
     found = []
     for folder in (root, *split_folders(root)):
-        names = {_name(p, folder): p for p in folder.glob("*.*") if p.suffix.lower() in ENDINGS}
+        names = {_name(p, folder): p for e in ENDINGS for p in files_in(folder, e)}
         found += [
             path
             for name, path in names.items()

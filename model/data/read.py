@@ -9,6 +9,7 @@ with grey) and keeps the numbers of label maps with a palette. Legend: H, W pixe
 """
 
 import os
+import unicodedata
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -42,25 +43,54 @@ _DEEP = ";16"
 
 def find_pictures(folder: Path) -> list[Path]:
     """Return all pictures below a folder, sorted; hidden files and folders are left out."""
+    return sorted(path for path in walk(folder) if path.suffix.lower() in ENDINGS)
+
+
+def files_in(folder: Path, ending: str) -> list[Path]:
+    """Return the files right in a folder that end so, in any case, sorted; without hidden ones.
+
+    None where there is no such folder.
+    """
+    if not folder.is_dir():
+        return []
     return sorted(
         path
-        for path in walk(folder)
-        if path.suffix.lower() in ENDINGS
-        and not any(part.startswith(".") for part in path.relative_to(folder).parts)
+        for path in folder.iterdir()
+        if path.suffix.lower() == ending and not path.name.startswith(".")
     )
 
 
+def alike(name: str) -> str:
+    """Return what names share that people take for one.
+
+    File systems and tools differ in upper and lower case, and in how they write an accent: as one
+    character with its letter, or as two (macOS).
+    """
+    return unicodedata.normalize("NFC", name).casefold()
+
+
 def walk(folder: Path) -> Iterator[Path]:
-    """Return all files below a folder, also those behind links; each real folder once."""
+    """Return all files below a folder, also those behind links; each real folder once.
+
+    Hidden files and folders are left out: macOS puts a ``._NAME`` beside each NAME that it copies.
+
+    Raises:
+        OSError: A folder is closed to this user.
+    """
     seen = set()
-    for here, folders, files in os.walk(folder, followlinks=True):
+    for here, folders, files in os.walk(folder, onerror=_raise, followlinks=True):
+        folders[:] = [name for name in folders if not name.startswith(".")]
         real = os.path.realpath(here)
         if real in seen:
             folders.clear()
             continue
         seen.add(real)
         folders.sort()
-        yield from (Path(here) / name for name in files)
+        yield from (Path(here) / name for name in files if not name.startswith("."))
+
+
+def _raise(error: OSError) -> None:
+    raise error
 
 
 def read_image(path: Path, levels: Levels = pictures.OWN_RANGE) -> Image:

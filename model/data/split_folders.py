@@ -1,6 +1,7 @@
 """Data sets whose parts lie in folders named ``train*``, ``val*`` and ``test*``."""
 
-from collections.abc import Sequence
+import re
+from collections.abc import Mapping, Sequence, Set
 from pathlib import Path
 
 from model.data.data_set import DataSet, Split, Subset, split_by_name
@@ -8,12 +9,18 @@ from model.data.data_set import DataSet, Split, Subset, split_by_name
 TRAIN, VALIDATION, TEST = "train", "val", "test"
 """How the names of the folders begin: ``training``, ``valid``, ``validation`` are usual as well."""
 
+_OTHER_WORDS = {"dev": VALIDATION, "minival": VALIDATION, "trainval": None}
+"""Whole names that mean a part, too, or both together."""
+
+_STAGE = re.compile(r"^stage\d+_")
+"""What the 2018 Data Science Bowl puts before ``train`` and ``test``."""
+
 
 def split_folders(root: Path) -> list[Path]:
     """Return the folders of the parts right below ``root``, sorted."""
     if not root.is_dir():
         return []
-    return sorted(path for path in root.iterdir() if path.is_dir() and _part_of(path.name))
+    return sorted(path for path in root.iterdir() if path.is_dir() and part_of_word(path.name))
 
 
 def split_by_folders(whole: DataSet, split: Split, *, official: bool = False) -> DataSet:
@@ -28,7 +35,7 @@ def split_by_folders(whole: DataSet, split: Split, *, official: bool = False) ->
         official: Whether ``val*`` is the part that the publisher's figures are measured on: all of
             it validates then, also where it is alone.
     """
-    parts = [_part_of_name(name) for name in whole.names]
+    parts = [part_of_name(name) for name in whole.names]
     if official and {*parts} == {VALIDATION}:
         return Subset(whole, []) if split == "train" else whole
     own = {TRAIN, VALIDATION} <= {*parts}
@@ -37,15 +44,42 @@ def split_by_folders(whole: DataSet, split: Split, *, official: bool = False) ->
         kept = [index for index, part in enumerate(parts) if part != TEST]
     elif not own:
         return split_by_name(whole, split)
-    left_out = len(whole) - len(kept)
-    note = f"{left_out} pictures belong to neither train nor val and are not read"
-    found = _Noted(whole, kept, note) if left_out else whole
+    if not own:
+        return split_by_name(only(whole, kept), split)
+    return split_by_lists(
+        whole,
+        split,
+        {
+            "train": {i for i, part in enumerate(parts) if part == TRAIN},
+            "validation": {i for i, part in enumerate(parts) if part == VALIDATION},
+        },
+    )
+
+
+def split_by_lists(whole: DataSet, split: Split, parts: Mapping[Split, Set[int]]) -> DataSet:
+    """Return a part of a data set that says by itself which pictures are of which.
+
+    Those of neither (``test*``) are not read, also where the whole is wanted, and a note says so.
+
+    Args:
+        whole: The data set.
+        split: Which part.
+        parts: Pictures of ``train`` and of ``validation``.
+    """
+    kept = sorted(set().union(*parts.values()))
+    found = only(whole, kept)
     if split == "all":
         return found
-    if not own:
-        return split_by_name(found, split)
-    wanted = TRAIN if split == "train" else VALIDATION
-    return Subset(found, [i for i, index in enumerate(kept) if parts[index] == wanted])
+    return Subset(found, [i for i, index in enumerate(kept) if index in parts[split]])
+
+
+def only(whole: DataSet, kept: Sequence[int]) -> DataSet:
+    """Return the pictures ``kept`` of a data set, with a note on the others."""
+    left_out = len(whole) - len(kept)
+    if not left_out:
+        return whole
+    note = f"{left_out} pictures belong to neither train nor val and are not read"
+    return _Noted(whole, kept, note)
 
 
 def notes_on_parts(found: Sequence[str], parts: tuple[str, str]) -> list[str]:
@@ -68,10 +102,15 @@ class _Noted(Subset):
         return [*super().notes(), self._note]
 
 
-def _part_of_name(name: str) -> str | None:
-    found = [part for folder in name.split("/")[:-1] if (part := _part_of(folder))]
+def part_of_name(name: str) -> str | None:
+    """Return the part that the folders in a picture's name say; None where they do not."""
+    found = [part for folder in name.split("/")[:-1] if (part := part_of_word(folder))]
     return next((part for part in found if part != TEST), found[0] if found else None)
 
 
-def _part_of(folder: str) -> str | None:
-    return next((p for p in (TRAIN, VALIDATION, TEST) if folder.lower().startswith(p)), None)
+def part_of_word(word: str) -> str | None:
+    """Return the part that the name of a folder or file says; None where it does not."""
+    plain = _STAGE.sub("", word.lower())
+    if plain in _OTHER_WORDS:
+        return _OTHER_WORDS[plain]
+    return next((p for p in (TRAIN, VALIDATION, TEST) if plain.startswith(p)), None)

@@ -14,10 +14,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from contract.errors import ConfigurationError
-from model.data.data_set import BrokenSampleError, DataSet, Split, Subset, split_by_name
+from model.data.data_set import BrokenSampleError, DataSet, Split, split_by_name
 from model.data.flaws import Flaw, FlawKind
 from model.data.labels import IGNORE, UNNAMED, Image, Labelled
-from model.data.read import find_pictures, map_size, read_codes, read_placed, show
+from model.data.read import files_in, find_pictures, map_size, read_codes, read_placed, show
+from model.data.split_folders import TEST, TRAIN, VALIDATION, only, part_of_word, split_by_lists
 
 IMAGES, OBJECTS, CLASSES = "JPEGImages", "SegmentationObject", "SegmentationClass"
 NAMES = (
@@ -76,10 +77,19 @@ class Voc(DataSet):
 
     def part(self, split: Split) -> DataSet:
         """Return a part: as ``ImageSets/Segmentation`` lists it, or by name."""
-        listed = {"train": _listed(self.root, "train"), "validation": _listed(self.root, "val")}
-        if split == "all" or not all(listed.values()):
-            return split_by_name(self, split)
-        return Subset(self, [i for i, name in enumerate(self.names) if name in listed[split]])
+        listed = {part: _listed(self.root, part) for part in (TRAIN, VALIDATION, TEST)}
+        numbers = {
+            part: {i for i, name in enumerate(self.names) if name in names}
+            for part, names in listed.items()
+        }
+        if numbers[TRAIN] and numbers[VALIDATION]:
+            parts: dict[Split, set[int]] = {
+                "train": numbers[TRAIN],
+                "validation": numbers[VALIDATION],
+            }
+            return split_by_lists(self, split, parts)
+        own = numbers[TRAIN] or set(range(len(self))) - numbers[TEST]
+        return split_by_name(only(self, sorted(own)), split)
 
     def read(self, index: int) -> Labelled:
         """Read picture ``index``."""
@@ -206,12 +216,12 @@ def _is_byte(word: str) -> bool:
     return word.isdecimal() and len(word) <= 3 and int(word) < 256
 
 
-def _listed(root: Path, start: str) -> set[str]:
+def _listed(root: Path, part: str) -> set[str]:
     """Return the names in the lists of one part; ``trainval`` is both and counts for none."""
     return {
         line.strip()
-        for path in (root / _LISTS).glob("*.txt")
-        if path.stem.lower().startswith(start) and path.stem.lower() != "trainval"
+        for path in files_in(root / _LISTS, ".txt")
+        if part_of_word(path.stem) == part
         for line in path.read_text(encoding="utf-8-sig", errors="replace").splitlines()
         if line.strip()
     }

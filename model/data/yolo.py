@@ -7,26 +7,33 @@ its EXIF asks for it to be shown: so the tools of this format read it.
 
 import contextlib
 import logging
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from contract.errors import ConfigurationError
 from model.data.coco80 import COCO_80
-from model.data.data_set import BrokenSampleError, DataSet, Split, Subset
+from model.data.data_set import BrokenSampleError, DataSet, Split
 from model.data.flaws import Flaw, FlawKind
 from model.data.labels import IGNORE, Labelled
-from model.data.read import find_pictures, read_shown, walk
+from model.data.read import alike, files_in, find_pictures, read_shown, walk
 from model.data.shapes import Shape, box_rle, draw_labelled, join_faults, outline
-from model.data.split_folders import split_by_folders
-from model.data.yolo_names import NAME_FILES, read_data_yaml, read_names
+from model.data.split_folders import (
+    TRAIN,
+    VALIDATION,
+    part_of_name,
+    split_by_folders,
+    split_by_lists,
+)
+from model.data.yolo_names import NAME_FILES, read_data_yaml, read_names, read_parts
 
-IMAGES, LABELS = "images", "labels"
+IMAGES, LABELS, TEXT = "images", "labels", ".txt"
 
 _FARTHEST = 2.0
 """Coordinates beyond this are no fractions: pixels, usually."""
 
-_ROUNDING = 0.01
-"""How far a box may reach beyond its picture, as a fraction: what exporters round."""
+_INSIDE = 0.75
+"""Part of a box that lies in its picture; exporters let boxes reach over the edge."""
 
 log = logging.getLogger(__name__)
 
@@ -59,13 +66,15 @@ class Yolo(DataSet):
         else:
             self._base, names = path, ()
             self._images = [p for p in find_pictures(path) if _is_below(p, path, IMAGES)]
+            self._follow_yaml()
         if not self._images:
             raise ConfigurationError(f"{path}: no pictures below a folder {IMAGES}/")
         self._texts = [_text_of(image, self._base) for image in self._images]
         self.names = tuple(_name(image, self._base) for image in self._images)
         self._labels = self._label_files()
+        self._texts = _on_disk(self._texts, self._labels)
         self.classes = names or self._class_names()
-        without = sum(not text.is_file() for text in self._texts)
+        without = sum(not _is_there(text) for text in self._texts)
         if without:
             self._notes.append(
                 f"{without} pictures have no text file: treated as having no objects"
@@ -74,7 +83,7 @@ class Yolo(DataSet):
     def files(self, index: int) -> tuple[Path, ...]:
         """Return the image and, where there is one, the text file of picture ``index``."""
         text = self._texts[index]
-        return (self._images[index], *([text] if text.is_file() else []))
+        return (self._images[index], *([text] if _is_there(text) else []))
 
     def read(self, index: int) -> Labelled:
         """Read picture ``index``; all faults of its text file are told together."""
@@ -113,10 +122,29 @@ class Yolo(DataSet):
         """Return a split: that of ``data.yaml``, by folders ``train*`` and ``val*``, or by name."""
         if not self._parts:
             return split_by_folders(self, split)
-        if split == "all":
-            return self
-        chosen = self._parts[split]
-        return Subset(self, [i for i, image in enumerate(self._images) if image in chosen])
+        return split_by_lists(
+            self,
+            split,
+            {
+                part: {i for i, image in enumerate(self._images) if image in chosen}
+                for part, chosen in self._parts.items()
+            },
+        )
+
+    def _follow_yaml(self) -> None:
+        """Take the parts that ``data.yaml`` names where the folders do not say them."""
+        told = {part_of_name(_name(image, self._base)) for image in self._images}
+        if {TRAIN, VALIDATION} <= told:
+            return
+        card, reason = read_parts(self.root)
+        self._notes += [reason] if reason else []
+        if card is not None:
+            own = {Path(os.path.abspath(image)): image for image in self._images}  # noqa: PTH100
+            listed = {
+                part: [own[image] for image in images if image in own]
+                for part, images in card.parts.items()
+            }
+            self._parts = self._own_parts(listed)
 
     def _own_parts(self, listed: Mapping[Split, Sequence[Path]]) -> dict[Split, set[Path]]:
         """Return the pictures of both parts; none where they are not two."""
@@ -152,11 +180,13 @@ class Yolo(DataSet):
         found: Iterable[Path]
         if self.root.is_dir():
             found = (
-                p for p in walk(self.root) if p.suffix == ".txt" and _is_below(p, self.root, LABELS)
+                p
+                for p in walk(self.root)
+                if p.suffix.lower() == TEXT and _is_below(p, self.root, LABELS)
             )
         else:
             folders = {text.parent for text in self._texts}
-            found = (path for folder in folders for path in folder.glob("*.txt"))
+            found = (path for folder in folders for path in files_in(folder, TEXT))
         expected = {*self._texts}
         return sorted(path for path in found if path in expected or path.name not in NAME_FILES)
 
@@ -205,17 +235,20 @@ def _class_number(word: str) -> int:
 
 
 def _box(numbers: Sequence[float]) -> tuple[float, float, float, float] | None:
-    """Return left, top, right, bottom of a box: four numbers, a centre and a size that fit.
+    """Return left, top, right, bottom of a box: four numbers, a centre and a size.
 
-    Two corners are four numbers, too: those that make no box inside the picture are an outline of
-    two corners.
+    Two corners are four numbers, too: those that make a box much of which lies outside of the
+    picture are an outline of two corners.
     """
     if len(numbers) != 4:
         return None
     x, y, width, height = numbers
+    if width <= 0 or height <= 0:
+        return None
     box = (x - width / 2, y - height / 2, x + width / 2, y + height / 2)
-    fits = all(-_ROUNDING <= value <= 1 + _ROUNDING for value in box)
-    return box if width > 0 and height > 0 and fits else None
+    inside = max(0.0, min(1.0, box[2]) - max(0.0, box[0]))
+    inside *= max(0.0, min(1.0, box[3]) - max(0.0, box[1]))
+    return box if inside >= _INSIDE * width * height else None
 
 
 def _is_below(path: Path, root: Path, folder: str) -> bool:
@@ -231,7 +264,27 @@ def _text_of(image: Path, base: Path) -> Path:
     parts = list((image.relative_to(base) if inside else image).parts)
     if IMAGES in parts[:-1]:
         parts[len(parts) - 2 - parts[:-1][::-1].index(IMAGES)] = LABELS
-    return (base.joinpath(*parts) if inside else Path(*parts)).with_suffix(".txt")
+    return (base.joinpath(*parts) if inside else Path(*parts)).with_suffix(TEXT)
+
+
+def _on_disk(expected: Sequence[Path], found: Iterable[Path]) -> list[Path]:
+    """Return each expected text, or the only one there is whose name looks like it (`alike`)."""
+    by_look: dict[str, list[Path]] = {}
+    known = set(expected)
+    for path in found:
+        if path not in known:
+            by_look.setdefault(alike(str(path)), []).append(path)
+    return [
+        others[0]
+        if len(others := by_look.get(alike(str(path)), [])) == 1 and not _is_there(path)
+        else path
+        for path in expected
+    ]
+
+
+def _is_there(path: Path) -> bool:
+    """Whether there is anything of this name, and if it is a link that leads nowhere."""
+    return os.path.lexists(path)
 
 
 def _name(image: Path, base: Path) -> str:
@@ -244,12 +297,14 @@ def _name(image: Path, base: Path) -> str:
 
 def _lines(path: Path) -> list[tuple[int, str]]:
     """Return the lines that say something, numbered from 1."""
-    if not path.is_file():
+    if not _is_there(path):
         return []
     try:
         lines = path.read_text(encoding="utf-8-sig").splitlines()
     except UnicodeDecodeError as error:
         raise BrokenSampleError(path, f"is no text: {error}") from error
+    except OSError as error:
+        raise BrokenSampleError(path, f"cannot be read: {error.strerror}") from error
     return [(number, line) for number, line in enumerate(lines, start=1) if line.strip()]
 
 

@@ -15,7 +15,7 @@ from contract.errors import ConfigurationError
 from contract.yaml_text import read_yaml
 from model.data.data_set import Split
 from model.data.labels import IGNORE
-from model.data.read import find_pictures
+from model.data.read import files_in, find_pictures
 
 NAME_FILES = ("classes.txt", "obj.names", "_darknet.labels")
 """Files that hold one name a line, among the labels or above them."""
@@ -23,7 +23,10 @@ NAME_FILES = ("classes.txt", "obj.names", "_darknet.labels")
 _LONGEST_NAME = 255
 """Bytes of a file's name, on every common file system."""
 
-_KEYS: Mapping[str, Split] = {"train": "train", "val": "validation"}
+_KEYS: Mapping[Split, tuple[str, ...]] = {
+    "train": ("train",),
+    "validation": ("val", "valid", "validation"),
+}
 
 
 class DataYaml(NamedTuple):
@@ -50,8 +53,10 @@ def read_names(root: Path, folders: Iterable[Path]) -> tuple[str, ...]:
     Raises:
         ConfigurationError: A file with names is none, or has none that can be used.
     """
-    for path in sorted([*root.glob("*.yaml"), *root.glob("*.yml")]):
-        names = _yaml_names(path, _values(path))
+    for path in _yamls(root):
+        values = _values(path)
+        _refuse_keypoints(path, values)
+        names = _yaml_names(path, values)
         if names:
             return names
     around = {folder for each in folders for folder in (each, each.parent)}
@@ -62,19 +67,49 @@ def read_names(root: Path, folders: Iterable[Path]) -> tuple[str, ...]:
     return ()
 
 
+def read_parts(root: Path) -> tuple[DataYaml | None, str]:
+    """Read the ``data.yaml`` in a folder, if it says which of the pictures there validate.
+
+    Args:
+        root: Folder of the data set.
+
+    Returns:
+        What it says, None where there is none; and why one is not followed, "" otherwise.
+
+    Raises:
+        ConfigurationError: One is no YAML.
+    """
+    for path in _yamls(root):
+        values = _values(path)
+        if not all(any(values.get(key) for key in keys) for keys in _KEYS.values()):
+            continue
+        try:
+            card = read_data_yaml(path)
+        except ConfigurationError as error:
+            return None, f"{path.name} does not say what validates: {error.faults[0]}"
+        outside = [p for images in card.parts.values() for p in images if not _is_in(p, root)]
+        if outside or len(card.parts) < len(_KEYS):
+            return None, f"{path.name} names other pictures than those here, and is not followed"
+        return card, ""
+    return None, ""
+
+
 def read_data_yaml(path: Path) -> DataYaml:
     """Read a ``data.yaml``.
 
     Raises:
-        ConfigurationError: It is none, or names a folder or list that is not there; all faults.
+        ConfigurationError: It is none, is of keypoints, or names a folder or list that is not
+            there; all faults.
     """
     values = _values(path)
+    _refuse_keypoints(path, values)
     bases = [_plain(path.parent)]
     if isinstance(values.get("path"), str):
         bases.insert(0, _plain(path.parent / _slashed(values["path"])))
     parts: dict[Split, Sequence[Path]] = {}
     faults = []
-    for key, part in _KEYS.items():
+    for part, keys in _KEYS.items():
+        key = next((key for key in keys if values.get(key)), keys[0])
         value = values.get(key) or []
         entries = value if isinstance(value, list) else [value]
         found = {str(entry): _find(str(entry), bases) for entry in entries}
@@ -100,6 +135,27 @@ def read_data_yaml(path: Path) -> DataYaml:
         raise ConfigurationError(faults)
     base = next((base for base in bases if _holds(base.is_dir)), bases[-1])
     return DataYaml(base, parts, _yaml_names(path, values))
+
+
+def _yamls(root: Path) -> list[Path]:
+    return sorted([*files_in(root, ".yaml"), *files_in(root, ".yml")])
+
+
+def _is_in(path: Path, root: Path) -> bool:
+    return path.is_relative_to(_plain(root))
+
+
+def _refuse_keypoints(path: Path, values: Mapping[str, Any]) -> None:
+    """Refuse labels of a box and points each, whose numbers would pass for outlines.
+
+    Raises:
+        ConfigurationError: They are such.
+    """
+    if "kpt_shape" in values:
+        raise ConfigurationError(
+            f"{path}: has labels of keypoints (kpt_shape {values['kpt_shape']!r:.40}), which do "
+            "not say which pixel is whose; expected outlines (YOLO's task `segment`)"
+        )
 
 
 def _find(entry: str, bases: Sequence[Path]) -> Path | None:
@@ -158,7 +214,7 @@ def _listed_names(path: Path) -> tuple[str, ...]:
             f"{path}: expected 1..254 names of classes, one a line, got {len(names)} lines"
             f"{'' if all(names) else ', some of them empty'}"
         )
-    return tuple(names)
+    return _different(names, path)
 
 
 def _values(path: Path) -> dict[str, Any]:
@@ -187,7 +243,22 @@ def _yaml_names(path: Path, values: Mapping[str, Any]) -> tuple[str, ...]:
         raise ConfigurationError(
             f"{path}: expected `names` to be a list or numbers 0, 1, ... with names, got {names!r}"
         )
-    return tuple(str(name) for name in names)
+    return _different([str(name).strip() for name in names], path)
+
+
+def _different(names: Sequence[str], path: Path) -> tuple[str, ...]:
+    """Return names, of which none may be there twice.
+
+    Raises:
+        ConfigurationError: One is.
+    """
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise ConfigurationError(
+            f"{path}: names several classes {', '.join(map(repr, twice[:8]))}, expected a name of "
+            "its own for each"
+        )
+    return tuple(names)
 
 
 def _text(path: Path) -> str:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from model.data.data_set import Subset, fingerprint
+from model.data.fault_groups import describe_whole
 from model.data.labels import IGNORED
 from model.evaluation.figures import TRUE, Figures
 from model.evaluation.matching import average_precision
@@ -127,6 +128,7 @@ def notes(evaluation: Evaluation, options: Options) -> list[str]:
         said.append(f"not measured, the data show none: {', '.join(unmeasured)}")
     doubts = dict.fromkeys([*evaluation.data.warnings(), *evaluation.artifact.label_warnings])
     said += [f"warning: {text}" for text in doubts]
+    said += [f"note: {text}" for text in describe_whole(evaluation.data)]
     if pairing.left_out:
         said.append(f"background to the model: {_shortened(pairing.left_out)}")
     if evaluation.broken:

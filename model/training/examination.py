@@ -16,7 +16,7 @@ from contract.errors import ConfigurationError
 from model.data.check import Report, area_scale, look
 from model.data.data_set import BrokenSampleError, DataSet, Subset
 from model.data.doubts import classes_without_objects, doubts, too_small
-from model.data.fault_groups import describe_faults
+from model.data.fault_groups import describe_faults, describe_whole
 from model.data.flaws import describe_flaws
 from model.recipes.recipe import Recipe
 
@@ -57,6 +57,9 @@ def examine(
     for text in describe_faults(faults):
         log.warning("left out: %s", text)
     for text in describe_flaws(flaw for report in reports for flaw in report.flaws):
+        log.warning("%s", text)
+    # The parts of one data set say the same.
+    for text in dict.fromkeys(f"{d.root}: {text}" for d, _ in parts for text in describe_whole(d)):
         log.warning("%s", text)
     empty = []
     for (data, indices), report in zip(parts, reports, strict=True):
