@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from model.data.data_set import BrokenSampleError, DataSet
+from model.data.data_set import BrokenSampleError, DataSet, read_sample
 from model.data.labels import Labelled, TrueShape
 
 _LARGEST_NUMBER = 1 << 16
@@ -39,7 +39,7 @@ class Cached(DataSet):
         """Read picture ``index`` from memory or disk."""
         kept = self._kept.get(index)
         if kept is None:
-            kept = _renumbered(self._mend(self._whole.read(index)))
+            kept = _renumbered(self._mend(read_sample(self._whole, index)))
             size = kept.image.nbytes + kept.instances.nbytes + kept.labels.nbytes
             with self._counting:  # several threads examine the data before a run
                 if size <= self._free and index not in self._kept:

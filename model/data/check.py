@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from model.data.data_set import BrokenSampleError, DataSet
+from model.data.data_set import BrokenSampleError, DataSet, read_sample
 from model.data.facts import Facts, facts
 from model.data.flaws import Flaw
 from segmentation.letterbox import Fit
@@ -105,7 +105,7 @@ def look(
 
 def _look(data: DataSet, index: int) -> Facts | BrokenSampleError:
     try:
-        picture = data.read(index)
+        picture = read_sample(data, index)
     except BrokenSampleError as error:
         return error
     found, faults = facts(picture, len(data.classes))

@@ -17,7 +17,7 @@ from media.frames import Upright
 from model.data import coco_file
 from model.data.coco_categories import Key, class_names, same
 from model.data.coco_file import Document, Picture, label_of
-from model.data.coco_pictures import PictureFinder, listed, plain_name, stem
+from model.data.coco_pictures import PictureFinder, listed, plain_name, unique_names
 from model.data.coco_shapes import draw_annotation
 from model.data.data_set import BrokenSampleError, DataSet
 from model.data.flaws import Flaw
@@ -66,7 +66,8 @@ class Coco(DataSet):
         pictures, reasons = listed(document.images, path)
         self._orphans = [BrokenSampleError(path, reason) for reason in reasons]
         self._pictures_in_order = sorted(pictures.values(), key=lambda p: plain_name(p.file_name))
-        self.names = tuple(prefix + stem(p.file_name) for p in self._pictures_in_order)
+        names = [picture.file_name for picture in self._pictures_in_order]
+        self.names = tuple(prefix + name for name in unique_names(names))
         self.image_ids: tuple[Key, ...] = tuple(p.id for p in self._pictures_in_order)
         federated = sum(each.federated for each in self._pictures_in_order)
         if federated:
@@ -76,7 +77,6 @@ class Coco(DataSet):
                 "without an annotation count as background there"
             )
         self._annotations = self._by_picture(document.annotations, pictures)
-        names = [picture.file_name for picture in self._pictures_in_order]
         self._finder = PictureFinder(path, names, images, folder)
         self._frames: dict[int, tuple[int, int, Upright]] = {}
 

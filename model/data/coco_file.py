@@ -13,7 +13,7 @@ from typing import TypeVar
 import msgspec
 
 from contract.errors import ConfigurationError
-from contract.json_text import JSON_ERRORS, without_mark
+from contract.json_text import JSON_ERRORS, json_fault, without_mark
 from model.data.coco_categories import (
     Category,
     Key,
@@ -212,21 +212,32 @@ def is_panoptic(path: Path) -> bool:
 
 def is_coco(path: Path) -> bool:
     """Whether a file holds pictures, annotations and categories."""
+    return not why_not_coco(path)
+
+
+def why_not_coco(path: Path) -> str:
+    """Return why a file holds no pictures, annotations and categories; "" where it does."""
     try:
-        _forms.decode(without_mark(path.read_bytes()))
-    except (OSError, *JSON_ERRORS):
-        return False
-    return True
+        content = without_mark(path.read_bytes())
+    except OSError as error:
+        return f"cannot be read: {error.strerror}"
+    try:
+        _forms.decode(content)
+    except JSON_ERRORS as error:
+        return json_fault(error, content)
+    return ""
 
 
 def _decode(path: Path, decoder: msgspec.json.Decoder[_T]) -> _T:
     if not path.is_file():
         raise ConfigurationError(f"{path}: there is no such annotation file")
+    content = without_mark(path.read_bytes())
     try:
-        return decoder.decode(without_mark(path.read_bytes()))
+        return decoder.decode(content)
     except JSON_ERRORS as error:
         raise ConfigurationError(
-            f"{path}: expected COCO annotations (images, annotations, categories): {error}"
+            f"{path}: expected COCO annotations (images, annotations, categories): "
+            f"{json_fault(error, content)}"
         ) from error
 
 

@@ -144,7 +144,7 @@ def listed(entries: Sequence[msgspec.Raw], path: Path) -> tuple[dict[str, Pictur
         ConfigurationError: There is no picture.
     """
     found: dict[str, Picture] = {}
-    stems: set[str] = set()
+    names: set[str] = set()
     reasons: list[str] = []
     for raw in entries:
         try:
@@ -152,10 +152,10 @@ def listed(entries: Sequence[msgspec.Raw], path: Path) -> tuple[dict[str, Pictur
         except JSON_ERRORS as error:
             reasons.append(f"picture {label_of(raw)}: {error}")
             continue
-        if same(entry.id) in found or stem(entry.file_name) in stems:
+        if same(entry.id) in found or plain_name(entry.file_name) in names:
             reasons.append(f"picture {entry.id}, {entry.file_name}, is listed twice; left out")
             continue
-        stems.add(stem(entry.file_name))
+        names.add(plain_name(entry.file_name))
         found[same(entry.id)] = entry
     if found:
         return found, reasons
@@ -169,6 +169,12 @@ def stem(file_name: str) -> str:
     name = plain_name(file_name)
     start, dot, ending = name.rpartition(".")
     return start if dot and f".{ending.lower()}" in ENDINGS else name
+
+
+def unique_names(file_names: Sequence[str]) -> list[str]:
+    """Return each picture's `stem`, or its whole plain name where another has the same stem."""
+    count = Counter(map(stem, file_names))
+    return [stem(name) if count[stem(name)] == 1 else plain_name(name) for name in file_names]
 
 
 def plain_name(name: str) -> str:

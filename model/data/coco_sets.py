@@ -21,11 +21,12 @@ from model.data.coco_pictures import ROBOFLOW, part_of
 from model.data.data_set import DataSet, Joined, Split, split_by_name
 from model.data.mapillary import panoptic_files
 from model.data.read import files_in
+from model.data.split_folders import TEST, TRAIN, VALIDATION, part_of_word
 
 _MOST_FILES = 20
 """JSON files of a folder that are looked into: more are labels of one picture each."""
 
-_STARTS: dict[Split, str] = {"train": "train", "validation": "val"}
+_PARTS: dict[Split, str] = {"train": TRAIN, "validation": VALIDATION}
 
 
 def is_coco(path: Path) -> bool:
@@ -64,7 +65,7 @@ def open_coco(path: Path, split: Split, among: Sequence[str] = ()) -> DataSet:
         path: The file, or the folder.
         split: Which part: files (Roboflow: folders) with a word ``train*`` or ``val*`` in their
             name are the parts where there are both, others are then left out; otherwise pictures
-            are split by name.
+            are split by name, without those of ``test*``.
         among: Names of the categories that are enough where a file has more than a model can have.
 
     Raises:
@@ -79,13 +80,13 @@ def open_coco(path: Path, split: Split, among: Sequence[str] = ()) -> DataSet:
             f"{path}: expected COCO annotations: annotations/instances_*.json, */{ROBOFLOW}, or a "
             "JSON file with images, annotations and categories"
         )
-    parts = {kind: [file for file in files if _split(file) == kind] for kind in _STARTS}
+    parts = {kind: [f for f in files if _part(f) == word] for kind, word in _PARTS.items()}
     own = all(parts.values())
-    others: list[Path] = []
+    known = [f for f in files if _part(f) != TEST] or files
     if own:
         known = [*parts["train"], *parts["validation"]]
-        files, others = known, [file for file in files if file not in known]
-    elif len(files) > 1 and any(part_of(file) == file.stem for file in files):
+    files, others = known, [file for file in files if file not in known]
+    if not own and len(files) > 1 and any(part_of(file) == file.stem for file in files):
         names = ", ".join(file.relative_to(path).as_posix() for file in files)
         raise ConfigurationError(
             f"{path}: has several annotation files, which may label the same pictures: {names}; "
@@ -94,8 +95,11 @@ def open_coco(path: Path, split: Split, among: Sequence[str] = ()) -> DataSet:
     classes = _classes(files, among)
     chosen = parts[split] if own and split != "all" else files
     if len(files) == 1 and files[0].parent == path:
-        return split_by_name(_At(path, [_open(files[0], folder=path, among=among)]), split)
+        opened = [_open(files[0], folder=path, among=among)]
+        return split_by_name(_At(path, opened, others), split)
     opened = [_open(file, f"{part_of(file)}/", classes, path, among) for file in chosen]
+    if not own:
+        _refuse_shared(path, opened)
     data = _At(path, opened, others)
     return data if own else split_by_name(data, split)
 
@@ -127,13 +131,29 @@ def _open(
     return Coco(file, prefix=prefix, classes=classes, folder=folder, among=among)
 
 
-def _split(file: Path) -> Split | None:
+def _part(file: Path) -> str | None:
     """Return the part of which the first word says so."""
-    for word in re.split(r"[^a-z0-9]+", part_of(file).lower()):
-        for kind, start in _STARTS.items():
-            if word.startswith(start):
-                return kind
-    return None
+    words = re.split(r"[^a-z0-9]+", part_of(file).lower())
+    return next((part for word in words if (part := part_of_word(word))), None)
+
+
+def _refuse_shared(root: Path, opened: Sequence[DataSet]) -> None:
+    """Refuse annotation files that label the same pictures, of which nobody says what they are.
+
+    Raises:
+        ConfigurationError: Two do.
+    """
+    seen: dict[Path, Path] = {}
+    for data in opened:
+        own = {data.files(index)[0] for index in range(len(data))}
+        shared = sorted(own & seen.keys())
+        if shared:
+            raise ConfigurationError(
+                f"{root}: {len(shared)} pictures (first: {shared[0].name}) are both in "
+                f"{seen[shared[0]].name} and in {data.root.name}; name the one to read, or begin "
+                "the names of two with train and val"
+            )
+        seen |= dict.fromkeys(own, data.root)
 
 
 def _classes(files: Sequence[Path], among: Sequence[str]) -> tuple[str, ...] | None:

@@ -98,6 +98,19 @@ class DataSet(ABC):
         return None
 
 
+def read_sample(data: DataSet, index: int) -> Labelled:
+    """Read a picture; a file that is closed, or goes while it is read, is its picture's fault.
+
+    Raises:
+        BrokenSampleError: As `DataSet.read`.
+    """
+    try:
+        return data.read(index)
+    except OSError as error:
+        path = Path(error.filename) if isinstance(error.filename, str) else data.root
+        raise BrokenSampleError(path, f"cannot be read: {error.strerror or error}") from error
+
+
 class Subset(DataSet):
     """Some pictures of a data set, in the given order."""
 

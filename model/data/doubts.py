@@ -15,6 +15,12 @@ from model.data.facts import Facts
 _TINY_PIXELS = 2
 """Longer side up to which an object is a stroke of the pen rather than an outline."""
 
+_MANY = 10
+"""Objects from which on it is no chance that nearly all are rectangles."""
+
+_NEARLY_ALL = 0.85
+"""Share of them."""
+
 _TWELVE_BITS = 1 << 12
 """Brightness below which a picture of 16 bits is one of 12, or of fewer."""
 
@@ -29,7 +35,16 @@ def doubts(report: Report, names: Sequence[str]) -> list[str]:
         report: What a check found.
         names: Names of all pictures of the data set.
     """
-    return [*_per_object(report, names), *_twins(names)]
+    return [*_per_object(report, names), *_boxes(report), *_twins(names)]
+
+
+def _boxes(report: Report) -> Iterable[str]:
+    count = sum(found.rectangles for found in report.pictures.values())
+    if report.instances >= _MANY and count >= _NEARLY_ALL * report.instances:
+        yield (
+            f"{count} of {report.instances} objects are rectangles: boxes instead of outlines? A "
+            "box does not say which pixel is whose, and a model learns its corners too"
+        )
 
 
 def _per_object(report: Report, names: Sequence[str]) -> Iterable[str]:

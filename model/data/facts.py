@@ -18,6 +18,15 @@ _EXAMPLES = 5
 _PIECE_SHARE = 0.1
 """Part of an instance's largest piece from which on another piece counts, 0..1."""
 
+_SIDE = 6
+"""Pixels of the shorter side of a box from which on a rectangle is told from a disc."""
+
+_FILLED = 0.94
+"""Part of a turned rectangle that is filled, from which on an instance is one, 0..1."""
+
+_TURNED = 0.9
+"""Part of the upright box that a turned rectangle has at most, 0..1."""
+
 _DENSE = 0.7
 """Part of its box from which on an instance cannot be in pieces far from each other, 0..1."""
 
@@ -35,6 +44,7 @@ class Facts:
         foreground: Pixels of instances.
         ignored: Pixels that are ignored.
         scattered: Instances in pieces that are farther apart than the largest of them is long.
+        rectangles: Instances that fill a rectangle, upright or turned; not the smallest.
         flaws: Objects that were mended or became ignored regions when the picture was read.
     """
 
@@ -46,6 +56,7 @@ class Facts:
     foreground: int
     ignored: int
     scattered: int = 0
+    rectangles: int = 0
     flaws: tuple[Flaw, ...] = ()
 
 
@@ -105,6 +116,7 @@ def facts(picture: Labelled, classes: int) -> tuple[Facts, list[str]]:
         foreground=int(inside.sum()),
         ignored=int((picture.labels == IGNORE).sum()),
         scattered=_count_scattered(picture.instances, found),
+        rectangles=_count_rectangles(picture.instances, found),
         flaws=picture.flaws,
     ), faults
 
@@ -178,6 +190,23 @@ def _count_scattered(instances: NDArray[np.int32], found: _Instances) -> int:
         top, left, bottom, right = found.boxes[n].tolist()
         own = instances[top:bottom, left:right] == found.numbers[n]
         count += _is_scattered(own)
+    return count
+
+
+def _count_rectangles(instances: NDArray[np.int32], found: _Instances) -> int:
+    sides = found.boxes[:, 2:] - found.boxes[:, :2]
+    count = 0
+    for n in np.nonzero(sides.min(axis=1) >= _SIDE)[0].tolist():
+        area, box = int(found.areas[n]), int(sides[n].prod())
+        if area < box:
+            top, left, bottom, right = found.boxes[n].tolist()
+            own = instances[top:bottom, left:right] == found.numbers[n]
+            _, (width, height), _ = cv2.minAreaRect(cv2.findNonZero(own.astype(np.uint8)))
+            # Its corners are the middles of pixels.
+            turned = (width + 1) * (height + 1)
+            if turned > _TURNED * box or area < _FILLED * turned:
+                continue
+        count += 1
     return count
 
 

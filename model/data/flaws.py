@@ -31,7 +31,7 @@ class FlawKind(Enum):
     NO_OUTLINE = ("point or line without an outline, left out", True)
     CONTRADICTION = ("class and instance contradict each other, ignored", True)
     PIECES = (
-        "map of 0 and 1 in several pieces, taken for one object (a mask of many? "
+        "map of a single number in several pieces, taken for one object (a mask of many? "
         '"connected": true in dataset.json makes each piece an object)',
         False,
     )

@@ -204,8 +204,9 @@ def _levels(root: Path, card: Mapping[str, Any]) -> Levels:
 
 
 def _is_mask_in_pieces(numbers: NDArray[np.generic]) -> bool:
-    """Whether a map says where objects are (0 and 1) but, it seems, not which is which."""
-    if not numbers.size or numbers.max() != 1:
+    """Whether a map of one number says where objects are but, it seems, not which is which."""
+    inside = numbers[numbers != 0]
+    if not inside.size or inside.min() != inside.max():
         return False
     pieces = _pieces(numbers)
     return int((np.bincount(pieces.reshape(-1))[1:] >= _PIECE_PIXELS).sum()) > 1

@@ -1,7 +1,8 @@
 """LabelMe: one JSON file per picture, ``NAME.json`` beside ``NAME.jpg``.
 
 Polygons, circles and masks are objects; what has one ``group_id`` and one label is one object. A
-rectangle is a box without an outline, and ignored; points and lines are left out. ``__ignore__``
+rectangle, turned or not, or a cuboid is a box without an outline, and ignored; points and lines are
+left out. ``__ignore__``
 is ignored. A picture that is no file of its own is read from ``imageData``. Classes are in the
 order of ``labels.txt`` where there is one, else of the alphabet.
 """
@@ -10,6 +11,7 @@ import base64
 import binascii
 import io
 import math
+import os
 import tempfile
 from collections.abc import Sequence
 from itertools import chain, islice
@@ -23,20 +25,21 @@ from PIL import Image as Pillow
 from pycocotools import mask as coco_mask
 
 from contract.errors import ConfigurationError
-from contract.json_text import JSON_ERRORS, without_mark
+from contract.json_text import JSON_ERRORS, json_fault, without_mark
 from media.frames import Upright
 from media.pixels import BROKEN
 from model.data.data_set import BrokenSampleError, DataSet, Split
 from model.data.flaws import Flaw, FlawKind
 from model.data.labels import IGNORE, Image, Labelled
-from model.data.read import ENDINGS, find_pictures, read_placed, show, walk
+from model.data.read import ENDINGS, alike, find_pictures, read_placed, show, walk
 from model.data.shapes import Shape, box_rle, draw_labelled, join_faults, outline
 from model.data.split_folders import split_by_folders
 
 NAMES = "labels.txt"
 
 _IGNORED = "__ignore__"
-_TURNED_BOXES = ("rotation", "oriented_rectangle")
+_TURNED_BOXES = ("rotation", "oriented_rectangle", "cuboid")
+_OUTLINES = ("polygon", "quadrilateral", "circle")
 _NOT_CLASSES = (_IGNORED, "_background_")
 
 _CIRCLE_CORNERS = 64
@@ -54,18 +57,23 @@ _LOOKED_AT = 20
 
 
 class _Shape(msgspec.Struct):
-    label: str
+    label: str | int
     points: list[tuple[float, float]]
     shape_type: str | None = "polygon"
     group_id: int | str | None = None
     mask: str | None = None
 
+    @property
+    def name(self) -> str:
+        """Return the label as text, without the spaces around it, which people do not see."""
+        return str(self.label).strip()
+
 
 class _File(msgspec.Struct):
     shapes: list[_Shape]
     imagePath: str  # noqa: N815  LabelMe's own name
-    imageHeight: int | None = None  # noqa: N815
-    imageWidth: int | None = None  # noqa: N815
+    imageHeight: float | None = None  # noqa: N815
+    imageWidth: float | None = None  # noqa: N815
     imageData: msgspec.Raw = msgspec.Raw(b"null")  # noqa: N815
 
 
@@ -94,12 +102,12 @@ class LabelMe(DataSet):
         pictures = _Pictures(root)
         self._entries: dict[str, _Entry] = {}
         labels: set[str] = set()
-        for path in sorted(p for p in walk(root) if p.suffix == ".json"):
-            try:
-                document = _decode(path)
-            except JSON_ERRORS as error:
-                self._orphans.append(BrokenSampleError(path, f"is no file of LabelMe: {error}"))
+        for path in sorted(p for p in walk(root) if p.suffix.lower() == ".json"):
+            reason = why_not_labelme(path)
+            if reason:
+                self._orphans.append(BrokenSampleError(path, reason))
                 continue
+            document = _decode(path)
             image = pictures.find(path, document.imagePath)
             name = (image or path).relative_to(root).with_suffix("").as_posix()
             if image is None and bytes(document.imageData) in _NO_DATA:
@@ -113,7 +121,7 @@ class LabelMe(DataSet):
                 self._orphans.append(BrokenSampleError(path, reason))
             else:
                 self._entries[name] = _Entry(image, path)
-                labels |= {shape.label for shape in document.shapes}
+                labels |= {shape.name for shape in document.shapes}
         if not self._entries:
             faults = [f"{fault.path}: {fault.reason}" for fault in self._orphans[:8]]
             raise ConfigurationError(
@@ -140,7 +148,7 @@ class LabelMe(DataSet):
             raise BrokenSampleError(path, f"is no file of LabelMe: {error}") from error
         stated = None
         if document.imageHeight and document.imageWidth:
-            stated = (document.imageHeight, document.imageWidth)
+            stated = (int(document.imageHeight), int(document.imageWidth))
         if image_path is None:
             image, upright = _inside(path, document.imageData, stated)
         else:
@@ -150,7 +158,7 @@ class LabelMe(DataSet):
             raise BrokenSampleError(
                 image_path or path,
                 f"is {width}x{height} pixels (width x height), {path.name} says "
-                f"{document.imageWidth}x{document.imageHeight}",
+                f"{document.imageWidth:g}x{document.imageHeight:g}",
             )
         shapes, faults = [], []
         flaws: list[Flaw] = []
@@ -181,7 +189,7 @@ class LabelMe(DataSet):
             faults += fault
             if rle is not None:
                 (lost if any(kind.lost for kind in own) else drawn).append(rle)
-        label = parts[0].label
+        label = parts[0].name
         known = label in self.classes
         if not known and label not in _NOT_CLASSES:
             kinds.append(FlawKind.UNKNOWN_CLASS)
@@ -193,37 +201,68 @@ class LabelMe(DataSet):
 
 
 class _Pictures:
-    """Finds the picture of a JSON file: as it says, beside it, or by its name alone."""
+    """Finds the picture of a JSON file: as it says, beside it, or by the end of what it says."""
 
     def __init__(self, root: Path) -> None:
         self._root = root
-        self._all = find_pictures(root)
-        self._known = set(self._all)
+        self._places: dict[str, list[Path]] = {}
         self._by_name: dict[str, list[Path]] = {}
-        for path in self._all:
-            self._by_name.setdefault(path.name, []).append(path)
+        for path in find_pictures(root):
+            self._places.setdefault(_place(path), []).append(path)
+            self._by_name.setdefault(alike(path.name), []).append(path)
 
     def find(self, path: Path, said: str) -> Path | None:
-        """Return the picture, None if there is none below the root."""
-        base = PurePosixPath(said.replace("\\", "/")).name
-        places = [path.parent / base, *(path.with_suffix(ending) for ending in ENDINGS)]
-        beside = next((place for place in places if place in self._known), None)
-        others = self._by_name.get(base, [])
-        return beside or (others[0] if len(others) == 1 else None)
+        """Return the picture, None if there is none below the root, or nothing says which."""
+        named = PurePosixPath(said.replace("\\", "/"))
+        places = [path.parent / named, path.parent / named.name]
+        places += [path.with_suffix(ending) for ending in ENDINGS]
+        for place in places:
+            found = self._places.get(_place(place), [])
+            exact = [each for each in found if each.name == place.name]
+            if len(exact or found) == 1:
+                return (exact or found)[0]
+        return self._ending_so(named)
+
+    def _ending_so(self, named: PurePosixPath) -> Path | None:
+        """Return the picture whose folders agree longest with those that were named."""
+        others = self._by_name.get(alike(named.name), [])
+        for start in range(len(named.parts)):
+            ending = [alike(part) for part in named.parts[start:]]
+            found = [p for p in others if [alike(x) for x in p.parts[-len(ending) :]] == ending]
+            if found:
+                return found[0] if len(found) == 1 else None
+        return None
+
+
+def _place(path: Path) -> str:
+    """Return where a file is, without ``..`` and as `alike` has it; links stay."""
+    return alike(os.path.abspath(path))  # noqa: PTH100
 
 
 def is_labelme(root: Path) -> bool:
     """Whether the first JSON files of a folder, up to two folders down, hold one of LabelMe's."""
-    found = chain.from_iterable(root.glob(f"{above}*.json") for above in ("", "*/", "*/*/"))
-    return any(_is_file_of_labelme(path) for path in islice(found, _LOOKED_AT))
+    found = chain.from_iterable(
+        sorted(path for path in root.glob(f"{above}*.[jJ]*") if _is_json(path))
+        for above in ("", "*/", "*/*/")
+    )
+    return any(not why_not_labelme(path) for path in islice(found, _LOOKED_AT))
 
 
-def _is_file_of_labelme(path: Path) -> bool:
+def why_not_labelme(path: Path) -> str:
+    """Return why a file is none of LabelMe's; "" where it is one."""
     try:
-        _decode(path)
-    except (*JSON_ERRORS, OSError):
-        return False
-    return True
+        content = without_mark(path.read_bytes())
+    except OSError as error:
+        return f"cannot be read: {error.strerror}"
+    try:
+        _FILE.decode(content)
+    except JSON_ERRORS as error:
+        return f"is no file of LabelMe: {json_fault(error, content)}"
+    return ""
+
+
+def _is_json(path: Path) -> bool:
+    return path.suffix.lower() == ".json" and not path.name.startswith(".")
 
 
 def _decode(path: Path) -> _File:
@@ -268,7 +307,7 @@ def _groups(shapes: Sequence[_Shape]) -> list[tuple[str, list[_Shape]]]:
     """Return the shapes of each object with where it is: those of one group and one label."""
     found: dict[object, tuple[str, list[_Shape]]] = {}
     for number, shape in enumerate(shapes, start=1):
-        key = number if shape.group_id is None else (shape.group_id, shape.label)
+        key = number if shape.group_id is None else (shape.group_id, shape.name)
         found.setdefault(key, (f"shape {number}", []))[1].append(shape)
     return list(found.values())
 
@@ -288,7 +327,7 @@ def _draw(shape: _Shape, height: int, width: int) -> tuple[Any, list[FlawKind], 
         return _pasted(shape.mask, points, height, width)
     if kind == "circle" and len(points) == 2:
         points = _circle(*points)
-    elif kind not in ("polygon", *_TURNED_BOXES) or not len(points):
+    elif kind not in (*_OUTLINES, *_TURNED_BOXES) or not len(points):
         return None, [], [f"of the type {kind!r} with {len(points)} points is not read"]
     found = outline([points.reshape(-1).tolist()], height, width)
     kinds = [*found.kinds, *([FlawKind.BOX] if kind in _TURNED_BOXES else [])]

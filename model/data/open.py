@@ -4,13 +4,16 @@ A layout is recognised by its folders and files; the first that fits counts, in 
 `_LAYOUTS`.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
 from contract.errors import ConfigurationError
+from media.picture_files import VIDEO_ENDINGS
 from model.data import (
     cityscapes,
+    coco_file,
     coco_sets,
     label_maps,
     labelme,
@@ -23,7 +26,11 @@ from model.data import (
 from model.data.data_set import DataSet, Renamed, Split
 from model.data.labels import UNNAMED
 from model.data.layouts import Layout
+from model.data.read import files_in
 from model.data.split_folders import split_folders
+
+_LOOKED_INTO = 1 << 20
+"""Bytes of a file that say what it is."""
 
 
 class _Known(NamedTuple):
@@ -59,10 +66,22 @@ def open_data_set(
             have; ``classes`` unless given.
 
     Raises:
-        ConfigurationError: There is no such data set, or it is broken as a whole; all faults.
+        ConfigurationError: There is no such data set, it is closed to this user, or it is broken
+            as a whole; all faults.
     """
     if not path.exists():
         raise ConfigurationError(f"{path}: there is no such data set")
+    with _told(path):
+        return _open(path, layout, split, classes, among)
+
+
+def _open(
+    path: Path,
+    layout: Layout,
+    split: Split,
+    classes: Sequence[str] | None,
+    among: Sequence[str],
+) -> DataSet:
     found = detect(path) if layout == "auto" else layout
     data: DataSet
     match found:
@@ -91,8 +110,14 @@ def detect(path: Path) -> Layout:
     """Return the layout that the files have.
 
     Raises:
-        ConfigurationError: It is none that is known; says what was looked for and found.
+        ConfigurationError: It is none that is known; says what was looked for and found. Or a
+            folder is closed to this user.
     """
+    with _told(path):
+        return _detect(path)
+
+
+def _detect(path: Path) -> Layout:
     if mapillary.is_part(path):
         raise ConfigurationError(
             f"{path}: is one part of Mapillary Vistas; name {path.parent}, where the configuration "
@@ -101,13 +126,32 @@ def detect(path: Path) -> Layout:
     for name, known in _LAYOUTS.items():
         if known.fits(path):
             return name
-    raise ConfigurationError(f"{path}: {_seen(path)}; expected {_EXPECTED}")
+    reason = _about_json(path)
+    why = f"; {reason}" if reason else ""
+    raise ConfigurationError(f"{path}: {_seen(path)}; expected {_EXPECTED}{why}")
+
+
+@contextmanager
+def _told(path: Path) -> Iterator[None]:
+    """Let a file or folder that cannot be read be the fault of the data set.
+
+    Raises:
+        ConfigurationError: One cannot.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise ConfigurationError(f"{error.filename or path}: {error.strerror or error}") from error
 
 
 def _seen(path: Path) -> str:
     """Say what a path is that is no data set, and which folder in it may be one."""
     if path.is_file():
-        return "is a file"
+        ending = path.suffix.lower()
+        if ending in VIDEO_ENDINGS:
+            return "is a video (its labels come from `seedstream label-from-motion`)"
+        archive = ending in (".zip", ".tar", ".gz", ".tgz", ".7z", ".rar")
+        return "is an archive: unpack it, and name its folder" if archive else "is a file"
     inside = [
         f"{folder.name}/ ({name})"
         for folder in sorted(path.iterdir())
@@ -121,8 +165,33 @@ def _seen(path: Path) -> str:
     elif _holds(path, "*_seg.npy"):
         hint = " (*_seg.npy is Cellpose's own format; save its masks as PNG or TIFF)"
     elif _holds(path, "*.xml"):
-        hint = " (XML holds boxes, which do not say which pixel is whose)"
+        hint = f" ({_about_xml(path)})"
     return f"found {_listing(path)}{hint}"
+
+
+def _about_xml(path: Path) -> str:
+    """Say what to do with the XML files of a folder."""
+    first = next(file for above in ("", "*/") for file in sorted(path.glob(f"{above}*.xml")))
+    with first.open("rb") as file:
+        content = file.read(_LOOKED_INTO)
+    if any(word in content for word in (b"<polygon ", b"<mask ", b"<ellipse ")):
+        return f"{first.name} is CVAT's own format: export the task as COCO 1.0 as well"
+    return "XML holds boxes, which do not say which pixel is whose"
+
+
+def _about_json(path: Path) -> str:
+    """Say why the first JSON file of a folder is no labels; "" where there is none."""
+    if not path.is_dir():
+        return ""
+    files = [*files_in(path, ".json"), *files_in(path / "annotations", ".json")]
+    files += [file for folder in split_folders(path) for file in files_in(folder, ".json")]
+    for file in files:
+        with file.open("rb") as opened:
+            of_labelme = b'"shapes"' in opened.read(_LOOKED_INTO)
+        reason = labelme.why_not_labelme(file) if of_labelme else coco_file.why_not_coco(file)
+        if reason:
+            return f"{file.relative_to(path).as_posix()}: {reason}"
+    return ""
 
 
 def _holds(path: Path, pattern: str) -> bool:

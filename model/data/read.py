@@ -272,13 +272,35 @@ def _describe(upright: Upright) -> str:
 def _opened_map(path: Path, shape: tuple[int, ...]) -> Iterator[Pillow.Image]:
     _refuse_deep_channels(path)
     with opened_picture(path, shape) as picture:
-        if picture.format in _LOSSY or picture.info.get("compression") == "jpeg":
+        lossy = _lossy(path, picture)
+        if lossy:
             raise BrokenSampleError(
                 path,
-                "is a JPEG, whose compression changes the numbers of a label map; export the "
+                f"is {lossy}, whose compression changes the numbers of a label map; export the "
                 "labels again, as PNG or TIFF",
             )
         yield picture
+
+
+def _lossy(path: Path, picture: Pillow.Image) -> str:
+    """Return as what a picture is compressed with losses; "" where it is not."""
+    if picture.format in _LOSSY or picture.info.get("compression") == "jpeg":
+        return "a JPEG"
+    if picture.format == "AVIF":
+        return "an AVIF"
+    return "a WebP with losses" if picture.format == "WEBP" and _is_lossy_webp(path) else ""
+
+
+def _is_lossy_webp(path: Path) -> bool:
+    """Whether the picture's chunk in the RIFF container is ``VP8`` and not ``VP8L``."""
+    with path.open("rb") as file:
+        file.seek(12)
+        while len(head := file.read(8)) == 8:
+            if head.startswith(b"VP8") and head[3:4] in b" L":
+                return head[3:4] == b" "
+            size = int.from_bytes(head[4:], "little")
+            file.seek(size + size % 2, os.SEEK_CUR)
+    return True
 
 
 def _refuse_deep_channels(path: Path) -> None:

@@ -9,8 +9,11 @@ from model.data.data_set import DataSet, Split, Subset, split_by_name
 TRAIN, VALIDATION, TEST = "train", "val", "test"
 """How the names of the folders begin: ``training``, ``valid``, ``validation`` are usual as well."""
 
-_OTHER_WORDS = {"dev": VALIDATION, "minival": VALIDATION, "trainval": None}
-"""Whole names that mean a part, too, or both together."""
+_OTHER_WORDS = {"dev": VALIDATION, "minival": VALIDATION}
+"""Whole names that mean a part, too."""
+
+_BOTH = "trainval"
+"""How the name of both parts together begins."""
 
 _STAGE = re.compile(r"^stage\d+_")
 """What the 2018 Data Science Bowl puts before ``train`` and ``test``."""
@@ -111,6 +114,7 @@ def part_of_name(name: str) -> str | None:
 def part_of_word(word: str) -> str | None:
     """Return the part that the name of a folder or file says; None where it does not."""
     plain = _STAGE.sub("", word.lower())
-    if plain in _OTHER_WORDS:
-        return _OTHER_WORDS[plain]
-    return next((p for p in (TRAIN, VALIDATION, TEST) if plain.startswith(p)), None)
+    if plain.startswith(_BOTH):
+        return None
+    begun = next((p for p in (TRAIN, VALIDATION, TEST) if plain.startswith(p)), None)
+    return _OTHER_WORDS.get(plain, begun)

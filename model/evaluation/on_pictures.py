@@ -16,7 +16,14 @@ from contract.artifact import Artifact
 from contract.artifact_files import find_model
 from contract.errors import ConfigurationError, InvalidMessageError
 from contract.result import Instance
-from model.data.data_set import BrokenSampleError, DataSet, Renamed, Split, Subset
+from model.data.data_set import (
+    BrokenSampleError,
+    DataSet,
+    Renamed,
+    Split,
+    Subset,
+    read_sample,
+)
 from model.data.label_maps import read_card
 from model.data.labels import Labelled
 from model.data.layouts import Layout
@@ -244,7 +251,7 @@ def _sampled_areas(
     areas = [NO_AREAS]
     for index in np.linspace(0, len(data) - 1, min(len(data), _SAMPLE)).astype(int).tolist():
         try:
-            picture = data.read(index)
+            picture = read_sample(data, index)
         except BrokenSampleError:
             continue  # the evaluation names it
         native = options.resize in ("tile", "auto")  # tiles are not scaled
@@ -291,7 +298,7 @@ class _Run:
         """
         for index in progress(range(len(self._data)), len(self._data)):
             try:
-                picture = self._data.read(index)
+                picture = read_sample(self._data, index)
                 self.tiles += self._segmenters.tiles(picture.labels.shape)
             except BrokenSampleError as error:
                 self.broken.append(error)
