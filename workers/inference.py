@@ -3,7 +3,8 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from segmentation.engines import GpuOptions, open_engine
+from contract.artifact import Artifact
+from segmentation.engines import Choice, GpuOptions, open_engine
 from segmentation.segmenter import Segmenter
 from workers.settings import WorkerSettings
 
@@ -50,21 +51,22 @@ def build_inference(settings: WorkerSettings) -> Inference:
     Raises:
         ConfigurationError: The model does not fit or the provider is unavailable.
     """
-    largest = settings.max_batch_size or _CUDA_BATCH
+
+    def batch_sizes(choice: Choice, artifact: Artifact) -> tuple[int, ...]:
+        return batch_sizes_up_to(settings.max_batch_size or _largest_batch(choice, artifact))
+
     engine = open_engine(
         settings.model,
         settings.provider,
         precision=settings.precision,
         threads=settings.intra_op_threads,
-        batch_sizes=batch_sizes_up_to(largest),
+        batch_sizes=batch_sizes,
         fixed_size=settings.resize != "tile",
         spinning=False,  # decoding and clustering have the same cores
         gpu=GpuOptions(tensorrt_cache=settings.tensorrt_cache),
     )
     choice = engine.choice
-    artifact = engine.artifact
-    on_cpu = min(_CPU_BATCH, max(1, _CPU_BATCH_PIXELS // (artifact.height * artifact.width)))
-    batch_size = settings.max_batch_size or (_CUDA_BATCH if choice.on_gpu else on_cpu)
+    batch_size = engine.batch_sizes[-1]
     segmenter = Segmenter(
         engine,
         batch_size=batch_size,
@@ -86,6 +88,12 @@ def build_inference(settings: WorkerSettings) -> Inference:
         precision=choice.precision,
         reason=choice.reason,
     )
+
+
+def _largest_batch(choice: Choice, artifact: Artifact) -> int:
+    if choice.on_gpu:
+        return _CUDA_BATCH
+    return min(_CPU_BATCH, max(1, _CPU_BATCH_PIXELS // (artifact.height * artifact.width)))
 
 
 def batch_sizes_up_to(largest: int) -> tuple[int, ...]:

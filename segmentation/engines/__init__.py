@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from segmentation.engines.choice import BatchSizes as BatchSizes
+from segmentation.engines.choice import Choice as Choice
 from segmentation.engines.choice import PrecisionWanted as PrecisionWanted
 from segmentation.engines.choice import Provider as Provider
 from segmentation.engines.gpu_options import GpuOptions as GpuOptions
@@ -20,7 +22,7 @@ def open_engine(
     *,
     precision: PrecisionWanted = "auto",
     threads: int = 0,
-    batch_sizes: Sequence[int] = (1,),
+    batch_sizes: Sequence[int] | BatchSizes = (1,),
     fixed_size: bool = False,
     spinning: bool = True,
     gpu: GpuOptions = _ON_GPU,
@@ -32,7 +34,7 @@ def open_engine(
         provider: What to run on; see ``Provider``.
         precision: Which file of the artifact to run; see ``PrecisionWanted``.
         threads: Threads of the network on the CPU; 0 leaves the choice to the provider.
-        batch_sizes: Batch sizes that will be run.
+        batch_sizes: Batch sizes that will be run, or what tells them of what was chosen.
         fixed_size: Whether images of the artifact's size are enough, which run faster.
         spinning: Whether the network's threads on the CPU wait for each other without sleeping:
             a run alone is a sixth faster, and what shares its cores is slower.

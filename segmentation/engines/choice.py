@@ -4,12 +4,12 @@ A provider is what runs the network: ONNX Runtime's own kernels on the CPU, Open
 CUDA or TensorRT on a GPU.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from contract.artifact import Precision
+from contract.artifact import Artifact, Precision
 from contract.errors import ConfigurationError
 
 Device = Literal["cpu", "openvino", "cuda", "tensorrt"]
@@ -63,6 +63,10 @@ class Choice:
     def on_gpu(self) -> bool:
         """Whether the network runs on a GPU."""
         return self.provider in _GPU
+
+
+BatchSizes = Callable[[Choice, Artifact], Sequence[int]]
+"""Says which batches will be run, once it is known what runs them and what they are of."""
 
 
 def choose(

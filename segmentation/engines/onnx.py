@@ -18,7 +18,7 @@ from contract import artifact as contract
 from contract.artifact import Artifact
 from contract.errors import DeviceError
 from segmentation.engines.base import Predictions
-from segmentation.engines.choice import NAMES, Device, PrecisionWanted, Provider
+from segmentation.engines.choice import NAMES, BatchSizes, Device, PrecisionWanted, Provider
 from segmentation.engines.device_runner import DeviceRunner, Outputs
 from segmentation.engines.gpu_options import GpuOptions
 from segmentation.engines.open_model import open_model
@@ -52,7 +52,8 @@ class OnnxEngine:
         model: The artifact's folder or file.
         provider: What to run on. ``auto`` takes what works; any other refuses to run elsewhere.
         intra_op_threads: Threads of one operator on the CPU; 0 leaves it to the provider.
-        batch_sizes: Batch sizes to run; the largest bounds :meth:`run`.
+        batch_sizes: Batch sizes to run, or what tells them of what was chosen; the largest bounds
+            :meth:`run`.
         precision: Which file of the artifact to run; ``auto`` takes the fastest there.
         fixed_size: Whether images of the artifact's size are enough, which run faster.
         spinning: Whether the network's threads on the CPU wait for each other without sleeping:
@@ -69,23 +70,21 @@ class OnnxEngine:
         model: Path | str,
         provider: Provider = "auto",
         intra_op_threads: int = 0,
-        batch_sizes: Sequence[int] = (1,),
+        batch_sizes: Sequence[int] | BatchSizes = (1,),
         *,
         precision: PrecisionWanted = "auto",
         fixed_size: bool = False,
         spinning: bool = True,
         gpu: GpuOptions = _ON_GPU,
     ) -> None:
-        if not batch_sizes or min(batch_sizes) < 1:
-            raise ValueError(f"batch_sizes is {list(batch_sizes)}, expected numbers >= 1")
         tuning = Tuning(
             threads=intra_op_threads,
             fixed_size=fixed_size,
             spinning=spinning,
-            largest_batch=max(batch_sizes),
             gpu=gpu,
         )
-        opened = open_model(Path(model), provider, precision, tuning)
+        sizes_of = batch_sizes if callable(batch_sizes) else lambda choice, artifact: batch_sizes
+        opened = open_model(Path(model), provider, precision, tuning, sizes_of)
         self._session = opened.session
         self.choice = opened.choice
         self.path = opened.choice.file
@@ -94,7 +93,7 @@ class OnnxEngine:
         self._side_by_side = opened.side_by_side
         self._graph_varies = opened.graph.sizes_vary
         self.variable_size = opened.graph.sizes_vary and not fixed_size and not self.choice.on_gpu
-        self.batch_sizes = tuple(sorted(set(batch_sizes)))
+        self.batch_sizes = opened.batch_sizes
         log.info(
             "model %s/%s in %s on %s, batches of %s: %s",
             *(self.artifact.name, self.artifact.version, self.artifact.precision, self.provider),

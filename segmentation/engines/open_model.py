@@ -2,13 +2,21 @@
 
 import logging
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from contract.artifact import Precision
 from contract.artifact_files import find_files
-from segmentation.engines.choice import NAMES, Choice, PrecisionWanted, Provider, choose
+from segmentation.engines.choice import (
+    NAMES,
+    BatchSizes,
+    Choice,
+    PrecisionWanted,
+    Provider,
+    choose,
+)
 from segmentation.engines.device_runner import DeviceRunner
 from segmentation.engines.model_graph import LOAD_ERRORS, ModelGraph, read_graph
 from segmentation.engines.parallel_runs import SideBySide
@@ -31,6 +39,7 @@ class Opened:
         session: ONNX Runtime's.
         graph: What the file says of itself.
         choice: What was chosen, and why.
+        batch_sizes: Batch sizes that will be run, ascending.
         runner: Runs it over memory of the device, None where memory is not bound.
         side_by_side: Runs the images of a batch on a thread each; None where that does not pay.
     """
@@ -38,14 +47,26 @@ class Opened:
     session: Any
     graph: ModelGraph
     choice: Choice
+    batch_sizes: tuple[int, ...]
     runner: DeviceRunner | None = None
     side_by_side: SideBySide | None = None
 
 
 def open_model(
-    model: Path, provider: Provider, precision: PrecisionWanted, tuning: Tuning
+    model: Path,
+    provider: Provider,
+    precision: PrecisionWanted,
+    tuning: Tuning,
+    batch_sizes: BatchSizes,
 ) -> Opened:
     """Open a model artifact with what fits this machine.
+
+    Args:
+        model: The artifact's folder or file.
+        provider: What to run on.
+        precision: Which file of the artifact to run.
+        tuning: The rest; its largest batch is taken from ``batch_sizes``.
+        batch_sizes: Which batches will be run: nothing is prepared for larger ones.
 
     Raises:
         ConfigurationError: No model there, a foreign or corrupt file, a graph that does not fit its
@@ -57,6 +78,8 @@ def open_model(
     while True:
         choice = choose(provider, precision, available, features, files)
         graph = read_graph(choice.file)
+        sizes = _ascending(batch_sizes(choice, graph.artifact))
+        tuning = replace(tuning, largest_batch=sizes[-1])
         try:
             session = open_session(choice.file, graph, choice.provider, features, tuning)
             runner = _runner(session, graph, choice, tuning) if choice.on_gpu else None
@@ -65,7 +88,13 @@ def open_model(
             available[choice.provider] = str(error)  # asked for: the next choice raises it
             log.warning("%s", error)
         else:
-            return Opened(session, graph, choice, runner, beside)
+            return Opened(session, graph, choice, sizes, runner, beside)
+
+
+def _ascending(batch_sizes: Sequence[int]) -> tuple[int, ...]:
+    if not batch_sizes or min(batch_sizes) < 1:
+        raise ValueError(f"batch_sizes is {list(batch_sizes)}, expected numbers >= 1")
+    return tuple(sorted(set(batch_sizes)))
 
 
 def _side_by_side(

@@ -165,6 +165,41 @@ def test_threads_that_would_find_no_image_work_on_the_same_one(write: Write) -> 
         assert len(engine.run(np.zeros((largest, HEIGHT, WIDTH, 3), np.uint8))) == largest
 
 
+@pytest.mark.parametrize(
+    ("size", "asked", "threads", "sizes", "beside"),
+    [
+        ((1024, 2048), {}, 2, (1,), None),
+        ((1024, 2048), {}, 8, (1,), None),
+        ((512, 1024), {}, 2, (1, 2), 2),
+        ((384, 512), {}, 2, (1, 2, 4), 2),
+        ((384, 512), {}, 4, (1, 2, 4), 4),
+        ((384, 512), {}, 8, (1, 2, 4), None),
+        ((384, 512), {"max_batch_size": 8}, 8, (1, 2, 4, 8), 8),
+        ((1024, 2048), {"max_batch_size": 2}, 2, (1, 2), 2),
+    ],
+)
+def test_a_worker_prepares_for_no_batch_that_it_never_runs(
+    write: Write,
+    size: tuple[int, int],
+    asked: dict[str, int],
+    threads: int,
+    sizes: tuple[int, ...],
+    beside: int | None,
+) -> None:
+    height, width = size
+    card = msgspec.structs.replace(CARD, height=height, width=width)
+    model = write(tiny_model(height=height, width=width), card)
+    settings = load_settings(
+        WorkerSettings, model=model, provider="cpu", intra_op_threads=threads, **asked
+    )
+    inference = build_inference(settings)
+    engine: Any = inference.segmenter._engine
+    assert engine.batch_sizes == sizes
+    assert inference.max_batch_size == inference.segmenter.largest_batch == sizes[-1]
+    ran = engine._side_by_side
+    assert (None if ran is None else ran.threads) == beside
+
+
 @pytest.mark.parametrize(("model", "runs"), [(variable_model(), 1), (tiny_model(), 35)])
 def test_a_worker_tiles_a_frame_at_once_where_the_artifact_lets_it(
     write: Write, model: Any, runs: int
