@@ -34,6 +34,7 @@ from producer.opening import check_support
 from producer.outbox import Outbox
 from producer.placement import Placement
 from producer.publisher import Publisher
+from producer.record_limit import RecordLimit
 from producer.roster import Roster
 from producer.runner import CameraRunner
 from producer.sender import Sender, connect
@@ -110,6 +111,7 @@ class _Process:
         endings = FrameEndings(metrics, self._followed)
         self._placement = Placement(listed.ids)
         self._outbox = Outbox(endings.drop)
+        self._limit = RecordLimit(settings.topic, settings.max_record_bytes)
         self._publisher = Publisher(
             settings,
             self._outbox,
@@ -118,6 +120,7 @@ class _Process:
             clock,
             find_refusal=lambda: find_refusal(settings),
             endings=endings,
+            limit=self._limit,
         )
         self._watchdog = Watchdog([], metrics, clock, threading.Event())
         self._roster = Roster(
@@ -150,6 +153,7 @@ class _Process:
             self._settings.max_frames,
             max_frame_pixels=self._settings.max_frame_pixels,
             traces=self._followed,
+            limit=self._limit,
         )
 
     def run(self) -> int:

@@ -3,16 +3,19 @@
 from dataclasses import dataclass, field
 from datetime import datetime
 from logging import getLogger
+from typing import Any
 
 from contract.frame import JPEG, Frame
 from producer.camera_pictures import Damage, Picture
 from producer.cameras import Camera
 from producer.encoding import PictureEncoder, luma_of
 from producer.frame_traces import FrameTraces
+from producer.jpeg_streams import PictureDecoder
 from producer.metrics import DropReason, ProducerMetrics
 from producer.motion_gate import MotionGate, small
 from producer.outbox import Outbox
 from producer.pacing import ArrivalAnchor, CaptureClock, FrameCap, MediaClock, Schedule
+from producer.record_limit import RecordLimit, record_bytes
 
 log = getLogger("seedstream.producer.camera")
 
@@ -66,6 +69,8 @@ class FrameIntake:
         metrics: Where they are counted.
         max_frame_pixels: Largest frame that is published; larger ones are scaled down.
         traces: Follows a share of the frames; None follows none.
+        limit: The largest record: what came as JPEG and exceeds it is encoded anew. None knows
+            none.
     """
 
     def __init__(
@@ -75,12 +80,15 @@ class FrameIntake:
         metrics: ProducerMetrics,
         max_frame_pixels: int,
         traces: FrameTraces | None = None,
+        limit: RecordLimit | None = None,
     ) -> None:
         self._camera = camera
         self._outbox = outbox
         self._metrics = metrics
         self._traces = traces
+        self._limit = limit
         self._encoder = PictureEncoder(camera, max_frame_pixels)
+        self._decoder: PictureDecoder | None = None
 
     def take(
         self,
@@ -146,10 +154,30 @@ class FrameIntake:
 
     def _encoded(self, picture: Picture) -> tuple[bytes, int, int, str]:
         """Return what to publish: data, width, height and type."""
-        if picture.jpeg is not None:
-            return picture.jpeg.data, picture.jpeg.width, picture.jpeg.height, JPEG
-        data, width, height = self._encoder.encode(picture.image, picture.pixel_aspect)
+        jpeg = picture.jpeg
+        image = picture.image if jpeg is None else self._decoded(jpeg.data)
+        if jpeg is not None and image is None:
+            return jpeg.data, jpeg.width, jpeg.height, JPEG
+        data, width, height = self._encoder.encode(image, picture.pixel_aspect)
         return data, width, height, self._encoder.content_type
+
+    def _decoded(self, data: bytes) -> Any:
+        """Return the ``av.VideoFrame`` of a JPEG that no record takes; None if one does.
+
+        Also None if it does not decode: it is too large for a record, and dropped as such.
+        """
+        if self._limit is None or self._limit.fits(record_bytes(data)):
+            return None
+        if self._decoder is None:
+            self._decoder = PictureDecoder("mjpeg")
+            log.warning(
+                "camera %s: a picture of %d bytes is too large for a record as it came: such "
+                "pictures are decoded and encoded anew (jpeg_quality %d), which costs processor "
+                "time; set the camera to a lower quality, or raise PRODUCER_MAX_RECORD_BYTES and "
+                "the topic's max.message.bytes",
+                *(self._camera.id, len(data), self._camera.jpeg_quality),
+            )
+        return self._decoder.decode(data)
 
     def _note_damage(self, damage: Damage, session: Session) -> None:
         """Count a damaged frame; log the first of a session."""

@@ -1,9 +1,7 @@
 """One frame on its way to Kafka."""
 
 from contract.frame import Frame, encode_frame
-
-_OVERHEAD_BYTES = 1024
-"""What headers and framing add to a record, at most."""
+from producer.record_limit import record_bytes
 
 
 class PendingSend:
@@ -22,5 +20,5 @@ class PendingSend:
     def __init__(self, frame: Frame) -> None:
         self.frame = frame
         self.record = (*encode_frame(frame), frame.session)
-        self.size = len(frame.data) + _OVERHEAD_BYTES
+        self.size = record_bytes(frame.data)
         self.resent = False

@@ -49,6 +49,7 @@ class Publisher:
             away.
         endings: Ends the frames; their trace as well.
         pause: Waits so many seconds; ended by a request to stop unless set.
+        limit: The largest record; that of the settings unless set.
     """
 
     def __init__(
@@ -62,6 +63,7 @@ class Publisher:
         find_refusal: Callable[[], ConfigurationError | None] = lambda: None,
         pause: Callable[[float], object] | None = None,
         endings: FrameEndings | None = None,
+        limit: RecordLimit | None = None,
     ) -> None:
         self._settings = settings
         self._outbox = outbox
@@ -79,7 +81,7 @@ class Publisher:
         self._broken: str | None = None
         self._oversized = False  # a too large record is what broke the client
         self._failing = False  # trouble within a broker is
-        self._limit = RecordLimit(settings.topic, settings.max_record_bytes)
+        self._limit = limit or RecordLimit(settings.topic, settings.max_record_bytes)
         self._unsent_warnings = LogLimit(clock=clock)
         self._refused: str | None = None
         self._hearing = Hearing(clock)

@@ -4,9 +4,17 @@ from logging import getLogger
 
 log = getLogger("seedstream.producer.record_limit")
 
+_OVERHEAD_BYTES = 1024
+"""What headers and framing add to a record, at most."""
+
+
+def record_bytes(data: bytes) -> int:
+    """Return an upper bound of the size in Kafka of the record that carries ``data``, in bytes."""
+    return len(data) + _OVERHEAD_BYTES
+
 
 class RecordLimit:
-    """The largest record that is worth sending, for this process's life.
+    """The largest record that is worth sending, for this process's life; for any thread.
 
     Args:
         topic: Kafka topic that records go to.
@@ -29,8 +37,9 @@ class RecordLimit:
         self._why = f"what Kafka accepts for topic '{self._topic}' (max.message.bytes)"
         self._warned = {camera}
         log.warning(
-            "camera %s: Kafka refuses a record of %d bytes as too large; from now on frames of "
-            "this size are dropped unsent: raise max.message.bytes of topic '%s' to "
+            "camera %s: Kafka refuses a record of %d bytes as too large; from now on pictures of "
+            "this size that came as JPEG are encoded anew, and frames that were encoded here are "
+            "dropped unsent: raise max.message.bytes of topic '%s' to "
             "PRODUCER_MAX_RECORD_BYTES, or make the frames smaller (max_side, quality)",
             camera,
             size,

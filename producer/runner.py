@@ -26,6 +26,7 @@ from producer.pacing import (
     MediaClock,
     backoff_seconds,
 )
+from producer.record_limit import RecordLimit
 from producer.sources import open_source
 
 log = getLogger("seedstream.producer.camera")
@@ -72,6 +73,7 @@ class CameraRunner:
         wall_clock: Seconds since 1970, for the times of capture.
         max_frame_pixels: Largest frame that is published; larger ones are scaled down.
         traces: Follows a share of the frames; None follows none.
+        limit: The largest record, for pictures that are published as they come; None knows none.
     """
 
     def __init__(
@@ -87,6 +89,7 @@ class CameraRunner:
         wall_clock: Clock = time.time,
         max_frame_pixels: int = MAX_FRAME_PIXELS,
         traces: FrameTraces | None = None,
+        limit: RecordLimit | None = None,
     ) -> None:
         self.camera = camera
         self.state: State = "running"
@@ -99,7 +102,7 @@ class CameraRunner:
         self._backoff = backoff
         self._open_source = open_source
         self._wall_clock = wall_clock
-        self._intake = FrameIntake(camera, outbox, metrics, max_frame_pixels, traces)
+        self._intake = FrameIntake(camera, outbox, metrics, max_frame_pixels, traces, limit)
         self._live = camera.live
         """As far as is known before the source has been opened."""
         self._captured = 0
