@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from contract.errors import ConfigurationError
+from contract.protobuf import fields
 
 MOST_BYTES = 2 * 1024**3
 """No ONNX file in one piece is larger: protobuf's own limit."""
@@ -29,11 +30,6 @@ _MESSAGES: dict[str, dict[int, str]] = {
 }
 _NAME, _EXTERNAL_DATA, _DATA_LOCATION = 8, 13, 14
 """Fields of a tensor."""
-
-_VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
-"""Wire types of protobuf; groups, which ONNX has none of, are refused."""
-
-Span = tuple[int, int]
 
 
 def check_plain(path: Path, folder: Path, most_bytes: int = MOST_BYTES) -> None:
@@ -102,7 +98,7 @@ def _external(data: mmap.mmap) -> Iterator[str]:
             raise ValueError(f"graphs nested more than {_DEEPEST} deep")
         if kind == "tensor":
             name, external = "", False
-            for number, value in _fields(data, begin, end):
+            for number, value in fields(data, begin, end):
                 if number == _NAME and isinstance(value, tuple):
                     name = data[slice(*value)].decode(errors="replace")
                 external |= number == _EXTERNAL_DATA or (number == _DATA_LOCATION and value != 0)
@@ -110,40 +106,6 @@ def _external(data: mmap.mmap) -> Iterator[str]:
                 yield name
             continue
         inner = _MESSAGES[kind]
-        for number, value in _fields(data, begin, end):
+        for number, value in fields(data, begin, end):
             if number in inner and isinstance(value, tuple):
                 waiting.append((inner[number], *value, depth + 1))
-
-
-def _fields(data: mmap.mmap, begin: int, end: int) -> Iterator[tuple[int, int | Span]]:
-    """Yield a message's fields: a number, or where the bytes are."""
-    at = begin
-    while at < end:
-        key, at = _varint(data, at, end)
-        number, wire = key >> 3, key & 7
-        value: int | Span
-        if wire == _VARINT:
-            value, at = _varint(data, at, end)
-        elif wire == _BYTES:
-            length, at = _varint(data, at, end)
-            value, at = (at, at + length), at + length
-        elif wire in (_FIXED64, _FIXED32):
-            value, at = 0, at + (8 if wire == _FIXED64 else 4)
-        else:
-            raise ValueError(f"wire type {wire} at byte {at}")
-        if at > end:
-            raise ValueError(f"a field that ends after its message, at byte {end}")
-        yield number, value
-
-
-def _varint(data: mmap.mmap, at: int, end: int) -> tuple[int, int]:
-    value = 0
-    for shift in range(0, 70, 7):
-        if at >= end:
-            break
-        byte = data[at]
-        at += 1
-        value |= (byte & 0x7F) << shift
-        if byte < 0x80:
-            return value, at
-    raise ValueError(f"a number that does not end, at byte {at}")
