@@ -28,6 +28,9 @@ METADATA_KEY = "seedstream.artifact"
 STRIDE = 8
 """Of the network: the height and width of its input are multiples of it."""
 
+MAX_INPUT_SIDE, MAX_INPUT_PIXELS = 16_384, 4096 * 4096
+"""No input is larger: the network alone would take more than 8 GB for it."""
+
 INPUT = "images"
 OFFSET = "offset"
 BANDWIDTH = "bandwidth"
@@ -49,7 +52,7 @@ class Artifact(msgspec.Struct, frozen=True, kw_only=True):
         version: Version of the weights under that name.
         classes: Class names; ``class_index`` indexes them.
         height: Input height in pixels, a multiple of 8: what frames are letterboxed into, also
-            where the graph takes other sizes.
+            where the graph takes other sizes. At most 16,777,216 pixels with the width.
         width: Input width in pixels, likewise.
         grid_step: One pixel in grid units, (x, y); the paper's grid is 2/2047 and 1/1023.
         n_sigma: Number of bandwidth channels: 1 (circular) or 2 (elliptical).
@@ -92,6 +95,9 @@ class Artifact(msgspec.Struct, frozen=True, kw_only=True):
     source_commit: str = "unknown"
 
 
+_MOST_STEP = 2.0
+"""A pixel farther than that, and no offset (-1..1) would reach another one."""
+
 _artifacts = msgspec.json.Decoder(Artifact, strict=False)
 
 
@@ -130,6 +136,7 @@ def from_metadata(metadata: Mapping[str, str], where: str) -> Artifact:
 
 
 def _faults(artifact: Artifact, where: str) -> list[str]:
+    size = artifact.height, artifact.width
     checks = [
         (artifact.schema == SCHEMA, "schema", artifact.schema, f"{SCHEMA}"),
         (bool(artifact.name), "name", artifact.name, "a name"),
@@ -137,14 +144,27 @@ def _faults(artifact: Artifact, where: str) -> list[str]:
         (0 < len(artifact.classes) <= 255, "classes", artifact.classes, "1..255 names"),
         (artifact.height > 0 and artifact.height % STRIDE == 0, "height", artifact.height, "n * 8"),
         (artifact.width > 0 and artifact.width % STRIDE == 0, "width", artifact.width, "n * 8"),
-        (min(artifact.grid_step) > 0, "grid_step", artifact.grid_step, "two positive steps"),
+        (
+            max(size) <= MAX_INPUT_SIDE and size[0] * size[1] <= MAX_INPUT_PIXELS,
+            *("input size (height, width)", size),
+            f"at most {MAX_INPUT_PIXELS} pixels and {MAX_INPUT_SIDE} a side; export it for a "
+            "smaller input with `seedstream export`",
+        ),
+        (
+            all(0 < step <= _MOST_STEP for step in artifact.grid_step),
+            *("grid_step", artifact.grid_step, f"two positive steps, at most {_MOST_STEP:g}"),
+        ),
         (artifact.n_sigma in (1, 2), "n_sigma", artifact.n_sigma, "1 or 2"),
         (0 <= artifact.seed_threshold <= 1, "seed_threshold", artifact.seed_threshold, "0..1"),
         (0 <= artifact.score_threshold <= 1, "score_threshold", artifact.score_threshold, "0..1"),
-        (artifact.min_pixels >= 1, "min_pixels", artifact.min_pixels, "at least 1"),
         (
-            artifact.object_pixels is None or artifact.object_pixels > 0,
-            *("object_pixels", artifact.object_pixels, "more than 0, or none"),
+            1 <= artifact.min_pixels <= MAX_INPUT_PIXELS,
+            *("min_pixels", artifact.min_pixels, f"1..{MAX_INPUT_PIXELS}"),
+        ),
+        (
+            artifact.object_pixels is None or 0 < artifact.object_pixels <= MAX_INPUT_PIXELS,
+            *("object_pixels", artifact.object_pixels),
+            f"more than 0, at most {MAX_INPUT_PIXELS}, or none",
         ),
     ]
     return [

@@ -40,6 +40,34 @@ def test_all_values_that_do_not_fit_are_listed_at_once() -> None:
     assert "m.onnx: height is 100, expected n * 8" in error.value.faults
 
 
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"height": 8 * 10**6, "width": 8 * 10**6}, ["(8000000, 8000000)", "at most 16777216 pix"]),
+        ({"height": 8 * 10**18}, ["input size", "export it for a smaller input"]),
+        ({"height": 8, "width": 16_392}, ["input size", "16384 a side"]),
+        ({"height": 4096, "width": 4104}, ["input size"]),
+        ({"min_pixels": 10**18}, ["min_pixels is 1000000000000000000, expected 1..16777216"]),
+        ({"object_pixels": 1e300}, ["object_pixels is 1e+300, expected more than 0, at most"]),
+        ({"grid_step": (1e300, 0.001)}, ["grid_step", "two positive steps, at most 2"]),
+    ],
+)
+def test_sizes_that_no_machine_can_run_are_refused(
+    changes: dict[str, object], words: list[str]
+) -> None:
+    with pytest.raises(ConfigurationError) as error:
+        from_metadata(to_metadata(msgspec.structs.replace(ARTIFACT, **changes)), "m.onnx")
+    assert len(error.value.faults) == 1
+    for word in words:
+        assert word in str(error.value)
+
+
+def test_the_largest_inputs_are_taken() -> None:
+    for size in ((4096, 4096), (8, 16_384), (1024, 16_384)):
+        large = msgspec.structs.replace(ARTIFACT, height=size[0], width=size[1])
+        assert from_metadata(to_metadata(large), "m.onnx") == large
+
+
 def test_metadata_of_another_shape_is_refused() -> None:
     with pytest.raises(ConfigurationError, match="does not fit schema 1"):
         from_metadata({"seedstream.artifact": '{"name": "street"}'}, "m.onnx")
