@@ -15,6 +15,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from contract import artifact_files
+from contract.artifact_agreement import check_agreement
 from contract.artifact_files import CURRENT, Card
 from contract.errors import ConfigurationError
 from contract.plain_files import check_self_contained
@@ -130,6 +131,7 @@ class Store:
                 f"{self.root / name / version}: its card says {card.name}/{card.version}, expected "
                 f"{name}/{version}: a copy of another release; release it as a version of its own"
             )
+        check_agreement(self.root / name / version)
         return card
 
     def released_at(self, name: str, version: str) -> str | None:
@@ -217,6 +219,7 @@ class Store:
             version = str(max(map(int, [*taken, *history.released, "0"])) + 1)
             mark(version)
             artifact_files.check_file(stage.folder)
+            check_agreement(stage.folder)
             for file in stage.folder.iterdir():
                 file.chmod(0o444)
                 sync(file)

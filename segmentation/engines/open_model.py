@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from contract.artifact import Precision
+from contract.artifact_agreement import check_agreement
 from contract.artifact_files import find_files
 from segmentation.engines.choice import (
     NAMES,
@@ -124,9 +125,13 @@ def files_by_precision(model: Path) -> dict[Precision, Path]:
     """Return the files of an artifact, or the one that is named, after checking them.
 
     Raises:
-        ConfigurationError: See `find_files`; or a file without a card is no artifact.
+        ConfigurationError: See `find_files` and `check_agreement`; or a file without a card is no
+            artifact.
     """
+    files = find_files(model)
+    listed = [file for precision, file in files.items() if precision is not None]
+    if listed:
+        check_agreement(listed[0].parent, {file.name for file in listed})
     return {
-        precision or read_graph(file).artifact.precision: file
-        for precision, file in find_files(model).items()
+        precision or read_graph(file).artifact.precision: file for precision, file in files.items()
     }
