@@ -87,10 +87,18 @@ def choose(
         files: Files of the artifact by precision, at least one.
 
     Raises:
-        ConfigurationError: What is wanted is unavailable.
+        ConfigurationError: What is wanted is unavailable, or the provider cannot run that file.
     """
     device, why_device = _device(provider, available)
     chosen, why_file = _precision(precision, device, features, files)
+    if (device, chosen) == ("tensorrt", "int8"):
+        # Not a matter of trt_int8_enable: its parser refuses every zero point but 0.
+        raise ConfigurationError(
+            f"TensorRT shall run int8 ({why_file}), but it runs no file whose bytes are not "
+            "symmetric about 0, as those of int8 files are not: set the precision to 'float16' or "
+            "'auto', with an artifact that has float16 or float32, or the provider to 'cpu' or "
+            "'openvino', for which int8 is made"
+        )
     return Choice(device, chosen, files[chosen], f"{why_device}; {why_file}")
 
 

@@ -105,6 +105,20 @@ def test_a_precision_that_the_artifact_lacks_is_refused_with_those_that_it_has()
         choose("cpu", "float32", CPU, VNNI, files(*BOTH))
 
 
+@pytest.mark.parametrize(
+    ("precision", "present", "why"),
+    [("int8", BOTH, "int8 was asked for"), ("auto", ("int8",), "the artifact has int8 alone")],
+)
+def test_tensorrt_refuses_int8_before_it_builds_anything(
+    precision: PrecisionWanted, present: tuple[Precision, ...], why: str
+) -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        choose("tensorrt", precision, GPU, VNNI, files(*present))
+    for word in (f"TensorRT shall run int8 ({why})", "symmetric about 0", "'float16' or 'auto'"):
+        assert word in str(caught.value)
+    assert choose("tensorrt", "float16", GPU, VNNI, files(*BOTH)).precision == "float16"
+
+
 def test_each_device_can_be_asked_for() -> None:
     assert {*get_args(Provider)} == {"auto", *get_args(Device)}
     assert {*get_args(PrecisionWanted)} == {"auto", *get_args(Precision)}
