@@ -6,9 +6,14 @@ parked. How often a pixel has which brightness is OpenCV's mixture of Gaussians 
 which also learns its noise. The exposure's changes are taken out before: a gain and an offset for
 the whole picture.
 
+What a car that leaves uncovers is usual, too. So a pixel has also changed if it differs from the
+last published frame by more than it has jumped from frame to frame of late: noise and a lamp that
+flickers jump again and again, a car comes and goes.
+
 Pure: no clock is read here. Library: OpenCV. Legend: H, W pixels of the small picture.
 """
 
+import math
 from typing import Any, Literal
 
 import cv2
@@ -35,6 +40,16 @@ _VARIANCES = 16.0
 """A brightness within four standard deviations of one that a pixel often has is that one."""
 
 _KERNEL = np.ones((3, 3), np.uint8)
+
+_JUMPS = 4.0
+"""A pixel that has jumped as far as often as this of late is restless."""
+
+_LATE_SHARE = 0.25
+"""How long of late is, as a share of ``learn_seconds``."""
+
+_LATE_FRAMES = 64
+"""How many frames that is at least: enough to know a pixel's noise, of which four standard
+deviations are then no change."""
 
 
 class MotionSettings(BaseModel):
@@ -72,6 +87,7 @@ class MotionGate:
         self._settings = settings
         self._usual: Any = None
         self._published: Luma | None = None
+        self._jumps = _Jumps(settings.learn_seconds * _LATE_SHARE)
         self._published_at = self._seen_at = self._moved_at = 0.0
         self._frames = 0
 
@@ -86,8 +102,6 @@ class MotionGate:
             self._begin(luma, time_seconds)
             return "start"
         verdict = self._verdict(luma, time_seconds)
-        if verdict == "motion":
-            self._moved_at = time_seconds
         if verdict != "static":
             self._published, self._published_at = luma, time_seconds
         return verdict
@@ -97,6 +111,7 @@ class MotionGate:
             varThreshold=_VARIANCES, detectShadows=False
         )
         self._usual.apply(luma, learningRate=1.0)
+        self._jumps.begin(luma)
         self._published, self._frames = luma, 1
         self._published_at = self._seen_at = self._moved_at = time_seconds
 
@@ -106,17 +121,56 @@ class MotionGate:
         passed, self._seen_at = max(0.0, time_seconds - self._seen_at), time_seconds
         self._frames += 1
         rate = max(passed / settings.learn_seconds, 1 / self._frames if self._frames < 10 else 0.0)
-        usual = self._usual.getBackgroundImage()
-        unusual = self._usual.apply(exposed_as(luma, usual), learningRate=min(rate, 1.0))
+        even = exposed_as(luma, self._usual.getBackgroundImage())
+        unusual = self._usual.apply(even, learningRate=min(rate, 1.0))
+        self._jumps.add(even, passed)
         change = cv2.absdiff(exposed_as(luma, self._published), self._published)
-        changed = ((change >= settings.threshold) & (unusual != 0)).astype(np.uint8)
-        changed = cv2.morphologyEx(changed, cv2.MORPH_OPEN, np.ones((2, 2), np.uint8))
-        if cv2.countNonZero(changed) >= max(1.0, settings.area * luma.size):
+        changed = change >= settings.threshold
+        if self._is_large(changed & (unusual != 0)):
+            self._moved_at = time_seconds
             return "motion"
         if time_seconds - self._moved_at < settings.hold_seconds:
             return "hold"
+        # Once and without a hold: what has gone is not to be seen a second time.
+        if self._is_large(changed & self._jumps.are_fewer_than(change)):
+            return "motion"
         due = time_seconds - self._published_at >= settings.keep_alive_seconds
         return "keep_alive" if due else "static"
+
+    def _is_large(self, changed: npt.NDArray[np.bool_]) -> bool:
+        opened = cv2.morphologyEx(changed.view(np.uint8), cv2.MORPH_OPEN, np.ones((2, 2), np.uint8))
+        return cv2.countNonZero(opened) >= max(1.0, self._settings.area * changed.size)
+
+
+class _Jumps:
+    """How far each pixel has jumped from frame to frame of late: squares, which fade.
+
+    Args:
+        seconds: How long of late is.
+    """
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+        self._frames = 0.0
+
+    def begin(self, luma: Luma) -> None:
+        """Forget all pictures, and take the first."""
+        self._before, self._frames = luma, 0.0
+        self._squares = np.zeros(luma.shape, np.float32)
+
+    def add(self, luma: Luma, passed_seconds: float) -> None:
+        """Take the next picture, in the exposure of the one before."""
+        fade = max(math.exp(-passed_seconds / self._seconds), 1 - 1 / _LATE_FRAMES)
+        self._squares *= fade
+        cv2.accumulateSquare(cv2.absdiff(luma, self._before), self._squares)
+        self._before, self._frames = luma, self._frames * fade + 1
+
+    def are_fewer_than(self, change: Luma) -> npt.NDArray[np.bool_]:
+        """Return where a change is more than what a pixel does again and again, bool (H, W)."""
+        # The first few frames tell as little of a pixel's noise as they are few.
+        expected = self._squares * (max(1.0, _LATE_FRAMES / self._frames) / _JUMPS)
+        squares = np.square(change, dtype=np.float32)
+        return np.asarray(squares > expected)
 
 
 def small(luma: Luma) -> Luma:

@@ -94,6 +94,61 @@ def test_what_has_stopped_is_static_and_moves_again_when_it_leaves() -> None:
     assert told[222:250].count("static") == 0
 
 
+@pytest.mark.parametrize("fps", [0.1, 1, 10])
+@pytest.mark.parametrize("stays", [10, 60, 120])
+def test_what_has_stood_and_is_gone_in_the_next_frame_is_published_as_gone_once(
+    fps: float, stays: int
+) -> None:
+    def stands(number: int, picture: npt.NDArray[np.float32]) -> None:
+        if 100 <= number < 100 + stays:
+            picture[90:126, 100:160] = 25
+
+    gate = MotionGate(MotionSettings(keep_alive_seconds=3600, hold_seconds=0))
+    pictures = enumerate(scene(stands, 30))
+    told = [gate.judge(picture, number / fps) for number, picture in pictures]
+    published = [number for number, verdict in enumerate(told) if verdict == "motion"]
+    assert published[0] == 100
+    assert 100 + stays in published
+    assert len([number for number in published if number >= 100 + stays]) == 1
+
+
+@pytest.mark.parametrize("fps", [0.1, 1, 5, 10, 25])
+def test_a_lamp_that_flickers_is_no_object_that_is_gone_at_any_frame_rate(fps: float) -> None:
+    on = np.random.default_rng(5).random(300) < 0.5
+
+    def lamp(number: int, picture: npt.NDArray[np.float32]) -> None:
+        if on[number]:
+            picture[30:70, 200:260] += 60
+
+    gate = MotionGate(MotionSettings(keep_alive_seconds=3600, hold_seconds=0))
+    told = [gate.judge(picture, number / fps) for number, picture in enumerate(scene(lamp))]
+    assert told.count("motion") <= 2
+    assert told[50:].count("motion") == 0
+
+
+def test_a_light_that_switches_slowly_costs_a_frame_for_each_switch() -> None:
+    def light(number: int, picture: npt.NDArray[np.float32]) -> None:
+        if number // 60 % 2:
+            picture[30:70, 200:260] += 60
+
+    told = verdicts(scene(light, 60), keep_alive_seconds=3600, hold_seconds=0, learn_seconds=30)
+    moves = [number for number, verdict in enumerate(told) if verdict == "motion"]
+    assert set(range(60, 600, 60)) <= set(moves)
+    assert len([number for number in moves if number >= 120]) == 8
+
+
+@pytest.mark.parametrize("deviation", [15, 25])
+def test_noise_is_never_an_object_that_is_gone(deviation: float) -> None:
+    wall, _ = _wall()
+    noise = np.random.default_rng(1).normal(0, deviation, (23, *wall.shape)).astype(np.float32)
+    gate = MotionGate(MotionSettings(keep_alive_seconds=3600, hold_seconds=0))
+    told = [
+        gate.judge(small((wall + noise[number % 23]).clip(0, 255).astype(np.uint8)), number / FPS)
+        for number in range(300)
+    ]
+    assert told[10:].count("motion") == 0
+
+
 @pytest.mark.parametrize("gain", [0.7, 1.3])
 def test_an_exposure_that_changes_is_no_motion(gain: float) -> None:
     def brighter(number: int, picture: npt.NDArray[np.float32]) -> None:
