@@ -37,17 +37,11 @@ from docs.field_text import (
     table,
     unquoted,
 )
-from planner.capacity import (
-    MEAN_LOAD,
-    PRODUCER_CORES,
-    camera_bytes,
-    camera_cores,
-    frame_bytes,
-    plan,
-)
+from planner.capacity import camera_bytes, camera_cores, frame_bytes, plan
 from planner.load import Load
 from planner.manifest_sizes import manifest_sizes
 from planner.plan_report import amount
+from planner.shares import MEAN_LOAD, PRODUCER_CORES
 from planner.unit_costs import unit_costs
 from producer.metrics import ProducerMetrics
 from seedstream.cli import COMMANDS, build

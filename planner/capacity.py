@@ -9,24 +9,26 @@ import math
 from collections.abc import Callable
 
 from planner.load import Costs, Limit, Load, Need, Plan
+from planner.misfits import CameraTakes, misfits
+from planner.shares import (
+    DECODE_THREADS,
+    DISK_SHARE,
+    FULLEST_LOAD,
+    MEAN_LOAD,
+    MEASURED_CORES,
+    MEMORY_SHARE,
+    PRODUCER_CORES,
+    REDIS_LOAD,
+)
 from planner.unit_costs import unit_costs
-
-MEAN_LOAD = 0.7
-"""Share of their capacity that all workers, producers and brokers use in the mean."""
-
-FULLEST_LOAD = 0.9
-"""Share that the worker with the most cameras uses."""
 
 _GROWTH = 2
 """Partitions for each worker: so many times the workers can share the load later."""
 
 _LEAST_PARTITIONS = 12
-_DISK_SHARE, _MEMORY_SHARE, _REDIS_LOAD = 0.7, 0.6, 0.5
-PRODUCER_CORES = 2
-"""Of one producer."""
 
 MOST_PERCENT = 110
-"""What a partition carries at most, in percent of the mean, rounded up: as producers assign."""
+"""What a partition or producer carries at most, in percent of the mean, rounded up."""
 
 _MOST_WORKERS_PER_CAMERA = 4
 """With so many hardly two cameras share a worker by chance."""
@@ -45,10 +47,17 @@ def plan(load: Load, costs: Costs | None = None) -> Plan:
         Need("cameras", "frames", frames, "frames/s", f"{load.cameras:,} cameras x {load.fps:g}")
     ]
     record_bytes, said = frame_bytes(load, cost)
+    takes = CameraTakes(
+        producer_cores=camera_cores(load, cost),
+        record_bytes=record_bytes,
+        redis_bytes=_redis_bytes(load, cost),
+        redis_load=load.fps * cost["redis_seconds_per_result"].value,
+        series=_series_per_camera(cost),
+    )
     capacity, worker_said, assumed = _worker_fps(load, cost)
-    workers, most = _workers(load, capacity)
-    rate = frames * record_bytes
-    needs += _kafka(load, rate, said, workers, cost)
+    least = _partitions(load, load.fps * record_bytes, cost)
+    workers, most = _workers(load, capacity, least)
+    needs += _kafka(load, frames * record_bytes, said, workers, least, cost)
     needs += [
         Need("workers", "frames per second of one", capacity, "frames/s", worker_said, assumed),
         Need(
@@ -56,55 +65,52 @@ def plan(load: Load, costs: Costs | None = None) -> Plan:
             "workers",
             workers,
             "GPUs" if load.worker == "gpu" else f"pods of {load.worker_cores} cores",
-            f"{frames:,.0f} frames/s, at most {MEAN_LOAD:.0%} busy in the mean, and the fullest, "
-            f"with {most:.0f} cameras, at most {FULLEST_LOAD:.0%}",
+            f"{frames:,.0f} frames/s, "
+            + _busy(frames / (workers * capacity), most, most * load.fps / capacity),
             assumed,
         ),
     ]
-    cores = load.cameras * camera_cores(load, cost)
-    producers = math.ceil(cores / MEAN_LOAD / PRODUCER_CORES)
-    width, height = load.published
-    needs += [
-        Need(
-            "producers",
-            "cores busy",
-            cores,
-            "cores",
-            f"{load.camera_fps:g} frames/s of {load.width}x{load.height} decoded and {load.fps:g} "
-            f"of {width}x{height} encoded a camera",
-        ),
-        Need(
-            "producers",
-            "producers",
-            producers,
-            f"pods of {PRODUCER_CORES} cores",
-            f"at most {MEAN_LOAD:.0%} busy; PRODUCER_SHARD i/{producers}",
-        ),
-        Need(
-            "producers",
-            "memory of one",
-            _producer_bytes(load, producers, cost) / 2**20,
-            "MiB",
-            f"{camera_bytes(load, cost) / 2**20:.1f} MiB for each of about "
-            f"{math.ceil(load.cameras / producers)} cameras, and the process itself",
-        ),
-    ]
-    needs += _redis(load, cost)
+    producers, producer_needs = _producers(load, takes.producer_cores, cost)
+    needs += producer_needs
+    needs += _redis(load, takes, cost)
     needs += _prometheus(load, workers, producers, needs, cost)
-    warnings = []
-    if load.fps > FULLEST_LOAD * capacity:
-        warnings.append(
-            f"one camera at {load.fps:g} frames/s is more than a worker carries ({capacity:.3g} "
-            "frames/s): a camera cannot be shared; lower its fps, use a smaller model or a GPU"
-        )
-    elif workers > load.cameras > 1:
-        warnings.append(
-            f"a worker carries {capacity / load.fps:.2g} cameras, and its partitions may bring it "
-            "more: most of these workers would idle; give them more cores "
-            "(--worker-cores) or a GPU"
-        )
-    limits = sorted(_limits(load, capacity, assumed, record_bytes, cost), key=lambda x: x.cameras)
+    limits = sorted(_limits(load, takes, capacity, assumed, cost), key=lambda x: x.cameras)
+    warnings = [*misfits(load, takes, capacity, cost)]
+    warnings += _crowded(load, capacity, workers, most)
     return Plan(load, tuple(needs), tuple(limits), tuple(warnings), cost)
+
+
+def _busy(mean: float, cameras: float, fullest_load: float) -> str:
+    """Say how busy workers or producers are: in the mean, and the one with the most cameras."""
+    return (
+        f"{_at_most(mean, MEAN_LOAD)} busy in the mean, and the fullest, with {cameras:.0f} "
+        f"cameras, {_at_most(fullest_load, FULLEST_LOAD)}"
+    )
+
+
+def _at_most(share: float, bound: float) -> str:
+    # Beyond what adding and dividing leave over.
+    return (
+        f"at most {bound:.0%}" if share <= bound + 1e-9 else f"{share:.0%} instead of {bound:.0%}"
+    )
+
+
+def _crowded(load: Load, capacity: float, workers: int, most: float) -> list[str]:
+    """Say where two cameras at one worker are too many, or most workers are there to avoid it."""
+    hot = most * load.fps / capacity
+    if load.fps > FULLEST_LOAD * capacity or (hot <= FULLEST_LOAD and workers <= load.cameras):
+        return []
+    if load.cameras == 1:
+        return []
+    outcome = (
+        "most of these workers would idle"
+        if hot <= FULLEST_LOAD
+        else f"with any number of workers the fullest has {most:.0f} cameras, {hot:.0%} of its time"
+    )
+    return [
+        f"a worker carries {capacity / load.fps:.2g} cameras, and its partitions may bring it "
+        f"more: {outcome}; give workers more cores (--worker-cores) or a GPU, or lower --fps"
+    ]
 
 
 def frame_bytes(load: Load, cost: Costs) -> tuple[float, str]:
@@ -121,57 +127,109 @@ def _worker_fps(load: Load, cost: Costs) -> tuple[float, str, bool]:
     """Return frames per second of one worker, how that is known, and whether it is assumed."""
     if load.worker_fps is not None:
         return load.worker_fps, "as given", False
+    decode = cost["worker_decode_seconds_per_megapixel"].value
+    decoded = DECODE_THREADS / (load.published_megapixels * decode)
     if load.worker == "gpu":
         known = cost["gpu_frames_per_second"]
-        return known.value, known.source, not known.measured
-    each, decode = cost["worker_core_seconds"].value, cost["worker_decode_seconds_per_megapixel"]
-    seconds = each + max(0.0, load.published_megapixels - 0.44) * decode.value
-    said = f"{seconds:.3f} core-seconds a frame, {load.worker_cores} cores"
-    return load.worker_cores / seconds, said, False
+        network, said, assumed = known.value, known.source, not known.measured
+    else:
+        more = max(0.0, load.published_megapixels - 0.44) * decode
+        seconds, cores = cost["worker_core_seconds"].value + more, load.worker_cores
+        network, assumed = cores / seconds, cores != MEASURED_CORES
+        said = f"{seconds:.3f} core-seconds a frame, {cores} cores"
+        if assumed:
+            said += f" (measured with {MEASURED_CORES}; that frames grow with cores is assumed)"
+    if decoded >= network:
+        return network, said, assumed
+    width, height = load.published
+    return (
+        decoded,
+        f"decoding {width}x{height} at {decode:g} s a megapixel in {DECODE_THREADS} threads; "
+        f"without that bound {network:.3g}: {said}",
+        assumed,
+    )
 
 
-def fullest(cameras: int, workers: int) -> float:
+def fullest(cameras: int, workers: int, least_partitions: int = _LEAST_PARTITIONS) -> float:
     """Return the cameras of the worker that has most: of its partitions, each at its bound.
 
     Where partitions have a camera each or none, chance says how many lie at one worker: with a mean
     of m, the fullest of W has about m + sqrt(2 m ln W).
     """
     mean = cameras / workers
-    partitions = max(_GROWTH, math.ceil(_LEAST_PARTITIONS / workers))
-    bound = partitions * -(-cameras * MOST_PERCENT // (100 * partitions * workers))
+    partitions = max(_GROWTH, math.ceil(least_partitions / workers))
+    bound = partitions * most_at_one(cameras, partitions * workers)
     return min(float(cameras), float(bound), mean + math.sqrt(2 * mean * math.log(workers)))
 
 
-def _workers(load: Load, capacity: float) -> tuple[int, float]:
-    """Return how many workers, and the cameras of the fullest one."""
+def most_at_one(cameras: int, places: int) -> int:
+    """Return the most cameras that producers assign to one of so many places."""
+    return min(cameras, -(-cameras * MOST_PERCENT // (100 * places)))
 
-    def carries(workers: int) -> bool:
-        busy = load.cameras * load.fps / (workers * capacity)
-        hot = fullest(load.cameras, workers) * load.fps / capacity
-        return busy <= MEAN_LOAD and hot <= max(FULLEST_LOAD, load.fps / capacity)
+
+def _workers(
+    load: Load, capacity: float, least_partitions: int = _LEAST_PARTITIONS
+) -> tuple[int, float]:
+    """Return how many workers, and the cameras of the fullest one.
+
+    They are the fewest that keep to both loads. Where no number does, they are the fewest that keep
+    to the mean (unless one camera fills more) and give no worker more cameras than most others do.
+    """
+
+    def cameras(workers: int) -> float:
+        return fullest(load.cameras, workers, least_partitions)
 
     most = _MOST_WORKERS_PER_CAMERA * load.cameras if load.cameras > 1 else 1
-    workers = _first(carries, most)
-    return workers, fullest(load.cameras, workers)
+    least = math.ceil(min(most, load.cameras * load.fps / (capacity * MEAN_LOAD)))
+    carried = FULLEST_LOAD * capacity / load.fps
+    even_from = math.ceil(least_partitions / _GROWTH)
+    workers = _first(lambda workers: cameras(workers) <= carried, least, even_from, most)
+    if workers is None:
+        fewest = math.ceil(cameras(most))
+        workers = _first(lambda workers: cameras(workers) <= fewest, least, even_from, most) or most
+    return workers, cameras(workers)
 
 
-def _first(holds: Callable[[int], bool], most: int) -> int:
-    """Return the least number for which something holds, which then holds for all larger ones."""
-    low, high = 1, most
+def _first(holds: Callable[[int], bool], least: int, steady_from: int, most: int) -> int | None:
+    """Return the first number from ``least`` to ``most`` for which something holds.
+
+    Args:
+        holds: Whether it does; from ``steady_from`` on, it then holds for all larger ones, too.
+        least: The first number to try.
+        steady_from: Below it, the answer may change with every number.
+        most: The last one.
+    """
+    low = max(1, least)
+    while low < min(steady_from, most):
+        if holds(low):
+            return low
+        low += 1
+    if not holds(most):
+        return None
+    high = most
     while low < high:
         middle = (low + high) // 2
         low, high = (low, middle) if holds(middle) else (middle + 1, high)
     return low
 
 
-def _kafka(load: Load, rate: float, said: str, workers: int, cost: Costs) -> list[Need]:
+def _partitions(load: Load, camera_rate: float, cost: Costs) -> int:
+    """Return the fewest partitions of which none has more than it takes, or one camera."""
+    together = max(1, int(cost["partition_bytes_per_second"].value / camera_rate))
+    enough = -(-load.cameras * MOST_PERCENT // (100 * together))
+    return max(_LEAST_PARTITIONS, enough if together < load.cameras else 1)
+
+
+def _kafka(load: Load, rate: float, said: str, workers: int, least: int, cost: Costs) -> list[Need]:
+    each = max(_GROWTH, math.ceil(least / workers))
+    partitions = workers * each
     per_partition = cost["partition_bytes_per_second"].value
-    least = max(_GROWTH * workers, math.ceil(rate / per_partition), _LEAST_PARTITIONS)
-    partitions = workers * math.ceil(least / workers)
+    in_one = most_at_one(load.cameras, partitions) * rate / load.cameras
+    kept = "at most" if in_one <= per_partition else f"{in_one / 1e6:,.3g} instead of"
     disk = rate * load.retention_minutes * 60 * load.replication
     moved = rate * (load.replication + 1)  # written once for each copy, and read once
     broker = cost["broker_bytes_per_second"].value * MEAN_LOAD
-    by_disk = disk / (cost["broker_disk_bytes"].value * _DISK_SHARE)
+    by_disk = disk / (cost["broker_disk_bytes"].value * DISK_SHARE)
     brokers = max(load.replication, math.ceil(moved / broker), math.ceil(by_disk))
     return [
         Need("kafka", "into the topic", rate / 1e6, "MB/s", said),
@@ -181,7 +239,7 @@ def _kafka(load: Load, rate: float, said: str, workers: int, cost: Costs) -> lis
             partitions,
             "partitions",
             f"at least {_GROWTH} for each of {workers:,} workers and {_LEAST_PARTITIONS}, equally "
-            f"many for each, at most {per_partition / 1e6:g} MB/s in one",
+            f"many for each, {kept} {per_partition / 1e6:g} MB/s in one",
             assumed=True,
         ),
         Need(
@@ -217,6 +275,44 @@ def camera_bytes(load: Load, cost: Costs) -> float:
     return cost["producer_bytes_per_camera"].value + each
 
 
+def _producers(load: Load, each: float, cost: Costs) -> tuple[int, list[Need]]:
+    """Return how many producers, and what they need; ``each`` is a camera's cores."""
+    cores = load.cameras * each
+    together = max(1, int(FULLEST_LOAD * PRODUCER_CORES / each))
+    enough = -(-load.cameras * MOST_PERCENT // (100 * together)) if together < load.cameras else 1
+    by_mean = math.ceil(cores / MEAN_LOAD / PRODUCER_CORES)
+    # One camera has one producer: more than that would have nothing to do.
+    producers = max(1, min(load.cameras, max(by_mean, enough)))
+    most = most_at_one(load.cameras, producers)
+    width, height = load.published
+    return producers, [
+        Need(
+            "producers",
+            "cores busy",
+            cores,
+            "cores",
+            f"{load.camera_fps:g} frames/s of {load.width}x{load.height} decoded and {load.fps:g} "
+            f"of {width}x{height} encoded a camera",
+        ),
+        Need(
+            "producers",
+            "producers",
+            producers,
+            f"pods of {PRODUCER_CORES} cores",
+            _busy(cores / (producers * PRODUCER_CORES), most, most * each / PRODUCER_CORES)
+            + f"; PRODUCER_SHARD i/{producers}",
+        ),
+        Need(
+            "producers",
+            "memory of one",
+            _producer_bytes(load, producers, cost) / 2**20,
+            "MiB",
+            f"{camera_bytes(load, cost) / 2**20:.1f} MiB for each of about "
+            f"{math.ceil(load.cameras / producers)} cameras, and the process itself",
+        ),
+    ]
+
+
 def _producer_bytes(load: Load, producers: int, cost: Costs) -> float:
     cameras = math.ceil(load.cameras / producers)
     return cost["producer_bytes"].value + cameras * camera_bytes(load, cost)
@@ -231,13 +327,18 @@ def _kept(load: Load) -> float:
     return min(load.kept_results, load.fps * load.kept_seconds) + 1  # and the newest by itself
 
 
-def _redis(load: Load, cost: Costs) -> list[Need]:
+def _redis_bytes(load: Load, cost: Costs) -> float:
+    """Return the memory that a camera takes of Redis, in bytes."""
+    return _kept(load) * _result_bytes(load, cost) + cost["tracks_state_bytes"].value
+
+
+def _redis(load: Load, takes: CameraTakes, cost: Costs) -> list[Need]:
     frames = load.cameras * load.fps
     state = cost["tracks_state_bytes"].value
-    memory = load.cameras * (_kept(load) * _result_bytes(load, cost) + state)
-    busy = frames * cost["redis_seconds_per_result"].value
-    node = cost["redis_node_bytes"].value * _MEMORY_SHARE
-    nodes = max(1, math.ceil(memory / node), math.ceil(busy / _REDIS_LOAD))
+    memory = load.cameras * takes.redis_bytes
+    busy = load.cameras * takes.redis_load
+    node = cost["redis_node_bytes"].value * MEMORY_SHARE
+    nodes = max(1, math.ceil(memory / node), math.ceil(busy / REDIS_LOAD))
     return [
         Need(
             "redis",
@@ -260,7 +361,7 @@ def _redis(load: Load, cost: Costs) -> list[Need]:
             "masters",
             nodes,
             "nodes",
-            f"at most {_REDIS_LOAD:.0%} of a core and {node / 1e9:.2g} GB each; more than one is a "
+            f"at most {REDIS_LOAD:.0%} of a core and {node / 1e9:.2g} GB each; more than one is a "
             "Redis Cluster, with a replica each",
             assumed=True,
         ),
@@ -302,15 +403,15 @@ def _series_per_camera(cost: Costs) -> float:
 
 
 def _limits(
-    load: Load, capacity: float, assumed: bool, record_bytes: float, cost: Costs
+    load: Load, takes: CameraTakes, capacity: float, assumed: bool, cost: Costs
 ) -> list[Limit]:
-    per_camera = load.fps * record_bytes
-    redis_memory = cost["redis_node_bytes"].value * _MEMORY_SHARE
+    per_camera = load.fps * takes.record_bytes
+    redis_memory = cost["redis_node_bytes"].value * MEMORY_SHARE
     found = (
         ("a worker", MEAN_LOAD * capacity / load.fps, f"{MEAN_LOAD:.0%} of its time", assumed),
         (
             "a producer",
-            MEAN_LOAD * PRODUCER_CORES / camera_cores(load, cost),
+            MEAN_LOAD * PRODUCER_CORES / takes.producer_cores,
             f"{MEAN_LOAD:.0%} of its {PRODUCER_CORES} cores",
             False,
         ),
@@ -328,20 +429,19 @@ def _limits(
         ),
         (
             "a Redis node's thread",
-            _REDIS_LOAD / (load.fps * cost["redis_seconds_per_result"].value),
-            f"{_REDIS_LOAD:.0%} of its time",
+            REDIS_LOAD / takes.redis_load,
+            f"{REDIS_LOAD:.0%} of its time",
             False,
         ),
         (
             "a Redis node's memory",
-            redis_memory
-            / (_kept(load) * _result_bytes(load, cost) + cost["tracks_state_bytes"].value),
+            redis_memory / takes.redis_bytes,
             f"{redis_memory / 1e9:.2g} GB",
             True,
         ),
         (
             "a Prometheus",
-            cost["prometheus_series"].value / _series_per_camera(cost),
+            cost["prometheus_series"].value / takes.series,
             f"{cost['prometheus_series'].value:,.0f} series",
             True,
         ),

@@ -55,24 +55,24 @@ class Load:
 
     def __post_init__(self) -> None:
         faults = [
-            f"{name} is {value:g}, expected {low:g} to {high:g}"
+            f"{name} is {_shown(value)}, expected {low:g} to {high:g}"
             for name, value, low, high in (
                 ("cameras", self.cameras, 1, MOST_CAMERAS),
                 ("fps", self.fps, 0.001, 1000),
                 ("camera fps", self.camera_fps, 0.001, 1000),
                 ("width", self.width, 16, 16_384),
                 ("height", self.height, 16, 16_384),
-                ("max side", self.max_side or 16, 16, 16_384),
+                ("max side", self.max_side, 16, 16_384),
                 ("objects", self.objects, 0, 10_000),
                 ("worker cores", self.worker_cores, 1, 1024),
-                ("worker fps", self.worker_fps or 1, 0.001, 1e6),
-                ("frame bytes", self.frame_bytes or 1, 1, 16 * 1024 * 1024),
+                ("worker fps", self.worker_fps, 0.001, 1e6),
+                ("frame bytes", self.frame_bytes, 1, 16 * 1024 * 1024),
                 ("retention minutes", self.retention_minutes, 1, 60 * 24 * 365),
                 ("replication", self.replication, 1, 9),
                 ("kept results", self.kept_results, 1, 1e9),
                 ("kept seconds", self.kept_seconds, 1, 1e9),
             )
-            if not low <= value <= high
+            if value is not None and not low <= value <= high
         ]
         if self.fps > self.camera_fps:
             faults.append(
@@ -100,6 +100,14 @@ class Load:
         """Of a published frame."""
         width, height = self.published
         return width * height / 1e6
+
+
+def _shown(value: float) -> str:
+    """Return a number for a message, however long it is."""
+    try:
+        return f"{value:g}"
+    except OverflowError:
+        return f"a number of {len(str(abs(int(value))))} digits"
 
 
 @dataclass(frozen=True, slots=True)

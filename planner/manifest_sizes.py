@@ -3,8 +3,8 @@
 import math
 from dataclasses import dataclass
 
-from planner.capacity import MEAN_LOAD, PRODUCER_CORES
-from planner.load import Plan
+from planner.load import Load, Plan
+from planner.shares import MEAN_LOAD, PRODUCER_CORES
 
 _STEP_MEBIBYTES = 64
 _LEAST_LIMIT_MEBIBYTES = 1024
@@ -49,12 +49,24 @@ def manifest_sizes(plan: Plan) -> tuple[Setting, ...]:
         Setting("statefulset.yaml", "requests.cpu", str(PRODUCER_CORES)),
         Setting("statefulset.yaml", "requests.memory", f"{request}Mi"),
         Setting("statefulset.yaml", "limits.memory", f"{limit}Mi"),
+        *_worker_cores(load),
         Setting("scaledobject.yaml", "maxReplicaCount", f"{min(workers, partitions)}"),
         Setting("scaledobject.yaml", "threshold (offered-frames)", f"{threshold:.3g}"),
         Setting("topic frames", "partitions", str(partitions)),
         Setting("topic frames", "replication-factor", str(load.replication)),
         Setting("topic frames", "retention.ms", str(retention_ms)),
         Setting("topic frames", "segment.ms", str(max(10_000, retention_ms // _SEGMENTS))),
+    )
+
+
+def _worker_cores(load: Load) -> tuple[Setting, ...]:
+    """Return what gives a worker on the CPU its cores; the component ``gpu`` says it of others."""
+    if load.worker == "gpu":
+        return ()
+    cores = str(load.worker_cores)
+    return (
+        Setting("worker's deployment.yaml", "requests.cpu", cores),
+        Setting("settings/worker.env", "WORKER_INTRA_OP_THREADS", cores),
     )
 
 

@@ -1,6 +1,5 @@
 """The costs that a plan is counted from, each with where it comes from."""
 
-import math
 from collections.abc import Mapping
 from importlib.resources import files
 
@@ -10,6 +9,9 @@ from contract.errors import ConfigurationError
 from contract.toml_text import read_toml
 
 COSTS_FILE = "unit_costs.toml"
+
+_MOST_TIMES = 10_000
+"""A cost is at most so many times what is known, and at least that part of it."""
 
 
 class UnitCost(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -45,7 +47,8 @@ def with_changes(changes: Mapping[str, float]) -> Mapping[str, UnitCost]:
     """Return the costs with other values for some, which count as known then.
 
     Raises:
-        ConfigurationError: There is no such cost, or a value is not above zero; all of them.
+        ConfigurationError: There is no such cost, or a value is not above zero or far from what is
+            known; all of them.
     """
     known = unit_costs()
     faults = [
@@ -54,9 +57,9 @@ def with_changes(changes: Mapping[str, float]) -> Mapping[str, UnitCost]:
         if name not in known
     ]
     faults += [
-        f"{name} is {value:g}, expected a number above 0"
+        _fault(name, value, known[name])
         for name, value in changes.items()
-        if not 0 < value < math.inf
+        if name in known and not _in_reach(value, known[name])
     ]
     if faults:
         raise ConfigurationError(faults)
@@ -66,3 +69,12 @@ def with_changes(changes: Mapping[str, float]) -> Mapping[str, UnitCost]:
         else cost
         for name, cost in known.items()
     }
+
+
+def _in_reach(value: float, cost: UnitCost) -> bool:
+    return cost.value / _MOST_TIMES <= value <= cost.value * _MOST_TIMES
+
+
+def _fault(name: str, value: float, cost: UnitCost) -> str:
+    low, high = cost.value / _MOST_TIMES, cost.value * _MOST_TIMES
+    return f"{name} is {value:g}, expected a number above 0: {low:g} to {high:g} {cost.unit}"

@@ -96,9 +96,21 @@ def register(app: typer.Typer, text: str) -> None:
                 kept_results=kept_results,
                 kept_seconds=kept_seconds,
             ),
-            with_changes(dict(_named(text) for text in cost or [])),
+            with_changes(_costs(cost or [])),
         )
         print(as_json(counted) if json else as_text(counted))
+
+
+def _costs(texts: list[str]) -> dict[str, float]:
+    """Return costs by their names, each of which is given once."""
+    from contract.errors import ConfigurationError
+
+    costs: dict[str, float] = {}
+    for name, value in map(_named, texts):
+        if name in costs:
+            raise ConfigurationError(f"--cost {name} is given twice, expected once: leave one out")
+        costs[name] = value
+    return costs
 
 
 def _named(text: str) -> tuple[str, float]:

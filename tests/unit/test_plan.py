@@ -1,6 +1,8 @@
 import itertools
 import json
 import math
+from collections import Counter
+from typing import Literal
 
 import pytest
 
@@ -10,10 +12,12 @@ from planner.capacity import MEAN_LOAD, camera_bytes, camera_cores, fullest, pla
 from planner.load import Load, Plan
 from planner.manifest_sizes import manifest_sizes
 from planner.plan_report import as_json, as_text
+from planner.shares import DECODE_THREADS, FULLEST_LOAD
 from planner.unit_costs import unit_costs, with_changes
 from producer import assignment
 from producer.assignment import assign
 from seedstream.cli import main
+from workers import decoders
 
 
 def need(found: Plan, part: str, name: str) -> float:
@@ -67,8 +71,122 @@ def test_no_worker_has_more_cameras_than_the_plan_says(cameras: int, workers: in
     assert fullest(cameras, workers) <= max(1.2 * cameras / workers, 4)
 
 
-def test_the_plan_knows_how_producers_assign():
+def test_the_plan_knows_how_producers_assign_and_in_how_many_threads_workers_decode():
     assert capacity.MOST_PERCENT == assignment.MOST_PERCENT
+    assert decoders.DECODE_THREADS == DECODE_THREADS
+
+
+@pytest.mark.parametrize("cameras", [2, 3, 7, 13, 20, 50, 100, 300])
+@pytest.mark.parametrize("worker_fps", [5.0, 20.4, 40.0, 163.0])
+@pytest.mark.parametrize("fps", [1, 5, 12, 15])
+def test_the_workers_are_the_fewest_that_keep_to_both_loads(
+    cameras: int, worker_fps: float, fps: int
+):
+    found = plan(Load(cameras=cameras, fps=fps, worker_fps=worker_fps))
+
+    def carry(workers: int) -> bool:
+        busy = cameras * fps / (workers * worker_fps)
+        return busy <= MEAN_LOAD and fullest(cameras, workers) * fps / worker_fps <= FULLEST_LOAD
+
+    fewest = next((n for n in range(1, 4 * cameras + 1) if carry(n)), None)
+    workers = need(found, "workers", "workers")
+    if fewest is not None:
+        assert workers == fewest
+    else:
+        assert found.warnings
+        said = next(each.because for each in found.needs if each.name == "workers")
+        assert said.endswith(f"% instead of {FULLEST_LOAD:.0%}")
+
+
+def test_where_two_cameras_fill_a_worker_the_plan_says_how_busy_the_fullest_one_is():
+    """100 cameras at 12 frames/s: 1.7 at a worker, but two in one of its partitions."""
+    found = plan(Load(cameras=100, fps=12))
+
+    (said,) = (each.because for each in found.needs if each.name == "workers")
+    assert said.endswith(
+        "at most 70% busy in the mean, and the fullest, with 2 cameras, 118% instead of 90%"
+    )
+    assert need(found, "workers", "workers") == 84
+    assert (
+        "with any number of workers the fullest has 2 cameras, 118% of its time"
+        in found.warnings[0]
+    )
+
+
+@pytest.mark.parametrize(
+    ("size", "most"), [((1920, 1080), 250.0), ((3840, 2160), 65.2), ((8192, 4320), 15.3)]
+)
+@pytest.mark.parametrize("worker", ["gpu", "cpu"])
+def test_no_worker_does_more_frames_than_its_threads_decode(
+    size: tuple[int, int], most: float, worker: Literal["cpu", "gpu"]
+):
+    width, height = size
+    load = Load(
+        cameras=1, width=width, height=height, max_side=None, worker=worker, worker_cores=64
+    )
+
+    found = plan(load)
+
+    decoded = 2 / (width * height / 1e6 * unit_costs()["worker_decode_seconds_per_megapixel"].value)
+    frames = need(found, "workers", "frames per second of one")
+    assert frames <= decoded
+    assert frames <= most if worker == "gpu" else frames <= 261
+    (said,) = (e.because for e in found.needs if e.name == "frames per second of one")
+    assert ("decoding" in said) == (frames == pytest.approx(decoded))
+
+
+def test_frames_that_grow_with_cores_are_an_assumption_and_the_manifests_get_the_cores():
+    measured, more = (plan(Load(cameras=100, worker_cores=cores)) for cores in (2, 16))
+
+    (one,) = (each for each in measured.needs if each.name == "frames per second of one")
+    (other,) = (each for each in more.needs if each.name == "frames per second of one")
+    assert (one.assumed, other.assumed) == (False, True)
+    assert "measured with 2" in other.because
+    sizes = {(each.place, each.name): each.value for each in manifest_sizes(more)}
+    assert sizes["worker's deployment.yaml", "requests.cpu"] == "16"
+    assert sizes["settings/worker.env", "WORKER_INTRA_OP_THREADS"] == "16"
+
+
+@pytest.mark.parametrize(
+    ("load", "said"),
+    [
+        (Load(cameras=1, width=16_384, height=16_384, max_side=None), "cores of its producer"),
+        (Load(cameras=1, width=16_384, height=16_384, max_side=None), "PRODUCER_MAX_FRAME_PIXELS"),
+        (Load(cameras=1, width=16_384, height=16_384, max_side=None), "of the largest one"),
+        (
+            Load(cameras=1, width=3840, height=2160, max_side=None, fps=25),
+            "one camera brings 26.1 MB/s to its partition, more than the 10 MB/s that one takes",
+        ),
+        (Load(cameras=1, kept_results=1_000_000_000, fps=25, kept_seconds=1e8), "--kept-results"),
+    ],
+)
+def test_a_camera_that_fills_what_cannot_be_shared_is_warned_of(load: Load, said: str):
+    found = plan(load)
+
+    assert any(said in each for each in found.warnings)
+    assert need(found, "kafka", "partitions") == 12
+    assert need(found, "producers", "producers") == 1
+
+
+@pytest.mark.parametrize("cameras", [1, 5, 40, 333, 2_000])
+@pytest.mark.parametrize("side", [768, 2160, 3840])
+def test_no_partition_or_producer_has_more_than_the_plan_says(cameras: int, side: int):
+    load = Load(cameras=cameras, width=3840, height=2160, max_side=side, fps=10)
+    found = plan(load)
+    rate = need(found, "kafka", "into the topic") / cameras
+
+    for name, part, each, most in (
+        ("partitions", "kafka", rate, 10.0),
+        ("producers", "producers", camera_cores(load, unit_costs()), 2 * FULLEST_LOAD),
+    ):
+        places = int(need(found, part, name))
+        together = max(assigned(cameras, places))
+        assert together == 1 or together * each <= most
+
+
+def assigned(cameras: int, places: int) -> list[int]:
+    """Return how many cameras producers assign to each place."""
+    return list(Counter(assign(map(str, range(cameras)), places, "partition").values()).values())
 
 
 @pytest.mark.parametrize(
@@ -141,6 +259,38 @@ def test_nonsense_is_refused_all_at_once():
     assert "fps is 30, more than the 25 that a camera sends" in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    "zero", [{"worker_fps": 0.0}, {"frame_bytes": 0}, {"max_side": 0}, {"worker_fps": math.nan}]
+)
+def test_zero_is_no_value_of_its_own(zero: dict[str, float]):
+    with pytest.raises(ConfigurationError, match=r" is (0|nan), expected "):
+        Load(cameras=10, **zero)
+
+
+@pytest.mark.parametrize("name", list(unit_costs()))
+@pytest.mark.parametrize("value", [1e-320, 1e-300, 1e300, math.inf, -1.0, math.nan])
+def test_a_cost_out_of_reach_is_refused_with_what_it_may_be(name: str, value: float):
+    with pytest.raises(
+        ConfigurationError, match=rf"{name} is \S+, expected a number above 0: \S+ to"
+    ):
+        with_changes({name: value})
+
+
+@pytest.mark.parametrize("factor", [1 / 9_999, 9_999])
+@pytest.mark.parametrize(
+    "load",
+    [
+        Load(cameras=1, width=16, height=16, fps=0.001, camera_fps=0.001, objects=0),
+        Load(cameras=1_000, width=16_384, height=16_384, max_side=None, fps=1e3, camera_fps=1e3),
+    ],
+)
+def test_every_cost_within_reach_makes_a_plan(load: Load, factor: float):
+    costs = {name: each.value * factor for name, each in unit_costs().items()}
+
+    for changes in (costs, *({name: value} for name, value in costs.items())):
+        assert as_text(plan(load, with_changes(changes)))
+
+
 def test_a_cost_can_be_replaced_and_is_no_assumption_then():
     changed = with_changes({"gpu_frames_per_second": 500.0})
 
@@ -176,6 +326,12 @@ def test_the_first_limit_comes_first_and_every_figure_says_how_it_was_counted():
         (["--cameras", "20", "--size", "full"], 2, "--size is 'full', expected WIDTHxHEIGHT"),
         (["--cameras", "20", "--cost", "record_bytes"], 2, "expected NAME=VALUE with a number"),
         (["--cameras", "0", "--fps", "-1"], 2, "cameras is 0, expected 1 to 1e+06"),
+        (["--cameras", "9" * 400], 2, "cameras is a number of 400 digits, expected 1 to 1e+06"),
+        (["--cameras", "10", "--worker-fps", "0"], 2, "worker fps is 0, expected 0.001 to 1e+06"),
+        (
+            ["--cameras", "1", "--cost", "record_bytes=1", "--cost", "record_bytes=2"],
+            *(2, "--cost record_bytes is given twice"),
+        ),
     ],
 )
 def test_the_command_prints_a_plan_or_what_is_wrong(
