@@ -14,6 +14,7 @@ from contract.errors import ConfigurationError, InvalidMessageError
 from contract.frame import MAX_FRAME_PIXELS, format_time
 from segmentation.decode import decode_image
 from viewer.dead_topic import Choice, DeadLetter, frame_of
+from viewer.printable import printable
 
 _JPEG_QUALITY = 92
 _SHOWN_BYTES = 200
@@ -76,9 +77,9 @@ def as_table(found: Found) -> list[str]:
             letter.id,
             letter.written_at.strftime("%Y-%m-%dT%H:%M:%SZ"),
             letter.reason,
-            _printable(letter.camera, 40) or "-",
+            printable(letter.camera, 40) or "-",
             f"{letter.topic}/{letter.partition}:{letter.position}",
-            _printable(letter.detail, _DETAIL_CHARACTERS),
+            printable(letter.detail, _DETAIL_CHARACTERS),
         )
         for letter in found.letters
     ]
@@ -130,7 +131,7 @@ def as_lines(letter: DeadLetter) -> list[str]:
     about = described(letter)
     headers = about.pop("headers")
     lines = [f"{name}: {'-' if value in (None, '') else value}" for name, value in about.items()]
-    return [*lines, "headers:", *(f"  {_printable(name, 80)}: {text}" for name, text in headers)]
+    return [*lines, "headers:", *(f"  {printable(name, 80)}: {text}" for name, text in headers)]
 
 
 def write_picture(letter: DeadLetter, path: Path) -> str:
@@ -177,10 +178,4 @@ def _fields(letter: DeadLetter) -> dict[str, Any]:
 def _shown(text: bytes) -> str:
     cut = text[:_SHOWN_BYTES].decode(errors="backslashreplace")
     more = f"... ({len(text)} bytes)" if len(text) > _SHOWN_BYTES else ""
-    return _printable(cut, len(cut)) + more
-
-
-def _printable(text: str, most: int) -> str:
-    """Return text from a stranger that a terminal takes as text alone."""
-    safe = "".join(c if c.isprintable() else f"\\x{ord(c):02x}" for c in text)
-    return safe if len(safe) <= most else safe[: most - 3] + "..."
+    return printable(cut, len(cut)) + more

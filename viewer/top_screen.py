@@ -4,7 +4,6 @@ import http.client
 import sys
 import time
 import urllib.error
-import urllib.request
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TextIO
@@ -14,10 +13,13 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from contract.errors import ConfigurationError
 from contract.samples import Samples
+from viewer.page_fetch import fetch_page
+from viewer.printable import printable
 from viewer.top_rows import Look, ProcessRow, StageShare, process_row
 
 _ANSWER_SECONDS = 2.0
 _MAX_PAGE_BYTES = 32 * 2**20
+_FAULT_CHARACTERS, _REASON_CHARACTERS = 200, 40
 _BAR = 20
 
 _HOME_AND_CLEAR = "\x1b[H\x1b[J"
@@ -48,12 +50,9 @@ def page_address(text: str) -> str:
 
 
 def look(address: str, clock: Callable[[], float] = time.monotonic) -> Look:
-    """Read a process's metrics once, within two seconds."""
-    # No proxy: processes are asked where they are, whatever the environment says.
-    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    """Read a process's metrics once, within two seconds and `_MAX_PAGE_BYTES`."""
     try:
-        with opener.open(address, timeout=_ANSWER_SECONDS) as reply:
-            page = reply.read(_MAX_PAGE_BYTES).decode()
+        page = fetch_page(address, _ANSWER_SECONDS, _MAX_PAGE_BYTES).decode()
         return Look(clock(), Samples.of(text_string_to_metric_families(page)))
     except urllib.error.URLError as error:
         return Look(clock(), fault=str(error.reason))
@@ -62,28 +61,38 @@ def look(address: str, clock: Callable[[], float] = time.monotonic) -> Look:
 
 
 def lines(rows: Sequence[ProcessRow]) -> list[str]:
-    """Return what is shown, as plain text of at most 80 columns where addresses are short."""
+    """Return what is shown, as plain text of at most 80 columns where addresses are short.
+
+    Words of the pages are strangers': nothing in them reaches the terminal but as text.
+    """
     shown = [
         f"{'process':<9} {'address':<22} {'fps':>7} {'p50 ms':>7} {'p95 ms':>7} {'lag':>7} "
         f"{'lag s':>6}  bottleneck"
     ]
     for row in rows:
-        where = urlsplit(row.address).netloc
+        where = printable(urlsplit(row.address).netloc)
         if row.fault:
-            shown.append(f"{'?':<9} {where:<22} {row.fault}")
+            shown.append(f"{'?':<9} {where:<22} {printable(row.fault, _FAULT_CHARACTERS)}")
             continue
+        fps = "-" if row.fps is None else f"{row.fps:.1f}"
         lag = "-" if row.lag_records is None else str(row.lag_records)
         behind = "-" if row.lag_seconds is None else f"{row.lag_seconds:.1f}"
         shown.append(
-            f"{row.kind:<9} {where:<22} {row.fps:>7.1f} {_milliseconds(row.p50_seconds):>7} "
+            f"{row.kind:<9} {where:<22} {fps:>7} {_milliseconds(row.p50_seconds):>7} "
             f"{_milliseconds(row.p95_seconds):>7} {lag:>7} {behind:>6}  {_bottleneck(row)}"
         )
         if row.dropped_fps:
-            reasons = ", ".join(f"{name} {rate:.1f}" for name, rate in row.dropped_fps.items())
+            reasons = ", ".join(
+                f"{printable(name, _REASON_CHARACTERS)} {rate:.1f}"
+                for name, rate in row.dropped_fps.items()
+            )
             shown.append(f"{'':<10}left out a second: {reasons}")
     for row in rows:
         if row.stages:
-            shown += ["", f"{urlsplit(row.address).netloc}: # working, > waiting for output"]
+            shown += [
+                "",
+                f"{printable(urlsplit(row.address).netloc)}: # working, > waiting for output",
+            ]
             shown += [_bar(stage, row.bottleneck) for stage in row.stages]
     return shown
 

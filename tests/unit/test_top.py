@@ -1,16 +1,20 @@
 import io
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
-from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client import CollectorRegistry, Gauge, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
 from contract.errors import ConfigurationError
 from contract.samples import Samples
 from producer.metrics import ProducerMetrics
 from tests.fakes import FakeClock
+from viewer.page_fetch import TooLargeError, TooSlowError, fetch_page
 from viewer.top_rows import STAGES, Look, process_row
 from viewer.top_screen import lines, look, page_address, run_top
 from workers.metrics import WorkerMetrics
@@ -164,3 +168,163 @@ def test_a_page_that_is_not_metrics_is_named(page: str) -> None:
     row = process_row(WORKER, Look(0.0), Look(1.0, samples(CollectorRegistry())))
     assert "no metrics" in row.fault
     assert look(f"http://{page}/metrics").samples is not None
+
+
+def test_nothing_is_told_of_rates_before_two_looks_at_the_same_process() -> None:
+    worker = Worker()
+    worker.metrics.lag(0, 7, 1.5)
+    for _ in range(1000):
+        worker.metrics.stored("gate", 0.12, {})
+    worker.pass_seconds(1000, infer=State.WORK)
+    row = process_row(WORKER, Look(999.0, fault="Service Unavailable"), worker.look())
+    assert (row.kind, row.fps, row.p50_seconds, row.stages) == ("worker", None, None, ())
+    assert (row.lag_records, row.lag_seconds) == (7, 1.5)
+    assert lines([row])[1].split() == ["worker", "127.0.0.1:8080", "-", "-", "-", "7", "1.5", "-"]
+    assert len(lines([row])) == 2
+
+
+def test_a_process_that_began_anew_is_another_one() -> None:
+    old, new = Worker(), Worker()
+    for worker, frames in ((old, 500), (new, 20)):
+        worker.pass_seconds(frames, infer=State.WORK)
+        for _ in range(frames):
+            worker.metrics.stored("gate", 0.12, {})
+    row = process_row(
+        WORKER, replace(old.look(), seconds=100.0), replace(new.look(), seconds=102.0)
+    )
+    assert (row.fault, row.fps, row.stages) == ("", None, ())
+
+
+@pytest.mark.parametrize(("started", "fps"), [(5.0, 2), (6.0, None)])
+def test_the_time_of_its_start_tells_whether_it_is_the_same_process(
+    started: float, fps: float | None
+) -> None:
+    registry = CollectorRegistry()
+    metrics = ProducerMetrics(registry)
+    metrics.add_camera("gate")
+    start = Gauge("process_start_time_seconds", "When it began.", registry=registry)
+    start.set(5.0)
+    before = Look(0.0, samples(registry))
+    metrics.published.labels("gate").inc(20)
+    start.set(started)
+    assert process_row(PRODUCER, before, Look(10.0, samples(registry))).fps == fps
+
+
+@pytest.mark.parametrize("value", ["NaN", "+Inf", "-Inf"])
+def test_a_value_that_is_no_number_is_not_shown(value: str) -> None:
+    worker = Worker()
+    before = worker.look()
+    worker.pass_seconds(10, infer=State.WORK)
+    page = generate_latest(worker.registry).decode()
+    page += f'seedstream_lag_records{{partition="0"}} {value}\n'
+    page += f'seedstream_lag_seconds{{partition="0"}} {value}\n'
+    page += f'seedstream_frames_skipped_total{{reason="too_old"}} {value}\n'
+    page += f'seedstream_frames_processed_total{{camera="a"}} {value}\n'
+    page += f'seedstream_result_latency_seconds_bucket{{le="+Inf"}} {value}\n'
+    page += f'seedstream_stage_time_seconds_total{{stage="fetch",state="working"}} {value}\n'
+    after = Look(worker.clock.now, Samples.of(text_string_to_metric_families(page)))
+    row = process_row(WORKER, before, after)
+    assert (row.lag_records, row.lag_seconds, dict(row.dropped_fps)) == (None, None, {})
+    shown = "\n".join(lines([row]))
+    assert "nan" not in shown
+    assert "inf " not in shown.replace("infer ", "")
+
+
+def test_a_bound_that_is_no_number_makes_no_latency() -> None:
+    worker = Worker()
+    page = generate_latest(worker.registry).decode()
+    page += 'seedstream_result_latency_seconds_bucket{le="soon"} 1\n'
+    after = Look(worker.clock.now, Samples.of(text_string_to_metric_families(page)))
+    assert process_row(WORKER, worker.look(), after).p50_seconds is None
+
+
+def test_words_of_a_page_reach_the_terminal_as_text_alone() -> None:
+    registry = CollectorRegistry()
+    metrics = ProducerMetrics(registry)
+    before = Look(0.0, samples(registry))
+    metrics.dropped.labels("gate", "\x1b[31mred\u202e\r\n" + "x" * 100).inc(10)
+    rows = [
+        process_row(PRODUCER, before, Look(10.0, samples(registry))),
+        process_row(PRODUCER, before, Look(10.0, fault="\x1b]0;title\x07" + "y" * 1000)),
+    ]
+    shown = lines(rows)
+    assert all(line.isprintable() and len(line) < 300 for line in shown)
+    assert "left out a second: \\x1b[31mred\\x202e\\x0d\\x0axxx" in shown[2]
+
+
+@contextmanager
+def answering(answer: Callable[[BaseHTTPRequestHandler], None]) -> Iterator[str]:
+    """The address of a page that answers like this."""
+
+    class Page(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            try:
+                answer(self)
+            except OSError:
+                # The one who asked has gone, as it should.
+                self.close_connection = True
+
+        def log_message(self, *_: object) -> None:
+            """Say nothing."""
+
+    server = HTTPServer(("127.0.0.1", 0), Page)
+    thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_port}/metrics"
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+def drip(request: BaseHTTPRequestHandler, piece: bytes) -> None:
+    """Send a little, again and again, for 20 s."""
+    never = threading.Event()
+    for _ in range(2000):
+        request.wfile.write(piece)
+        never.wait(0.01)
+
+
+def drip_page(request: BaseHTTPRequestHandler) -> None:
+    request.send_response(200)
+    request.end_headers()
+    drip(request, b"#\n")
+
+
+def drip_head(request: BaseHTTPRequestHandler) -> None:
+    drip(request, b"H")
+
+
+@pytest.mark.parametrize("answer", [drip_page, drip_head])
+def test_a_page_that_drips_is_given_up_after_the_whole_time(
+    answer: Callable[[BaseHTTPRequestHandler], None],
+) -> None:
+    with answering(answer) as address:
+        began = time.monotonic()
+        with pytest.raises(TooSlowError, match=r"not whole within 0\.2 s"):
+            fetch_page(address, 0.2, 2**20)
+        assert time.monotonic() - began < 5
+
+
+def test_a_page_that_is_too_large_is_not_half_read() -> None:
+    def answer(request: BaseHTTPRequestHandler) -> None:
+        request.send_response(200)
+        request.end_headers()
+        request.wfile.write(b"x" * (int(request.path[len("/metrics") :] or 0)))
+
+    with answering(answer) as address:
+        assert len(fetch_page(f"{address}1048576", 60, 2**20)) == 2**20
+        with pytest.raises(TooLargeError, match="larger than 1 MiB"):
+            fetch_page(f"{address}1048577", 60, 2**20)
+
+
+def test_a_page_leads_elsewhere_within_the_same_time() -> None:
+    def answer(request: BaseHTTPRequestHandler) -> None:
+        if request.path == "/metrics":
+            request.send_response(302)
+            request.send_header("Location", "/drip")
+            request.end_headers()
+        else:
+            drip_page(request)
+
+    with answering(answer) as address, pytest.raises(TooSlowError):
+        fetch_page(address, 0.2, 2**20)

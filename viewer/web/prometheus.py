@@ -19,6 +19,7 @@ _ANSWER_SECONDS = 3.0
 _MAX_BYTES = 32 * 2**20
 _KEPT = "le, reason, stage, state, partition, name, version, provider, precision"
 _NAMES = (
+    "process_start_time_seconds",
     "seedstream_dead_letters_total",
     "seedstream_result_latency_seconds_bucket",
     "seedstream_frames_dropped_total",

@@ -112,7 +112,7 @@ def _figures(row: ProcessRow, samples: Samples | None) -> dict[str, Any]:
         "kind": row.kind,
         "state": "ok",
         "reason": None,
-        "fps": round(row.fps, 2),
+        "fps": None if row.fps is None else round(row.fps, 2),
         "latency_p50": row.p50_seconds,
         "latency_p95": row.p95_seconds,
         "lag_records": row.lag_records,
