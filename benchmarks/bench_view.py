@@ -31,7 +31,7 @@ import redis
 import simplejpeg
 from websockets.asyncio.client import ClientConnection, connect
 
-from benchmarks.environment import RESULTS, describe
+from benchmarks.environment import RESULTS, describe, result_file
 from contract.frame import new_session
 from contract.preview import encode_preview
 from contract.result import ModelReference, Result, encode_result
@@ -258,7 +258,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seconds", type=float, default=20.0)
     parser.add_argument("--draw-ms", type=float, default=5.0, help="how long a page draws")
-    parser.add_argument("--out", type=Path, default=RESULTS / "view.json")
+    parser.add_argument("--out", type=result_file, default=RESULTS / "view.json")
     options = parser.parse_args()
     draw_seconds = options.draw_ms / 1000
     loads = [Load(20, 5), Load(20, 5, stuck=10), Load(20, 10), Load(64, 3)]

@@ -1,5 +1,6 @@
 """What a result must say about where it was measured."""
 
+import argparse
 import os
 import platform
 import subprocess
@@ -23,6 +24,22 @@ _PACKAGES = (
     "redis",
     "simplejpeg",
 )
+
+
+def result_file(text: str) -> Path:
+    """Return the file that a result goes to, for argparse: asked before anything is measured.
+
+    Raises:
+        argparse.ArgumentTypeError: No file can be written there.
+    """
+    path = Path(text)
+    if path.is_dir():
+        raise argparse.ArgumentTypeError(f"{path} is a folder, expected a file in one: name it")
+    if not path.parent.is_dir():
+        raise argparse.ArgumentTypeError(f"there is no folder {path.parent}: make it first")
+    if not os.access(path if path.exists() else path.parent, os.W_OK):
+        raise argparse.ArgumentTypeError(f"{path} cannot be written: choose another place")
+    return path
 
 
 def describe() -> dict[str, object]:

@@ -1,7 +1,8 @@
 """The network and the worker on a GPU, in one command: ``python -m benchmarks.gpu``.
 
-Correctness comes first: what each way of running says about real frames, compared with the CPU's
-maps; a way that differs is not timed, and the exit code is 1. Then, for each way and size,
+Correctness comes first: what each way of running says about real frames in batches of every size
+that is timed, and in those that are padded to them, compared with the CPU's maps of each frame
+alone; a way that differs is not timed, and the exit code is 1. Then, for each way and size,
 the network alone, network and clustering, bytes of maps that come back, and the whole worker from
 JPEG to result (its real stages between memory and memory: no Kafka, no Redis). ``--provider cpu
 --quick`` runs all of it in a minute where there is no GPU.
@@ -28,13 +29,14 @@ import onnxruntime
 import simplejpeg
 from numpy.typing import NDArray
 
-from benchmarks.environment import RESULTS, ROOT, describe
+from benchmarks.environment import RESULTS, ROOT, describe, result_file
 from benchmarks.memory_line import run_line
 from contract import artifact_files
 from contract.errors import SeedstreamError
 from media.videos import Video
 from model.export.onnx_file import with_input_size
 from segmentation.engines import GpuOptions, Provider, open_engine
+from segmentation.engines.base import Predictions
 from segmentation.engines.onnx import OnnxEngine
 from segmentation.segmenter import Fitted, Segmenter
 
@@ -103,25 +105,72 @@ def model_of(size: tuple[int, int], folder: Path) -> Path:
 def differences(
     engine: OnnxEngine, reference: OnnxEngine, frames: Sequence[Image]
 ) -> dict[str, Any]:
-    """Compare the maps of two engines, and the instances that come of them."""
-    batch = np.stack(frames)
-    ious, pixels, counts = [], [], []
+    """Compare the maps of two engines, and the instances that come of them.
+
+    Args:
+        engine: What is compared, in batches of all its sizes and of such as it has to pad.
+        reference: What is right, a frame at a time.
+        frames: RGB frames of the size of both.
+    """
+    right = [_one(reference.run(image[None]), 0) for image in frames]
     step = np.array(reference.artifact.grid_step, np.float32)[:, None]
+    ious, pixels = [], []
+    compared = compared_batches(engine.batch_sizes)
+    for size in compared:
+        # From each frame on, so that every one is at every place of a batch, and beside others.
+        for first in range(len(frames)):
+            numbers = [(first + place) % len(frames) for place in range(size)]
+            maps = engine.run(np.stack([frames[number] for number in numbers]))
+            for place, number in enumerate(numbers):
+                iou, away = _difference(_one(maps, place), right[number], step)
+                ious.append(iou)
+                pixels.append(away)
     segmenters = [Segmenter(each) for each in (engine, reference)]
-    for image in batch:
-        ours, theirs = engine.run(image[None]), reference.run(image[None])
-        a, b = ours.seed[0] > 0.5, theirs.seed[0] > 0.5
-        both = a & b
-        ious.append(float(both.sum() / max(1, (a | b).sum())))
-        if both.any():
-            away = np.abs(ours.offset[0][:, both] - theirs.offset[0][:, both]) / step
-            pixels.append(float(np.median(away)))
-        counts.append([len(each.segment([image])[0]) for each in segmenters])
+    counts = [[len(each.segment([image])[0]) for each in segmenters] for image in frames]
     return {
-        "foreground_iou": round(min(ious), 4),
-        "offset_pixels": round(max(pixels, default=0.0), 4),
+        "compared_batches": compared,
+        "foreground_iou": round(float(np.min(ious)), 4),
+        "offset_pixels": round(float(np.max(pixels)), 4),
         "instances": np.sum(counts, axis=0).tolist(),
     }
+
+
+def compared_batches(sizes: Sequence[int]) -> list[int]:
+    """Return the batches to compare: of every size, and for each the smallest that is padded to it.
+
+    Args:
+        sizes: Of the engine's batches, ascending.
+    """
+    padded = [before + 1 for before in (0, *sizes[:-1])]
+    return sorted({*sizes, *padded})
+
+
+@dataclass(frozen=True)
+class Maps:
+    """What the network says of one frame.
+
+    Attributes:
+        seed: float32 (H, W).
+        offset: float32 (2, H, W).
+    """
+
+    seed: NDArray[np.float32]
+    offset: NDArray[np.float32]
+
+
+def _one(maps: Predictions, place: int) -> Maps:
+    return Maps(maps.seed[place], maps.offset[place])
+
+
+def _difference(ours: Maps, theirs: Maps, step: NDArray[np.float32]) -> tuple[float, float]:
+    """Return the foreground's IoU, and the median difference of offsets in it, in pixels."""
+    a, b = ours.seed > 0.5, theirs.seed > 0.5
+    both, either = a & b, a | b
+    # Nothing on both sides is the same, too.
+    iou = float(both.sum() / either.sum()) if either.any() else 1.0
+    if not both.any():
+        return iou, 0.0
+    return iou, float(np.median(np.abs(ours.offset[:, both] - theirs.offset[:, both]) / step))
 
 
 def is_right(found: dict[str, Any]) -> bool:
@@ -244,8 +293,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.gpu", description=__doc__)
     parser.add_argument("--provider", choices=["cuda", "cpu", "openvino"], default="cuda")
     parser.add_argument("--quick", action="store_true", help="one small size, a second a figure")
-    parser.add_argument("--out", type=Path, help="result file; default: under benchmarks/results")
+    parser.add_argument(
+        "--out", type=result_file, help="result file; default: under benchmarks/results"
+    )
     options = parser.parse_args(arguments)
+    about = describe() | {"onnxruntime_build": onnxruntime.__version__, "gpu": gpu_name()}
+    stamp = str(about["measured_at"])[:19].replace(":", "")
+    try:
+        path = options.out or result_file(str(RESULTS / f"gpu-{stamp}.json"))
+    except argparse.ArgumentTypeError as error:
+        parser.error(str(error))
     options.batches = (1, 2) if options.quick else BATCHES
     options.seconds, options.frames = (0.2, 8) if options.quick else (5.0, 2000)
     sizes = ((192, 256),) if options.quick else SIZES
@@ -263,9 +320,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 else:
                     print_row(row)
                 rows.append(row)
-    about = describe() | {"onnxruntime_build": onnxruntime.__version__, "gpu": gpu_name()}
-    stamp = str(about["measured_at"])[:19].replace(":", "")
-    path = options.out or RESULTS / f"gpu-{stamp}.json"
     path.write_text(json.dumps(about | {"rows": rows}, indent=2) + "\n")
     print(f"wrote {path}")
     measured = [row for row in rows if "error" not in row]
