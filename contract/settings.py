@@ -16,6 +16,13 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from contract.errors import ConfigurationError
 
+DAY_SECONDS = 86_400
+"""Longest time that anybody waits for a server, a camera or an end: clocks and sockets of every
+platform take it."""
+
+YEAR_SECONDS = 365 * DAY_SECONDS
+"""Longest age that is asked about: what is older is not told from it."""
+
 log = logging.getLogger(__name__)
 
 
@@ -81,7 +88,7 @@ class ProcessSettings(CommandSettings):
     http_port: int = Field(default=8080, ge=0, le=65535)
     """Port of /metrics, /healthz and /readyz; 0 picks a free one and logs it."""
 
-    drain_seconds: float = Field(default=20.0, gt=0)
+    drain_seconds: float = Field(default=20.0, gt=0, le=DAY_SECONDS)
     """How long work in flight may take to finish after SIGTERM, in seconds."""
 
 

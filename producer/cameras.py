@@ -22,6 +22,9 @@ from producer.addresses import Kind, kind_of, lower_scheme, public, with_credent
 from producer.motion_gate import MotionSettings
 from producer.scene import Scene
 
+LONGEST_TIMEOUT_SECONDS = 1800
+"""Of a camera. FFmpeg counts a socket's in microseconds of 31 bits: 2147 seconds."""
+
 _ASPECT = re.compile(r"[1-9]\d{0,3}:[1-9]\d{0,3}", re.ASCII)
 
 
@@ -122,13 +125,13 @@ class Camera(BaseModel):
     buffer_frames: int = Field(default=4, ge=1, le=1000)
     """Encoded frames that wait for Kafka."""
 
-    open_timeout_seconds: float = Field(default=10.0, ge=0.2)
+    open_timeout_seconds: float = Field(default=10.0, ge=0.2, le=LONGEST_TIMEOUT_SECONDS)
     """How long opening may take, in seconds."""
 
-    first_frame_timeout_seconds: float = Field(default=10.0, ge=0.2)
+    first_frame_timeout_seconds: float = Field(default=10.0, ge=0.2, le=LONGEST_TIMEOUT_SECONDS)
     """How long the first frame may take, in seconds."""
 
-    stall_timeout_seconds: float = Field(default=10.0, ge=0.2)
+    stall_timeout_seconds: float = Field(default=10.0, ge=0.2, le=LONGEST_TIMEOUT_SECONDS)
     """How long the camera may stay silent between frames, in seconds."""
 
     options: dict[str, str] = Field(default={}, repr=False)

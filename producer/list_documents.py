@@ -10,7 +10,7 @@ from typing import Any
 
 import yaml
 
-from contract.yaml_text import read_yaml
+from contract.yaml_text import RepeatedKeyError, read_yaml
 from producer.cameras import Camera
 from producer.shards import MOST_SHARDS
 
@@ -72,6 +72,9 @@ def shown(name: object) -> str:
 def _mapping(where: str, text: str, faults: list[str]) -> dict[str, Any]:
     try:
         document = read_yaml(text)
+    except RepeatedKeyError as error:
+        faults.append(f"{where}, line {error.line}: {shown(error.key)} {error.where}")
+        return {}
     except yaml.YAMLError as error:
         # The error's own text quotes the file, and with it a password.
         mark = getattr(error, "problem_mark", None)

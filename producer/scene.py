@@ -103,8 +103,11 @@ class Scene:
             raise ValueError(
                 f"size of test: is {self.width}x{self.height}, expected even sides of 64..4096"
             )
-        if not (0 < self.fps <= 1000 and 0 <= self.objects <= 1000 and self.seed >= 0):
-            raise ValueError("test: expects 0 < fps <= 1000, 0 <= objects <= 1000, seed >= 0")
+        if not (0.001 <= self.fps <= 1000 and 0 <= self.objects <= 1000 and self.seed >= 0):
+            raise ValueError(
+                f"test: has fps {self.fps:g}, objects {self.objects} and seed {self.seed}, "
+                "expected 0 < fps <= 1000 and at least 0.001, 0 <= objects <= 1000, seed >= 0"
+            )
         if self.frames is not None and self.frames < 1:
             raise ValueError(f"frames of test: is {self.frames}, expected at least 1")
 

@@ -9,7 +9,7 @@ from pydantic_settings import NoDecode, SettingsConfigDict
 
 from contract.frame import MAX_FRAME_PIXELS
 from contract.lane import DEFAULT_LANE, LaneName
-from contract.settings import ProcessSettings
+from contract.settings import DAY_SECONDS, ProcessSettings
 from contract.topics import FRAMES_TOPIC, MAX_RECORD_BYTES
 from producer.shards import Shard
 from servers.kafka import KafkaConnection
@@ -102,10 +102,10 @@ class ProducerSettings(KafkaConnection, ProcessSettings):
     sends_in_flight: int = Field(default=256, ge=1)
     """Maximum records sent but not yet acknowledged; in bytes, at most four of the largest."""
 
-    request_timeout_seconds: float = Field(default=10.0, gt=0)
+    request_timeout_seconds: float = Field(default=10.0, gt=0, le=DAY_SECONDS)
     """How long one request to Kafka may take, in seconds."""
 
-    delivery_timeout_seconds: float = Field(default=60.0, gt=0)
+    delivery_timeout_seconds: float = Field(default=60.0, gt=0, le=DAY_SECONDS)
     """How long Kafka may go without acknowledging a record before the process exits, in seconds."""
 
     @property

@@ -7,6 +7,7 @@ from http import HTTPStatus
 from http.client import HTTPException, HTTPResponse
 from logging import getLogger
 
+from contract.settings import DAY_SECONDS
 from media.frames import cut_jpeg
 from producer.camera_pictures import MAX_PICTURE_BYTES, Pause, Picture, SourceError
 from producer.cameras import Camera
@@ -72,7 +73,9 @@ class SnapshotSource:
         self._camera = camera
         self._on_bad_packet = on_bad_packet
         self._clock = clock
-        self._interval = camera.poll_seconds or max(POLL_SECONDS, 1 / (camera.fps or 1000))
+        self._interval = camera.poll_seconds or max(
+            POLL_SECONDS, min(DAY_SECONDS, 1 / (camera.fps or 1000))
+        )
         self._patience = max(camera.stall_timeout_seconds, 3 * self._interval)
         self._conditions: dict[str, str] = {}
         self._digest = b""

@@ -13,6 +13,7 @@ from pydantic import (
     field_validator,
 )
 
+from contract.settings import DAY_SECONDS
 from servers import host_names
 from servers.tls import tls_context
 
@@ -54,7 +55,7 @@ class KafkaConnection(BaseModel):
     ssl_check_hostname: bool = True
     """Whether a broker's certificate must match its host."""
 
-    kafka_timeout_seconds: float = Field(default=30.0, gt=0)
+    kafka_timeout_seconds: float = Field(default=30.0, gt=0, le=DAY_SECONDS)
     """How long to try to reach Kafka, in seconds."""
 
     @field_validator("bootstrap_servers")

@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationInfo, fi
 from redis import exceptions
 
 from contract.result_keys import DEFAULT_PREFIX, ResultKeys, ResultPrefix
+from contract.settings import DAY_SECONDS
 from servers import host_names
 
 ERRORS = (
@@ -45,7 +46,7 @@ class RedisConnection(BaseModel):
     redis_cluster: bool = False
     """Whether redis_url points to a node of a Redis Cluster."""
 
-    redis_timeout_seconds: float = Field(default=30.0, gt=0)
+    redis_timeout_seconds: float = Field(default=30.0, gt=0, le=DAY_SECONDS)
     """How long to try to reach Redis, in seconds."""
 
     result_prefix: ResultPrefix = DEFAULT_PREFIX

@@ -8,7 +8,7 @@ from typing import ClassVar
 from pydantic import Field, ValidationInfo, field_validator
 from pydantic_settings import SettingsConfigDict
 
-from contract.settings import CommandSettings
+from contract.settings import DAY_SECONDS, YEAR_SECONDS, CommandSettings
 from contract.topics import DEAD_TOPIC, FRAMES_TOPIC
 from servers.kafka import KafkaConnection
 from servers.redis_connection import RedisConnection
@@ -39,13 +39,13 @@ class ViewerSettings(RedisConnection, KafkaConnection, CommandSettings):
     topic: str = Field(default=FRAMES_TOPIC, pattern=r"^[a-zA-Z0-9._-]{1,249}$")
     """Kafka topic that holds the frames."""
 
-    redis_timeout_seconds: float = Field(default=10.0, gt=0)
+    redis_timeout_seconds: float = Field(default=10.0, gt=0, le=DAY_SECONDS)
     """How long to try to reach Redis before giving up, in seconds."""
 
     out: Path = Path("overlay")
     """Output folder for CAMERA.mp4 and CAMERA.png."""
 
-    last_seconds: float = Field(default=60.0, ge=0)
+    last_seconds: float = Field(default=60.0, ge=0, le=YEAR_SECONDS)
     """Show only results from this long before the newest frame, in seconds of capture; 0: all."""
 
     min_score: float = Field(default=0.0, ge=0, le=1)
@@ -54,7 +54,7 @@ class ViewerSettings(RedisConnection, KafkaConnection, CommandSettings):
     track: bool = True
     """Whether objects of a track have one colour, its number and a trail."""
 
-    idle_timeout_seconds: float = Field(default=5.0, gt=0)
+    idle_timeout_seconds: float = Field(default=5.0, gt=0, le=DAY_SECONDS)
     """How long Kafka may deliver no further record while frames are awaited, in seconds."""
 
     @field_validator("frame")

@@ -11,7 +11,7 @@ from contract.artifact_files import find_model
 from contract.errors import ConfigurationError
 from contract.frame import MAX_FRAME_PIXELS
 from contract.lane import DEFAULT_LANE, LaneName
-from contract.settings import ProcessSettings
+from contract.settings import YEAR_SECONDS, ProcessSettings
 from contract.topics import DEAD_TOPIC, FRAMES_TOPIC, MAX_RECORD_BYTES
 from segmentation.engines.choice import PrecisionWanted, Provider
 from servers.kafka import KafkaConnection
@@ -90,14 +90,14 @@ class WorkerSettings(RedisConnection, KafkaConnection, ProcessSettings):
     mode: Literal["live", "complete"] = "live"
     """`complete` processes every frame; `live` skips and counts frames that arrive too late."""
 
-    max_age_seconds: float = Field(default=2.0, gt=0)
+    max_age_seconds: float = Field(default=2.0, gt=0, le=YEAR_SECONDS)
     """Live mode: frames older than this are skipped before decoding, in seconds since capture."""
 
-    old_after_seconds: float = Field(default=0.5, ge=0)
+    old_after_seconds: float = Field(default=0.5, ge=0, le=YEAR_SECONDS)
     """Live mode: a waiting frame older than this gives way to a newer one of its camera, in seconds
     since capture."""
 
-    max_ahead_seconds: float = Field(default=86_400.0, ge=60)
+    max_ahead_seconds: float = Field(default=86_400.0, ge=60, le=YEAR_SECONDS)
     """Frames captured further than this in the future, by the worker's clock, become dead letters
     (`future_time`), in seconds; those beyond 5 s are counted and logged."""
 
@@ -142,7 +142,7 @@ class WorkerSettings(RedisConnection, KafkaConnection, ProcessSettings):
     """Maximum frames, or tiles of a frame, per network batch; default: 8 on a GPU, on the CPU one
     megapixel of input, at most 4."""
 
-    result_ttl_seconds: int = Field(default=3600, ge=1)
+    result_ttl_seconds: int = Field(default=3600, ge=1, le=YEAR_SECONDS)
     """How long a camera's results are kept after its latest one, in seconds."""
 
     max_results_per_camera: int = Field(default=1000, ge=1)

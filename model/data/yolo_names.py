@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import yaml
 
 from contract.errors import ConfigurationError
-from contract.yaml_text import read_yaml
+from contract.yaml_text import RepeatedKeyError, read_yaml
 from model.data.data_set import Split
 from model.data.labels import IGNORE
 from model.data.read import files_in, find_pictures
@@ -220,6 +220,10 @@ def _listed_names(path: Path) -> tuple[str, ...]:
 def _values(path: Path) -> dict[str, Any]:
     try:
         values = read_yaml(_text(path))
+    except RepeatedKeyError as error:
+        raise ConfigurationError(
+            f"{path}, line {error.line}: {error.key!r} {error.where}"
+        ) from error
     except yaml.YAMLError as error:
         raise ConfigurationError(f"{path}: expected YAML: {error}") from error
     return values if isinstance(values, dict) else {}

@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from contract.settings import YEAR_SECONDS
 from seedstream.help_pages import App
 from seedstream.options import environment_rule, with_settings
 from viewer.settings import DeadSettings
@@ -13,7 +14,8 @@ from viewer.settings import DeadSettings
 _Reason = Annotated[str | None, typer.Option(help="Only those with this reason.")]
 _Camera = Annotated[str | None, typer.Option(help="Only those whose key is this camera.")]
 _LastSeconds = Annotated[
-    float | None, typer.Option(min=0, help="Only those written within this many seconds.")
+    float | None,
+    typer.Option(min=0, max=YEAR_SECONDS, help="Only those written within this many seconds."),
 ]
 _Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 

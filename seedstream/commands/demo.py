@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from contract.settings import DAY_SECONDS
 from stack.broker_choice import BrokerKind
 from stack.demo.settings import DemoOptions
 
@@ -20,7 +21,10 @@ def register(app: typer.Typer, text: str) -> None:
     @app.command("demo", help=text)
     def demo(
         seconds: Annotated[
-            float, typer.Option(min=0, help="How long to run, in seconds; 0: until Ctrl-C.")
+            float,
+            typer.Option(
+                min=0, max=DAY_SECONDS, help="How long to run, in seconds; 0: until Ctrl-C."
+            ),
         ] = _DEFAULTS.seconds,
         broker: Annotated[
             BrokerKind,

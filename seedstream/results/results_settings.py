@@ -5,7 +5,7 @@ from typing import ClassVar
 from pydantic import Field
 from pydantic_settings import SettingsConfigDict
 
-from contract.settings import CommandSettings
+from contract.settings import DAY_SECONDS, CommandSettings
 from servers.redis_connection import RedisConnection
 
 
@@ -16,6 +16,6 @@ class ResultsSettings(RedisConnection, CommandSettings):
 
     essential: ClassVar[tuple[str, ...]] = ("redis_url",)
 
-    redis_timeout_seconds: float = Field(default=30.0, gt=0)
+    redis_timeout_seconds: float = Field(default=30.0, gt=0, le=DAY_SECONDS)
     """How long to try to reach Redis before giving up, in seconds; so long one that is away may
     take to come back."""

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from contract.errors import ConfigurationError
+from contract.settings import DAY_SECONDS
 from stack.broker_choice import BrokerKind
 
 _ROOT = Path(__file__).resolve().parents[2]
@@ -49,8 +50,10 @@ def check(options: DemoOptions) -> None:
         )
         if not path.exists()
     ]
-    if options.seconds < 0:
-        faults.append(f"--seconds is {options.seconds:g}, expected 0 (until Ctrl-C) or more")
+    if not 0 <= options.seconds <= DAY_SECONDS:
+        faults.append(
+            f"--seconds is {options.seconds:g}, expected 0 (until Ctrl-C) to {DAY_SECONDS:,}"
+        )
     if not 0 < options.fps <= 100:
         faults.append(f"--fps is {options.fps:g}, expected more than 0 and at most 100")
     try:

@@ -8,8 +8,9 @@ import pytest
 from contract.errors import ConfigurationError
 from producer.addresses import file_path, public
 from producer.camera_list import load_cameras
-from producer.cameras import Camera
+from producer.cameras import LONGEST_TIMEOUT_SECONDS, Camera
 from producer.settings import MAX_CAMERAS, ProducerSettings
+from producer.sources import SourceError, open_source
 
 
 def load(
@@ -123,6 +124,18 @@ def test_more_cameras_than_one_process_carries_are_refused() -> None:
         ("cameras: {a: 1}", "cameras: expected a list, found dict"),
         ("defaults: 3\ncameras: []", "defaults: expected a mapping, found int"),
         ("cameras: [\n  {id: a, url: 'rtsp://u:hunter2@h/'\n", "line 3: not YAML"),
+        (
+            "cameras: [{id: a, url: 'http://h/v'}]\ncameras: [{id: b, url: 'http://h/v'}]",
+            "line 2: cameras stands on line 1 and again on line 2 of one mapping: only one can",
+        ),
+        (
+            "cameras:\n- id: a\n  url: 'http://h/v'\n  fps: 1\n  fps: 2",
+            "line 5: fps stands on line 4 and again on line 5",
+        ),
+        (
+            "cameras: [{'rtsp://u:hunter2@h/': 1, 'rtsp://u:hunter2@h/': 2}]",
+            "line 1: (not shown) stands on line 1 and again on line 1",
+        ),
     ],
 )
 def test_a_file_that_is_no_camera_list_is_refused_without_quoting_it(
@@ -421,6 +434,10 @@ def test_what_the_picture_needs_is_read_from_the_list(tmp_path: Path) -> None:
         ("crop: [0, -1, 64, 64]", r"crop: expected \[x, y, width, height\] in pixels"),
         ("crop: [0, 0, 64, 8]", r"crop: expected \[x, y, width, height\] in pixels"),
         ("poll_seconds: 1", "poll_seconds is for http and https, this is rtsp"),
+        ("stall_timeout_seconds: .inf", "stall_timeout_seconds: .* less than or equal to 1800"),
+        ("open_timeout_seconds: 1e10", "open_timeout_seconds: .* less than or equal to 1800"),
+        ("first_frame_timeout_seconds: 1801", "first_frame_timeout_seconds: .* equal to 1800"),
+        ("stall_timeout_seconds: .nan", "stall_timeout_seconds: Input should be"),
         ("password: hunter2", "password needs user"),
         ("user: u, password: 01234", "password: not text for YAML: put it in quotes$"),
         ("user: yes", "user: not text for YAML: put it in quotes$"),
@@ -433,3 +450,18 @@ def test_a_field_that_does_not_fit_is_refused(fields: str, expected: str, tmp_pa
     (found,) = faults(f"cameras: [{{id: a, url: 'rtsp://h/s', {fields}}}]", tmp_path)
     assert re.search(expected, found)
     assert "hunter2" not in found
+
+
+@pytest.mark.parametrize("scheme", ["rtsp", "rtsps", "rtmp", "http", "https"])
+def test_the_longest_times_are_such_as_every_kind_of_source_takes(
+    scheme: str, tmp_path: Path
+) -> None:
+    """FFmpeg calls what is longer 'Numerical result out of range'."""
+    longest = f"_timeout_seconds: {LONGEST_TIMEOUT_SECONDS}"
+    (camera,) = load(
+        f"cameras: [{{id: a, url: '{scheme}://127.0.0.1:1/x', open{longest}, stall{longest}, "
+        f"first_frame{longest}}}]",
+        tmp_path,
+    )
+    with pytest.raises(SourceError, match="Connection refused"):
+        open_source(camera, lambda: None)

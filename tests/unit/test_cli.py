@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 
 from contract.settings import ProcessSettings
 from docs.write_reference import settings_tables
-from seedstream.cli import COMMANDS, build
+from seedstream.cli import COMMANDS, build, main
 from seedstream.help_pages import App
 from seedstream.options import environment_rule, with_settings
 
@@ -206,3 +206,20 @@ def test_models_are_listed_from_the_usual_store_unless_another_is_named(tmp_path
     outcome = runner.invoke(build(["models"]), ["models", "list"])
 
     assert outcome.exit_code == 0, outcome.output
+
+
+@pytest.mark.parametrize("seconds", ["inf", "1e300", "nan"])
+@pytest.mark.parametrize(
+    "command", [["dead", "list", "--last-seconds"], ["demo", "--out", "/proc/none", "--seconds"]]
+)
+def test_a_duration_without_end_is_refused_on_the_command_line(
+    command: list[str],
+    seconds: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr("sys.argv", ["seedstream", *command, seconds])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == 2
+    assert f"Invalid value for '{command[-1]}'" in capsys.readouterr().err

@@ -4,12 +4,25 @@ from pathlib import Path
 from typing import ClassVar
 
 import pytest
-from pydantic import Field, SecretStr
+from annotated_types import Le
+from pydantic import BaseModel, Field, SecretStr
 from pydantic_settings import SettingsConfigDict
 
 from contract.errors import ConfigurationError
-from contract.settings import ProcessSettings, load_settings, warn_of_unknown_variables
+from contract.settings import (
+    YEAR_SECONDS,
+    ProcessSettings,
+    load_settings,
+    warn_of_unknown_variables,
+)
+from producer.cameras import Camera
+from producer.motion_gate import MotionSettings
+from producer.settings import ProducerSettings
+from seedstream.results.results_settings import ResultsSettings
 from servers.kafka import KafkaConnection
+from viewer.settings import DeadSettings, ViewerSettings
+from viewer.web.settings import ViewSettings
+from workers.settings import WorkerSettings
 
 
 class ExampleSettings(KafkaConnection, ProcessSettings):
@@ -120,3 +133,41 @@ def test_variables_that_set_nothing_are_named_in_one_line(
 def test_variables_that_are_settings_cause_no_warning(caplog: pytest.LogCaptureFixture) -> None:
     warn_of_unknown_variables(ExampleSettings, {"EXAMPLE_BATCH_SIZE": "5", "EXAMPLES": "x"})
     assert caplog.messages == []
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        *(Camera, MotionSettings, ProducerSettings, WorkerSettings),
+        *(ViewerSettings, DeadSettings, ViewSettings, ResultsSettings),
+    ],
+)
+def test_every_duration_has_an_upper_bound_that_clocks_and_sockets_take(
+    kind: type[BaseModel],
+) -> None:
+    durations = [
+        name
+        for name in kind.model_fields
+        if name.rpartition("_")[2] in ("seconds", "minutes", "hours", "days")
+    ]
+    assert durations
+    for name in durations:
+        bounds = [each.le for each in kind.model_fields[name].metadata if isinstance(each, Le)]
+        assert len(bounds) == 1, name
+        assert float(str(bounds[0])) <= YEAR_SECONDS, name
+
+
+@pytest.mark.parametrize("value", ["inf", "1e300", "1e10", "nan"])
+def test_a_duration_without_end_is_refused_by_name_with_what_may_be(
+    value: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("DRAIN", "KAFKA_TIMEOUT"):
+        monkeypatch.setenv(f"EXAMPLE_{name}_SECONDS", value)
+    with pytest.raises(ConfigurationError) as error:
+        load_settings(ExampleSettings)
+    assert len(error.value.faults) == 2
+    for name, fault in zip(
+        ("KAFKA_TIMEOUT", "DRAIN"), sorted(error.value.faults)[::-1], strict=True
+    ):
+        assert f"EXAMPLE_{name}_SECONDS" in fault
+        assert "86400" in fault or value == "nan"

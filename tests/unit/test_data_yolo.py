@@ -293,6 +293,7 @@ def test_a_data_yaml_may_name_pictures_beside_their_texts(tmp_path: Path):
         ("train: images/x\nval: images/y", r"train: images/x is not there; looked below /"),
         ("names: [cat]", "expected `train` and `val` to name folders that hold pictures"),
         ("[", "expected YAML"),
+        ("names: [cat]\nnames: [dog]", r"data\.yaml, line 2: 'names' stands on line 1 and again"),
     ],
 )
 def test_a_data_yaml_that_leads_nowhere_is_refused(tmp_path: Path, text: str, fault: str):

@@ -16,7 +16,7 @@ from contract.frame import decode_frame, encode_frame
 from contract.mask import decode_mask
 from contract.result import decode_result
 from contract.toml_text import read_toml
-from contract.yaml_text import MAX_DEPTH, read_yaml
+from contract.yaml_text import MAX_DEPTH, RepeatedKeyError, read_yaml
 from media.picture_files import UnreadableInputError
 from media.pictures import read_image
 from segmentation.instances import Instances
@@ -166,6 +166,44 @@ def test_anchors_and_nesting_that_people_write_are_read() -> None:
     assert str(read_yaml("[" * deep + "]" * deep)).count("[") == deep
     assert read_yaml("") is None
     assert math.isinf(read_yaml(".inf"))
+
+
+@pytest.mark.parametrize(
+    ("text", "first", "again"),
+    [
+        ("a: 1\nb: 2\na: 3", 1, 3),
+        ("a:\n- x: 1\n  'x': 2", 2, 3),
+        ("1: a\n0x1: b", 1, 2),
+        ("{a: 1,\n a: 1}", 1, 2),
+        ("base: &b {fps: 5}\nc:\n  <<: *b\n  id: a\n  id: a", 4, 5),
+        ("? [k]\n: {a: 1,\n   a: 2}", 2, 3),
+    ],
+)
+def test_a_key_that_stands_twice_is_refused_with_both_lines(
+    text: str, first: int, again: int
+) -> None:
+    with pytest.raises(
+        RepeatedKeyError, match=f"line {first} and again on line {again} of one mapping"
+    ):
+        read_yaml(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "read"),
+    [
+        (
+            "x: &x {fps: 5, q: 1}\ny: &y {<<: *x, fps: 7}\nz: {<<: [*y, *x], q: 2}",
+            {"x": {"fps": 5, "q": 1}, "y": {"fps": 7, "q": 1}, "z": {"fps": 7, "q": 2}},
+        ),
+        ("a: {k: 1}\nb: {k: 1}", {"a": {"k": 1}, "b": {"k": 1}}),
+        ("a: &l [{k: 1}, {k: 1}]\nb: *l", {"a": [{"k": 1}] * 2, "b": [{"k": 1}] * 2}),
+        ("1: a\n'1': b", {1: "a", "1": "b"}),
+    ],
+)
+def test_keys_that_are_merged_or_stand_in_other_mappings_do_not_count_as_twice(
+    text: str, read: object
+) -> None:
+    assert read_yaml(text) == read
 
 
 @pytest.mark.parametrize("text", ["a = " + "[" * 5000, "a = 0x" + "f" * 5000, "a = " + "9" * 5000])

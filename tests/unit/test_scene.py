@@ -25,6 +25,7 @@ def test_the_address_gives_the_scene_and_its_defaults() -> None:
         ("test:?size=64x99999998", "even sides"),
         ("test:?fps=0", "0 < fps"),
         ("test:?fps=nan", "0 < fps"),
+        ("test:?fps=1e-320", "fps 9.99989e-321, .* at least 0.001"),
         ("test:?objects=-1", "0 <= objects"),
         ("test:?frames=0", "frames of test: is 0"),
     ],

@@ -214,6 +214,10 @@ def test_patterns_of_cameras(patterns: tuple[str, ...], camera: str, seen: bool)
         ("anna: {pasword: x}", "pasword"),
         ("- anna", "expected a name with its entry"),
         ("anna: [", "not YAML"),
+        (
+            "anna: {password: hunter2}\nben: {}\nanna: {}",
+            "line 3: a name or key stands on line 1 and again on line 3",
+        ),
         ("'an na': {}", "no name"),
     ],
 )

@@ -4,20 +4,21 @@ import asyncio
 import json
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
+from pathlib import Path
 
 import numpy as np
 import pytest
 import simplejpeg
 from starlette.types import Message
 
-from contract.errors import InvalidMessageError
+from contract.errors import ConfigurationError, InvalidMessageError
 from contract.preview import DEFAULT_WIDTH, MAX_WIDTH, MIN_WIDTH, encode_preview
 from contract.result import ModelReference, Result, encode_result
 from media.decodable_jpeg import decode_rgb
 from segmentation.instances import ArrayMask, Instances
 from viewer.web import picture_routes
 from viewer.web.drawing import draw_picture, scaled
-from viewer.web.groups import members
+from viewer.web.groups import members, read_groups
 from viewer.web.page_messages import (
     MAX_PIXELS,
     Acknowledge,
@@ -145,6 +146,13 @@ def test_a_page_is_sent_no_more_pixels_than_two_large_screens() -> None:
 def test_what_is_no_message_is_refused(text: str) -> None:
     with pytest.raises(InvalidMessageError):
         read_message(text)
+
+
+def test_a_group_that_is_listed_twice_is_refused_with_both_lines(tmp_path: Path) -> None:
+    path = tmp_path / "groups.yaml"
+    path.write_text("yard: [gate]\nroof: [roof-1]\nyard: [yard-1]\n")
+    with pytest.raises(ConfigurationError, match="line 3: 'yard' stands on line 1 and again on"):
+        read_groups(path)
 
 
 def test_groups_list_the_cameras_that_somebody_may_see() -> None:

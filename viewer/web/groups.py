@@ -9,7 +9,7 @@ import msgspec
 import yaml
 
 from contract.errors import ConfigurationError
-from contract.yaml_text import read_yaml
+from contract.yaml_text import RepeatedKeyError, read_yaml
 
 _groups = msgspec.json.Decoder(dict[str, list[str]])
 
@@ -27,6 +27,10 @@ def read_groups(path: Path | None) -> dict[str, list[str]]:
         return _groups.decode(msgspec.json.encode(said))
     except OSError as error:
         raise ConfigurationError(f"VIEW_GROUPS_FILE is {path}: {error.strerror}") from None
+    except RepeatedKeyError as error:
+        raise ConfigurationError(
+            f"VIEW_GROUPS_FILE is {path}, line {error.line}: {error.key!r} {error.where}"
+        ) from None
     except (ValueError, TypeError, msgspec.MsgspecError, yaml.YAMLError):
         raise ConfigurationError(
             f"VIEW_GROUPS_FILE is {path}: expected YAML with a list of camera ids for each name"

@@ -13,7 +13,7 @@ import msgspec
 import yaml
 
 from contract.errors import ConfigurationError
-from contract.yaml_text import read_yaml
+from contract.yaml_text import RepeatedKeyError, read_yaml
 from viewer.web.passwords import check_hash, check_token_hash, hash_token
 
 log = logging.getLogger(__name__)
@@ -201,6 +201,8 @@ def _entries(
         )
     except OSError as error:
         faults.append(f"{variable} is {path}: {error.strerror or error}")
+    except RepeatedKeyError as error:
+        faults.append(f"{variable} is {path}, line {error.line}: a name or key {error.where}")
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         place = f", line {mark.line + 1}" if mark else ""

@@ -12,7 +12,7 @@ from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import SettingsConfigDict
 
 from contract.lane import DEFAULT_LANE, LaneName
-from contract.settings import ProcessSettings
+from contract.settings import DAY_SECONDS, ProcessSettings
 from contract.topics import FRAMES_TOPIC
 from servers.kafka import KafkaConnection
 from servers.redis_connection import RedisConnection
@@ -101,14 +101,14 @@ class ViewSettings(RedisConnection, KafkaConnection, ProcessSettings):
     topic: str = Field(default=FRAMES_TOPIC, pattern=r"^[a-zA-Z0-9._-]{1,249}$")
     """Kafka topic that holds the frames."""
 
-    kafka_timeout_seconds: float = Field(default=5.0, gt=0)
+    kafka_timeout_seconds: float = Field(default=5.0, gt=0, le=DAY_SECONDS)
     """How long to try to reach Kafka for a full-size still, in seconds."""
 
-    redis_timeout_seconds: float = Field(default=2.0, gt=0)
+    redis_timeout_seconds: float = Field(default=2.0, gt=0, le=DAY_SECONDS)
     """How long to try to reach Redis until the page says that it is away, in seconds; the viewer
     goes on trying."""
 
-    drain_seconds: float = Field(default=3.0, gt=0)
+    drain_seconds: float = Field(default=3.0, gt=0, le=DAY_SECONDS)
     """How long answers under way may take to finish after SIGTERM, in seconds; pages are told at
     once to connect again."""
 
