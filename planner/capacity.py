@@ -167,6 +167,11 @@ def most_at_one(cameras: int, places: int) -> int:
     return min(cameras, -(-cameras * MOST_PERCENT // (100 * places)))
 
 
+def fewest_places(cameras: int, together: int) -> int:
+    """Return the fewest places of which none has more than so many cameras together."""
+    return 1 if cameras <= together else -(-cameras * MOST_PERCENT // (100 * together))
+
+
 def _workers(
     load: Load, capacity: float, least_partitions: int = _LEAST_PARTITIONS
 ) -> tuple[int, float]:
@@ -216,8 +221,7 @@ def _first(holds: Callable[[int], bool], least: int, steady_from: int, most: int
 def _partitions(load: Load, camera_rate: float, cost: Costs) -> int:
     """Return the fewest partitions of which none has more than it takes, or one camera."""
     together = max(1, int(cost["partition_bytes_per_second"].value / camera_rate))
-    enough = -(-load.cameras * MOST_PERCENT // (100 * together))
-    return max(_LEAST_PARTITIONS, enough if together < load.cameras else 1)
+    return max(_LEAST_PARTITIONS, fewest_places(load.cameras, together))
 
 
 def _kafka(load: Load, rate: float, said: str, workers: int, least: int, cost: Costs) -> list[Need]:
@@ -279,10 +283,10 @@ def _producers(load: Load, each: float, cost: Costs) -> tuple[int, list[Need]]:
     """Return how many producers, and what they need; ``each`` is a camera's cores."""
     cores = load.cameras * each
     together = max(1, int(FULLEST_LOAD * PRODUCER_CORES / each))
-    enough = -(-load.cameras * MOST_PERCENT // (100 * together)) if together < load.cameras else 1
+    enough = fewest_places(load.cameras, together)
     by_mean = math.ceil(cores / MEAN_LOAD / PRODUCER_CORES)
-    # One camera has one producer: more than that would have nothing to do.
-    producers = max(1, min(load.cameras, max(by_mean, enough)))
+    # More than keep all cameras apart would have nothing to do.
+    producers = max(enough, min(by_mean, fewest_places(load.cameras, 1)))
     most = most_at_one(load.cameras, producers)
     width, height = load.published
     return producers, [

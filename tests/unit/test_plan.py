@@ -184,6 +184,15 @@ def test_no_partition_or_producer_has_more_than_the_plan_says(cameras: int, side
         assert together == 1 or together * each <= most
 
 
+def test_producers_that_carry_one_camera_each_are_so_many_that_none_gets_two():
+    """At 25 frames/s a camera of 3840x2160 that is published whole takes 1 core: two fill one."""
+    load = Load(cameras=10, width=3840, height=2160, max_side=None, fps=25)
+    producers = int(need(plan(load), "producers", "producers"))
+
+    assert producers == 11
+    assert max(assigned(10, producers)) == 1
+
+
 def assigned(cameras: int, places: int) -> list[int]:
     """Return how many cameras producers assign to each place."""
     return list(Counter(assign(map(str, range(cameras)), places, "partition").values()).values())
