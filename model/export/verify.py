@@ -103,20 +103,22 @@ class Comparison:
         bounds = BOUNDS[precision]
         mean_iou = min(bounds.mean_iou, MADE_UP_IOU) if made_up else bounds.mean_iou
         differences = [
-            ("offset", self.offset, bounds.offset, "up to {:.2g}"),
-            ("bandwidth", self.bandwidth, bounds.raw, "up to {:.2g}"),
-            ("seed", self.seed, bounds.raw, "up to {:.2g}"),
-            ("offset", self.offset_pixels, bounds.offset_pixels, "{:.2g} pixels in the mean"),
+            ("offset", self.offset, bounds.offset, "up to {}"),
+            ("bandwidth", self.bandwidth, bounds.raw, "up to {}"),
+            ("seed", self.seed, bounds.raw, "up to {}"),
+            ("offset", self.offset_pixels, bounds.offset_pixels, "{} pixels in the mean"),
         ]
         faults = [
-            f"{name} differs from PyTorch by {text.format(seen)}, expected at most {bound:g}"
+            f"{name} differs from PyTorch by {text.format(apart(seen, bound))}, expected at most "
+            f"{bound:g}"
             for name, seen, bound, text in differences
             if not seen <= bound  # also where the difference is not a number
         ]
         if not self.mean_iou >= mean_iou:
             faults.append(
                 f"mean IoU of {self.instances} instances with those of PyTorch is "
-                f"{self.mean_iou:.3f}, expected at least {mean_iou} with {precision} weights"
+                f"{apart(self.mean_iou, mean_iou)}, expected at least {mean_iou} with {precision} "
+                "weights"
             )
         if bounds.instances and not self.instances:
             faults.append(
@@ -183,11 +185,20 @@ def faults_at_another_size(
     ]
     height, width = larger.shape[1:3]
     return [
-        f"{name} differs from PyTorch by up to {seen:.2g} at another input size, {height}x{width}, "
-        f"expected at most {bound:g}"
+        f"{name} differs from PyTorch by up to {apart(seen, bound)} at another input size, "
+        f"{height}x{width}, expected at most {bound:g}"
         for name, seen, bound in differences
         if not seen <= bound
     ]
+
+
+def apart(seen: float, bound: float) -> str:
+    """Return a number in as few digits, two or more, as tell it from its bound."""
+    for digits in range(2, 9):
+        text = f"{seen:.{digits}g}"
+        if float(text) != bound:
+            break
+    return text
 
 
 @dataclass(frozen=True)

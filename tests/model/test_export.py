@@ -29,6 +29,7 @@ from model.export.exporter import (  # noqa: E402
 from model.export.onnx_file import opset_faults, weights_sha256  # noqa: E402
 from model.export.verify import (  # noqa: E402
     Comparison,
+    apart,
     best_ious,
     compare_with_pytorch,
     faults_at_another_size,
@@ -449,3 +450,11 @@ def test_int8_of_the_street_network_finds_the_same_people_in_real_pictures(tmp_p
     assert engine.artifact.precision == "int8"
     assert engine.run(read_pictures(CLIP, 384, 512, 2)).seed.max() > 0.9
     assert engine.run(read_pictures(CLIP, 576, 768, 2)).seed.max() > 0.9, "at another size"
+
+
+@pytest.mark.parametrize(
+    ("seen", "bound", "text"),
+    [(1.5004, 1.5, "1.5004"), (1.53, 1.5, "1.53"), (9.0, 1.5, "9"), (0.94996, 0.95, "0.94996")],
+)
+def test_a_number_that_misses_its_bound_is_told_from_it(seen: float, bound: float, text: str):
+    assert apart(seen, bound) == text
