@@ -21,6 +21,9 @@ _MANY = 10
 _NEARLY_ALL = 0.85
 """Share of them."""
 
+_ALL = 0.98
+"""Share of the pixels from which on there is no background to speak of."""
+
 _TWELVE_BITS = 1 << 12
 """Brightness below which a picture of 16 bits is one of 12, or of fewer."""
 
@@ -35,7 +38,17 @@ def doubts(report: Report, names: Sequence[str]) -> list[str]:
         report: What a check found.
         names: Names of all pictures of the data set.
     """
-    return [*_per_object(report, names), *_boxes(report), *_twins(names)]
+    return [*_per_object(report, names), *_boxes(report), *_covered(report), *_twins(names)]
+
+
+def _covered(report: Report) -> Iterable[str]:
+    pixels = sum(found.height * found.width for found in report.pictures.values())
+    foreground = sum(found.foreground for found in report.pictures.values())
+    if foreground > _ALL * pixels:
+        yield (
+            f"{100 * foreground / pixels:.1f} % of all pixels belong to objects, next to nothing "
+            "is background: are these maps of areas or classes instead of objects?"
+        )
 
 
 def _boxes(report: Report) -> Iterable[str]:

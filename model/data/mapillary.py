@@ -31,6 +31,9 @@ _UNLABELLED = "void--unlabeled"
 _MOST_LABELS = 256
 """As many as the upper eight bits of a map can tell apart."""
 
+_UNCOVERED = 0.01
+"""Share of a map, 0..1, that class 0 (birds) covers at most."""
+
 
 class _Label(msgspec.Struct):
     name: str
@@ -149,6 +152,56 @@ def is_mapillary(root: Path) -> bool:
 def is_part(folder: Path) -> bool:
     """Whether a folder is one part of Mapillary Vistas, whose maps mean nothing by themselves."""
     return folder.name in PARTS and is_mapillary(folder.parent)
+
+
+def refuse_incomplete(root: Path) -> None:
+    """Refuse what is of Mapillary Vistas, but does not say what its numbers mean.
+
+    As label maps each class, and even the sky, would be an object.
+
+    Raises:
+        ConfigurationError: It is such.
+    """
+    parts = [root / part for part in PARTS if (root / part / "images").is_dir()]
+    if not any(root.glob("config*.json")):
+        maps = [folder for part in parts for folder in _labels_of(part, "instances").values()]
+        first = next((path for folder in maps for path in find_pictures(folder)), None)
+        if first is not None and _is_numbered_so(first):
+            raise ConfigurationError(
+                f"{first}: has numbers class * 256 + n, as Mapillary Vistas has them; put its "
+                f"config.json, which says what the classes are, into {root}"
+            )
+    elif parts and not any(_versions(root).values()):
+        classes = [folder for part in parts for folder in _labels_of(part, "labels").values()]
+        if classes and not panoptic_files(root) and _holds_config(root):
+            raise ConfigurationError(
+                f"{classes[0]}: holds Mapillary's maps of classes, which do not say which pixel is "
+                "whose; expected instances/ (or panoptic/) beside images/"
+            )
+
+
+def _is_numbered_so(path: Path) -> bool:
+    """Whether a map covers its picture with numbers class * 256 + n, most of which are n = 0."""
+    try:
+        numbers = np.asarray(read_map(path, map_size(path)))
+    except BrokenSampleError:
+        return False
+    if numbers.dtype.itemsize == 1 or not numbers.size or (numbers < 256).mean() > _UNCOVERED:
+        return False
+    different = np.unique(numbers)
+    kinds, counts = np.unique(different >> 8, return_counts=True)
+    plain = np.isin(kinds << 8, different) & (counts == 1)
+    return len(kinds) > 1 and bool(plain.mean() >= 0.5)
+
+
+def _holds_config(root: Path) -> bool:
+    for path in root.glob("config*.json"):
+        try:
+            if _CONFIG.decode(without_mark(path.read_bytes())).labels:
+                return True
+        except JSON_ERRORS:
+            continue
+    return False
 
 
 def panoptic_files(root: Path) -> list[Path]:

@@ -125,6 +125,8 @@ def _detect(path: Path) -> Layout:
         )
     for name, known in _LAYOUTS.items():
         if known.fits(path):
+            if name == "label-maps":
+                mapillary.refuse_incomplete(path)
             return name
     reason = _about_json(path)
     why = f"; {reason}" if reason else ""

@@ -517,3 +517,14 @@ def test_the_stages_of_the_data_science_bowl_are_parts(tmp_path: Path) -> None:
     train, validation = parts(tmp_path)
 
     assert {name.split("/")[0] for name in (*train, *validation)} == {"stage1_train"}
+
+
+def test_objects_without_background_raise_a_doubt(tmp_path: Path) -> None:
+    numbers = np.kron(np.arange(1, 7).reshape(2, 3), np.ones((20, 20))).astype(np.uint8)
+    write_picture(tmp_path / "images" / "1.png")
+    write_picture(tmp_path / "masks" / "1.png", numbers)
+    data = open_data_set(tmp_path)
+
+    (doubt,) = doubts(check(data), data.names)
+
+    assert "100.0 % of all pixels belong to objects" in doubt

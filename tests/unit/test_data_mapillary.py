@@ -157,3 +157,31 @@ def test_one_part_alone_names_the_folder_above_it(tmp_path: Path):
 
     with pytest.raises(ConfigurationError, match="training: is one part of Mapillary Vistas; name"):
         open_data_set(tmp_path / "training")
+
+
+def test_its_maps_without_the_configuration_are_no_label_maps(tmp_path: Path):
+    write_mapillary(tmp_path, "")
+    for path in tmp_path.rglob("instances/*.png"):
+        write_picture(path, np.maximum(with_road(3 * 256, CAR), 256).astype(np.uint16))
+    (tmp_path / "config.json").unlink()
+
+    with pytest.raises(ConfigurationError, match=r"class \* 256 \+ n, .* put its config\.json"):
+        open_data_set(tmp_path)
+
+
+def test_label_maps_in_folders_of_these_names_are_label_maps(tmp_path: Path):
+    cells = np.arange(40 * 60, dtype=np.uint16).reshape(40, 60) + 1
+    for part in ("training", "validation"):
+        write_picture(tmp_path / part / "images" / "1.jpg")
+        write_picture(tmp_path / part / "instances" / "1.png", cells)
+
+    assert detect(tmp_path) == "label-maps"
+
+
+def test_maps_of_classes_alone_are_refused(tmp_path: Path):
+    write_mapillary(tmp_path, "")
+    for part in ("training", "validation"):
+        (tmp_path / part / "instances").rename(tmp_path / part / "labels")
+
+    with pytest.raises(ConfigurationError, match="maps of classes, which do not say which pixel"):
+        open_data_set(tmp_path)
