@@ -11,9 +11,10 @@ from pathlib import Path
 import numpy as np
 
 from contract.errors import ConfigurationError
-from model.data.labels import Image
+from model.data.labels import Image, fill
 from model.motion.background import edges, steadiness
 from model.motion.fixed_camera import GHOST, RESTLESS, Camera, Sizes
+from model.motion.motion_options import Options
 from model.motion.object_scale import adapted, fit_perspective, searched
 from model.motion.pieces import LEAST_OBJECTS, Piece, shape_fault
 
@@ -82,6 +83,42 @@ def fit_limits(seen: Survey, camera: Camera) -> tuple[Survey, Camera]:
     shaped = [piece for piece, fault in zip(seen.shaped, faults, strict=True) if fault is None]
     unclear = seen.unclear + Counter(fault for fault in faults if fault is not None)
     return replace(seen, shaped=shaped, unclear=unclear), fitting
+
+
+def check_outlines(video: Path, options: Options, height: int, width: int) -> None:
+    """Refuse outlines of which nothing lies in the picture; they may reach beyond its edges.
+
+    Raises:
+        ConfigurationError: There are some; all are named.
+    """
+    outlines = {f"occluders.{i}.polygon": one.polygon for i, one in enumerate(options.occluders)}
+    outlines |= {f"parked.{i}.polygon": one.polygon for i, one in enumerate(options.parked)}
+    outlines |= {f"ignore.{i}": polygon for i, polygon in enumerate(options.ignore)}
+    faults = [
+        f"{video}: {key} is {[list(corner) for corner in polygon]!s:.80}, wholly outside the "
+        f"picture of {width}x{height} pixels; expected corners [x, y] in pixels of this video "
+        "(--options)"
+        for key, polygon in outlines.items()
+        if not fill((height, width), polygon).any()
+    ]
+    if faults:
+        raise ConfigurationError(faults)
+
+
+def check_limits(video: Path, options: Options, height: int, width: int) -> None:
+    """Refuse limits between which no object can lie in a picture of this size.
+
+    Raises:
+        ConfigurationError: The smallest object is larger than the largest one.
+    """
+    given, used = options.motion, options.motion.for_picture(height, width)
+    if used.min_pixels > used.max_pixels:
+        raise ConfigurationError(
+            f"{video}: motion.min_pixels is {given.min_pixels:g} and motion.max_pixels is "
+            f"{given.max_pixels:g}: in the picture of {width}x{height} pixels objects of "
+            f"{used.min_pixels:.0f} to {used.max_pixels:.0f} pixels, expected the smallest first; "
+            "below 1 they are shares of the picture (--min-pixels, --max-pixels)"
+        )
 
 
 def check_steady(video: Path, samples: Sequence[Image], camera: Camera) -> None:

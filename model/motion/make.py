@@ -22,6 +22,8 @@ from model.data.labels import IGNORE, CutOut, Labelled
 from model.motion.background import Background, sample_count
 from model.motion.checks import (
     TAKEN_FOR_BACKGROUND,
+    check_limits,
+    check_outlines,
     check_steady,
     check_survey,
     find_sizes,
@@ -152,6 +154,9 @@ class _Maker:
         """Return the summary and the names of the pictures that validate."""
         name = scene_name(self.video)
         frames = store_frames(self.video, self.stage / "images" / name, self.options, self.progress)
+        height, width = frames[0].shape[:2]
+        check_outlines(self.video, self.options, height, width)
+        check_limits(self.video, self.options, height, width)
         camera = self._camera(frames)
         self.progress(f"{self.video.name}: what moves", 0, 1)
         seen = survey(camera, frames.spread(_SURVEY))

@@ -7,13 +7,36 @@ of 1 and more are pixels.
 import re
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 Preset = Literal["person", "vehicle", "any"]
-Point = tuple[float, float]
-Polygon = Annotated[tuple[Point, ...], Field(min_length=3)]
+
+MOST_PIXELS = 65535
+"""Largest row of a foot and farthest corner of an outline: ``front.png`` holds 16 bits."""
+
+
+def _rising(ends: tuple[float, float]) -> tuple[float, float]:
+    """Refuse a range whose second value is the smaller one."""
+    if ends[0] > ends[1]:
+        raise ValueError("expected [smallest, largest]")
+    return ends
+
+
+def _outline(corners: "tuple[Point, ...]") -> "tuple[Point, ...]":
+    """Refuse what encloses nothing; only once every corner is known to be one."""
+    if len(corners) < 3:
+        raise ValueError(f"{len(corners)} corners [x, y], expected at least 3")
+    return corners
+
+
+Coordinate = Annotated[float, Field(ge=-MOST_PIXELS, le=MOST_PIXELS)]
+Point = tuple[Coordinate, Coordinate]
+Polygon = Annotated[tuple[Point, ...], AfterValidator(_outline)]
 ClassName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9 _-]*$", max_length=60)]
-Range = tuple[float, float]
+Length = Annotated[float, Field(ge=0)]
+Range = Annotated[tuple[Length, Length], AfterValidator(_rising)]
+FrameNumber = Annotated[int, Field(ge=1)]
+Stretch = Annotated[tuple[FrameNumber, FrameNumber], AfterValidator(_rising)]
 
 IGNORE_CLASS = "ignore"
 """Class name of what neither teaches nor punishes."""
@@ -23,9 +46,12 @@ _PEOPLE = {"person", "people", "pedestrian", "man", "woman", "child", "worker", 
 
 
 class _Table(BaseModel):
-    """A table of the options file: unknown keys are faults."""
+    """A table of the options file: unknown keys are faults, and so are NaN and infinity."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+    # JSON, in which scene.json records the options, has no number that is not finite.
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", use_attribute_docstrings=True, allow_inf_nan=False
+    )
 
 
 class Motion(_Table):
@@ -39,7 +65,7 @@ class Motion(_Table):
     """A pixel of unchanged colour that keeps more than this share of the background's lightness is
     shadow, not object."""
 
-    gap: Range = (0.0052, 0.0122)
+    gap: tuple[Length, Length] = (0.0052, 0.0122)
     """Width and height of the gaps that are closed within one object (share of the height)."""
 
     min_pixels: float = Field(default=0.00034, gt=0)
@@ -135,7 +161,7 @@ PRESETS: dict[Preset, dict[str, Any]] = {
 class Occluder(_Table):
     """A still thing that stands in front of objects (post, sign, tree)."""
 
-    foot: int = Field(ge=1)
+    foot: int = Field(ge=1, le=MOST_PIXELS)
     """Row where it meets the ground: objects standing in a smaller row are behind it."""
 
     polygon: Polygon
@@ -173,7 +199,7 @@ class Options(_Table):
     max_frames: int = Field(default=1000, ge=20)
     """Maximum frames to use, spread evenly over a longer video."""
 
-    background: tuple[int, int] | None = None
+    background: Stretch | None = None
     """First and last frame of a stretch in which no object stands still; the background is computed
     from it. Default: all frames, which is right if no place is covered for half of the time."""
 

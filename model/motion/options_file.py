@@ -36,7 +36,7 @@ def load_options(file: Path | None, **flags: Any) -> Options:
         raise ConfigurationError(
             [
                 f"{where}: {'.'.join(str(part) for part in fault['loc']) or 'options'} is "
-                f"{_shorten(fault['input'])}: {fault['msg']}"
+                f"{_shorten(fault['input'])}: {fault['msg'].removeprefix('Value error, ')}"
                 for fault in error.errors()
             ]
         ) from error

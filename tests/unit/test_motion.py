@@ -1,11 +1,21 @@
+from pathlib import Path
+
 import numpy as np
 import pytest
 
 from contract.errors import ConfigurationError
 from model.data.labels import IGNORE
 from model.motion.background import Background, sample_count, steadiness
-from model.motion.checks import check_steady, check_survey, find_sizes, survey
+from model.motion.checks import (
+    check_limits,
+    check_outlines,
+    check_steady,
+    check_survey,
+    find_sizes,
+    survey,
+)
 from model.motion.fixed_camera import Camera, Sizes
+from model.motion.motion_options import Options
 from model.motion.options_file import load_options
 
 HEIGHT, WIDTH = 120, 200
@@ -25,8 +35,11 @@ def street(seed: int, *walkers: tuple[int, int, int, int]) -> np.ndarray:
 
 
 def camera(frames, classes=("person", "vehicle"), **options) -> Camera:
-    chosen = load_options(None, **{"class": "person", "motion": LOOKS, **options})
-    return Camera(Background.of(frames), chosen, classes)
+    return Camera(Background.of(frames), options_for(**{"motion": LOOKS, **options}), classes)
+
+
+def options_for(**values) -> Options:
+    return load_options(None, **{"class": "person", **values})
 
 
 def labels(of: Camera, frame: np.ndarray, sizes: Sizes | None = None):
@@ -177,6 +190,32 @@ def test_a_shaking_camera_is_told_from_a_still_one():
     with pytest.raises(ConfigurationError, match="expected a fixed camera"):
         check_steady(VIDEO, shaken, camera(shaken))
     check_steady(VIDEO, still, camera(still))
+
+
+def test_outlines_wholly_outside_the_picture_are_all_named():
+    beyond = [(4000, 10), (4100, 10), (4100, 80)]
+    reaching = [(-50, -50), (10, -50), (10, 10)]
+    chosen = options_for(
+        occluders=[{"foot": 90, "polygon": reaching}, {"foot": 90, "polygon": beyond}],
+        parked=[{"class": "car", "polygon": beyond}],
+        ignore=[beyond, reaching],
+    )
+
+    with pytest.raises(ConfigurationError) as caught:
+        check_outlines(Path(VIDEO), chosen, HEIGHT, WIDTH)
+
+    keys = ("occluders.1.polygon", "parked.0.polygon", "ignore.0")
+    for fault, key in zip(caught.value.faults, keys, strict=True):
+        assert f"{key} is [[4000.0, 10.0]" in fault
+        assert f"outside the picture of {WIDTH}x{HEIGHT} pixels; expected" in fault
+
+
+def test_a_smallest_object_above_the_largest_is_refused_for_the_pictures_size():
+    chosen = options_for(motion={"min_pixels": 9000})  # the largest: a tenth of the picture
+
+    check_limits(Path(VIDEO), chosen, 1080, 1920)
+    with pytest.raises(ConfigurationError, match=r"min_pixels is 9000 .* 9000 to 2400 pixels"):
+        check_limits(Path(VIDEO), chosen, HEIGHT, WIDTH)
 
 
 def test_a_video_in_which_nothing_moves_is_refused():

@@ -1,3 +1,4 @@
+import math
 import re
 from pathlib import Path
 
@@ -70,6 +71,32 @@ def test_all_faults_of_a_file_are_listed(tmp_path):
 def test_a_fault_says_what_was_expected(values, message):
     with pytest.raises(ConfigurationError, match=message):
         load_options(None, **values)
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"motion": {"max_pixels": math.inf}}, r"motion\.max_pixels is inf: .*finite"),
+        ({"motion": {"threshold": math.nan}}, r"motion\.threshold is nan: .*finite"),
+        ({"motion": {"girth": [0.1, math.inf]}}, r"motion\.girth\.1 is inf: .*finite"),
+        ({"motion": {"gap": [0, -3]}}, r"motion\.gap\.1 is -3: .*greater than or equal to 0"),
+        ({"motion": {"aspect": [0.6, 0.2]}}, r"motion\.aspect is \[0\.6, 0\.2\]: .*smallest"),
+        ({"background": [50, 10]}, r"background is \[50, 10\]: expected \[smallest, largest\]"),
+        ({"validation": math.nan}, "validation is nan"),
+        ({"ignore": [[[0, 0], [9, 0], [math.nan, 9]]]}, r"ignore\.0\.2\.0 is nan: .*finite"),
+        ({"ignore": [[[0, 0], [9, 0], [0, 1e9]]]}, r"ignore\.0\.2\.1 is 1000000000\.0: .*65535"),
+        ({"ignore": [[[0, 0], [9, 0]]]}, r"ignore\.0 is .*: 2 corners \[x, y\], expected at least"),
+        (
+            {"occluders": [{"foot": 90_000, "polygon": [[0, 0], [9, 0], [9, 9]]}]},
+            r"occluders\.0\.foot is 90000: .*65535",
+        ),
+    ],
+)
+def test_a_number_that_no_picture_can_have_is_the_only_fault_named(values, message):
+    with pytest.raises(ConfigurationError, match=message) as caught:
+        load_options(None, **{"class": "person"}, **values)
+
+    assert len(caught.value.faults) == 1
 
 
 def test_a_file_that_is_no_toml_is_named(tmp_path):
