@@ -16,12 +16,16 @@ _INTERRUPTS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 def interruptible(*, once: bool = False) -> Iterator[None]:
     """Let SIGINT, SIGTERM and SIGHUP raise ``KeyboardInterrupt``. Call in the main thread.
 
+    SIGHUP that is ignored stays so: ``nohup`` lets a command go on without its terminal.
+
     Args:
         once: Whether the first of them is the last one heard, so that no impatient second one
             breaks the clean-up, whose waits must be bounded.
     """
     before = {number: signal.getsignal(number) for number in _INTERRUPTS}
-    for number in _INTERRUPTS:
+    if before[signal.SIGHUP] is signal.SIG_IGN:
+        del before[signal.SIGHUP]
+    for number in before:
         signal.signal(number, _interrupt_once if once else signal.default_int_handler)
     try:
         yield

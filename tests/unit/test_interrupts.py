@@ -121,6 +121,16 @@ def test_what_is_ignored_stays_ignored_also_in_a_child(tmp_path: Path) -> None:
     assert not int(ignored, 16) & 1 << (signal.SIGINT - 1)
 
 
+def test_a_command_goes_on_without_its_terminal_where_that_was_asked_for() -> None:
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)  # as nohup does
+    try:
+        with interruptible(once=True):
+            signal.raise_signal(signal.SIGHUP)
+        assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
 def test_elsewhere_than_in_the_main_thread_nothing_is_held() -> None:
     held: list[bool] = []
 
