@@ -4,6 +4,7 @@ Legend: S pixels of the square picture.
 """
 
 import json
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -13,8 +14,10 @@ import numpy as np
 from contract.errors import ConfigurationError
 from model.augment.compose import CROWD, Composer
 from model.data.data_set import DataSet, Subset
+from model.data.label_maps import CARD
 from model.data.labels import Labelled, Scene
 from model.data.open import open_data_set
+from model.motion.root import stage_for, writing
 from model.motion.scene_store import StoredScene, read_description, read_scenes
 from model.motion.stored_frames import Progress
 from model.recipes.augmentation import CopyPaste
@@ -24,11 +27,41 @@ _LARGEST_SIDE = 640
 _SCALE = (1.0, 1.5)  # not smaller: the window stays inside the picture
 
 
+def composed_folder(root: Path) -> Path:
+    """Return the folder for the pictures composed of a data set, which must be free.
+
+    Args:
+        root: The data set; need not be there yet.
+
+    Raises:
+        ConfigurationError: The folder exists or cannot be made.
+    """
+    named = root if root.name not in ("", "..") else root.resolve()
+    out = named.parent / f"{named.name}-composed"
+    check_free(out)
+    with writing(out):
+        there = next(path for path in out.parents if path.exists())
+    if not os.access(there, os.W_OK):
+        raise ConfigurationError(f"{out}: cannot be made: {there} cannot be written")
+    return out
+
+
+def check_free(out: Path) -> None:
+    """Refuse a folder for composed pictures that exists.
+
+    Raises:
+        ConfigurationError: It does.
+    """
+    if os.path.lexists(out):
+        raise ConfigurationError(f"{out}: already exists, expected a new folder")
+
+
 def write_composed(root: Path, out: Path, count: int, seed: int, progress: Progress) -> None:
     """Compose pictures from the teaching part of a data set made from motion.
 
     Objects are pasted into pictures of their own scene only, as large as the place says; scenes
-    have shares as large as their pictures are many.
+    have shares as large as their pictures are many. What is doubtful about the labels of the data
+    set is so about theirs: its warnings are repeated.
 
     Args:
         root: The data set.
@@ -38,10 +71,17 @@ def write_composed(root: Path, out: Path, count: int, seed: int, progress: Progr
         progress: Told about the progress.
 
     Raises:
-        ConfigurationError: ``out`` exists, or ``root`` is no data set made from motion.
+        ConfigurationError: ``out`` exists or cannot be written, or ``root`` is no data set made
+            from motion. Nothing was written then.
     """
-    if out.exists():
-        raise ConfigurationError(f"{out}: already exists, expected a new folder")
+    check_free(out)
+    with writing(out), stage_for(out) as stage:
+        made = stage / "made"
+        _write_all(root, made, count, seed, progress)
+        made.rename(out)
+
+
+def _write_all(root: Path, out: Path, count: int, seed: int, progress: Progress) -> None:
     data = open_data_set(root, layout="label-maps")
     description = read_description(root)
     held = set(description.get("validation", []))
@@ -58,8 +98,12 @@ def write_composed(root: Path, out: Path, count: int, seed: int, progress: Progr
         composer, _ = composers[rng.choice(len(composers), p=shares / shares.sum())]
         _write(out, f"{number + 1:06d}", composer.draw(rng))
         progress("composing", number + 1, count)
-    values = {"classes": list(data.classes), "credits": description.get("credits", "")}
-    (out / "dataset.json").write_text(json.dumps(values, indent=1) + "\n", encoding="utf-8")
+    values = {
+        "classes": list(data.classes),
+        "credits": description.get("credits", ""),
+        "warnings": list(data.warnings()),
+    }
+    (out / CARD).write_text(json.dumps(values, indent=1) + "\n", encoding="utf-8")
 
 
 def _teaching(data: DataSet, scene: StoredScene, held: set[str]) -> list[int]:

@@ -7,7 +7,6 @@ Legend: H, W pixels. Images are uint8 RGB.
 """
 
 import re
-import tempfile
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -35,7 +34,7 @@ from model.motion.fixed_camera import Camera, Labels, Sizes
 from model.motion.motion_options import Options
 from model.motion.object_scale import Line
 from model.motion.plausibility import Evidence, Witness
-from model.motion.root import begin, finish
+from model.motion.root import begin, check_classes, finish, stage_for, writing
 from model.motion.scene_store import StoredScene, write_cut_out, write_scene
 from model.motion.stored_frames import LEAST_STILL, Progress, StoredFrames, spread, store_frames
 from model.motion.stretches import held_out
@@ -106,18 +105,29 @@ def label_from_motion(
         progress: Told about the progress.
 
     Raises:
-        ConfigurationError: A video cannot be labelled by motion, or ``out`` does not fit ``add``;
-            all faults. Nothing was written then.
+        ConfigurationError: A video cannot be labelled by motion, or ``out`` does not fit ``add``
+            or cannot be written; all faults. The data set is as it was then.
     """
+    with writing(out):
+        return _label_all(videos, out, add, force, command, progress)
+
+
+def _label_all(
+    videos: Mapping[Path, Options],
+    out: Path,
+    add: bool,
+    force: bool,
+    command: str,
+    progress: Progress,
+) -> list[Summary]:
     names = [scene_name(video) for video in videos]
     known = begin(out, add, names)
     moving = [options.classes() for options in videos.values()]
     classes = tuple(dict.fromkeys([*known, *(name for of_one in moving for name in of_one)]))
+    check_classes(classes)
     faults: list[str] = []
     summaries, validation = [], []
-    out.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=f".{out.name}-", dir=out.parent) as folder:
-        stage = Path(folder)
+    with stage_for(out) as stage:
         for video, options in videos.items():
             try:
                 summary, names_held = _Maker(video, options, classes, stage, progress, force).make()

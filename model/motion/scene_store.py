@@ -74,7 +74,8 @@ def write_scene(
         **(details or {}),
     }
     text = json.dumps(values, indent=2, ensure_ascii=False)
-    (folder / "scene.json").write_text(text + "\n", encoding="utf-8")
+    content = f"{text}\n".encode(errors="backslashreplace")  # of names that are no UTF-8
+    (folder / "scene.json").write_bytes(content)
 
 
 def write_cut_out(

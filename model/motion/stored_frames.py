@@ -84,7 +84,11 @@ def store_frames(video: Path, folder: Path, options: Options, progress: Progress
     Raises:
         ConfigurationError: The file is missing, is no video, or ends too early.
     """
-    if not video.is_file():
+    try:
+        found = video.is_file()
+    except OSError as error:
+        raise ConfigurationError(f"{video}: cannot be read: {error.strerror}") from error
+    if not found:
         raise ConfigurationError(f"{video}: no such file, expected a video")
     try:
         return _store(video, folder, options, progress)
