@@ -136,7 +136,9 @@ def register(app: typer.Typer, text: str) -> None:
         ] = 0,
         seed: Annotated[int, typer.Option(min=0, help="Random seed of the composed pictures.")] = 0,
     ) -> None:
+        from model.motion.composed import composed_folder
         from model.motion.options_file import load_options, parse_range
+        from stack.interrupts import interruptible
 
         chosen = load_options(
             options,
@@ -157,9 +159,12 @@ def register(app: typer.Typer, text: str) -> None:
             },
         )
         command = shlex.join(["seedstream", *sys.argv[1:]])
-        _make(dict.fromkeys(videos, chosen), out, command, add=add, force=force)
-        if compose:
-            _compose(out, compose, seed)
+        composed = composed_folder(out) if compose else None
+        # What is not finished yet is removed before the command ends.
+        with interruptible(once=True):
+            _make(dict.fromkeys(videos, chosen), out, command, add=add, force=force)
+            if composed:
+                _compose(out, composed, compose, seed)
 
 
 def _make(
@@ -178,10 +183,9 @@ def _make(
     print(f"wrote {out}")
 
 
-def _compose(out: Path, count: int, seed: int) -> None:
+def _compose(out: Path, composed: Path, count: int, seed: int) -> None:
     from model.motion.composed import write_composed
 
-    composed = out.with_name(f"{out.name}-composed")
     with _progress() as progress:
         write_composed(out, composed, count, seed, progress)
     print(f"wrote {composed}: {count} composed pictures")

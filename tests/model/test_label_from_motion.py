@@ -1,6 +1,10 @@
 """Videos of the producer's scene, whose every object is known, become data sets."""
 
 import json
+import signal
+import subprocess
+import sys
+import time
 import tracemalloc
 from pathlib import Path
 
@@ -19,6 +23,7 @@ from model.motion.options_file import load_options
 from model.motion.scene_store import read_scenes
 from producer.scene import Scene
 from seedstream.cli import build
+from stack.interrupts import EXIT_INTERRUPTED
 from tests.scenes import write_video
 
 FRAMES = 60
@@ -220,6 +225,42 @@ def test_composed_pictures_are_a_plain_data_set(made, tmp_path):
     assert all(((p.instances > 0) == (p.labels == 1)).all() for p in pictures)
     for path in tree(tmp_path / "a"):
         assert (tmp_path / "a" / path).read_bytes() == (tmp_path / "b" / path).read_bytes()
+
+
+def test_composed_pictures_repeat_what_is_doubtful_about_the_labels(made, tmp_path):
+    out, summary = made
+    write_composed(out, tmp_path / "composed", 1, 0, lambda *_: None)
+
+    warnings = open_data_set(tmp_path / "composed").warnings()
+    assert summary.warnings, "a minute of two objects is not above all doubt"
+    assert list(warnings) == [f"street-1: {text}" for text in summary.warnings]
+
+
+def test_composed_pictures_are_there_whole_or_not_at_all(made, tmp_path, monkeypatch):
+    out, _ = made
+    monkeypatch.setattr("cv2.imwrite", lambda *_: False)
+
+    with pytest.raises(ConfigurationError, match="cannot be written"):
+        write_composed(out, tmp_path / "composed", 1, 0, lambda *_: None)
+
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_end_that_is_asked_for_leaves_nothing_behind(video, tmp_path):
+    arguments = ["label-from-motion", str(video), "--out", str(tmp_path / "out")]
+    arguments += ["--class", "person", "--height-tolerance", "0"]
+    process = subprocess.Popen([sys.executable, "-m", "seedstream", *arguments])
+    try:
+        while not list(tmp_path.glob(".out-*/images")):
+            assert process.poll() is None
+            time.sleep(0.01)
+        process.send_signal(signal.SIGTERM)
+        code = process.wait(60)
+    finally:
+        process.kill()
+
+    assert code == EXIT_INTERRUPTED
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_the_command_writes_data_set_sheets_and_summary(video, tmp_path):
