@@ -152,7 +152,7 @@ def _classes(out: Path) -> tuple[str, ...]:
         ConfigurationError: It is no such data set or cannot be written; all faults.
     """
     known = read_description(out)["classes"]
-    read_card(out)
+    card = read_card(out)
     missing = [name for name in FOLDERS if not (out / name).is_dir()]
     if missing:
         found = sorted(path.name + "/" * path.is_dir() for path in out.iterdir())
@@ -164,7 +164,12 @@ def _classes(out: Path) -> tuple[str, ...]:
         )
     home = out.stat().st_dev
     paths = [out, *(out / name for name in FOLDERS), out / CARD]
-    faults = [f"{path}: cannot be written" for path in paths if not os.access(path, os.W_OK)]
+    faults = [
+        f"{out / CARD}: {key} is {card[key]!r:.80}, expected {expected}"
+        for key, kind, expected in (("credits", str, "a text"), ("made_by", list, "a list"))
+        if not isinstance(card.get(key, kind()), kind)
+    ]
+    faults += [f"{path}: cannot be written" for path in paths if not os.access(path, os.W_OK)]
     faults += [
         f"{path}: lies on another disk than {out}, expected one disk, so that a scene moves in at "
         "once; put them together"

@@ -156,6 +156,9 @@ def test_a_description_with_faults_takes_no_scenes(out):
         begin(out, True, ["yard"])
 
     assert len(caught.value.faults) == 3
+    (out / "dataset.json").write_text('{"classes": ["person"], "credits": 5, "made_by": "me"}')
+    with pytest.raises(ConfigurationError, match=r"(?s)credits is 5, .*made_by is 'me', exp"):
+        begin(out, True, ["yard"])
 
 
 def test_what_may_not_be_written_is_said_before_anything_is_labelled(out, monkeypatch):
