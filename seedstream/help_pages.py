@@ -1,15 +1,20 @@
 """Help pages in plain text: options in groups, each name whole, at any width and on a pipe.
 
-Library: Typer. Its own pages put names into a column, which cuts them on a narrow terminal.
+Library: Typer. Its own pages put names into a column, which cuts them on a narrow terminal; and it
+takes the last of two values without a word, and nan for a number within bounds.
 """
 
+import math
 import re
 import textwrap
-from collections.abc import Callable, Iterator
-from typing import Any
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, ClassVar
 
 import typer
 from typer.core import TyperCommand, TyperGroup
+
+from contract.errors import ConfigurationError
 
 _HEAD, _BODY = "  ", "      "
 """Indentation of an option's name, and of what it means."""
@@ -33,10 +38,56 @@ class App(typer.Typer):
 
     def command(self, name: str | None = None, **options: Any) -> Callable[[Any], Any]:
         """Register a subcommand; ``epilog`` may have several paragraphs."""
-        return super().command(name, **{"cls": _Command, **options})
+        return super().command(name, **{"cls": Command, **options})
 
 
-class _Command(TyperCommand):
+class Command(TyperCommand):
+    """A subcommand whose page is one of this module, and which refuses what would count for nothing.
+
+    A subclass says in ``instead_of_two`` what is to be done where somebody gives an option twice.
+    """
+
+    instead_of_two: ClassVar[Mapping[str, str]] = {}
+    """Name of a parameter -> the advice."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Take the arguments.
+
+        Raises:
+            ConfigurationError: An option is given twice of which one value counts, or a number is
+                not finite; all faults.
+        """
+        if ctx.resilient_parsing:  # completion guesses at half a command line
+            return super().parse_args(ctx, args)
+        _, _, order = self.make_parser(ctx).parse_args(args=list(args))
+        faults = self._given_twice(order)
+        if faults:
+            raise ConfigurationError(faults)
+        rest = super().parse_args(ctx, args)
+        faults = [
+            f"{each.opts[0]} is {value}, expected a finite number"
+            for each in self.get_params(ctx)
+            if isinstance(value := ctx.params.get(each.name), float) and not math.isfinite(value)
+        ]
+        if faults:
+            raise ConfigurationError(faults)
+        return rest
+
+    def _given_twice(self, order: list[Any]) -> list[str]:
+        # The order names a parameter once for each time that it was given.
+        given = Counter(each.name for each in order if each.param_type_name == "option")
+        options = {each.name: each for each in order}
+        return [
+            f"{options[name].opts[0]} is given {count} times, expected once: only one of its "
+            f"values would count{self._advice(name)}"
+            for name, count in given.items()
+            if count > 1 and not options[name].multiple
+        ]
+
+    def _advice(self, name: str) -> str:
+        advice = self.instead_of_two.get(name)
+        return f"; {advice}" if advice else ""
+
     def collect_usage_pieces(self, ctx: Any) -> list[str]:
         # Typer writes {NAME} for what is required, which is a placeholder nowhere else.
         return [piece.translate(_NO_BRACES) for piece in super().collect_usage_pieces(ctx)]

@@ -112,17 +112,20 @@ def parse_numbers(
     """Return the numbers of a text like ``0.5,0.7``; None for None.
 
     Raises:
-        ConfigurationError: It holds something else.
+        ConfigurationError: It holds something else, nan and inf included.
     """
     if text is None:
         return None
     try:
-        return [kind(part) for part in text.split(",")]
+        numbers = [kind(part) for part in text.split(",")]
     except ValueError as error:
         what = "whole numbers" if kind is int else "numbers"
         raise ConfigurationError(
             f"{flag} is {text!r}, expected {what} with commas between"
         ) from error
+    if not all(map(math.isfinite, numbers)):
+        raise ConfigurationError(f"{flag} is {text!r}, expected finite numbers")
+    return numbers
 
 
 @dataclass(frozen=True)

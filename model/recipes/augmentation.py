@@ -18,9 +18,11 @@ Factors = Annotated[tuple[float, float], AfterValidator(_in_order)]
 
 
 class Part(BaseModel):
-    """A table of a recipe: unknown keys are faults."""
+    """A table of a recipe: unknown keys are faults, and so are numbers that are not finite."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", use_attribute_docstrings=True, allow_inf_nan=False
+    )
 
 
 class Light(Part):

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import (
+    AfterValidator,
     Field,
     ValidationError,
     model_validator,
@@ -22,6 +23,17 @@ from model.data.layouts import Layout
 from model.recipes.augmentation import Augment, Factors, Part
 
 RECIPES = Path(__file__).parent
+
+
+
+def _shown(name: str) -> str:
+    if not name.strip():
+        raise ValueError("expected the name of a class, found none")
+    return name
+
+
+ClassName = Annotated[str, AfterValidator(_shown)]
+"""Of an object; data and model are brought together by it."""
 
 Side = Annotated[int, Field(ge=8, multiple_of=8)]
 """Pixels, a multiple of the encoder's stride."""
@@ -97,7 +109,7 @@ class Source(Part):
     weight: float = Field(default=1.0, gt=0)
     """Share of the crops, relative to the other sources."""
 
-    classes: dict[str, str] = Field(default={})
+    classes: dict[str, ClassName] = Field(default={})
     """New name, or `ignore`, of its classes; one that is not named keeps its name where the model
     has such a class and is background otherwise."""
 
@@ -114,7 +126,7 @@ class Recipe(Part):
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9._-]*$")
     """Name of the model."""
 
-    classes: tuple[str, ...] = ()
+    classes: tuple[ClassName, ...] = ()
     """Class names; unset: those of the data."""
 
     input_size: tuple[Side, Side]
@@ -190,17 +202,24 @@ def load_recipe(name: str) -> Recipe:
         name: One of `known_recipes`, or the path of a TOML file.
 
     Raises:
-        ConfigurationError: There is no such recipe, or it has faults; all are listed.
+        ConfigurationError: There is no such recipe, it cannot be read, or it has faults; all are
+            listed.
     """
     path = Path(name) if name.endswith(".toml") else RECIPES / f"{name}.toml"
-    if not path.is_file():
+    try:
+        # Where a folder on the way is closed, the question fails as well.
+        values = read_toml(path.read_text(encoding="utf-8")) if path.is_file() else None
+    except OSError as error:
+        raise ConfigurationError(
+            f"recipe: {path}: cannot be read: {error.strerror}; expected one of {known_recipes()} "
+            "or the path of a .toml file"
+        ) from error
+    except ValueError as error:
+        raise ConfigurationError(f"{path}: not a TOML file: {error}") from error
+    if values is None:
         raise ConfigurationError(
             f"recipe is {name!r}, expected one of {known_recipes()} or the path of a .toml file"
         )
-    try:
-        values = read_toml(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise ConfigurationError(f"{path}: not a TOML file: {error}") from error
     try:
         return Recipe.model_validate({"name": path.stem, **values})
     except ValidationError as error:

@@ -141,6 +141,8 @@ def register(app: typer.Typer, text: str) -> None:
         iou: Annotated[
             float,
             typer.Option(
+                min=0,
+                max=1,
                 rich_help_panel=_VIDEO,
                 help="Minimum intersection over union for matched boxes, 0..1.",
             ),

@@ -50,7 +50,11 @@ def register(app: typer.Typer, text: str) -> None:
         ] = None,
         score: Annotated[
             float | None,
-            typer.Option(help="Lowest instance score to report, 0..1; default: the checkpoint's."),
+            typer.Option(
+                min=0,
+                max=1,
+                help="Lowest instance score to report, 0..1; default: the checkpoint's.",
+            ),
         ] = None,
         pictures: Annotated[
             list[Path] | None,

@@ -29,13 +29,17 @@ def register(app: typer.Typer, text: str) -> None:
             str, typer.Option(help="Input size HEIGHTxWIDTH in pixels, multiples of 8.")
         ] = "1024x2048",
         seed_threshold: Annotated[
-            float, typer.Option(help="Lowest seed score that starts an instance, 0..1.")
+            float,
+            typer.Option(min=0, max=1, help="Lowest seed score that starts an instance, 0..1."),
         ] = 0.9,
         score: Annotated[
-            float, typer.Option(help="Lowest instance score to report by default, 0..1.")
+            float,
+            typer.Option(
+                min=0, max=1, help="Lowest instance score to report by default, 0..1."
+            ),
         ] = 0.5,
         min_pixels: Annotated[
-            int, typer.Option(help="Smallest instance, in pixels of the input.")
+            int, typer.Option(min=1, help="Smallest instance, in pixels of the input.")
         ] = 128,
         training_data: Annotated[
             str, typer.Option(help="Origin, data and licences, for the artifact's card.")

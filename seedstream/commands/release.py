@@ -77,7 +77,9 @@ def register(app: typer.Typer, text: str) -> None:
         score: Annotated[
             float | None,
             typer.Option(
-                help="Runs only: lowest score to report, 0..1; default: the checkpoint's."
+                min=0,
+                max=1,
+                help="Runs only: lowest score to report, 0..1; default: the checkpoint's.",
             ),
         ] = None,
     ) -> None:

@@ -4,12 +4,15 @@ import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Annotated
 
 import pytest
+import typer
 from pydantic import Field, SecretStr
 from pydantic_settings import SettingsConfigDict
 from typer.testing import CliRunner
 
+from contract.errors import ConfigurationError
 from contract.settings import ProcessSettings
 from docs.write_reference import settings_tables
 from seedstream.cli import COMMANDS, build, main
@@ -52,6 +55,58 @@ def test_options_come_from_the_settings_class() -> None:
     assert seen[0].max_age_seconds == 0.5
     assert seen[0].redis_cluster is True
     assert seen[0].http_port == 8080
+
+
+def test_an_option_of_which_one_value_counts_is_given_once() -> None:
+    seen: list[ExampleSettings] = []
+    given = ["--http-port", "1", "--http-port=2", "--redis-cluster", "--no-redis-cluster"]
+    outcome = runner.invoke(example_app(seen), given)
+    assert not seen
+    assert isinstance(outcome.exception, ConfigurationError)
+    assert outcome.exception.faults == (
+        "--http-port is given 2 times, expected once: only one of its values would count",
+        "--redis-cluster is given 2 times, expected once: only one of its values would count",
+    )
+
+
+def test_an_option_of_which_every_value_counts_is_given_as_often_as_wanted() -> None:
+    app, seen = App(), []
+
+    @app.command()
+    def example(name: Annotated[list[str], typer.Option()]) -> None:
+        seen.extend(name)
+
+    outcome = runner.invoke(app, ["--name", "x", "--name", "y"])
+    assert outcome.exit_code == 0, outcome.output
+    assert seen == ["x", "y"]
+
+
+def test_two_data_sets_of_one_training_are_sources_of_its_recipe() -> None:
+    outcome = runner.invoke(build(["train"]), ["train", "street", "--data", "a", "--data", "b"])
+    assert isinstance(outcome.exception, ConfigurationError)
+    assert "--data is given 2 times" in str(outcome.exception)
+    assert "one of the recipe's [[sources]]" in str(outcome.exception)
+
+
+@pytest.mark.parametrize("number", ["nan", "inf", "-inf"])
+def test_a_number_of_an_option_is_finite(number: str) -> None:
+    app = App()
+
+    @app.command()
+    def example(score: float = 0.5) -> None:
+        raise AssertionError("it is refused before")
+
+    outcome = runner.invoke(app, [f"--score={number}"])
+    assert isinstance(outcome.exception, ConfigurationError)
+    assert f"--score is {number}, expected a finite number" in str(outcome.exception)
+
+
+@pytest.mark.parametrize("command", ["export run --name a --version 1", "release run --store s"])
+@pytest.mark.parametrize("score", ["nan", "7"])
+def test_a_score_is_a_share(command: str, score: str) -> None:
+    words = [*command.split(), "--score", score]
+    outcome = runner.invoke(build(words), words)
+    assert outcome.exit_code == 2 or isinstance(outcome.exception, ConfigurationError)
 
 
 def test_help_states_unit_default_and_variable_of_each_setting() -> None:

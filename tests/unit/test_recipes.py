@@ -119,6 +119,11 @@ def test_the_learning_rate_may_decay_per_step():
         ("[augment]\nlight = { jpeg = [90, 40] }", "0 < smallest <= largest"),
         ("[loss]\nforeground = -3", "greater than or equal to 0"),
         ("[[sources]]\nscale = [2, 1]", "0 < smallest <= largest"),
+        ("[[sources]]\nweight = inf", "sources.0.weight is inf: .* finite"),
+        ("[[sources]]\nclasses = { cat = '' }", "sources.0.classes.cat is '': .* name of a class"),
+        ("[loss]\nforeground = nan", "finite"),
+        ("[augment]\nscale = [1, inf]", "augment.scale.1 is inf: .* finite"),
+        ("[augment]\ncopy_paste = { classes = { cat = inf } }", "cat is inf: .* finite"),
     ],
 )
 def test_values_that_could_only_fail_later_are_refused(recipe_file, table, said):
@@ -129,3 +134,33 @@ def test_values_that_could_only_fail_later_are_refused(recipe_file, table, said)
 def test_a_class_has_one_label(recipe_file):
     with pytest.raises(ConfigurationError, match="each name once"):
         load_recipe(recipe_file('classes = ["a", "a"]\n' + SMALLEST))
+
+
+@pytest.mark.parametrize("name", ["", " "])
+def test_a_class_has_a_name(recipe_file, name):
+    with pytest.raises(ConfigurationError, match=r"classes\.1 is .*: .*expected the name of a class"):
+        load_recipe(recipe_file(f'classes = ["a", "{name}"]\n' + SMALLEST))
+
+
+def test_a_learning_rate_is_finite(recipe_file):
+    text = SMALLEST + "learning_rate = inf\n"
+
+    with pytest.raises(ConfigurationError, match=r"stages\.0\.learning_rate is inf: .*finite"):
+        load_recipe(recipe_file(text))
+
+
+def test_a_recipe_that_cannot_be_read_says_why(tmp_path, monkeypatch):
+    path = tmp_path / "mine.toml"
+    path.write_text(SMALLEST)
+
+    def refuse(*_, **__):
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(type(path), "read_text", refuse)
+    with pytest.raises(ConfigurationError, match=r"mine\.toml: cannot be read: Permission denied"):
+        load_recipe(str(path))
+
+
+def test_a_name_that_no_file_can_have_is_no_recipe():
+    with pytest.raises(ConfigurationError, match=r"cannot be read: File name too long"):
+        load_recipe("a" * 300)
