@@ -1,6 +1,7 @@
 """The work of ``seedstream dataset check``: what a check found, for people and for programs."""
 
 import json
+import os
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
@@ -15,6 +16,7 @@ from rich.progress import Progress
 from rich.table import Table
 
 from contract.errors import ConfigurationError
+from contract.output_places import file_fault
 from contract.process import EXIT_FAILED, EXIT_OK
 from model.data.check import Report, check, count_classes
 from model.data.data_set import DataSet, Split
@@ -60,7 +62,8 @@ def run_check(
         1 if a file is broken or there is no object at all, else 0.
 
     Raises:
-        ConfigurationError: It cannot be opened or has no pictures, or an output has no folder.
+        ConfigurationError: It cannot be opened or has no pictures, or an output has no folder or
+            cannot be written.
     """
     _refuse_outputs(sheet, json_out)
     model = None if recipe is None else load_recipe(recipe)
@@ -144,11 +147,12 @@ def at_input(report: Report, input_size: tuple[int, int], min_pixels: int) -> di
 
 
 def _refuse_outputs(sheet: Path | None, json_out: Path | None) -> None:
-    faults = [
-        f"{out}: the folder {out.parent} does not exist"
-        for out in (sheet, json_out)
-        if out and not out.parent.is_dir()
-    ]
+    faults = []
+    for out in (sheet, json_out):
+        if out and not os.path.isdir(out.parent):  # a closed one is no folder to Path.is_dir either
+            faults.append(f"{out}: the folder {out.parent} does not exist")
+        elif out and (fault := file_fault(out)):
+            faults.append(fault)
     if sheet and sheet.suffix.lower() not in (".jpg", ".jpeg", ".png"):
         faults.append(f"--sheet {sheet}: expected a name ending in .jpg, .jpeg or .png")
     if faults:

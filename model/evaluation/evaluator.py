@@ -11,13 +11,14 @@ from rich.console import Console
 from rich.progress import track
 
 from contract.errors import ConfigurationError
+from contract.output_places import file_fault, folder_fault
 from contract.process import configure_logging
 from model.evaluation.on_pictures import Evaluation, Options, evaluate_pictures
 from model.evaluation.on_tracks import Choice, evaluate_tracks
 from model.evaluation.on_tracks import Options as TrackOptions
 from model.evaluation.on_video import Report, Scores, evaluate_boxes
 from model.evaluation.pages import write_pages
-from model.evaluation.report import FLAT, notes, sweep_table, table, write_report
+from model.evaluation.report import FLAT, JSON_FILE, notes, sweep_table, table, write_report
 from model.evaluation.thresholds import Tried
 from model.evaluation.track_table import track_figures, track_table
 from model.export.rewrite import check_rewritable, rewrite_artifact
@@ -49,11 +50,14 @@ def on_pictures(
         _prepare(out)
     evaluation = evaluate_pictures(model, data, options, tried, partial(_progress, "pictures"))
     _print(evaluation, options)
-    if out is not None and out.suffix == ".json":
+    if out is not None and _is_figures(out):
         _write_figures(out, evaluation.accuracy())
     elif out is not None:
-        texts = write_report(evaluation, options, out)
-        pages = write_pages(evaluation, out)
+        try:
+            texts = write_report(evaluation, options, out)
+            pages = write_pages(evaluation, out)
+        except OSError as error:
+            raise _unwritten(out, error) from error
         print(f"wrote {', '.join(path.name for path in [*texts, *pages])} into {out}")
     if evaluation.best is not None:
         best = evaluation.best
@@ -88,7 +92,7 @@ def on_video(
         model: Folder ``NAME/VERSION`` or its ``.onnx`` file.
         files: The video and its true boxes.
         frames: First and last frame, counted from 1.
-        out: File (or folder) for the figures.
+        out: A ``.json`` file for the figures, or a folder for one.
         tried: What a sweep tries; None measures the artifact as it is.
         options: As `evaluate_boxes` takes them.
 
@@ -104,7 +108,7 @@ def on_video(
     best = report.best if tried else None
     accuracy = report.accuracy(best)
     if out is not None:
-        _write_figures(out if out.suffix else out / "report.json", accuracy)
+        _write_figures(out if _is_figures(out) else out / JSON_FILE, accuracy)
     if best is not None:
         rewrite_artifact(
             model,
@@ -133,7 +137,7 @@ def on_tracks(
         frames: First and last frame, counted from 1.
         choices: Which of them the tracker sees.
         options: How tracks are measured.
-        out: File (or folder) for the figures.
+        out: A ``.json`` file for the figures, or a folder for one.
 
     Raises:
         ConfigurationError: See `evaluate_tracks`.
@@ -144,7 +148,8 @@ def on_tracks(
     report = evaluate_tracks(model, *files, frames, choices, options, partial(_progress, "frames"))
     print(track_table(report, options))
     if out is not None:
-        _write_figures(out if out.suffix else out / "report.json", track_figures(report, options))
+        file = out if _is_figures(out) else out / JSON_FILE
+        _write_figures(file, track_figures(report, options))
 
 
 def _print(evaluation: Evaluation, options: Options) -> None:
@@ -158,11 +163,25 @@ def _print(evaluation: Evaluation, options: Options) -> None:
 
 
 def _prepare(out: Path) -> None:
-    folder = out.parent if out.suffix else out
+    """Make the folder that ``out`` is, or in which it is to lie.
+
+    Raises:
+        ConfigurationError: It cannot be made, or nothing can be written there.
+    """
+    figures = _is_figures(out)
+    fault = file_fault(out) if figures else folder_fault(out)
+    if fault:
+        raise ConfigurationError(f"--out: {fault}")
+    folder = out.parent if figures else out
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise ConfigurationError(f"--out: {folder}: cannot be created: {error.strerror}") from error
+
+
+def _is_figures(out: Path) -> bool:
+    """Whether ``out`` is a file for the figures; any other name is a folder's."""
+    return out.suffix == ".json"
 
 
 def _progress(what: str, numbers: Iterable[int], total: int) -> Iterable[int]:
@@ -198,4 +217,9 @@ def _write_figures(path: Path, figures: Mapping[str, Any]) -> None:
     try:
         path.write_text(json.dumps(figures, indent=2) + "\n")
     except OSError as error:
-        raise ConfigurationError(f"--out: {path}: cannot be written: {error.strerror}") from error
+        raise _unwritten(path, error) from error
+
+
+def _unwritten(path: Path, error: OSError) -> ConfigurationError:
+    place = error.filename or path
+    return ConfigurationError(f"--out: {place}: cannot be written: {error.strerror}")

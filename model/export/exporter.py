@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from contract import artifact_files
 from contract.artifact import Artifact, Precision
 from contract.errors import ConfigurationError, SeedstreamError
+from contract.output_places import folder_fault
 from model.export.calibration import make_pictures, read_pictures
 from model.export.deployed_network import DeployedNetwork, fuse_batch_norm
 from model.export.int8_graph import MIN_PICTURES, MOST_PICTURES, split_pictures, to_int8
@@ -167,7 +168,8 @@ def export(
         overwrite: Whether an artifact of that name and version may be replaced.
 
     Raises:
-        ConfigurationError: An argument does not fit, or the artifact exists.
+        ConfigurationError: An argument does not fit, the artifact exists, or ``out`` cannot be
+            written to.
         ExportError: The file failed its comparison; nothing is left behind.
     """
     target = out / artifact.name / artifact.version
@@ -261,6 +263,8 @@ def _check(
         ),
     ]
     faults = [fault for good, fault in checks if not good]
+    if unwritable := folder_fault(target.parent):
+        faults.append(f"--out: {unwritable}")
     if faults:
         raise ConfigurationError(faults)
 

@@ -144,7 +144,8 @@ def read_state(path: Path) -> dict[str, Any]:
             "its origin, load it there and save its state dict alone"
         ) from error
     except (EOFError, RuntimeError, KeyError, ValueError, OSError) as error:
-        raise ConfigurationError(f"{path}: not a PyTorch checkpoint: {error}") from error
+        reason = str(error) or "it ends where its content should begin"
+        raise ConfigurationError(f"{path}: not a PyTorch checkpoint: {reason}") from error
     if not isinstance(state, dict):
         raise ConfigurationError(f"{path}: holds a {type(state).__name__}, expected a dictionary")
     return state

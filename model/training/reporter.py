@@ -25,6 +25,7 @@ from model.provenance import describe_run
 from model.recipes.recipe import Phase
 from model.training.distributed import Processes
 from model.training.learner import StepReport
+from model.training.run_folder import BOARD, LOG, RECORD
 from model.training.settings import TrainSettings
 from model.training.validation import Validation
 from segmentation.cluster import cluster
@@ -61,14 +62,14 @@ class Reporter:
         if not self._active:
             return
         settings.out.mkdir(parents=True, exist_ok=True)
-        self._record = _Record(settings.out / "run.json")
+        self._record = _Record(settings.out / RECORD)
         attempt = {**describe_run(), "first_step": done, "processes": processes.world}
         attempts = [*self._record.values.get("attempts", []), attempt]
         stated = settings.model_dump(mode="json")
         self._record.update(**about, settings=stated, steps=steps, attempts=attempts)
-        self._log = settings.out / "log.jsonl"
+        self._log = settings.out / LOG
         _drop_lines(self._log, done)
-        self._board = SummaryWriter(str(settings.out / "tensorboard"), purge_step=done)
+        self._board = SummaryWriter(str(settings.out / BOARD), purge_step=done)
         columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
         self._progress = Progress(
             *columns,

@@ -33,6 +33,7 @@ from model.training.distributed import Processes, join_processes
 from model.training.learner import Learner, StepReport, choose_arithmetic
 from model.training.patience import Patience
 from model.training.reporter import Reporter
+from model.training.run_folder import CHECKPOINTS, check_run_folder
 from model.training.run_identity import differences, next_run
 from model.training.settings import TrainSettings
 from model.training.stop_signal import StopSignal
@@ -73,12 +74,14 @@ def train(settings: TrainSettings, read_weights: ReadWeights = read_initial_weig
         ``RUN/checkpoints/best.pt``; the newest checkpoint where the run was to stop before that.
 
     Raises:
-        ConfigurationError: Recipe, data or settings have faults, or ``out`` holds another run.
+        ConfigurationError: Recipe, data or settings have faults, or ``out`` holds another run, one
+            that cannot be resumed, or something else.
         BrokenSampleError: A picture cannot be used.
         NonFiniteLossError: Training diverged.
         StoppedError: SIGTERM or SIGINT came; the step under way was finished and kept.
     """
     recipe = load_recipe(settings.recipe)
+    check_run_folder(settings)
     with join_processes(settings.device) as processes:
         _prepare(settings)
         with StopSignal(enabled=processes.world == 1) as stop:
@@ -107,11 +110,16 @@ class _Run:
         read_weights: ReadWeights,
     ) -> None:
         self._settings, self._recipe, self._processes = settings, recipe, processes
-        self._stop, self._read_weights = stop, read_weights
+        self._stop = stop
+        self._checkpoints = Checkpoints(settings.out / CHECKPOINTS)
         # Before the data are examined, which may take a minute.
         path = settings.initial_weights
         self._initial = None if path is None else find_weights(path)
         self._given = None if self._initial is None else name_weights(self._initial)
+        self._weights: InitialWeights | None = None
+        if self._initial is not None and not self._checkpoints.all():
+            with torch.random.fork_rng(devices=[]):  # reading draws numbers that are the run's
+                self._weights = read_weights(self._initial)
         data = open_training_data(
             recipe,
             settings.data,
@@ -134,7 +142,6 @@ class _Run:
             "validation_pictures": settings.validation_pictures,
             "data": [told["fingerprint"] for told in self._told],
         }
-        self._checkpoints = Checkpoints(settings.out / "checkpoints")
         self._best: dict[str, Any] = {"score": None, "step": 0, "accuracy": {}}
         self._patience = Patience(settings.patience)
         self._began_from: dict[str, str] | None = None
@@ -287,8 +294,8 @@ class _Run:
         given, path = self._given, self._settings.initial_weights
         state = self._checkpoints.newest()
         if state is None:
-            if self._initial is not None:
-                self._start_from(self._initial)
+            if self._weights is not None:
+                self._start_from(self._weights)
             self._began_from = given
             return 0
         faults = differences(self._checkpoints.folder, state["identity"], self._identity)
@@ -314,10 +321,10 @@ class _Run:
         log.info("resuming at step %d of %d", state["step"], self._steps)
         return int(state["step"])
 
-    def _start_from(self, path: Path) -> None:
-        weights, learner = self._read_weights(path), self._learner
+    def _start_from(self, weights: InitialWeights) -> None:
+        learner = self._learner
         told = start_from(learner.network, weights, self._data.classes)
-        log.info("%s: started from %s", path, told)
+        log.info("%s: started from %s", self._initial, told)
         if weights.training_data:  # whoever must be credited for them, must be for what they become
             parts = (self._training_data, f"started from weights of: {weights.training_data}")
             self._training_data = "; ".join(filter(None, parts))
