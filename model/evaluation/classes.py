@@ -66,16 +66,26 @@ def pair(data: Sequence[str], model: Sequence[str], given: Mapping[str, str]) ->
     measured = tuple(name for name in model if name in becomes.values())
     missing = [name for name in model if name not in measured]
     if not faults and (not measured or (missing and not given)):
-        example = next((name for name in data if name not in becomes), data[0])
         faults.append(
             f"the model's classes {missing} are none of the data's: the model has {list(model)}, "
-            f"the data have {_listed(data)}; say which is which, like --classes "
-            f"{example}={missing[0]} (classes left without a counterpart are not measured)"
+            f"the data have {_listed(data)}; {_advice(data, missing, measured)}"
         )
     if faults:
         raise ConfigurationError(faults)
     left_out = tuple(name for name in data if name not in becomes)
     return Pairing(tuple(model), becomes, measured, left_out)
+
+
+def _advice(data: Sequence[str], missing: Sequence[str], measured: Sequence[str]) -> str:
+    """Say how to go on; a class that both have stays what it is."""
+    others = [name for name in data if name not in measured]
+    advice = []
+    if others:
+        advice.append(f"say which is which, like --classes {others[0]}={missing[0]}")
+    if measured:
+        same = ",".join(f"{name}={name}" for name in measured)
+        advice.append(f"measure only what both have: --classes {same}")
+    return f"{', or '.join(advice)} (classes left without a counterpart are not measured)"
 
 
 def _listed(names: Sequence[str]) -> str:

@@ -13,6 +13,7 @@ from rich.progress import track
 from contract.errors import ConfigurationError
 from contract.output_places import file_fault, folder_fault
 from contract.process import configure_logging
+from model.evaluation.markdown import visible
 from model.evaluation.on_pictures import Evaluation, Options, evaluate_pictures
 from model.evaluation.on_tracks import Choice, evaluate_tracks
 from model.evaluation.on_tracks import Options as TrackOptions
@@ -154,7 +155,7 @@ def on_tracks(
 
 def _print(evaluation: Evaluation, options: Options) -> None:
     for note in notes(evaluation, options):
-        print(note)
+        print(visible(note))
     if evaluation.best is not None:
         print(f"\n{sweep_table(evaluation.rows, evaluation.metric, evaluation.best)}")
         print(f"\nas it was:\n{table(evaluation, evaluation.shipped.figures)}")

@@ -10,6 +10,7 @@ from model.data.data_set import Subset, fingerprint
 from model.data.fault_groups import describe_whole
 from model.data.labels import IGNORED
 from model.evaluation.figures import TRUE, Figures
+from model.evaluation.markdown import code, plain
 from model.evaluation.matching import average_precision
 from model.evaluation.on_pictures import Evaluation, Options
 from model.evaluation.ranking import MAIN, Metric
@@ -62,7 +63,7 @@ _PACKAGES = ("onnxruntime", "numpy", "numba", "pycocotools", "cityscapesscripts"
 def table(evaluation: Evaluation, figures: Figures) -> str:
     """Return a Markdown table: a row over all classes and, of several classes, one of each."""
     by_class = figures.by_class if len(evaluation.pairing.model) > 1 else {}
-    rows = {"all": figures.overall, **by_class}
+    rows = {"all": figures.overall, **{plain(name): row for name, row in by_class.items()}}
     columns = [*COLUMNS[evaluation.metric], *COUNTED]
     width = max(map(len, rows))
     lines = [
@@ -186,7 +187,7 @@ def picture_table(evaluation: Evaluation) -> str:
         value = row["average_precision"]
         shown = "-" if value is None else f"{value:.3f}"
         counts = f"{row['true']} | {row['found']} | {row['wrong']}"
-        lines.append(f"| {row['name']} | {counts} | {shown} |")
+        lines.append(f"| {plain(row['name'])} | {counts} | {shown} |")
     if len(rows) > _WORST:
         lines.append(f"\nThe worst {_WORST} of {len(rows)} pictures; {JSON_FILE} has all.")
     return "\n".join(lines)
@@ -202,8 +203,8 @@ def write_report(evaluation: Evaluation, options: Options, folder: Path) -> list
     document = describe(evaluation, options)
     (folder / JSON_FILE).write_text(json.dumps(document, indent=2) + "\n")
     parts = [
-        f"# {evaluation.artifact.name}/{evaluation.artifact.version}",
-        "\n".join(f"- {note}" for note in notes(evaluation, options)),
+        f"# {plain(evaluation.artifact.name)}/{plain(evaluation.artifact.version)}",
+        "\n".join(f"- {plain(note)}" for note in notes(evaluation, options)),
         table(evaluation, evaluation.shown.figures),
     ]
     if evaluation.best:
@@ -213,8 +214,8 @@ def write_report(evaluation: Evaluation, options: Options, folder: Path) -> list
             sweep_table(evaluation.rows, evaluation.metric, evaluation.best),
         ]
     parts.append(picture_table(evaluation))
-    parts.append(f"`{document['command']}`, {document['started_at']}")
-    (folder / TEXT_FILE).write_text("\n\n".join(parts) + "\n")
+    parts.append(f"{code(document['command'])}, {document['started_at']}")
+    (folder / TEXT_FILE).write_text("\n\n".join(parts) + "\n", encoding="utf-8")
     return [folder / JSON_FILE, folder / TEXT_FILE]
 
 

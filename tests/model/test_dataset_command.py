@@ -116,6 +116,7 @@ def test_a_guess_about_class_names_is_printed(tmp_path: Path):
         (("data", "--classes", "a,b"), "car"),
         (("data", "--sheet", "nowhere/s.jpg"), "the folder nowhere does not exist"),
         (("data", "--sheet", "s.pdf"), "expected a name ending in .jpg"),
+        (("data", "--json", "data"), "data: is a folder, expected the name of a file"),
     ],
 )
 def test_what_cannot_be_done_is_said_before_anything_is_read(

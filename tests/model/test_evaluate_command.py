@@ -443,6 +443,37 @@ def test_classes_that_do_not_match_are_listed_on_both_sides(
     assert "--classes human=person" in done.stderr
 
 
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("v.avi", "v.avi is a file, expected a folder"),
+        ("v.avi/figures.json", "v.avi is a file, expected a folder"),
+        ("folder.json", "folder.json: is a folder, expected the name of a file"),
+    ],
+)
+def test_a_place_that_cannot_be_written_is_told_before_anything_is_measured(
+    tmp_path: Path, model: Path, evaluate: Callable[..., Done], name: str, said: str
+) -> None:
+    (tmp_path / "v.avi").touch()
+    (tmp_path / "folder.json").mkdir()
+    data = label_maps(tmp_path / "data", [BOTH])
+    done = evaluate("--model", model, "--data", data, "--split", "all", "--out", tmp_path / name)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert said in done.stderr
+
+
+@pytest.mark.parametrize("truth", ["--boxes", "--tracks"])
+def test_figures_of_a_video_overwrite_no_file_but_one_of_figures(
+    tmp_path: Path, model: Path, evaluate: Callable[..., Done], truth: str
+) -> None:
+    video = tmp_path / "v.avi"
+    video.write_text("a video")
+    done = evaluate("--model", model, "--video", video, truth, tmp_path / "t.csv", "--out", video)
+    assert done.returncode == 2
+    assert "v.avi is a file, expected a folder" in done.stderr
+    assert video.read_text() == "a video"
+
+
 def test_an_artifact_that_does_not_load_is_refused(
     tmp_path: Path, model: Path, evaluate: Callable[..., Done]
 ) -> None:

@@ -216,6 +216,12 @@ def test_an_existing_artifact_is_only_replaced_when_told_so(tmp_path: Path) -> N
     assert [path.name for path in tmp_path.rglob("*")].count("model.onnx") == 1
 
 
+def test_a_place_that_cannot_be_written_is_refused_before_the_work(tmp_path: Path) -> None:
+    (tmp_path / "v.avi").touch()
+    with pytest.raises(ConfigurationError, match=r"--out: .*v\.avi is a file, expected a folder"):
+        export(random_network(2, 2), card(), tmp_path / "v.avi")
+
+
 def test_all_misfits_are_named_at_once(tmp_path: Path) -> None:
     artifact = card(n_sigma=1, width=150, precision="int4", name="a/b")
     with pytest.raises(ConfigurationError) as caught:

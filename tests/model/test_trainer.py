@@ -509,6 +509,35 @@ def test_weights_to_start_from_that_are_none_are_refused(settings, tmp_path):
         train(settings(initial_weights=junk))
 
 
+def test_weights_that_are_none_are_told_before_the_data_are_read(settings, tmp_path):
+    data = write_discs(tmp_path / "broken")
+    (data / "images" / "003.png").write_bytes(b"")
+    junk = tmp_path / "junk.pt"
+    junk.write_bytes(b"no weights")
+
+    with pytest.raises(ConfigurationError, match=r"junk\.pt: not a PyTorch checkpoint"):
+        train(settings(data=data, initial_weights=junk))
+
+
+def test_a_finished_run_whose_steps_were_removed_is_not_overwritten(settings):
+    best = train(settings())
+    for step in best.parent.glob("step-*.pt"):
+        step.unlink()
+    before = best.read_bytes()
+
+    with pytest.raises(ConfigurationError, match=r"holds checkpoints/best\.pt, run\.json and no"):
+        train(settings(seed=9))
+
+    assert best.read_bytes() == before
+
+
+def test_a_data_set_is_not_made_a_run(settings, tmp_path):
+    data = write_discs(tmp_path / "mine")
+
+    with pytest.raises(ConfigurationError, match="which no run has written"):
+        train(settings(out=data))
+
+
 @pytest.mark.parametrize("precision", ["bfloat16", "float16"])
 def test_half_precision_learns_nearly_the_same(settings, tmp_path, precision):
     exact = curve(train(settings(out=tmp_path / "exact", stop_after=3)).parent.parent)

@@ -82,6 +82,12 @@ def test_a_foreign_dictionary_is_refused_with_its_keys(tmp_path: Path) -> None:
         load_checkpoint(tmp_path / "foreign.pt")
 
 
+def test_an_empty_file_is_refused_with_a_reason(tmp_path: Path) -> None:
+    (tmp_path / "empty.pt").touch()
+    with pytest.raises(ConfigurationError, match=r"not a PyTorch checkpoint: \w+"):
+        read_state(tmp_path / "empty.pt")
+
+
 def test_a_file_of_text_is_refused_without_the_advice_to_run_code_from_it(tmp_path: Path) -> None:
     path = tmp_path / "notes.txt"
     path.write_text("import numpy\n")

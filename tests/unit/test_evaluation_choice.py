@@ -163,6 +163,12 @@ def test_values_that_cannot_be_tried_are_all_named() -> None:
     ]
 
 
+@pytest.mark.parametrize("text", ["nan", "0.5,inf", "-inf"])
+def test_numbers_of_a_flag_are_finite(text: str) -> None:
+    with pytest.raises(ConfigurationError, match=f"--x is '{text}', expected finite numbers"):
+        parse_numbers(text, float, "--x")
+
+
 def test_numbers_of_a_flag_are_parsed_or_named() -> None:
     assert parse_numbers("0.5,0.75", float, "--x") == [0.5, 0.75]
     assert parse_numbers(None, int, "--x") is None
@@ -189,6 +195,20 @@ def test_classes_that_do_not_match_are_listed_on_both_sides_with_what_to_say() -
     assert "['vehicle'] are none of the data's" in fault
     assert "the model has ['person', 'vehicle'], the data have ['person', 'car']" in fault
     assert "--classes car=vehicle" in fault
+
+
+def test_a_class_that_both_have_is_never_to_become_another() -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        pair(["person"], CARD.classes, {})
+    (fault,) = caught.value.faults
+    assert "person=vehicle" not in fault
+    assert "measure only what both have: --classes person=person" in fault
+
+
+def test_data_and_model_without_a_common_class_are_told_which_is_which() -> None:
+    with pytest.raises(ConfigurationError, match="like --classes human=person ") as caught:
+        pair(["human"], ["person"], {})
+    assert "both have" not in str(caught.value)
 
 
 def test_a_mapping_with_unknown_names_is_refused_with_both_lists() -> None:
