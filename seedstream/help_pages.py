@@ -42,7 +42,7 @@ class App(typer.Typer):
 
 
 class Command(TyperCommand):
-    """A subcommand whose page is one of this module, and which refuses what would count for nothing.
+    """A subcommand with a page of this module, which refuses what would count for nothing.
 
     A subclass says in ``instead_of_two`` what is to be done where somebody gives an option twice.
     """
@@ -89,10 +89,12 @@ class Command(TyperCommand):
         return f"; {advice}" if advice else ""
 
     def collect_usage_pieces(self, ctx: Any) -> list[str]:
+        """Return the words after the name of the command."""
         # Typer writes {NAME} for what is required, which is a placeholder nowhere else.
         return [piece.translate(_NO_BRACES) for piece in super().collect_usage_pieces(ctx)]
 
     def format_help(self, ctx: Any, formatter: Any) -> None:
+        """Write the page."""
         formatter.write(_page(self, ctx, formatter.width))
 
 

@@ -1,7 +1,6 @@
 """The work of ``seedstream dataset check``: what a check found, for people and for programs."""
 
 import json
-import os
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
@@ -16,17 +15,17 @@ from rich.progress import Progress
 from rich.table import Table
 
 from contract.errors import ConfigurationError
-from contract.output_places import file_fault
+from contract.output_places import file_fault, is_folder
 from contract.process import EXIT_FAILED, EXIT_OK
 from model.data.check import Report, check, count_classes
 from model.data.data_set import DataSet, Split
 from model.data.doubts import classes_without_objects, dark_depth, doubts, too_small
 from model.data.fault_groups import describe_faults
 from model.data.flaws import describe_flaws
-from model.data.label_maps import read_card
+from model.data.label_maps import CARD, read_card
 from model.data.layouts import Layout
 from model.data.leaks import describe_leaks
-from model.data.open import open_data_set
+from model.data.open import detect, open_data_set
 from model.data.sheet import contact_sheet
 from model.recipes.recipe import load_recipe
 
@@ -67,6 +66,7 @@ def run_check(
     """
     _refuse_outputs(sheet, json_out)
     model = None if recipe is None else load_recipe(recipe)
+    _refuse_new_names(path, layout, classes)
     data = open_data_set(path, layout=layout, split=split, classes=classes)
     if not len(data):
         raise ConfigurationError(f"{path}: no pictures in the part {split!r}")
@@ -149,7 +149,7 @@ def at_input(report: Report, input_size: tuple[int, int], min_pixels: int) -> di
 def _refuse_outputs(sheet: Path | None, json_out: Path | None) -> None:
     faults = []
     for out in (sheet, json_out):
-        if out and not os.path.isdir(out.parent):  # a closed one is no folder to Path.is_dir either
+        if out and not is_folder(out.parent):
             faults.append(f"{out}: the folder {out.parent} does not exist")
         elif out and (fault := file_fault(out)):
             faults.append(fault)
@@ -157,6 +157,25 @@ def _refuse_outputs(sheet: Path | None, json_out: Path | None) -> None:
         faults.append(f"--sheet {sheet}: expected a name ending in .jpg, .jpeg or .png")
     if faults:
         raise ConfigurationError(faults)
+
+
+def _refuse_new_names(path: Path, layout: Layout, classes: Sequence[str] | None) -> None:
+    """Refuse names that label maps with names of their own do not have; they would be renamed.
+
+    Raises:
+        ConfigurationError: There are such.
+    """
+    if not classes or not path.is_dir():
+        return
+    if (detect(path) if layout == "auto" else layout) != "label-maps":
+        return
+    named = read_card(path).get("classes", [])
+    unknown = [name for name in classes if name not in named]
+    if named and unknown:
+        raise ConfigurationError(
+            f"{path}: --classes names {unknown}, expected some of those that its {CARD} names: "
+            f"{list(named)}; to rename them, change {CARD}"
+        )
 
 
 def _splits(

@@ -73,8 +73,8 @@ def on_pictures(
             object_pixels=evaluation.artifact.object_pixels or evaluation.object_pixels,
         )
         print("stored thresholds and figures in the artifact")
-    for error in evaluation.broken:
-        print(f"seedstream: left out: {error}", file=sys.stderr)
+    for broken in evaluation.broken:
+        print(f"seedstream: left out: {broken}", file=sys.stderr)
     return 1 if evaluation.broken else 0
 
 

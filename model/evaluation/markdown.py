@@ -11,7 +11,7 @@ _SPECIAL = re.compile(
 
 
 def visible(text: str) -> str:
-    """Return a text in one line, in which what cannot be seen is an escape, like ``\\u202e``.
+    """Return a text in one line, in which what cannot be seen is an escape, as Python writes it.
 
     That is control and bidirectional characters, other blanks than the space, half a surrogate.
     """

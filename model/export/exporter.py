@@ -41,6 +41,7 @@ from model.export.verify import (
 from model.net.checkpoint import Checkpoint, find_checkpoint, load_checkpoint
 from model.net.erfnet import STRIDE, BranchedERFNet
 from model.net.loss import PAPER_GRID_STEP
+from model.registry.store_files import is_folder_name
 from segmentation.engines import open_engine
 
 _PICTURES: dict[Precision, int] = {"float32": 4, "float16": 4, "int8": MOST_PICTURES}
@@ -254,8 +255,9 @@ def _check(
             "give images, a folder of them or a video with --pictures",
         ),
         (
-            all(Path(part).name == part for part in (artifact.name, artifact.version)),
-            f"name {artifact.name!r}, version {artifact.version!r}: expected names of one folder",
+            all(map(is_folder_name, (artifact.name, artifact.version))),
+            f"name {artifact.name!a}, version {artifact.version!a}: expected names of one folder, "
+            'all of it to be seen, which begin neither with "." nor with "-"',
         ),
         (
             overwrite or not target.exists(),

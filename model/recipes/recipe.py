@@ -25,7 +25,6 @@ from model.recipes.augmentation import Augment, Factors, Part
 RECIPES = Path(__file__).parent
 
 
-
 def _shown(name: str) -> str:
     if not name.strip():
         raise ValueError("expected the name of a class, found none")

@@ -6,7 +6,7 @@ from pathlib import Path
 import msgspec
 
 from contract import artifact_files
-from contract.artifact_files import Card
+from contract.artifact_files import CURRENT, Card
 from contract.errors import ConfigurationError
 from model.registry.store import Store
 
@@ -14,12 +14,15 @@ _HEAD = ("model", "version", "released", "precision", "size", "classes", "accura
 
 
 def table(store: Store) -> str:
-    """Return a line per version; the current one has a star, a broken card says so."""
+    """Return a line per version; the current one has a star, what is broken says so."""
     rows = [_HEAD]
     for model in store.models():
-        for version in (*model.versions, *model.foreign):
+        for version in model.folders:
             star = " *" if version == model.current else ""
             rows.append((model.name, version + star, *_row(store, model.name, version)))
+        if model.lost is not None:
+            said = f"{store.root / model.name / CURRENT}: leads to nothing; promote a version"
+            rows.append((model.name, f"{model.lost} *", "?", "?", "?", "?", said))
     if len(rows) == 1:
         return f"{store.root}: no models"
     widths = [max(len(row[column]) for row in rows) for column in range(len(_HEAD))]
@@ -39,6 +42,11 @@ def _row(store: Store, name: str, version: str) -> tuple[str, str, str, str, str
         card = artifact_files.read_card(folder)
     except ConfigurationError as error:
         return when, "?", f"{sizes[0]} MB", "?", str(error)
+    files = (artifact_files.MODEL_FILE, *(each.file for each in card.further))
+    missing = [str(folder / file) for file in files if not (folder / file).is_file()]
+    if missing:
+        said = f"{', '.join(missing)}: missing; copy the folder again, or release anew"
+        return when, "?", f"{sizes[0]} MB", "?", said
     sizes += [_megabytes(folder / each.file) for each in card.further]
     precisions = [card.precision, *(each.precision for each in card.further)]
     # The first figure is the main one; `models show` has them all.

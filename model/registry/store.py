@@ -45,12 +45,26 @@ class Model:
         versions: Released versions, oldest first.
         current: The version that workers load, None before the first promotion.
         foreign: Other folders with a model in them, for instance of `seedstream export`.
+        broken: Folders of versions whose ``model.onnx`` is gone.
     """
 
     name: str
     versions: tuple[str, ...]
     current: str | None
     foreign: tuple[str, ...]
+    broken: tuple[str, ...] = ()
+
+    @property
+    def folders(self) -> tuple[str, ...]:
+        """Every version that there is, whole or broken: releases first, by number."""
+        every = sorted((*self.versions, *self.foreign, *self.broken))
+        releases = sorted(filter(_is_release, every), key=int)
+        return (*releases, *(name for name in every if not _is_release(name)))
+
+    @property
+    def lost(self) -> str | None:
+        """Where ``current`` leads if nothing is there; else None."""
+        return None if self.current in (None, *self.folders) else self.current
 
 
 class Store:
@@ -79,7 +93,7 @@ class Store:
         names = sorted(entry.name for entry in self.root.iterdir() if entry.is_dir())
         inside = [name for name in names if not (self.root / name).is_symlink()]
         models = [self._read(name) for name in inside if not name.startswith(".")]
-        models = [model for model in models if model.versions or model.foreign]
+        models = [model for model in models if model.folders or model.lost]
         if names and not models:
             raise ConfigurationError(
                 f"{self.root}: not a store: expected NAME/VERSION/{artifact_files.MODEL_FILE}, "
@@ -118,9 +132,14 @@ class Store:
             )
         if is_folder_name(version):
             require_no_link(self.root / name / version)
-        if version not in (*model.versions, *model.foreign):
+        if version not in model.folders:
+            led = (
+                f"{CURRENT} leads to {version!r}, which is not there"
+                if version == model.lost
+                else ""
+            )
             raise ConfigurationError(
-                f"{self.root / name}: no version {version!r}, expected one of "
+                f"{self.root / name}: {led or f'no version {version!r}'}, expected one of "
                 f"{[*model.versions, *model.foreign]}"
             )
         card = artifact_files.check_file(self.root / name / version)
@@ -193,7 +212,8 @@ class Store:
         """
         if not is_folder_name(name):
             raise ConfigurationError(
-                f"the name is {name!a}, expected the name of one folder, all of it to be seen"
+                f"the name is {name!a}, expected the name of one folder, all of it to be seen, "
+                'which begins neither with "." nor with "-"'
             )
         require_no_link(self.root / name)
         with writing(self.root / name):
@@ -233,13 +253,21 @@ class Store:
 
     def _read(self, name: str) -> Model:
         home = self.root / name
-        held = [
-            entry.name
+        folders = [
+            entry
             for entry in home.iterdir()
             if not entry.name.startswith(".")
             and entry.name != CURRENT
             and not entry.is_symlink()
-            and (entry / artifact_files.MODEL_FILE).is_file()
+            and entry.is_dir()
+        ]
+        held = [each.name for each in folders if (each / artifact_files.MODEL_FILE).is_file()]
+        others = [each for each in folders if each.name not in held]
+        released = read_history(home).released if others else {}
+        broken = [
+            each.name
+            for each in others
+            if each.name in released or (each / artifact_files.CARD_FILE).is_file()
         ]
         link = home / CURRENT
         return Model(
@@ -247,6 +275,7 @@ class Store:
             tuple(sorted((each for each in held if _is_release(each)), key=int)),
             str(link.readlink()) if link.is_symlink() and leads_to_sibling(link) else None,
             tuple(sorted(each for each in held if not _is_release(each))),
+            tuple(sorted(broken)),
         )
 
     def _link(self, name: str, version: str) -> None:

@@ -19,11 +19,14 @@ _LONGEST_NAME = 128
 
 
 def is_folder_name(name: str) -> bool:
-    """Whether a name is one folder's, and shows what it is: no blanks around it, nothing unseen."""
+    """Whether a name is one folder's, and shows what it is: no blanks around it, nothing unseen.
+
+    One that begins with "-" would be an option to every command that it is given to.
+    """
     return (
         0 < len(name) <= _LONGEST_NAME
         and Path(name).name == name
-        and not name.startswith(".")
+        and not name.startswith((".", "-"))
         and name.isprintable()  # no zero-width, bidirectional or control characters
         and name == name.strip()
         and unicodedata.is_normalized("NFC", name)

@@ -34,9 +34,7 @@ def register(app: typer.Typer, text: str) -> None:
         ] = 0.9,
         score: Annotated[
             float,
-            typer.Option(
-                min=0, max=1, help="Lowest instance score to report by default, 0..1."
-            ),
+            typer.Option(min=0, max=1, help="Lowest instance score to report by default, 0..1."),
         ] = 0.5,
         min_pixels: Annotated[
             int, typer.Option(min=1, help="Smallest instance, in pixels of the input.")

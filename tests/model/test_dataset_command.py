@@ -93,6 +93,20 @@ def test_a_part_and_some_classes_can_be_chosen(tmp_path: Path):
     assert "rider" not in done.stdout
 
 
+def test_names_of_label_maps_are_chosen_among_and_not_replaced(tmp_path: Path):
+    root = write_label_maps(tmp_path)
+    assert "dog" in run(root, "--classes", "dog").stdout  # they have no names yet
+    (root / "dataset.json").write_text('{"classes": ["person"]}')
+
+    done = run(root, "--classes", "dog")
+
+    assert done.returncode == EXIT_CONFIGURATION
+    assert "--classes names ['dog'], expected some of those that its dataset.json" in done.stderr
+    assert "['person']" in done.stderr
+    assert not done.stdout
+    assert run(root, "--classes", "person").returncode == EXIT_OK
+
+
 def test_a_limit_reads_only_so_many_and_says_so(tmp_path: Path):
     root = write_label_maps(tmp_path, tuple("abcdefgh"))
 

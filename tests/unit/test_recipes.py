@@ -138,7 +138,9 @@ def test_a_class_has_one_label(recipe_file):
 
 @pytest.mark.parametrize("name", ["", " "])
 def test_a_class_has_a_name(recipe_file, name):
-    with pytest.raises(ConfigurationError, match=r"classes\.1 is .*: .*expected the name of a class"):
+    with pytest.raises(
+        ConfigurationError, match=r"classes\.1 is .*: .*expected the name of a class"
+    ):
         load_recipe(recipe_file(f'classes = ["a", "{name}"]\n' + SMALLEST))
 
 

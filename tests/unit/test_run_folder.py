@@ -92,7 +92,9 @@ def test_what_people_keep_beside_a_run_does_no_harm(out: Path) -> None:
 def test_a_data_set_is_no_folder_of_a_run(out: Path) -> None:
     write(out, "images/a.png", "instances/a.png", "dataset.json")
     (said,) = refusal(out)
-    assert f"--out: {out}: holds dataset.json, images/, instances/, which no run has written" in said
+    assert (
+        f"--out: {out}: holds dataset.json, images/, instances/, which no run has written" in said
+    )
     assert "choose another --out" in said
 
 

@@ -170,6 +170,48 @@ def test_exported_versions_are_listed_but_are_no_releases(store: Store) -> None:
     assert put(store) == "2"
 
 
+def test_a_version_whose_weights_are_gone_is_listed_as_broken_and_shown_so(store: Store) -> None:
+    put(store)
+    folder = store.root / "street" / "1"
+    folder.chmod(0o755)
+    (folder / "model.onnx").unlink()
+
+    (row,) = table(store).splitlines()[1:]
+    assert row.startswith("street  1 *")
+    assert f"{folder / 'model.onnx'}: missing; copy the folder again, or release anew" in row
+    with pytest.raises(ConfigurationError, match=r"model\.onnx: missing, but the model\.json"):
+        store.card("street")
+
+    (folder / "model.json").unlink()
+    assert store.model("street").broken == ("1",)
+    assert "street  1 *" in table(store)
+    assert put(store) == "2"
+
+
+def test_further_weights_that_are_gone_are_listed_as_broken(store: Store) -> None:
+    put(store, int8=True)
+    folder = store.root / "street" / "1"
+    folder.chmod(0o755)
+    (folder / "model.int8.onnx").unlink()
+    assert f"{folder / 'model.int8.onnx'}: missing" in table(store)
+
+
+def test_a_current_that_leads_to_nothing_is_listed_and_told(store: Store) -> None:
+    put(store)
+    put(store)
+    (store.root / "street" / "2").rename(store.root / "gone")
+
+    rows = [row for row in table(store).splitlines() if row.startswith("street")]
+    assert [row.split()[1] for row in rows] == ["1", "2"]
+    assert rows[1].endswith(
+        f"{store.root / 'street' / 'current'}: leads to nothing; promote a version"
+    )
+    with pytest.raises(ConfigurationError, match=r"current leads to '2', which is not there, exp"):
+        store.card("street")
+    store.promote("street", "1")
+    assert "leads to nothing" not in table(store)
+
+
 def test_unknown_names_and_versions_are_told_with_those_that_are_there(store: Store) -> None:
     put(store)
     with pytest.raises(ConfigurationError, match=r"no model 'x', expected one of \['street'\]"):

@@ -162,7 +162,7 @@ def test_a_model_that_is_a_link_is_not_written_to(store: Store, tmp_path: Path) 
     "name",
     [
         "", ".", "..", "../x", "a/b", "/etc", "a/", ".hidden", " x", "x ", "a\nb", "a\x1b[2Jb",
-        "street\u200b", "teerts\u202e", "u\u0308ber", "x" * 129,
+        "street\u200b", "teerts\u202e", "-x", "u\u0308ber", "x" * 129,
     ],
 )  # fmt: skip
 def test_a_name_that_leads_elsewhere_or_cannot_be_seen_is_refused(store: Store, name: str) -> None:
