@@ -348,6 +348,20 @@ def test_the_report_scores_each_picture_the_worst_first(
     assert "| 2 | 0 | 0 | 0 | - |" in text
 
 
+def test_names_of_pictures_mean_nothing_in_the_report(
+    tmp_path: Path, model: Path, evaluate: Callable[..., Done]
+) -> None:
+    data = label_maps(tmp_path / "da|ta", [BOTH])
+    for folder in ("images", "instances"):
+        (data / folder / "0.png").rename(data / folder / "a|b\n<img src=x>.png")
+    done = evaluate("--model", model, "--data", data, "--split", "all", "--out", tmp_path / "out")
+    assert done.returncode == 0, done.stderr
+    text = (tmp_path / "out" / "report.md").read_text()
+    assert r"| a\|b\\n\<img src=x\> | 2 | 2 | 0 | 1.000 |" in text.splitlines()
+    assert r"da\|ta, layout" in text
+    assert "da|ta, layout" in done.stdout
+
+
 def test_objects_of_another_size_than_those_learned_are_pointed_out(
     tmp_path: Path, evaluate: Callable[..., Done]
 ) -> None:
