@@ -116,12 +116,6 @@ def open_training_data(
         raise ConfigurationError(faults)
     for text in dict.fromkeys(text for data in opened for text in data.warnings()):
         log.warning("%s", text)
-    for data, source in zip(opened, recipe.sources, strict=True):
-        if unknown := _unknown(data, source):
-            log.warning(
-                "%s: sources.classes names %s, which the data do not have: they have %s",
-                *(data.root, unknown, list(data.classes)),
-            )
     classes = _classes(recipe, opened)
     share = cache_bytes // len(opened)
     mend = _mending(broken, len(classes))
@@ -213,17 +207,13 @@ def _mapping(data: DataSet, source: Source, classes: tuple[str, ...]) -> dict[st
     if data.classes == (UNNAMED,) and UNNAMED not in mapping and len(classes) == 1:
         mapping[UNNAMED] = classes[0]
     if not any(mapping.get(name, name) in classes for name in data.classes):
-        unknown = _unknown(data, source)
+        unknown = [name for name in source.classes if name not in data.classes]
         named = f" (it names {unknown}, which the data do not have)" if unknown else ""
         raise ConfigurationError(
             f"{data.root}: its classes are {list(data.classes)}, the model's {list(classes)}: none "
             f"becomes one of them; map them in the recipe's sources.classes{named}"
         )
     return mapping
-
-
-def _unknown(data: DataSet, source: Source) -> list[str]:
-    return [name for name in source.classes if name not in data.classes]
 
 
 def _classes(recipe: Recipe, opened: Sequence[DataSet]) -> tuple[str, ...]:
