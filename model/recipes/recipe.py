@@ -105,7 +105,7 @@ class Source(Part):
     split: Split = "train"
     """Which part of it to learn from."""
 
-    weight: float = Field(default=1.0, gt=0)
+    weight: float = Field(default=1.0, gt=0, le=1e6)
     """Share of the crops, relative to the other sources."""
 
     classes: dict[str, ClassName] = Field(default={})

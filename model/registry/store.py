@@ -127,9 +127,11 @@ class Store:
             require_sibling(self.root / name / CURRENT)
         version = version or model.current
         if version is None:
-            raise ConfigurationError(
-                f"{self.root / name}: has no current version; promote one of {model.versions}"
-            )
+            advice = f"promote one of {list(model.versions)}"
+            if not model.versions:
+                others = [*model.foreign, *model.broken]
+                advice = f"name one of {others}, or put one there with `seedstream release`"
+            raise ConfigurationError(f"{self.root / name}: has no current version; {advice}")
         if is_folder_name(version):
             require_no_link(self.root / name / version)
         if version not in model.folders:

@@ -119,6 +119,7 @@ def test_the_learning_rate_may_decay_per_step():
         ("[augment]\nlight = { jpeg = [90, 40] }", "0 < smallest <= largest"),
         ("[loss]\nforeground = -3", "greater than or equal to 0"),
         ("[[sources]]\nscale = [2, 1]", "0 < smallest <= largest"),
+        ("[[sources]]\nweight = 1e308", "less than or equal to 1000000"),
         ("[[sources]]\nweight = inf", "sources.0.weight is inf: .* finite"),
         ("[[sources]]\nclasses = { cat = '' }", "sources.0.classes.cat is '': .* name of a class"),
         ("[loss]\nforeground = nan", "finite"),

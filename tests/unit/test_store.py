@@ -196,6 +196,15 @@ def test_further_weights_that_are_gone_are_listed_as_broken(store: Store) -> Non
     assert f"{folder / 'model.int8.onnx'}: missing" in table(store)
 
 
+def test_a_model_without_a_version_to_promote_says_what_there_is(store: Store) -> None:
+    put(store, promote=False)
+    folder = store.root / "street" / "1"
+    folder.chmod(0o755)
+    (folder / "model.onnx").unlink()
+    with pytest.raises(ConfigurationError, match=r"no current version; name one of \['1'\]"):
+        store.card("street")
+
+
 def test_a_current_that_leads_to_nothing_is_listed_and_told(store: Store) -> None:
     put(store)
     put(store)
