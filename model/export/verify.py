@@ -117,7 +117,7 @@ class Comparison:
         if not self.mean_iou >= mean_iou:
             faults.append(
                 f"mean IoU of {self.instances} instances with those of PyTorch is "
-                f"{apart(self.mean_iou, mean_iou)}, expected at least {mean_iou} with {precision} "
+                f"{apart(self.mean_iou, mean_iou, 3)}, expected at least {mean_iou} with {precision} "
                 "weights"
             )
         if bounds.instances and not self.instances:
@@ -192,9 +192,9 @@ def faults_at_another_size(
     ]
 
 
-def apart(seen: float, bound: float) -> str:
-    """Return a number in as few digits, two or more, as tell it from its bound."""
-    for digits in range(2, 9):
+def apart(seen: float, bound: float, least: int = 2) -> str:
+    """Return a number in as few digits, at least ``least``, as tell it from its bound."""
+    for digits in range(least, 9):
         text = f"{seen:.{digits}g}"
         if float(text) != bound:
             break
