@@ -1,7 +1,8 @@
 """Help pages in plain text: options in groups, each name whole, at any width and on a pipe.
 
 Library: Typer. Its own pages put names into a column, which cuts them on a narrow terminal; and it
-takes the last of two values without a word, and nan for a number within bounds.
+takes nan for a number within bounds, and the last of two values: what a script's settings want, and
+nobody who names two data sets.
 """
 
 import math
@@ -42,20 +43,17 @@ class App(typer.Typer):
 
 
 class Command(TyperCommand):
-    """A subcommand with a page of this module, which refuses what would count for nothing.
+    """A subcommand with a page of this module, which refuses what would count for nothing."""
 
-    A subclass says in ``instead_of_two`` what is to be done where somebody gives an option twice.
-    """
-
-    instead_of_two: ClassVar[Mapping[str, str]] = {}
-    """Name of a parameter -> the advice."""
+    once: ClassVar[Mapping[str, str]] = {"data": ""}
+    """Parameters that name what is read, of which one counts -> what to do with two."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Take the arguments.
 
         Raises:
-            ConfigurationError: An option is given twice of which one value counts, or a number is
-                not finite; all faults.
+            ConfigurationError: What is read is named twice and counts once, or a number is not
+                finite; all faults.
         """
         if ctx.resilient_parsing:  # completion guesses at half a command line
             return super().parse_args(ctx, args)
@@ -81,11 +79,11 @@ class Command(TyperCommand):
             f"{options[name].opts[0]} is given {count} times, expected once: only one of its "
             f"values would count{self._advice(name)}"
             for name, count in given.items()
-            if count > 1 and not options[name].multiple
+            if count > 1 and name in self.once and not options[name].multiple
         ]
 
     def _advice(self, name: str) -> str:
-        advice = self.instead_of_two.get(name)
+        advice = self.once.get(name)
         return f"; {advice}" if advice else ""
 
     def collect_usage_pieces(self, ctx: Any) -> list[str]:

@@ -117,8 +117,8 @@ class Comparison:
         if not self.mean_iou >= mean_iou:
             faults.append(
                 f"mean IoU of {self.instances} instances with those of PyTorch is "
-                f"{apart(self.mean_iou, mean_iou, 3)}, expected at least {mean_iou} with {precision} "
-                "weights"
+                f"{apart(self.mean_iou, mean_iou, 3)}, expected at least {mean_iou} with "
+                f"{precision} weights"
             )
         if bounds.instances and not self.instances:
             faults.append(

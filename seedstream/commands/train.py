@@ -12,7 +12,7 @@ from seedstream.options import environment_rule, with_settings
 
 
 class _Train(Command):
-    instead_of_two: ClassVar[Mapping[str, str]] = {
+    once: ClassVar[Mapping[str, str]] = {
         "data": "to learn from several data sets, give the folder that contains them, and name "
         "each as one of the recipe's [[sources]]"
     }

@@ -63,9 +63,9 @@ class Line:
             *("--http-port", "0", *options.split()),
         )
 
-    def worker(self, *options: str, mode: str = "complete") -> SeedstreamProcess:
+    def worker(self, *options: str) -> SeedstreamProcess:
         return self.start(
-            *("work", "--model", str(self.model), "--provider", "cpu", "--mode", mode),
+            *("work", "--model", str(self.model), "--provider", "cpu", "--mode", "complete"),
             *("--topic", self.topic, "--dead-topic", self.dead_topic, "--group", self.group),
             *("--bootstrap-servers", self.broker.bootstrap_servers),
             *("--redis-url", self.redis_url, "--http-port", "0", "--intra-op-threads", "1"),
@@ -297,7 +297,7 @@ def test_live_mode_counts_what_it_skips_and_accounts_for_every_frame(
     camera = unique_name("late")
     with line.producer(camera, frames=30) as producer:
         assert producer.wait(60) == 0
-    with line.worker("--max-age-seconds", "0.001", mode="live") as worker:
+    with line.worker("--mode", "live", "--max-age-seconds", "0.001") as worker:
 
         def seen() -> float:
             return worker.metric(

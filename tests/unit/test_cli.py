@@ -57,16 +57,21 @@ def test_options_come_from_the_settings_class() -> None:
     assert seen[0].http_port == 8080
 
 
-def test_an_option_of_which_one_value_counts_is_given_once() -> None:
-    seen: list[ExampleSettings] = []
-    given = ["--http-port", "1", "--http-port=2", "--redis-cluster", "--no-redis-cluster"]
-    outcome = runner.invoke(example_app(seen), given)
+def test_what_is_read_is_named_once_and_of_a_setting_the_last_value_counts() -> None:
+    app, seen = App(), []
+
+    @app.command()
+    def example(data: str = "", port: int = 0) -> None:
+        seen.append(port)
+
+    outcome = runner.invoke(app, ["--data", "a", "--data=b"])
     assert not seen
     assert isinstance(outcome.exception, ConfigurationError)
     assert outcome.exception.faults == (
-        "--http-port is given 2 times, expected once: only one of its values would count",
-        "--redis-cluster is given 2 times, expected once: only one of its values would count",
+        "--data is given 2 times, expected once: only one of its values would count",
     )
+    assert runner.invoke(app, ["--port", "1", "--port", "2"]).exit_code == 0
+    assert seen == [2]
 
 
 def test_an_option_of_which_every_value_counts_is_given_as_often_as_wanted() -> None:
