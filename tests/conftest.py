@@ -17,7 +17,7 @@ from stack.jars import missing_programs
 from stack.kafka_server import start_kafka
 from stack.redis_server import RedisServer, start_redis
 from tests.certificates import Certificates, make_certificates
-from tests.fork_server import close_fork_server, forking
+from tests.fork_server import close_fork_server, forking, note_environment
 from tests.redis_cluster import RedisCluster, running_cluster
 from tests.secured_kafka import SecuredKafka, running_secured_kafka
 from tests.secured_redis import SecuredRedis, running_secured_redis
@@ -75,6 +75,7 @@ def logging_as_before() -> Iterator[None]:
 @pytest.fixture(scope="session", autouse=True)
 def no_fork_server_stays() -> Iterator[None]:
     """End the one that starts our processes, if a test needed it."""
+    note_environment()
     yield
     close_fork_server()
 

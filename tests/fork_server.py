@@ -60,6 +60,16 @@ def _beside_settings(environment: Mapping[str, str]) -> dict[str, str]:
 _ENVIRONMENT = _beside_settings(os.environ)
 
 
+def note_environment() -> None:
+    """Take the variables of this process, as they are now, for those of the fork server.
+
+    Folders of tests may set some when they are collected: until then they are not the ones that the
+    tests' processes get.
+    """
+    _ENVIRONMENT.clear()
+    _ENVIRONMENT.update(_beside_settings(os.environ))
+
+
 class Forked:
     """What is known of a process that the fork server started, as of a `subprocess.Popen`.
 

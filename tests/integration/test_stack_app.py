@@ -122,6 +122,7 @@ def test_up_that_is_interrupted_stops_what_it_started(
         "import signal, sys\n"
         "from stack import app, child_process\n"
         "stop, number = child_process.ChildProcess.stop, int(sys.argv[1])\n"
+        "signal.signal(signal.SIGHUP, signal.SIG_DFL)\n"  # the tests may run under nohup
         "def interrupted(*_, **__): signal.raise_signal(number)\n"
         "def stop_twice(self, *given):\n"
         "    print('pid', self.pid)\n"
