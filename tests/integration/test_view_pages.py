@@ -272,7 +272,8 @@ def test_who_reads_nothing_costs_little_and_is_let_go(
             for first in range(1, 401, 4):  # they say that they have drawn what they never read
                 time.sleep(0.05)
                 for connection, number in itertools.product(sockets, range(first, first + 4)):
-                    connection.sendall(_frame({"type": "ack", "id": number}))
+                    with contextlib.suppress(ConnectionError):  # a slow machine: it is gone already
+                        connection.sendall(_frame({"type": "ack", "id": number}))
             sent = server.process.metric("seedstream_view_pictures_sent_total") - sent_before
             assert 10 * len(sockets) < sent < 300 * len(sockets)
             assert (_resident_bytes(server) - before) / len(sockets) < 1e6
