@@ -217,7 +217,7 @@ def test_of_frames_that_one_batch_found_a_cameras_last_has_the_picture(start: St
     bench.line.start()
     bench.wait_done()
     assert bench.segmenter.batches == [4]
-    # Cameras are stored side by side.
+    # Cameras are decoded side by side.
     assert sorted(each[:2] for each in bench.sink.pictures) == [("gate", 3), ("yard", 2)]
     assert bench.stored() == [0, 1, 3]
 
