@@ -2,15 +2,12 @@
 
 Polygons, circles and masks are objects; what has one ``group_id`` and one label is one object. A
 rectangle, turned or not, or a cuboid is a box without an outline, and ignored; points and lines are
-left out. ``__ignore__``
-is ignored. A picture that is no file of its own is read from ``imageData``. Classes are in the
-order of ``labels.txt`` where there is one, else of the alphabet.
+left out. ``__ignore__`` is ignored. A picture that is no file of its own is read from
+``imageData``. Classes are in the order of ``labels.txt`` where there is one, else of the alphabet.
 """
 
 import base64
 import binascii
-import io
-import math
 import os
 import tempfile
 from collections.abc import Sequence
@@ -19,33 +16,23 @@ from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
 
 import msgspec
-import numpy as np
-from numpy.typing import NDArray
-from PIL import Image as Pillow
 from pycocotools import mask as coco_mask
 
 from contract.errors import ConfigurationError
-from contract.json_text import JSON_ERRORS, json_fault, without_mark
+from contract.json_text import JSON_ERRORS
 from media.frames import Upright
-from media.pixels import BROKEN
 from model.data.data_set import BrokenSampleError, DataSet, Split
 from model.data.flaws import Flaw, FlawKind
+from model.data.labelme_file import FileShape, decode, draw, groups, why_not_labelme
 from model.data.labels import IGNORE, Image, Labelled
 from model.data.read import ENDINGS, alike, find_pictures, read_placed, show, walk
-from model.data.shapes import Shape, box_rle, draw_labelled, join_faults, outline
+from model.data.shapes import Shape, draw_labelled, join_faults
 from model.data.split_folders import split_by_folders
 
 NAMES = "labels.txt"
 
 _IGNORED = "__ignore__"
-_TURNED_BOXES = ("rotation", "oriented_rectangle", "cuboid")
-_OUTLINES = ("polygon", "quadrilateral", "circle")
 _NOT_CLASSES = (_IGNORED, "_background_")
-
-_CIRCLE_CORNERS = 64
-
-_FARTHEST = 1e6
-"""Pixels; a mask that lies farther away than any picture is large is outside all the same."""
 
 _MOST_DATA = 256 << 20
 """Longest picture inside a JSON file, in bytes of base64."""
@@ -55,29 +42,6 @@ _NO_DATA = (b"null", b'""')
 _LOOKED_AT = 20
 """Files that are looked at to recognise the layout."""
 
-
-class _Shape(msgspec.Struct):
-    label: str | int
-    points: list[tuple[float, float]]
-    shape_type: str | None = "polygon"
-    group_id: int | str | None = None
-    mask: str | None = None
-
-    @property
-    def name(self) -> str:
-        """Return the label as text, without the spaces around it, which people do not see."""
-        return str(self.label).strip()
-
-
-class _File(msgspec.Struct):
-    shapes: list[_Shape]
-    imagePath: str  # noqa: N815  LabelMe's own name
-    imageHeight: float | None = None  # noqa: N815
-    imageWidth: float | None = None  # noqa: N815
-    imageData: msgspec.Raw = msgspec.Raw(b"null")  # noqa: N815
-
-
-_FILE = msgspec.json.Decoder(_File)
 _TEXT = msgspec.json.Decoder(str | None)
 
 
@@ -107,7 +71,7 @@ class LabelMe(DataSet):
             if reason:
                 self._orphans.append(BrokenSampleError(path, reason))
                 continue
-            document = _decode(path)
+            document = decode(path)
             image = pictures.find(path, document.imagePath)
             name = (image or path).relative_to(root).with_suffix("").as_posix()
             if image is None and bytes(document.imageData) in _NO_DATA:
@@ -143,7 +107,7 @@ class LabelMe(DataSet):
         """Read picture ``index``; all faults of its outlines are told together."""
         image_path, path = self._entries[self.names[index]]
         try:
-            document = _decode(path)
+            document = decode(path)
         except (*JSON_ERRORS, OSError) as error:
             raise BrokenSampleError(path, f"is no file of LabelMe: {error}") from error
         stated = None
@@ -162,7 +126,7 @@ class LabelMe(DataSet):
             )
         shapes, faults = [], []
         flaws: list[Flaw] = []
-        for where, parts in _groups(document.shapes):
+        for where, parts in groups(document.shapes):
             shape, kinds, wrong = self._object(parts, height, width)
             faults += [f"{where} {fault}" for fault in wrong]
             flaws += [Flaw(kind, where) for kind in dict.fromkeys(kinds)]
@@ -176,7 +140,7 @@ class LabelMe(DataSet):
         return self._orphans
 
     def _object(
-        self, parts: Sequence[_Shape], height: int, width: int
+        self, parts: Sequence[FileShape], height: int, width: int
     ) -> tuple[Shape | None, list[FlawKind], list[str]]:
         """Return an object of one or several shapes, its flaws and its faults."""
         kinds: list[FlawKind] = []
@@ -184,7 +148,7 @@ class LabelMe(DataSet):
         drawn: list[Any] = []
         lost: list[Any] = []
         for part in parts:
-            rle, own, fault = _draw(part, height, width)
+            rle, own, fault = draw(part, height, width)
             kinds += own
             faults += fault
             if rle is not None:
@@ -248,25 +212,8 @@ def is_labelme(root: Path) -> bool:
     return any(not why_not_labelme(path) for path in islice(found, _LOOKED_AT))
 
 
-def why_not_labelme(path: Path) -> str:
-    """Return why a file is none of LabelMe's; "" where it is one."""
-    try:
-        content = without_mark(path.read_bytes())
-    except OSError as error:
-        return f"cannot be read: {error.strerror}"
-    try:
-        _FILE.decode(content)
-    except JSON_ERRORS as error:
-        return f"is no file of LabelMe: {json_fault(error, content)}"
-    return ""
-
-
 def _is_json(path: Path) -> bool:
     return path.suffix.lower() == ".json" and not path.name.startswith(".")
-
-
-def _decode(path: Path) -> _File:
-    return _FILE.decode(without_mark(path.read_bytes()))
 
 
 def _inside(path: Path, data: msgspec.Raw, stated: tuple[int, int] | None) -> tuple[Image, Upright]:
@@ -301,65 +248,3 @@ def _class_names(root: Path, labels: set[str]) -> tuple[str, ...]:
         where = path if path.is_file() else root
         raise ConfigurationError(f"{where}: expected 1..254 different labels, got {names!r:.200}")
     return tuple(names)
-
-
-def _groups(shapes: Sequence[_Shape]) -> list[tuple[str, list[_Shape]]]:
-    """Return the shapes of each object with where it is: those of one group and one label."""
-    found: dict[object, tuple[str, list[_Shape]]] = {}
-    for number, shape in enumerate(shapes, start=1):
-        key = number if shape.group_id is None else (shape.group_id, shape.name)
-        found.setdefault(key, (f"shape {number}", []))[1].append(shape)
-    return list(found.values())
-
-
-def _draw(shape: _Shape, height: int, width: int) -> tuple[Any, list[FlawKind], list[str]]:
-    """Return the pixels of a shape, its flaws, and its faults."""
-    points = np.asarray(shape.points, float).reshape(-1, 2)
-    kind = shape.shape_type or "polygon"
-    if kind in ("point", "points", "line", "linestrip"):
-        return None, [FlawKind.NO_OUTLINE], []
-    if not np.isfinite(points).all():
-        return None, [], ["has a point that is not a number"]
-    if kind == "rectangle" and len(points) >= 2:
-        box = (*points.min(axis=0).tolist(), *points.max(axis=0).tolist())
-        return box_rle(box, height, width), [FlawKind.BOX], []
-    if kind == "mask" and len(points) == 2 and shape.mask:
-        return _pasted(shape.mask, points, height, width)
-    if kind == "circle" and len(points) == 2:
-        points = _circle(*points)
-    elif kind not in (*_OUTLINES, *_TURNED_BOXES) or not len(points):
-        return None, [], [f"of the type {kind!r} with {len(points)} points is not read"]
-    found = outline([points.reshape(-1).tolist()], height, width)
-    kinds = [*found.kinds, *([FlawKind.BOX] if kind in _TURNED_BOXES else [])]
-    return found.rle, kinds, list(found.faults)
-
-
-def _circle(centre: NDArray[np.float64], edge: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return the corners of a circle around ``centre`` through ``edge``."""
-    angles = np.arange(_CIRCLE_CORNERS) * 2 * math.pi / _CIRCLE_CORNERS
-    radius = math.dist(centre.tolist(), edge.tolist())
-    return centre + radius * np.stack([np.cos(angles), np.sin(angles)], axis=1)
-
-
-def _pasted(
-    text: str, points: NDArray[np.float64], height: int, width: int
-) -> tuple[Any, list[FlawKind], list[str]]:
-    """Return the pixels of a mask, a PNG in base64 whose corner is the first point."""
-    try:
-        with Pillow.open(io.BytesIO(base64.b64decode(text)), formats=["PNG"]) as picture:
-            if picture.height > height or picture.width > width:
-                return None, [], [f"has a mask of {picture.size}, larger than the picture"]
-            patch = np.asarray(picture.convert("L")) > 0
-    except (*BROKEN, Pillow.DecompressionBombError):
-        box = (*points.min(axis=0).tolist(), *points.max(axis=0).tolist())
-        return box_rle(box, height, width), [FlawKind.UNREADABLE], []
-    left, top = np.clip(points.min(axis=0), -_FARTHEST, _FARTHEST).round().astype(int).tolist()
-    inside = np.zeros((height, width), np.uint8, order="F")
-    rows, columns = np.nonzero(patch)
-    rows, columns = rows + top, columns + left
-    seen = (rows >= 0) & (rows < height) & (columns >= 0) & (columns < width)
-    inside[rows[seen], columns[seen]] = 1
-    clipped = [] if seen.all() else [FlawKind.CLIPPED]
-    if not inside.any():
-        return coco_mask.encode(inside), [*clipped, FlawKind.EMPTY], []
-    return coco_mask.encode(inside), clipped, []

@@ -17,6 +17,7 @@ from model.data import (
     coco_sets,
     label_maps,
     labelme,
+    labelme_file,
     map_files,
     mapillary,
     object_masks,
@@ -190,7 +191,7 @@ def _about_json(path: Path) -> str:
     for file in files:
         with file.open("rb") as opened:
             of_labelme = b'"shapes"' in opened.read(_LOOKED_INTO)
-        reason = labelme.why_not_labelme(file) if of_labelme else coco_file.why_not_coco(file)
+        reason = labelme_file.why_not_labelme(file) if of_labelme else coco_file.why_not_coco(file)
         if reason:
             return f"{file.relative_to(path).as_posix()}: {reason}"
     return ""
