@@ -31,40 +31,10 @@ from model.registry.store_files import (
     write_history,
     writing,
 )
+from model.registry.stored_model import Model, is_release
 
 _LOCK_FILE = ".lock"
 _STAGE = ".release-"
-
-
-@dataclass(frozen=True)
-class Model:
-    """One model of a store.
-
-    Attributes:
-        name: Its name.
-        versions: Released versions, oldest first.
-        current: The version that workers load, None before the first promotion.
-        foreign: Other folders with a model in them, for instance of `seedstream export`.
-        broken: Folders of versions whose ``model.onnx`` is gone.
-    """
-
-    name: str
-    versions: tuple[str, ...]
-    current: str | None
-    foreign: tuple[str, ...]
-    broken: tuple[str, ...] = ()
-
-    @property
-    def folders(self) -> tuple[str, ...]:
-        """Every version that there is, whole or broken: releases first, by number."""
-        every = sorted((*self.versions, *self.foreign, *self.broken))
-        releases = sorted(filter(_is_release, every), key=int)
-        return (*releases, *(name for name in every if not _is_release(name)))
-
-    @property
-    def lost(self) -> str | None:
-        """Where ``current`` leads if nothing is there; else None."""
-        return None if self.current in (None, *self.folders) else self.current
 
 
 class Store:
@@ -168,7 +138,7 @@ class Store:
         Raises:
             ConfigurationError: No such version, broken files, or a store that cannot be written.
         """
-        if not _is_release(version):
+        if not is_release(version):
             raise ConfigurationError(
                 f"{name}/{version}: expected the whole number of a release; put a model into the "
                 "store with `seedstream release`"
@@ -237,7 +207,7 @@ class Store:
         home = self.root / stage.name
         with self._locked(stage.name):
             history = read_history(home)
-            taken = [entry.name for entry in home.iterdir() if _is_release(entry.name)]
+            taken = [entry.name for entry in home.iterdir() if is_release(entry.name)]
             version = str(max(map(int, [*taken, *history.released, "0"])) + 1)
             mark(version)
             artifact_files.check_file(stage.folder)
@@ -274,9 +244,9 @@ class Store:
         link = home / CURRENT
         return Model(
             name,
-            tuple(sorted((each for each in held if _is_release(each)), key=int)),
+            tuple(sorted((each for each in held if is_release(each)), key=int)),
             str(link.readlink()) if link.is_symlink() and leads_to_sibling(link) else None,
-            tuple(sorted(each for each in held if not _is_release(each))),
+            tuple(sorted(each for each in held if not is_release(each))),
             tuple(sorted(broken)),
         )
 
@@ -341,11 +311,6 @@ class Stage:
             ConfigurationError: The files are broken, or the store cannot be written.
         """
         return self.store.publish(self, mark)
-
-
-def _is_release(version: str) -> bool:
-    # Not isdecimal() alone: digits of other scripts look like these, and "01" like another "1".
-    return version.isascii() and version.isdecimal() and not version.startswith("0")
 
 
 def _alive_file(folder: Path) -> Path:
