@@ -6,6 +6,8 @@ the first to decode a type crash the process (0.22).
 
 import codecs
 import re
+from pathlib import Path
+from typing import Any
 
 import msgspec
 
@@ -41,3 +43,22 @@ def json_fault(error: Exception, content: bytes) -> str:
     near = content[max(0, place - _NEAR) : place + _NEAR].decode("utf-8", "replace")
     hint = ", which is no number of JSON" if _NOT_NUMBERS.match(content[place:]) else ""
     return f"{error}, at {' '.join(near.split())!r}{hint}"
+
+
+def why_not(path: Path, decoder: "msgspec.json.Decoder[Any]", said: str = "") -> str:
+    """Return why a file does not hold what a decoder reads; "" where it does.
+
+    Args:
+        path: The file.
+        decoder: What reads it.
+        said: Stands before what is wrong in the file, but not where it cannot be read at all.
+    """
+    try:
+        content = without_mark(path.read_bytes())
+    except OSError as error:
+        return f"cannot be read: {error.strerror}"
+    try:
+        decoder.decode(content)
+    except JSON_ERRORS as error:
+        return f"{said}{json_fault(error, content)}"
+    return ""

@@ -8,7 +8,7 @@ rounding is what a plan has to pay for where a worker carries few cameras.
 import math
 
 from planner.load import Costs, Limit, Load, Need, Plan
-from planner.misfits import CameraTakes, misfits
+from planner.misfits import CameraTakes, crowded, misfits
 from planner.shares import (
     DISK_SHARE,
     FULLEST_LOAD,
@@ -72,7 +72,7 @@ def plan(load: Load, costs: Costs | None = None) -> Plan:
     needs += _prometheus(load, workers, producers, needs, cost)
     limits = sorted(_limits(load, takes, capacity, assumed, cost), key=lambda x: x.cameras)
     warnings = [*misfits(load, takes, capacity, cost)]
-    warnings += _crowded(load, capacity, workers, most)
+    warnings += crowded(load, capacity, workers, most)
     return Plan(load, tuple(needs), tuple(limits), tuple(warnings), cost)
 
 
@@ -89,24 +89,6 @@ def _at_most(share: float, bound: float) -> str:
     return (
         f"at most {bound:.0%}" if share <= bound + 1e-9 else f"{share:.0%} instead of {bound:.0%}"
     )
-
-
-def _crowded(load: Load, capacity: float, workers: int, most: float) -> list[str]:
-    """Say where two cameras at one worker are too many, or most workers are there to avoid it."""
-    hot = most * load.fps / capacity
-    if load.fps > FULLEST_LOAD * capacity or (hot <= FULLEST_LOAD and workers <= load.cameras):
-        return []
-    if load.cameras == 1:
-        return []
-    outcome = (
-        "most of these workers would idle"
-        if hot <= FULLEST_LOAD
-        else f"with any number of workers the fullest has {most:.0f} cameras, {hot:.0%} of its time"
-    )
-    return [
-        f"a worker carries {capacity / load.fps:.2g} cameras, and its partitions may bring it "
-        f"more: {outcome}; give workers more cores (--worker-cores) or a GPU, or lower --fps"
-    ]
 
 
 def frame_bytes(load: Load, cost: Costs) -> tuple[float, str]:

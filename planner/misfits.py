@@ -104,3 +104,21 @@ def _servers(load: Load, takes: CameraTakes, cost: Costs) -> Iterator[str]:
             f"one camera has {takes.series:,.0f} series, more than the "
             f"{cost['prometheus_series'].value:,.0f} of a Prometheus: give one more memory"
         )
+
+
+def crowded(load: Load, capacity: float, workers: int, most: float) -> list[str]:
+    """Say where two cameras at one worker are too many, or most workers are there to avoid it."""
+    hot = most * load.fps / capacity
+    if load.fps > FULLEST_LOAD * capacity or (hot <= FULLEST_LOAD and workers <= load.cameras):
+        return []
+    if load.cameras == 1:
+        return []
+    outcome = (
+        "most of these workers would idle"
+        if hot <= FULLEST_LOAD
+        else f"with any number of workers the fullest has {most:.0f} cameras, {hot:.0%} of its time"
+    )
+    return [
+        f"a worker carries {capacity / load.fps:.2g} cameras, and its partitions may bring it "
+        f"more: {outcome}; give workers more cores (--worker-cores) or a GPU, or lower --fps"
+    ]

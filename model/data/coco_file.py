@@ -13,7 +13,7 @@ from typing import TypeVar
 import msgspec
 
 from contract.errors import ConfigurationError
-from contract.json_text import JSON_ERRORS, json_fault, without_mark
+from contract.json_text import JSON_ERRORS, json_fault, why_not, without_mark
 from model.data.coco_categories import (
     Category,
     Key,
@@ -217,15 +217,7 @@ def is_coco(path: Path) -> bool:
 
 def why_not_coco(path: Path) -> str:
     """Return why a file holds no pictures, annotations and categories; "" where it does."""
-    try:
-        content = without_mark(path.read_bytes())
-    except OSError as error:
-        return f"cannot be read: {error.strerror}"
-    try:
-        _forms.decode(content)
-    except JSON_ERRORS as error:
-        return json_fault(error, content)
-    return ""
+    return why_not(path, _forms)
 
 
 def _decode(path: Path, decoder: msgspec.json.Decoder[_T]) -> _T:

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from PIL import Image as Pillow
 from pycocotools import mask as coco_mask
 
-from contract.json_text import JSON_ERRORS, json_fault, without_mark
+from contract.json_text import why_not, without_mark
 from media.pixels import BROKEN
 from model.data.flaws import FlawKind
 from model.data.shapes import box_rle, outline
@@ -69,15 +69,7 @@ def decode(path: Path) -> File:
 
 def why_not_labelme(path: Path) -> str:
     """Return why a file is none of LabelMe's; "" where it is one."""
-    try:
-        content = without_mark(path.read_bytes())
-    except OSError as error:
-        return f"cannot be read: {error.strerror}"
-    try:
-        _FILES.decode(content)
-    except JSON_ERRORS as error:
-        return f"is no file of LabelMe: {json_fault(error, content)}"
-    return ""
+    return why_not(path, _FILES, "is no file of LabelMe: ")
 
 
 def groups(shapes: Sequence[FileShape]) -> list[tuple[str, list[FileShape]]]:
