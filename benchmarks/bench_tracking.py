@@ -215,11 +215,12 @@ def main() -> None:
     result = {**about, "cost": by_count, "long": long, "scenes": scenes, "street": people}
     moment = str(about["measured_at"])[:19].replace(":", "")
     (RESULTS / f"tracking-{moment}.json").write_text(json.dumps(result, indent=1) + "\n")
-    (RESULTS / "tracking.md").write_text(
-        f"# Tracking\n\n`python -m benchmarks.bench_tracking`\n\n{text}\n\n"
-        f"IDF1, HOTA, AssA and MOTA in percent; tracking-{moment}.json has the machine and the "
-        "versions.\n"
-    )
+    if people:  # without the street the page would lose what it says of it
+        (RESULTS / "tracking.md").write_text(
+            f"# Tracking\n\n`python -m benchmarks.bench_tracking`\n\n{text}\n\n"
+            f"IDF1, HOTA, AssA and MOTA in percent; tracking-{moment}.json has the machine and the "
+            "versions.\n"
+        )
 
 
 if __name__ == "__main__":
