@@ -104,7 +104,7 @@ BENCHMARKS = (
         "preview",
         "bench_preview",
         (Figure("worker, two cameras watched / none", ("ratios", "watched / nobody"), bar=0.97),),
-        quick=("--frames", "64", "--rounds", "1"),
+        quick=("--frames", "48", "--rounds", "1"),
     ),
     Benchmark(
         "clustering",

@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable
 from contextlib import ExitStack
 
+import cv2
 from prometheus_client import CollectorRegistry
 
 from contract.errors import InvalidMessageError, UnavailableError
@@ -271,6 +272,7 @@ def run(
     """
     configure_logging("worker", settings.log_level, settings.log_format, settings.lane)
     warn_of_unknown_variables(type(settings))
+    cv2.setNumThreads(1)  # frames are parallel anyway
     shutdown = Shutdown()
     shutdown.install()
     deadline = ExitDeadline(_LEAVE_SECONDS)

@@ -150,6 +150,7 @@ def run(settings: ViewSettings) -> int:
     """
     configure_logging("view", settings.log_level, settings.log_format, settings.lane)
     warn_of_unknown_variables(type(settings))
+    cv2.setNumThreads(1)  # pictures are parallel anyway
     shutdown = Shutdown()
     shutdown.install()
     viewer = Viewer(settings, shutdown)
