@@ -8,7 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,6 +24,8 @@ from segmentation.tiles import MAX_TILES, Tiling
 
 Image = NDArray[np.uint8]
 """uint8 (H, W, 3), RGB."""
+
+T = TypeVar("T")
 
 Observe = Callable[[str, float], None]
 """Takes a stage, ``infer`` (one run of the network) or ``cluster``, and its seconds."""
@@ -237,9 +239,24 @@ class Segmenter:
 
     def describe(self, maps: Maps) -> list[Instances]:
         """Cluster maps and describe each image's instances in its own pixels."""
-        run = map if self._pool is None else self._pool.map
+        return self.describe_each(maps, lambda _, instances: instances)
+
+    def describe_each(self, maps: Maps, use: Callable[[int, Instances], T]) -> list[T]:
+        """Do what `describe` does, and what comes next, side by side for the images.
+
+        Args:
+            maps: The maps.
+            use: Called with an image's place and its instances, in the thread that found them.
+
+        Returns:
+            What it returned, for each image.
+        """
         predictions, fits = maps
-        return list(run(lambda i: self._instances(predictions, i, fits[i]), range(len(fits))))
+        # One alone is not handed to another thread, which would only have to be woken.
+        run = map if self._pool is None or len(fits) == 1 else self._pool.map
+        return list(
+            run(lambda i: use(i, self._instances(predictions, i, fits[i])), range(len(fits)))
+        )
 
     def _place(self, image: Image | Fitted, place: NDArray[np.uint8]) -> Fit:
         if isinstance(image, Fitted):

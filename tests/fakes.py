@@ -4,7 +4,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import cast
+from typing import TypeVar, cast
 
 import numpy as np
 import simplejpeg
@@ -93,6 +93,9 @@ def make_job(frame: Frame, position: Position) -> Job:
     return Job(record, position, frame, captured, trace)
 
 
+T = TypeVar("T")
+
+
 class FakeSegmenter:
     """Finds one instance in the top left quarter, whose score tells the image's brightness.
 
@@ -159,6 +162,9 @@ class FakeSegmenter:
 
     def describe(self, maps: Maps) -> list[Instances]:
         return [self._find(image) for image in cast(Sequence[Image], maps.predictions)]
+
+    def describe_each(self, maps: Maps, use: Callable[[int, Instances], T]) -> list[T]:
+        return [use(i, instances) for i, instances in enumerate(self.describe(maps))]
 
 
 def _instances(image: Image) -> Instances:

@@ -1,6 +1,7 @@
 """The worker process: settings in, exit code out. The only place that knows every part."""
 
 import logging
+import sys
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -45,6 +46,11 @@ log = logging.getLogger(__name__)
 
 _LEAVE_SECONDS = 8.0
 """How long the end may take after the drain."""
+
+_SWITCH_SECONDS = 0.0005
+"""How long a thread keeps the interpreter to itself while others want it. The line's threads leave
+it for compiled code every few tenths of a millisecond; at Python's 5 ms each of them would wait long
+to come back."""
 
 _PART_SECONDS = 3.0
 """How long each part may take to end."""
@@ -273,6 +279,7 @@ def run(
     configure_logging("worker", settings.log_level, settings.log_format, settings.lane)
     warn_of_unknown_variables(type(settings))
     cv2.setNumThreads(1)  # frames are parallel anyway
+    sys.setswitchinterval(_SWITCH_SECONDS)
     shutdown = Shutdown()
     shutdown.install()
     deadline = ExitDeadline(_LEAVE_SECONDS)

@@ -33,6 +33,11 @@ _CAMERA_SERIES_SECONDS = 300.0
 """Metrics of a camera vanish this long after its last frame."""
 
 _BUSY_SECONDS = 0.02
+
+_EMPTY_POLL_SECONDS = 0.05
+"""How often Kafka is polled while there is no room. It keeps the membership; at each frame's end it
+would cost more than taking the frame from Kafka."""
+
 _HOUSEKEEPING_SECONDS = 1.0
 
 _AHEAD_SECONDS = 5.0
@@ -105,6 +110,7 @@ class Loop:
         self._freshness = freshness
         self._times = metrics.times("fetch", clock)
         self._committed_at = self._swept_at = self.turned_at = clock()
+        self._polled_empty_at = -math.inf
         self._camera_log = CameraLog(clock)
         self.joined = False
         self._end_requested: Callable[[], bool] = lambda: False
@@ -131,7 +137,7 @@ class Loop:
         """Do one round."""
         self._beat()
         room = self._room()
-        records = self._poll(room)
+        records = self._poll(room) if room or self._empty_poll_is_due() else []
         for event in self._source.take_events():
             self._follow(event)
         for record in records:
@@ -202,6 +208,13 @@ class Loop:
         worked = time.thread_time() - before
         self._times.enter(State.WORK, worked_seconds=worked)
         return records
+
+    def _empty_poll_is_due(self) -> bool:
+        now = self._clock()
+        if now - self._polled_empty_at < _EMPTY_POLL_SECONDS:
+            return False
+        self._polled_empty_at = now
+        return True
 
     def _turn_without_records(self) -> None:
         self._beat()

@@ -15,9 +15,9 @@ from workers.stages.stage_times import StageTimes
 
 STAGES = ("fetch", "decode", "infer", "cluster", "track", "preview", "store")
 """Stages of ``seedstream_stage_seconds``: fetch and decode are of a frame, infer of one run of the
-network (of which a tiled frame takes several), cluster of a batch, track of a frame that is stored
-(its colours and its identities), preview of a picture for who looks at a camera, store of what
-waited, with the identities.
+network (of which a tiled frame takes several), cluster of a batch up to its results, track of a
+frame that is stored (its colours and its identities), preview of a picture for who looks at a
+camera, store of what waited, with the identities.
 ``fetch`` runs from the record's time stamp in Kafka to its arrival in the worker."""
 
 OTHER = "other"

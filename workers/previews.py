@@ -37,7 +37,7 @@ class _Camera:
 
 
 class Previews:
-    """Makes pictures of frames, and knows of which; a thread describes, another one stores.
+    """Makes pictures of frames, and knows of which; threads describe, another one stores.
 
     Args:
         metrics: Counts.
@@ -74,12 +74,13 @@ class Previews:
             jpeg = encode_picture(frame, image, DEFAULT_WIDTH if width is None else width)
         except PICTURE_ERRORS as error:
             self._metrics.previews.labels("failed").inc()
-            self._log.warn(
-                frame.camera,
-                "preview",
-                f"no picture for the live page could be made of frame {frame.sequence}: {error!r}; "
-                "its result is stored without",
-            )
+            with self._lock:
+                self._log.warn(
+                    frame.camera,
+                    "preview",
+                    f"no picture for the live page could be made of frame {frame.sequence}: "
+                    f"{error!r}; its result is stored without",
+                )
             return b""
         self._metrics.previews.labels("idle" if width is None else "watched").inc()
         self._metrics.preview_bytes.inc(len(jpeg))

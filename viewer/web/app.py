@@ -8,6 +8,7 @@ import socket
 import time
 from collections.abc import Iterator
 
+import cv2
 import uvicorn
 from starlette.types import ASGIApp
 

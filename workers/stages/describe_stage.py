@@ -3,6 +3,8 @@
 import time
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
+from functools import partial
+from typing import NamedTuple
 
 from contract.result import Instance, Result
 from segmentation.decode import Image
@@ -20,6 +22,14 @@ MAX_MAP_PIXELS = 2**24
 """Beside maps of more pixels no others are made: a batch of eight frames of 2048x1024, or one large
 tiled frame. A pixel has about 21 bytes of maps and 3 of its picture, so twice 400 MB at most, or
 one frame's."""
+
+
+class _Found(NamedTuple):
+    """What one frame shows; see `Described`."""
+
+    instances: list[Instance]
+    sighting: Sighting | None
+    jpeg: bytes
 
 
 class DescribeStage(ThreadStage[Mapped]):
@@ -62,22 +72,28 @@ class DescribeStage(ThreadStage[Mapped]):
         return sum(each.pixels for each in held) <= MAX_MAP_PIXELS
 
     def work(self, items: Sequence[Mapped]) -> None:
-        """Cluster the maps of one run."""
+        """Cluster the maps of one run; its frames side by side, up to their results."""
         for item in items:
             began = self._clock()
             for job in item.jobs:
                 job.enter("describe")
-            found = self._segmenter.describe(item.maps)
+            found = self._segmenter.describe_each(item.maps, partial(self._found, item))
             self._metrics.stage_seconds.labels("cluster").observe(self._clock() - began)
-            newest = {job.frame.camera: job for job in item.jobs}
-            for job, image, instances in zip(item.jobs, item.images, found, strict=True):
-                result = self._result(job, instances.documents())
-                sighting = self._sighting(instances, image)
-                # Of frames that are ready at the same moment, only the last one will be looked at.
-                jpeg = self._jpeg(job, image) if newest[job.frame.camera] is job else b""
+            for job, (documents, sighting, jpeg) in zip(item.jobs, found, strict=True):
+                result = self._result(job, documents)
                 job.enter("wait_store")
                 self.until_room(self._following)
                 self._following.put(Described(job, result, sighting, jpeg))
+
+    def _found(self, item: Mapped, i: int, instances: Instances) -> _Found:
+        job, image = item.jobs[i], item.images[i]
+        # Of frames that are ready at the same moment, only the last one will be looked at.
+        newest = all(job.frame.camera != later.frame.camera for later in item.jobs[i + 1 :])
+        return _Found(
+            instances.documents(),
+            self._sighting(instances, image),
+            self._jpeg(job, image) if newest else b"",
+        )
 
     def _jpeg(self, job: Job, image: Image | Fitted) -> bytes:
         return b"" if self._previews is None else self._previews.jpeg(job.frame, image)
