@@ -86,6 +86,21 @@ class ArrayMask:
 
 
 @dataclass(frozen=True, eq=False)
+class FoundMask:
+    """A mask that was cut out and encoded with the others of its picture.
+
+    Attributes:
+        array: bool (h, w).
+        run_lengths: Over the whole picture.
+        box: Its box.
+    """
+
+    array: NDArray[np.bool_]
+    run_lengths: RunLengths
+    box: Box
+
+
+@dataclass(frozen=True, eq=False)
 class EncodedMask:
     """A mask that came in a document.
 

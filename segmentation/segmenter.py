@@ -13,13 +13,15 @@ from typing import NamedTuple, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from contract.mask import RunLengths
 from contract.result import ModelReference
 from segmentation.cluster import Clusters, cluster
 from segmentation.engines.base import Engine, Predictions
 from segmentation.frame_sizes import FrameSizes
-from segmentation.instances import ArrayMask, Instances
+from segmentation.instances import FoundMask, Instances
 from segmentation.letterbox import Fit, Resize
 from segmentation.map_kernels import count_pixels, measure
+from segmentation.mask_kernels import cut_masks
 from segmentation.tiles import MAX_TILES, Tiling
 
 Image = NDArray[np.uint8]
@@ -360,10 +362,21 @@ def describe(
         scores=clusters.scores[kept],
         centers=np.stack([sum_x / area, sum_y / area], axis=1),
         areas=area,
-        masks=[
-            ArrayMask.cut(instance_map, number, (x, y, width, height))
-            for number, (x, y, width, height) in zip(
-                (kept + 1).tolist(), boxes.tolist(), strict=True
-            )
-        ],
+        masks=_masks(instance_map, kept + 1, boxes),
     )
+
+
+def _masks(
+    instance_map: NDArray[np.int32], numbers: NDArray[np.int64], boxes: NDArray[np.int64]
+) -> list[FoundMask]:
+    pixels, text, ends = cut_masks(instance_map, numbers, boxes)
+    counts = text.tobytes().decode("ascii")
+    size, masks, start, begin = list(instance_map.shape), [], 0, 0
+    for end, box in zip(ends.tolist(), boxes.tolist(), strict=True):
+        x, y, width, height = box
+        stop = start + height * width
+        array = pixels[start:stop].reshape(height, width)
+        run_lengths = RunLengths(size=size, counts=counts[begin:end])
+        masks.append(FoundMask(array, run_lengths, (x, y, width, height)))
+        start, begin = stop, end
+    return masks

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from segmentation.instances import Instances
 from segmentation.letterbox import Fit
-from tracking.colour_kernel import BANDS, BINS, CHANNELS, count_colours
+from tracking.colour_kernel import BANDS, BINS, CHANNELS, count_all_colours
 
 Appearances = NDArray[np.uint8]
 """uint8 (..., B): by band, channel and bin, the square root of the share of pixels, of 255."""
@@ -36,13 +36,13 @@ def measure_appearance(
     if fit is not None:
         y_scale = fit.content_size[0] / fit.frame_size[0]
         x_scale = fit.content_size[1] / fit.frame_size[1]
-    found = np.zeros((len(instances), SIZE), np.uint8)
-    for i, mask in enumerate(instances.masks):
-        left, top, _, _ = mask.box
-        counts = count_colours(picture, mask.array, left, top, x_scale, y_scale, _MOST_PIXELS)
-        total = counts.sum(axis=2, keepdims=True)
-        shares = np.sqrt(counts / np.maximum(total, 1))
-        found[i] = np.rint(255 * shares).astype(np.uint8).ravel()
+    if not len(instances):
+        return np.zeros((0, SIZE), np.uint8)
+    pixels = np.concatenate([mask.array.ravel() for mask in instances.masks])
+    counts = count_all_colours(picture, pixels, instances.boxes, x_scale, y_scale, _MOST_PIXELS)
+    total = counts.sum(axis=-1, keepdims=True)
+    shares = np.sqrt(counts / np.maximum(total, 1))
+    found: Appearances = np.rint(255 * shares).astype(np.uint8).reshape(len(instances), SIZE)
     return found
 
 

@@ -26,6 +26,38 @@ def _spread(difference: int) -> int:
 
 
 @compiled
+def count_all_colours(
+    picture: NDArray[np.uint8],
+    pixels: NDArray[np.bool_],
+    boxes: NDArray[np.int64],
+    x_scale: float,
+    y_scale: float,
+    most_pixels: int,
+) -> NDArray[np.int32]:
+    """Count the colours under all masks of a picture, see `count_colours`.
+
+    Args:
+        picture: uint8 (H, W, 3) RGB.
+        pixels: bool, each mask inside its box (h, w), row by row, one mask after the other.
+        boxes: int64 (I, 4), x, y, w, h.
+        x_scale: Columns of the picture per column of the frame.
+        y_scale: Rows of the picture per row of the frame.
+        most_pixels: About how many pixels of a mask are looked at.
+
+    Returns:
+        int32 (I, BANDS, CHANNELS, BINS).
+    """
+    counts = np.empty((len(boxes), BANDS, CHANNELS, BINS), np.int32)
+    start = 0
+    for i in range(len(boxes)):
+        left, top, width, height = boxes[i]
+        mask = pixels[start : start + height * width].reshape(height, width)
+        start += height * width
+        counts[i] = count_colours(picture, mask, left, top, x_scale, y_scale, most_pixels)
+    return counts
+
+
+@compiled
 def count_colours(
     picture: NDArray[np.uint8],
     mask: NDArray[np.bool_],

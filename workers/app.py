@@ -49,8 +49,7 @@ _LEAVE_SECONDS = 8.0
 
 _SWITCH_SECONDS = 0.0005
 """How long a thread keeps the interpreter to itself while others want it. The line's threads leave
-it for compiled code every few tenths of a millisecond; at Python's 5 ms each of them would wait long
-to come back."""
+it for compiled code all the time; with Python's 5 ms each of them would wait long to come back."""
 
 _PART_SECONDS = 3.0
 """How long each part may take to end."""
