@@ -22,10 +22,8 @@ from segmentation.engines.base import Engine, Predictions
 from segmentation.letterbox import Fit
 from segmentation.segmenter import Segmenter
 from workers import app
-from workers.inference import Inference
+from workers.inference import Inference, cluster_threads
 from workers.settings import WorkerSettings
-
-CLUSTER_THREADS = 2
 
 
 class TimedEngine:
@@ -79,7 +77,7 @@ def build(settings: WorkerSettings) -> Inference:
         float(os.environ["TIMED_SECONDS"]),
         batch_size,
     )
-    segmenter = Segmenter(timed, batch_size=batch_size, threads=CLUSTER_THREADS)
+    segmenter = Segmenter(timed, batch_size=batch_size, threads=cluster_threads(len(os.sched_getaffinity(0)), on_gpu=True))
     return Inference(segmenter, "timed", batch_size, segmenter.warm_up)
 
 

@@ -16,11 +16,6 @@ from segmentation.kernel_cache import compiled
 _MOST_CHARACTERS = 13
 """Of one count: 5 bits of 64 each."""
 
-_STRIP = 16
-_NONE_SET = np.uint64(0)
-_ALL_SET = np.uint64(0x0101010101010101)
-"""Eight pixels."""
-
 
 class Masks(NamedTuple):
     """Masks, one after the other.
@@ -78,31 +73,18 @@ def _changes(mask: NDArray[np.bool_], first: int, height: int) -> NDArray[np.int
     rows, width = mask.shape
     found = np.empty(width * (rows + 1) + 1, np.int64)
     n, is_set, top = 0, False, first
-    lines = np.empty((_STRIP, rows // 8 * 8 + 8), np.uint8)  # columns, as what lies side by side
-    words = lines.view(np.uint64)
-    for left in range(0, width, _STRIP):
-        columns = min(_STRIP, width - left)
+    for column in range(width):
         for row in range(rows):
-            for column in range(columns):
-                lines[column, row] = mask[row, left + column]
-        for column in range(columns):
-            row = 0
-            while row < rows:
-                if row % 8 == 0 and row + 8 <= rows:
-                    if words[column, row // 8] == (_ALL_SET if is_set else _NONE_SET):
-                        row += 8
-                        continue
-                if (lines[column, row] != 0) != is_set:
-                    found[n] = top + row
-                    n += 1
-                    is_set = not is_set
-                row += 1
-            # What fills the picture's height may go on at the top of the next column.
-            if is_set and (rows < height or left + column == width - 1):
-                found[n] = top + rows
+            if mask[row, column] != is_set:
+                found[n] = top + row
                 n += 1
-                is_set = False
-            top += height
+                is_set = not is_set
+        # What fills the picture's height may go on at the top of the next column.
+        if is_set and (rows < height or column == width - 1):
+            found[n] = top + rows
+            n += 1
+            is_set = False
+        top += height
     return found[:n]
 
 

@@ -59,10 +59,8 @@ def colour_distances(seen: Appearances, known: Appearances) -> NDArray[np.float6
     return distances
 
 
-def blend(known: bytes, seen: bytes, share: float) -> bytes:
-    """Return the running mean of an appearance, which moves by a share, 0..1, to what is seen."""
-    if not known:
-        return seen
-    a = np.frombuffer(known, np.uint8).astype(np.float64)
-    b = np.frombuffer(seen, np.uint8).astype(np.float64)
-    return bytes(np.rint(a + share * (b - a)).astype(np.uint8).tobytes())
+def blend(known: Appearances, seen: Appearances, shares: NDArray[np.float64]) -> Appearances:
+    """Return running means of appearances (I, B), which move by shares (I,), 0..1, to the seen."""
+    a = known.astype(np.float64)
+    blended: Appearances = np.rint(a + shares[:, None] * (seen - a)).astype(np.uint8)
+    return blended

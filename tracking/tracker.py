@@ -62,18 +62,18 @@ def advance(
     after = dict(enumerate(tracks))
     identities: list[Identity] = []
     new: list[Track] = []
-    for i, place in enumerate(found.tolist()):
-        colours = b"" if observed.appearance is None else observed.appearance[i].tobytes()
-        colours = colours if any(colours) else b""
-        box = _rounded(observed.boxes[i])
+    places = found.tolist()
+    overlapped = seen.overlapped.tolist()
+    learnt = _learnt(tracks, places, observed, now, overlapped, settings)
+    kinds, boxes = seen.kinds.tolist(), _rounded(observed.boxes)
+    for i, (place, box, colours) in enumerate(zip(places, boxes, learnt, strict=True)):
         if place < 0:
             one = Track(
-                state.next_track + len(new), int(seen.kinds[i]), box, (0, 0), (0, 0), now, now, 1,
-                colours,
+                state.next_track + len(new), kinds[i], box, (0, 0), (0, 0), now, now, 1, colours,
             )  # fmt: skip
             new.append(one)
         else:
-            one = _updated(tracks[place], box, colours, now, bool(seen.overlapped[i]), settings)
+            one = _updated(tracks[place], box, colours, now, overlapped[i], settings)
             after[place] = one
         identities.append(_identity(one, now, settings))
     stays = fitting([*after.values(), *new], now)
@@ -151,6 +151,33 @@ def _overlapped(boxes: Floats, settings: Parameters) -> NDArray[np.bool_]:
     return covered
 
 
+def _learnt(
+    tracks: list[Track],
+    places: list[int],
+    observed: Observations,
+    now: int,
+    overlapped: list[bool],
+    settings: Parameters,
+) -> list[bytes]:
+    """Return what the object of each instance looks like after the frame."""
+    known = [b"" if place < 0 else tracks[place].colours for place in places]
+    seen = observed.appearance
+    if seen is None or not len(seen):
+        return known
+    base, shares = seen.copy(), np.zeros(len(seen))
+    for i, place in enumerate(places):
+        if known[i]:
+            seconds = (now - tracks[place].seen_at) / 1000
+            share = max(1 / (tracks[place].hits + 1), seconds / (seconds + settings.colour_seconds))
+            shares[i] = share * (settings.overlapped_update if overlapped[i] else 1.0)
+            base[i] = np.frombuffer(known[i], np.uint8)
+    blended, has_colours = blend(base, seen, shares), [bool(row.any()) for row in seen]
+    return [
+        row.tobytes() if has else before
+        for row, has, before in zip(blended, has_colours, known, strict=True)
+    ]
+
+
 def _updated(
     track: Track,
     box: tuple[int, int, int, int],
@@ -167,14 +194,9 @@ def _updated(
         velocity, untimed = _moved_on(track.velocity, (x, y), seconds, share), (0, 0)
     else:
         velocity, untimed = track.velocity, (_whole(x), _whole(y))
-    known = track.colours
-    if colours:
-        share = max(1 / (track.hits + 1), seconds / (seconds + settings.colour_seconds))
-        share *= settings.overlapped_update if is_overlapped else 1.0
-        known = blend(known, colours, share)
     return Track(
         track.track, track.kind, box, velocity, untimed, track.began_at, now,
-        min(track.hits + 1, _MOST_HITS), known,
+        min(track.hits + 1, _MOST_HITS), colours,
     )  # fmt: skip
 
 
@@ -213,9 +235,11 @@ def _identity(track: Track, now: int, settings: Parameters) -> Identity:
     return Identity(track.track, (now - track.began_at) / 1000, (x, y), confirmed)
 
 
-def _rounded(box: Floats) -> tuple[int, int, int, int]:
-    x, y, width, height = (_whole(_UNIT * value) for value in box.tolist())
-    return x, y, max(width, 0), max(height, 0)
+def _rounded(boxes: Floats) -> list[tuple[int, int, int, int]]:
+    """Return boxes (I, 4) in the units of the state."""
+    whole = np.rint(np.clip(_UNIT * boxes, -LIMIT, LIMIT)).astype(np.int64)
+    whole[:, 2:] = np.maximum(whole[:, 2:], 0)
+    return [(x, y, width, height) for x, y, width, height in whole.tolist()]
 
 
 def _whole(value: float) -> int:

@@ -75,7 +75,7 @@ def build_inference(settings: WorkerSettings) -> Inference:
         batch_size=batch_size,
         score_threshold=settings.score_threshold,
         resize=settings.resize,
-        threads=_cluster_threads(choice, len(os.sched_getaffinity(0))),
+        threads=cluster_threads(len(os.sched_getaffinity(0)), on_gpu=choice.on_gpu),
     )
 
     def warm_up() -> None:
@@ -99,9 +99,9 @@ def _largest_batch(choice: Choice, artifact: Artifact) -> int:
     return min(_CPU_BATCH, max(1, _CPU_BATCH_PIXELS // (artifact.height * artifact.width)))
 
 
-def _cluster_threads(choice: Choice, cores: int) -> int:
+def cluster_threads(cores: int, *, on_gpu: bool) -> int:
     """Return how many frames are described side by side; a half of the cores is for decoding."""
-    if not choice.on_gpu:
+    if not on_gpu:
         return _CLUSTER_THREADS
     return max(_CLUSTER_THREADS, min(_GPU_CLUSTER_THREADS, cores // 2))
 

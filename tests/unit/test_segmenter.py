@@ -1,5 +1,7 @@
 """From images of any size to instances, over an engine that sees bright squares as objects."""
 
+import threading
+
 import msgspec
 import numpy as np
 import pytest
@@ -9,6 +11,7 @@ from pycocotools import mask as coco
 from contract.artifact import Artifact
 from segmentation.engines.base import Predictions
 from segmentation.engines.onnx import padded_size
+from segmentation.instances import Instances
 from segmentation.segmenter import Segmenter
 
 STEP = (2 / 2047, 1 / 1023)
@@ -124,6 +127,34 @@ def test_threads_change_nothing() -> None:
     four = Segmenter(SquareEngine(4), threads=4).segment(images)
     assert one == [each.documents() for each in four]
     assert all(one)
+
+
+@pytest.mark.parametrize("threads", [1, 2, 3])
+def test_what_comes_next_is_done_in_the_threads_that_describe(threads: int) -> None:
+    """Side by side: each image waits until as many are at it as there are threads."""
+    images = [picture(64, 96), picture(100, 160), picture(64, 64)]
+    segmenter = Segmenter(SquareEngine(3), threads=threads)
+    (maps,) = segmenter.maps(images)
+    together = threading.Barrier(threads if threads > 1 else 1, timeout=10)
+    first = threading.Semaphore(threads)
+
+    def use(place: int, instances: Instances) -> tuple[int, Instances, str]:
+        if first.acquire(blocking=False):
+            together.wait()
+        return place, instances, threading.current_thread().name
+
+    found = segmenter.describe_each(maps, use)
+    assert [place for place, _, _ in found] == [0, 1, 2]
+    expected = [each.documents() for each in segmenter.describe(maps)]
+    assert [instances.documents() for _, instances, _ in found] == expected
+    assert len({name for _, _, name in found}) == threads
+
+
+def test_one_image_alone_is_described_where_it_is() -> None:
+    segmenter = Segmenter(SquareEngine(), threads=2)
+    (maps,) = segmenter.maps([picture(64, 96)])
+    (name,) = segmenter.describe_each(maps, lambda *_: threading.current_thread().name)
+    assert name == threading.current_thread().name
 
 
 def test_the_reference_names_the_weights() -> None:

@@ -109,6 +109,7 @@ def test_colours_are_as_far_apart_as_they_share_bins() -> None:
 
 
 def test_a_running_mean_moves_by_its_share() -> None:
-    known, seen = bytes([100] * SIZE), bytes([200] * SIZE)
-    assert blend(known, seen, 0.25) == bytes([125] * SIZE)
-    assert blend(b"", seen, 0.25) == seen
+    known, seen = np.full((2, SIZE), 100, np.uint8), np.full((2, SIZE), 200, np.uint8)
+    found = blend(known, seen, np.array([0.25, 1.0]))
+    assert (found[0] == 125).all()
+    assert (found[1] == seen[1]).all()

@@ -234,6 +234,23 @@ def test_polling_goes_on_without_taking_records_while_there_is_no_room(bench: Be
     assert bench.work.jobs == []
 
 
+def test_without_room_kafka_is_polled_now_and_then_but_at_once_when_there_is_some(
+    bench: Bench,
+) -> None:
+    bench.work.room = 0
+    bench.clock.now += 1
+    before = len(bench.source.asked)
+    for _ in range(5):
+        bench.feed()
+        bench.clock.now += 0.03
+    assert bench.source.asked[before:] == [0, 0, 0]
+    bench.feed(bench.record(0))
+    assert bench.work.jobs == []
+    bench.work.room = 5
+    bench.feed()
+    assert len(bench.work.jobs) == 1
+
+
 def test_no_more_is_taken_than_there_is_room_for(bench: Bench) -> None:
     bench.work.room = 3
     bench.feed(*(bench.record(number) for number in range(9)))
