@@ -77,7 +77,11 @@ def build(settings: WorkerSettings) -> Inference:
         float(os.environ["TIMED_SECONDS"]),
         batch_size,
     )
-    segmenter = Segmenter(timed, batch_size=batch_size, threads=cluster_threads(len(os.sched_getaffinity(0)), on_gpu=True))
+    segmenter = Segmenter(
+        timed,
+        batch_size=batch_size,
+        threads=cluster_threads(len(os.sched_getaffinity(0)), on_gpu=True),
+    )
     return Inference(segmenter, "timed", batch_size, segmenter.warm_up)
 
 

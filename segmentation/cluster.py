@@ -15,8 +15,8 @@ from functools import cache
 import numpy as np
 from numpy.typing import NDArray
 
-from segmentation.foreground_kernels import Maps, pick, scan, settle
-from segmentation.kernels import Marks, grow
+from segmentation.foreground_kernels import Maps, gather, pick, scan, settle
+from segmentation.kernels import Bandwidths, Marks, grow
 from segmentation.map_kernels import seed_pieces
 from segmentation.sorting_kernels import (
     LAST_PIXEL,
@@ -34,6 +34,7 @@ PAPER_GRID_STEP = (2 / 2047, 1 / 1023)
 
 FOREGROUND_THRESHOLD = 0.5
 
+_NO_PLACES = np.empty(0, np.int32)
 _ONE_CLASS = np.empty((0, 0), np.uint8)  # for maps whose classes are all 0: none is looked up
 
 _KEPT_PIXELS = 1 << 22
@@ -114,7 +115,16 @@ def cluster_maps(
     np.negative(scores_of(points.key), out=score)
     np.exp(score, out=score)
     settle(points, score, ends, step, raw.shape[2])
-    found = _join(scratch, n_found, counts[:1], bandwidth, step, seed_threshold, min_pixels)
+    found = _join(
+        scratch,
+        n_found,
+        counts[:1],
+        raw.shape[1:],
+        _of_all_pixels(bandwidth),
+        step,
+        seed_threshold,
+        min_pixels,
+    )
     return found.instance_map, found.scores
 
 
@@ -188,20 +198,88 @@ def cluster(
         scratch.label,
         np.empty(len(seed), np.int32),
     )
-    return _join(scratch, n_found, counts[:n_classes], bandwidth, step, seed_threshold, min_pixels)
+    return _join(
+        scratch,
+        n_found,
+        counts[:n_classes],
+        seed.shape,
+        _of_all_pixels(bandwidth),
+        step,
+        seed_threshold,
+        min_pixels,
+    )
+
+
+def cluster_foreground(
+    place: Int32Map,
+    values: Float32Map,
+    class_index: NDArray[np.uint8],
+    size: tuple[int, int],
+    *,
+    grid_step: tuple[float, float],
+    seed_threshold: float,
+    min_pixels: int,
+    n_classes: int,
+) -> Clusters:
+    """Cluster one image of which only the foreground is known; see `cluster`.
+
+    Args:
+        place: int32 (P,), y * W + x of each pixel whose seed score is above `FOREGROUND_THRESHOLD`,
+            ascending.
+        values: float32 (2 + S + 1, P), their offsets x and y, bandwidths and seed scores.
+        class_index: uint8 (P,), their classes.
+        size: (H, W) of the image.
+        grid_step: See `cluster`.
+        seed_threshold: See `cluster`.
+        min_pixels: See `cluster`.
+        n_classes: See `cluster`.
+
+    Returns:
+        What `cluster` returns for the whole maps.
+    """
+    step = np.array(grid_step, np.float32)
+    scratch = _scratch(size[0] * size[1])
+    counts = np.zeros(256, np.int64)
+    n_found = gather(
+        place,
+        values[0],
+        values[1],
+        values[-1].view(np.int32),
+        class_index,
+        size[1],
+        step,
+        MAX_OFFSET,
+        counts,
+        scratch.foreground,
+        scratch.label,
+    )
+    return _join(
+        scratch,
+        n_found,
+        counts[:n_classes],
+        size,
+        Bandwidths(values[2], values[-2], place),
+        step,
+        seed_threshold,
+        min_pixels,
+    )
+
+
+def _of_all_pixels(bandwidth: Float32Map) -> Bandwidths:
+    return Bandwidths(bandwidth[0].reshape(-1), bandwidth[-1].reshape(-1), _NO_PLACES)
 
 
 def _join(
     scratch: "_Scratch",
     n_found: int,
     counts: NDArray[np.int64],
-    bandwidth: Float32Map,
+    shape: tuple[int, ...],
+    bandwidth: Bandwidths,
     step: Float32Map,
     seed_threshold: float,
     min_pixels: int,
 ) -> Clusters:
     """Join the foreground in ``scratch``, of which each class has as many points as ``counts``."""
-    shape = bandwidth.shape[1:]
     instance_map = np.zeros(shape, np.int32)
     classes = [np.empty(0, np.int32)]
     seeds = [np.empty(0, np.int64)]

@@ -160,6 +160,41 @@ def _count_labels(label: NDArray[np.uint8], counts: NDArray[np.int64]) -> None:
 
 
 @compiled
+def gather(
+    place: Int32Map,
+    offset_x: Float32Map,
+    offset_y: Float32Map,
+    seed_bits: Int32Map,
+    classes: NDArray[np.uint8],
+    width: int,
+    step: Float32Map,
+    furthest: np.float32,
+    counts: NDArray[np.int64],
+    found: Points,
+    found_label: NDArray[np.uint8],
+) -> int:
+    """Do what `scan` does where the pixels above the threshold are known already.
+
+    ``place`` int32 (P,), y * W + x, ascending; the others are (P,), too.
+    """
+    n, row, end = 0, -1, 0
+    for i in range(len(place)):
+        if place[i] >= end:
+            row = place[i] // width
+            end = (row + 1) * width
+        # The place of one that is left out goes to the next.
+        x, y, bits = offset_x[i], offset_y[i], seed_bits[i]
+        column = np.int32(place[i] - row * width)
+        found.x[n] = x + np.float32(column) * step[0]
+        found.y[n] = y + np.float32(row) * step[1]
+        found.key[n] = np.int64(bits) << 32 | (LAST_PIXEL - place[i])
+        found_label[n] = classes[i]
+        n += (abs(x) <= furthest) & (abs(y) <= furthest) & (bits < _INFINITE)
+    _count_labels(found_label[:n], counts)
+    return n
+
+
+@compiled
 def settle(
     points: Points, inverse: Float32Map, ends: Int32Map, step: Float32Map, width: int
 ) -> None:

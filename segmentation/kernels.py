@@ -28,6 +28,17 @@ _TAKEN = np.int64(np.iinfo(np.int64).min)  # the sign of a key: a proposal has t
 _BLOCK = 128  # points of a block, whose highest key is known
 
 
+class Bandwidths(NamedTuple):
+    """Raw bandwidths, ``x`` and ``y`` float32 (N,), the same where there is one.
+
+    ``place`` int32 (N,), ascending: of which pixels; an empty one stands for all of the image.
+    """
+
+    x: Float32Map
+    y: Float32Map
+    place: Int32Map
+
+
 class Marks(NamedTuple):
     """What `grow` notes while it runs, for up to N points.
 
@@ -134,7 +145,7 @@ def _line_up(key: NDArray[np.int64], lowest: int, marks: Marks) -> int:
 @compiled
 def grow(
     points: Points,
-    bandwidth: Float32Map,
+    bandwidth: Bandwidths,
     cells: Cells,
     lowest: int,
     marks: Marks,
@@ -175,8 +186,10 @@ def grow(
             seed += 1
         key[seed] |= _TAKEN  # first: a seed does not count as new to its own proposal
         n_free -= 1
-        row, column = divmod(pixel_of(best), bandwidth.shape[2])
-        width_x, width_y = bandwidth[0, row, column], bandwidth[len(bandwidth) - 1, row, column]
+        place = pixel_of(best)
+        if len(bandwidth.place) > 0:
+            place = int(np.searchsorted(bandwidth.place, place))
+        width_x, width_y = bandwidth.x[place], bandwidth.y[place]
         if not abs(width_x + width_y) < np.inf:
             continue  # a margin that is none holds no point
         center = points.x[seed], points.y[seed]

@@ -15,8 +15,9 @@ from numpy.typing import NDArray
 
 from contract.mask import RunLengths
 from contract.result import ModelReference
-from segmentation.cluster import Clusters, cluster
+from segmentation.cluster import Clusters, cluster, cluster_foreground
 from segmentation.engines.base import Engine, Predictions
+from segmentation.engines.foreground import Foreground
 from segmentation.frame_sizes import FrameSizes
 from segmentation.instances import FoundMask, Instances
 from segmentation.letterbox import Fit, Resize
@@ -306,30 +307,34 @@ class Segmenter:
             observe("infer", self._clock() - began)
         return predictions
 
-    def _cluster(
-        self,
-        offset: NDArray[np.float32],
-        bandwidth: NDArray[np.float32],
-        seed: NDArray[np.float32],
-        class_index: NDArray[np.uint8],
-    ) -> Clusters:
-        clusters = cluster(
-            offset,
-            bandwidth,
-            seed,
-            class_index,
-            grid_step=self._artifact.grid_step,
-            # A seed below the reporting threshold would only be dropped after its clustering.
-            seed_threshold=max(self._artifact.seed_threshold, self._score_threshold),
-            min_pixels=self._artifact.min_pixels,
-            n_classes=len(self._artifact.classes),
-        )
-        return clusters.without_strays() if self._artifact.connected else clusters
+    def _cluster(self, maps: Predictions, i: int) -> Clusters:
+        artifact = self._artifact
+        # A seed below the reporting threshold would only be dropped after its clustering.
+        lowest = max(artifact.seed_threshold, self._score_threshold)
+        if isinstance(maps, Foreground):
+            clusters = cluster_foreground(
+                *maps.of_image(i),
+                maps.size,
+                grid_step=artifact.grid_step,
+                seed_threshold=lowest,
+                min_pixels=artifact.min_pixels,
+                n_classes=len(artifact.classes),
+            )
+        else:
+            clusters = cluster(
+                maps.offset[i],
+                maps.bandwidth[i],
+                maps.seed[i],
+                maps.class_index[i],
+                grid_step=artifact.grid_step,
+                seed_threshold=lowest,
+                min_pixels=artifact.min_pixels,
+                n_classes=len(artifact.classes),
+            )
+        return clusters.without_strays() if artifact.connected else clusters
 
     def _instances(self, maps: Predictions, i: int, fit: Fit) -> Instances:
-        clusters = self._cluster(
-            maps.offset[i], maps.bandwidth[i], maps.seed[i], maps.class_index[i]
-        )
+        clusters = self._cluster(maps, i)
         # What later instances left of an earlier one may be a sliver.
         left = count_pixels(clusters.instance_map, len(clusters.scores))
         large = left >= self._artifact.min_pixels

@@ -3,8 +3,9 @@
 Shape letters: N batch, H, W the input, S bandwidths.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,6 +30,12 @@ class Predictions:
     bandwidth: NDArray[np.float32]
     seed: NDArray[np.float32]
     class_index: NDArray[np.uint8]
+
+    @classmethod
+    def first(cls, n: int, outputs: Sequence[NDArray[Any]]) -> "Predictions":
+        """Return the first n images of a graph's outputs, in the order of the contract."""
+        offset, bandwidth, seed, class_index = (each[:n] for each in outputs)
+        return Predictions(_float32(offset), _float32(bandwidth), _float32(seed), class_index)
 
     def __len__(self) -> int:
         return len(self.seed)
@@ -63,3 +70,7 @@ class Engine(Protocol):
             DeviceError: The device failed; the engine is of no further use.
         """
         ...
+
+
+def _float32(values: NDArray[Any]) -> NDArray[np.float32]:
+    return values.astype(np.float32, copy=False)

@@ -2,7 +2,7 @@
 
 Library: onnxruntime.
 
-Shape letters: N batch, H, W the input, S bandwidths; P foreground pixels of the batch.
+Shape letters: N batch, H, W the input.
 """
 
 import threading
@@ -16,7 +16,9 @@ import onnxruntime
 from numpy.typing import NDArray
 
 from contract import artifact as contract
+from segmentation.engines.base import Predictions
 from segmentation.engines.choice import Device
+from segmentation.engines.foreground import Foreground, Pixels
 from segmentation.engines.gpu_options import GpuOptions
 
 FOREGROUND_FILE = Path(__file__).with_name("foreground.onnx")
@@ -93,15 +95,15 @@ class DeviceRunner:
             self._foreground = onnxruntime.InferenceSession(str(FOREGROUND_FILE), providers=plain)
         self.returned_bytes = 0
 
-    def run(self, images: NDArray[np.uint8], size: int) -> Outputs:
+    def run(self, images: NDArray[np.uint8], size: int) -> Predictions:
         """Run a batch that is padded to ``size`` images, and return maps of those that were given.
 
-        The maps are new arrays: no later run writes into them. Runs of several threads take turns.
+        They are new arrays: no later run writes into them. Runs of several threads take turns.
         """
         with self._lock:
             return self._run(images, size)
 
-    def _run(self, images: NDArray[np.uint8], size: int) -> Outputs:
+    def _run(self, images: NDArray[np.uint8], size: int) -> Predictions:
         bound = self._bound.get(size)
         if bound is None:
             bound = self._bound[size] = self._bind(size)
@@ -116,19 +118,19 @@ class DeviceRunner:
         if self._foreground is None:
             maps = [np.array(each.numpy()) for each in bound.maps]
             self.returned_bytes = sum(each.nbytes for each in maps)
-            return [each[: len(images)] for each in maps]
-        pixel, values, classes = self._select(bound)
-        self.returned_bytes = pixel.nbytes + values.nbytes + classes.nbytes
-        return spread(pixel, values, classes, (len(images), *self._size))
+            return Predictions.first(len(images), maps)
+        pixels = self._select(bound)
+        self.returned_bytes = sum(each.nbytes for each in pixels)
+        return Foreground(pixels, (len(images), *self._size))
 
-    def _select(self, bound: _Bound) -> Outputs:
+    def _select(self, bound: _Bound) -> Pixels:
         binding = self._foreground.io_binding()  # anew: an output that is bound keeps its size
         for name, value in zip(contract.OUTPUTS, bound.maps, strict=True):
             binding.bind_ortvalue_input(name, value)
         for name in (PIXEL, VALUES, CLASS):
             binding.bind_output(name, "cpu")
         self._foreground.run_with_iobinding(binding)
-        return [each.numpy() for each in binding.get_outputs()]
+        return Pixels(*(each.numpy() for each in binding.get_outputs()))
 
     def _bind(self, size: int) -> _Bound:
         make = onnxruntime.OrtValue.ortvalue_from_shape_and_type
@@ -148,44 +150,3 @@ class DeviceRunner:
         if self._graphs:
             options.add_run_config_entry("gpu_graph_id", str(size))  # a recording for each size
         return _Bound(staging, images, maps, binding, options)
-
-
-def spread(
-    pixel: NDArray[np.int32],
-    values: NDArray[np.float32],
-    classes: NDArray[np.uint8],
-    shape: tuple[int, int, int],
-) -> Outputs:
-    """Return maps that hold the values of the foreground at its pixels, and 0 elsewhere.
-
-    Memory that is 0 costs nothing until it is read: the time is that of the foreground.
-
-    Args:
-        pixel: int32 (P,), ascending through (N, H, W); those beyond the last image are left out.
-        values: float32 (2 + S + 1, P), offset x and y, bandwidths, seed.
-        classes: uint8 (P,).
-        shape: (N, H, W).
-    """
-    n, height, width = shape
-    area = height * width
-    n_sigma = len(values) - 3
-    offset = np.zeros((n, 2, area), np.float32)
-    bandwidth = np.zeros((n, n_sigma, area), np.float32)
-    seed, class_index = np.zeros((n, area), np.float32), np.zeros((n, area), np.uint8)
-    ends = np.searchsorted(pixel, np.arange(n + 1) * area)
-    for i in range(n):
-        part = slice(ends[i], ends[i + 1])
-        places = pixel[part] - i * area
-        for channel in range(2):
-            offset[i, channel][places] = values[channel, part]
-        for channel in range(n_sigma):
-            bandwidth[i, channel][places] = values[2 + channel, part]
-        seed[i][places] = values[-1, part]
-        class_index[i][places] = classes[part]
-    size = (height, width)
-    return [
-        offset.reshape(n, 2, *size),
-        bandwidth.reshape(n, n_sigma, *size),
-        seed.reshape(n, *size),
-        class_index.reshape(n, *size),
-    ]

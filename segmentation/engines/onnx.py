@@ -8,7 +8,6 @@ Shape letters: N batch, H, W the input, S bandwidths.
 import logging
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -150,17 +149,15 @@ class OnnxEngine:
             raise ValueError(f"a batch of {n}, expected 1..{self.batch_sizes[-1]}")
         size = padded_size(n, self.batch_sizes) if self.choice.on_gpu else n
         try:
-            outputs = self._outputs(images, size)
+            if self._runner is not None:
+                return self._runner.run(images, size)
+            return Predictions.first(n, self._outputs(images, size))
         except _RUN_ERRORS as error:
             raise DeviceError(
                 f"{NAMES[self.provider]} failed on a batch of {size}: {error}"
             ) from error
-        offset, bandwidth, seed, class_index = (output[:n] for output in outputs)
-        return Predictions(_float32(offset), _float32(bandwidth), _float32(seed), class_index)
 
     def _outputs(self, images: NDArray[np.uint8], size: int) -> Outputs:
-        if self._runner is not None:
-            return self._runner.run(images, size)
         if size > len(images):
             padding = np.zeros((size - len(images), *images.shape[1:]), np.uint8)
             images = np.concatenate([images, padding])
@@ -193,7 +190,3 @@ class OnnxEngine:
 def padded_size(n: int, sizes: Sequence[int]) -> int:
     """Return the smallest of the ascending ``sizes`` that holds ``n`` images."""
     return next(size for size in sizes if size >= n)
-
-
-def _float32(values: NDArray[Any]) -> NDArray[np.float32]:
-    return values.astype(np.float32, copy=False)
