@@ -12,6 +12,7 @@ from prometheus_client import CollectorRegistry
 from contract.errors import InvalidMessageError
 from contract.frame import Frame, encode_frame, new_session
 from segmentation.segmenter import Segmenter
+from workers.decoders import DECODE_THREADS
 from workers.endings import Endings
 from workers.freshness import Freshness
 from workers.metrics import WorkerMetrics
@@ -83,6 +84,7 @@ def run_line(
     batch_size: int,
     per_second: float | None = None,
     linger_seconds: float = 0.0,
+    decode_threads: int = DECODE_THREADS,
 ) -> LineRun:
     """Put JPEG frames through decode, infer, describe and store.
 
@@ -94,6 +96,7 @@ def run_line(
         batch_size: Most frames of a run of the network.
         per_second: Pace of the frames; None puts one whenever there is room.
         linger_seconds: How long the first frame of a batch waits for others.
+        decode_threads: Frames that are decoded side by side.
     """
     positions, sink = OffsetTracker(), MemorySink()
     metrics, freshness = WorkerMetrics(CollectorRegistry()), Freshness()
@@ -104,6 +107,7 @@ def run_line(
         max_batch_size=batch_size,
         max_frame_pixels=size[0] * size[1],
         linger_seconds=linger_seconds,
+        decode_threads=decode_threads,
     )
     line = Line(segmenter, sink, endings, metrics, limits, freshness)
     positions.assign([0])

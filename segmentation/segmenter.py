@@ -86,6 +86,8 @@ class Segmenter:
         resize: How images are fitted into the model's input.
         threads: Images that are clustered side by side.
         batch_size: Most images or tiles of one run of the network; None takes the engine's largest.
+        new_batch: Makes memory for a batch, uint8 (at least ``batch_size``, H, W, 3), such as the
+            device reads by itself; None makes plain memory.
         max_tiles: Most tiles of one image if they had the artifact's input size; they bound the
             memory of its maps, about 21 bytes per pixel of the image.
         clock: Monotonic clock, in seconds.
@@ -102,6 +104,7 @@ class Segmenter:
         resize: Resize = "letterbox",
         threads: int = 1,
         batch_size: int | None = None,
+        new_batch: Callable[[], NDArray[np.uint8]] | None = None,
         max_tiles: int = MAX_TILES,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -115,6 +118,7 @@ class Segmenter:
         self._judges_size = resize == "auto"
         self._batch_size = batch_size or engine.batch_sizes[-1]
         self._clock = clock
+        self._new_batch = new_batch
         self._buffers = threading.local()
         self._pool = ThreadPoolExecutor(threads, "cluster") if threads > 1 else None
 
@@ -273,7 +277,10 @@ class Segmenter:
         """A batch to be filled again and again by this thread: new memory costs page faults."""
         found: NDArray[np.uint8] | None = getattr(self._buffers, "batch", None)
         if found is None:
-            found = np.empty((self.largest_batch, *self._sizes.input_size, 3), np.uint8)
+            if self._new_batch is not None:
+                found = self._new_batch()
+            else:
+                found = np.empty((self.largest_batch, *self._sizes.input_size, 3), np.uint8)
             self._buffers.batch = found
         return found
 
@@ -334,30 +341,29 @@ class Segmenter:
         return clusters.without_strays() if artifact.connected else clusters
 
     def _instances(self, maps: Predictions, i: int, fit: Fit) -> Instances:
-        clusters = self._cluster(maps, i)
-        # What later instances left of an earlier one may be a sliver.
-        left = count_pixels(clusters.instance_map, len(clusters.scores))
-        large = left >= self._artifact.min_pixels
-        return describe(clusters, large, fit, self._artifact.classes)
+        artifact = self._artifact
+        return describe(self._cluster(maps, i), artifact.min_pixels, fit, artifact.classes)
 
 
-def describe(
-    clusters: Clusters, keep: NDArray[np.bool_], fit: Fit, classes: Sequence[str]
-) -> Instances:
+def describe(clusters: Clusters, min_pixels: int, fit: Fit, classes: Sequence[str]) -> Instances:
     """Describe instances in pixels of the captured frame.
 
     Args:
         clusters: Instances on the model's input.
-        keep: bool (I,), which of them to describe.
+        min_pixels: Fewest pixels of the input that an instance must have: what later ones left of
+            it may be a sliver.
         fit: How the frame lies in the input.
         classes: Class names.
 
     Returns:
-        The kept instances that have a pixel in the frame, numbered from 1.
+        Those that have a pixel in the frame, too, numbered from 1.
     """
     instance_map = fit.restore(clusters.instance_map)
     table = measure(instance_map, len(clusters.scores))
-    kept = np.flatnonzero(keep & (table[:, 4] > 0))
+    left = table[:, 4]
+    if instance_map is not clusters.instance_map:
+        left = count_pixels(clusters.instance_map, len(clusters.scores))
+    kept = np.flatnonzero((left >= min_pixels) & (table[:, 4] > 0))
     left, top, right, bottom, area, sum_x, sum_y = table[kept].T
     boxes = np.stack([left, top, right - left + 1, bottom - top + 1], axis=1)
     return Instances.of(

@@ -233,6 +233,7 @@ def _limits(settings: WorkerSettings, inference: Inference) -> Limits:
         max_waiting_bytes=settings.max_waiting_bytes,
         max_batch_size=inference.max_batch_size,
         linger_seconds=inference.linger_seconds,
+        decode_threads=inference.decode_threads,
         max_frame_pixels=settings.max_frame_pixels,
     )
 

@@ -18,6 +18,7 @@ from segmentation.segmenter import Fitted
 from workers.records import Job
 
 DECODE_THREADS = 2
+"""Where the network has the same cores."""
 
 SPARE_THREADS = 4
 """Threads that take the place of slow ones; once as many hang, the worker is not alive."""
@@ -92,6 +93,7 @@ class Decoders:
         lock: Lock of the owner.
         on_decoded: Called when a frame has been decoded, in its thread, without the lock.
         clock: Monotonic clock, in seconds.
+        threads: Frames that are decoded side by side, besides slow ones.
     """
 
     def __init__(
@@ -101,15 +103,17 @@ class Decoders:
         lock: "threading.Lock | threading.RLock",
         on_decoded: Callable[[], None],
         clock: Callable[[], float],
+        threads: int = DECODE_THREADS,
     ) -> None:
         self._decode = decode
+        self._threads = threads
         self._window = window
         self._lock = lock
         self._on_decoded = on_decoded
         self._clock = AwakeClock(clock)
         self._in_order: deque[Decoding] = deque()
         self._running: list[Decoding] = []
-        self._pool = ThreadPoolExecutor(DECODE_THREADS + SPARE_THREADS, thread_name_prefix="decode")
+        self._pool = ThreadPoolExecutor(threads + SPARE_THREADS, thread_name_prefix="decode")
 
     @property
     def has_room(self) -> bool:
@@ -192,7 +196,7 @@ class Decoders:
 
     def _has_free_thread(self) -> bool:
         slow = sum(self._age(each) > SLOW_SECONDS for each in self._running)
-        return len(self._running) < DECODE_THREADS + min(slow, SPARE_THREADS)
+        return len(self._running) < self._threads + min(slow, SPARE_THREADS)
 
     def _waiting(self) -> Decoding | None:
         return next((each for each in self._in_order if each.image is None), None)

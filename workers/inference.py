@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from contract.artifact import Artifact
 from segmentation.engines import Choice, GpuOptions, open_engine
 from segmentation.segmenter import Segmenter
+from workers.decoders import DECODE_THREADS
 from workers.settings import WorkerSettings
 
 _CUDA_BATCH = 8
@@ -19,10 +20,11 @@ _CUDA_LINGER_SECONDS = 0.02
 """How long the first frame of a batch waits for others where a batch costs hardly more than one
 frame. On the CPU it costs as much as its frames one by one: a batch is what waits anyhow."""
 
-_CLUSTER_THREADS = 2
-_GPU_CLUSTER_THREADS = 4
-"""Most frames of a batch that are described side by side. One of 2048x1024 takes some 10 ms, so two
-threads would hold a GPU to 200 a second; each has memory of its own, up to 54 bytes a pixel."""
+_THREADS = 2
+_MOST_THREADS = 4
+"""Frames of a batch that are described side by side, and frames that are decoded; beside a GPU up
+to the most, by cores. One of 2048x1024 takes 8 ms to decode and 4 ms to describe: two threads would
+hold a GPU to 250 a second. Those that describe have memory of their own, up to 54 bytes a pixel."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +39,7 @@ class Inference:
         linger_seconds: How long the first frame of a batch waits for others, in seconds.
         precision: Of the file that runs, for the metrics.
         reason: Why this provider and this file, for the metrics.
+        decode_threads: Frames that are decoded side by side.
     """
 
     segmenter: Segmenter
@@ -46,6 +49,7 @@ class Inference:
     linger_seconds: float = 0.0
     precision: str = "unknown"
     reason: str = ""
+    decode_threads: int = DECODE_THREADS
 
 
 def build_inference(settings: WorkerSettings) -> Inference:
@@ -70,12 +74,14 @@ def build_inference(settings: WorkerSettings) -> Inference:
     )
     choice = engine.choice
     batch_size = engine.batch_sizes[-1]
+    threads = host_threads(len(os.sched_getaffinity(0)), on_gpu=choice.on_gpu)
     segmenter = Segmenter(
         engine,
         batch_size=batch_size,
+        new_batch=engine.new_batch,
         score_threshold=settings.score_threshold,
         resize=settings.resize,
-        threads=cluster_threads(len(os.sched_getaffinity(0)), on_gpu=choice.on_gpu),
+        threads=threads,
     )
 
     def warm_up() -> None:
@@ -90,6 +96,7 @@ def build_inference(settings: WorkerSettings) -> Inference:
         linger_seconds=_CUDA_LINGER_SECONDS if choice.on_gpu else 0.0,
         precision=choice.precision,
         reason=choice.reason,
+        decode_threads=threads,
     )
 
 
@@ -99,11 +106,9 @@ def _largest_batch(choice: Choice, artifact: Artifact) -> int:
     return min(_CPU_BATCH, max(1, _CPU_BATCH_PIXELS // (artifact.height * artifact.width)))
 
 
-def cluster_threads(cores: int, *, on_gpu: bool) -> int:
-    """Return how many frames are described side by side; a half of the cores is for decoding."""
-    if not on_gpu:
-        return _CLUSTER_THREADS
-    return max(_CLUSTER_THREADS, min(_GPU_CLUSTER_THREADS, cores // 2))
+def host_threads(cores: int, *, on_gpu: bool) -> int:
+    """Return how many frames are decoded side by side, and as many described."""
+    return max(_THREADS, min(_MOST_THREADS, cores // 4)) if on_gpu else _THREADS
 
 
 def batch_sizes_up_to(largest: int) -> tuple[int, ...]:

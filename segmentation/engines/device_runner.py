@@ -20,6 +20,7 @@ from segmentation.engines.base import Predictions
 from segmentation.engines.choice import Device
 from segmentation.engines.foreground import Foreground, Pixels
 from segmentation.engines.gpu_options import GpuOptions
+from segmentation.engines.host_memory import page_locked
 
 FOREGROUND_FILE = Path(__file__).with_name("foreground.onnx")
 """Written by `model.export.foreground_graph`, which says what it computes."""
@@ -41,7 +42,8 @@ class _Bound:
     """What is bound for one batch size: its addresses never change, which CUDA graphs need.
 
     Attributes:
-        staging: uint8 (N, H, W, 3) on the host, for a batch that has to be padded.
+        staging: uint8 (N, H, W, 3) on the host, for a batch that has to be padded; page-locked
+            where that is to be had.
         images: The same on the device.
         maps: The network's outputs on the device, in order.
         binding: All of them.
@@ -81,6 +83,7 @@ class DeviceRunner:
         self._memory = MEMORY[device]
         self._size = size
         self._graphs = options.cuda_graphs
+        self._page_locked = options.page_locked and device in ("cuda", "tensorrt")
         self._outputs = {each.name: each for each in session.get_outputs()}
         self._bound: dict[int, _Bound] = {}
         self._lock = threading.Lock()  # what is bound is one run's at a time
@@ -102,6 +105,12 @@ class DeviceRunner:
         """
         with self._lock:
             return self._run(images, size)
+
+    def new_batch(self, size: int) -> NDArray[np.uint8]:
+        """Return zeros, uint8 (size, H, W, 3), from which pictures reach the device fastest."""
+        shape = (size, *self._size, 3)
+        found = page_locked(shape) if self._page_locked else None
+        return np.zeros(shape, np.uint8) if found is None else found
 
     def _run(self, images: NDArray[np.uint8], size: int) -> Predictions:
         bound = self._bound.get(size)
@@ -135,7 +144,7 @@ class DeviceRunner:
     def _bind(self, size: int) -> _Bound:
         make = onnxruntime.OrtValue.ortvalue_from_shape_and_type
         height, width = self._size
-        staging = np.zeros((size, height, width, 3), np.uint8)
+        staging = self.new_batch(size)
         images = make(staging.shape, np.uint8, self._memory, 0)
         binding = self._session.io_binding()
         binding.bind_ortvalue_input(contract.INPUT, images)

@@ -13,6 +13,8 @@ class GpuOptions:
             of being made anew for each run.
         foreground: Whether only the foreground of the maps leaves the device. The maps are then 0
             elsewhere, which clustering never reads. Needs ``binding``.
+        page_locked: Whether batches of pictures lie in memory of the host that the device reads by
+            itself, where ONNX Runtime offers it. Needs ``binding``.
         cuda_graphs: Whether CUDA records a run of each batch size and plays it back, which saves
             the processor the work of starting every kernel. Needs ``binding``.
         tensorrt_cache: Folder in which TensorRT keeps the engines that it has built; None builds
@@ -21,5 +23,6 @@ class GpuOptions:
 
     binding: bool = True
     foreground: bool = True
+    page_locked: bool = True
     cuda_graphs: bool = False
     tensorrt_cache: Path | None = None

@@ -114,6 +114,12 @@ class OnnxEngine:
         """(height, width) in pixels that the artifact declares; frames are letterboxed to it."""
         return self.artifact.height, self.artifact.width
 
+    def new_batch(self) -> NDArray[np.uint8]:
+        """Return memory for the largest batch, uint8 (N, H, W, 3), which `run` takes fastest."""
+        if self._runner is not None:
+            return self._runner.new_batch(self.batch_sizes[-1])
+        return np.empty((self.batch_sizes[-1], *self.input_size, 3), np.uint8)
+
     def warm_up(self) -> None:
         """Run every batch size once on black images, so that no frame waits for a search.
 

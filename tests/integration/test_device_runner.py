@@ -13,7 +13,7 @@ onnx = pytest.importorskip("onnx", reason="the workshop's extra `train` is not i
 from contract import artifact as contract  # noqa: E402  (after the skip)
 from media.videos import Video  # noqa: E402
 from model.export.foreground_graph import write  # noqa: E402
-from segmentation.engines import GpuOptions, open_engine  # noqa: E402
+from segmentation.engines import GpuOptions, device_runner, open_engine  # noqa: E402
 from segmentation.engines.base import Predictions  # noqa: E402
 from segmentation.engines.device_runner import FOREGROUND_FILE, DeviceRunner  # noqa: E402
 from segmentation.letterbox import Fit  # noqa: E402
@@ -118,3 +118,28 @@ def test_threads_that_share_a_runner_get_the_maps_of_their_own_images(session: A
         found = list(pool.map(lambda i: runner.run(batches[i % 2], 1), range(400)))
     for i, maps in enumerate(found):
         assert np.array_equal(maps.seed, expected[i % 2][2])
+
+
+@pytest.mark.parametrize("wanted", [False, True])
+def test_pictures_lie_in_page_locked_memory_if_there_is_any_and_it_is_wanted(
+    session: Any, wanted: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The CPU stands in for CUDA."""
+    given: list[Any] = []
+
+    def page_locked(shape: tuple[int, ...]) -> Any:
+        given.append(np.zeros(shape, np.uint8))
+        return given[-1]
+
+    monkeypatch.setattr(device_runner, "page_locked", page_locked)
+    monkeypatch.setattr(device_runner, "MEMORY", {"cuda": "cpu"})
+    options = GpuOptions(foreground=False, page_locked=wanted)
+    runner = DeviceRunner(session, CPU, "cuda", (HEIGHT, WIDTH), options)
+    batch = runner.new_batch(4)
+    assert batch.shape == (4, HEIGHT, WIDTH, 3)
+    batch[:3] = images(3)
+    found = runner.run(batch[:3], 4)
+    expected = session.run(list(contract.OUTPUTS), {contract.INPUT: images(3)})
+    assert np.array_equal(found.seed, expected[2])
+    assert [each.shape for each in given] == [batch.shape] * 2 * wanted
+    assert not wanted or np.shares_memory(batch, given[0])

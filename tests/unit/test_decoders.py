@@ -79,3 +79,24 @@ def test_somebody_looks_every_second_while_a_decoder_works(
     decoders.add(frame())
     clock.now += 1
     assert decoders.due_seconds <= 1
+
+
+@pytest.mark.parametrize("threads", [1, 2, 4])
+def test_as_many_frames_are_decoded_side_by_side_as_there_are_threads(
+    clock: Clock, over: threading.Event, threads: int
+) -> None:
+    begun = threading.Semaphore(0)
+
+    def decode(_: Job) -> Image:
+        begun.release()
+        over.wait(30)
+        return np.zeros((8, 8, 3), np.uint8)
+
+    made = Decoders(decode, lambda: 8, threading.Lock(), lambda: None, clock, threads)
+    for _ in range(6):
+        made.add(frame())
+    assert all(begun.acquire(timeout=10) for _ in range(threads))
+    assert not begun.acquire(timeout=0.05)
+    assert len(made.running) == threads
+    over.set()
+    made.stop()

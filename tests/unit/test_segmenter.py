@@ -188,3 +188,18 @@ def test_batches_that_share_a_buffer_leave_nothing_of_one_in_the_next() -> None:
     second = [each.documents() for each in segmenter.segment([low, low])]
     assert [each.documents() for each in Segmenter(SquareEngine()).segment([low])] == second[:1]
     assert [each.documents() for each in segmenter.segment([full, full])] == first
+
+
+def test_batches_lie_in_the_memory_that_the_engine_makes() -> None:
+    engine, made = SquareEngine(largest=2), []
+
+    def new_batch() -> NDArray[np.uint8]:
+        made.append(np.zeros((2, 64, 96, 3), np.uint8))
+        return made[-1]
+
+    segmenter = Segmenter(engine, new_batch=new_batch)
+    images = [picture(64, 96), picture(128, 192), picture(64, 96), picture(64, 96)]
+    expected = [each.documents() for each in Segmenter(engine).segment(images)]
+    assert [each.documents() for each in segmenter.segment(images)] == expected
+    assert len(made) == 1
+    assert np.array_equal(made[0][1], images[3])

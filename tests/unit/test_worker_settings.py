@@ -5,7 +5,7 @@ from pydantic import SecretStr
 
 from contract.errors import ConfigurationError
 from contract.settings import load_settings
-from workers.inference import batch_sizes_up_to, cluster_threads
+from workers.inference import batch_sizes_up_to, host_threads
 from workers.settings import WorkerSettings
 
 
@@ -108,12 +108,12 @@ def test_batch_sizes_double_up_to_the_largest(largest: int, sizes: tuple[int, ..
 
 @pytest.mark.parametrize(
     ("cores", "on_gpu", "threads"),
-    [(2, False, 2), (64, False, 2), (1, True, 2), (4, True, 2), (6, True, 3), (16, True, 4)],
+    [(2, False, 2), (64, False, 2), (1, True, 2), (8, True, 2), (12, True, 3), (64, True, 4)],
 )
-def test_a_gpu_has_as_many_threads_that_cluster_as_it_needs(
+def test_a_gpu_has_as_many_threads_beside_it_as_it_needs(
     cores: int, on_gpu: bool, threads: int
 ) -> None:
-    assert cluster_threads(cores, on_gpu=on_gpu) == threads
+    assert host_threads(cores, on_gpu=on_gpu) == threads
 
 
 @pytest.mark.parametrize("url", ["redis://node:6379/1", "unix:///run/redis.sock"])

@@ -39,6 +39,7 @@ class DecodeStage:
         freshness: Tells which of them are dropped.
         endings: Ends frames.
         times: Accounts for its seconds.
+        threads: Frames that are decoded side by side.
         clock: Monotonic clock, in seconds.
         on_end: Called when the stage has ended.
     """
@@ -54,6 +55,7 @@ class DecodeStage:
         endings: Endings,
         times: StageTimes,
         *,
+        threads: int = decoders.DECODE_THREADS,
         clock: Callable[[], float] = time.monotonic,
         on_end: Callable[[], None] = lambda: None,
     ) -> None:
@@ -64,7 +66,9 @@ class DecodeStage:
         self._times = times
         self._on_end = on_end
         self._lock = threading.RLock()
-        self._decoders = Decoders(decode, lambda: following.room, self._lock, self._move, clock)
+        self._decoders = Decoders(
+            decode, lambda: following.room, self._lock, self._move, clock, threads
+        )
         self._failure: BaseException | None = None
         self._end = threading.Event()
         self._watcher = ThreadPoolExecutor(1, thread_name_prefix="decode-watch")

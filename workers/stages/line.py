@@ -12,6 +12,7 @@ from typing import Any
 
 from segmentation.decode import Image, decode_image
 from segmentation.segmenter import Fitted, Segmenter
+from workers.decoders import DECODE_THREADS
 from workers.endings import Endings
 from workers.fair_queue import FairQueue
 from workers.freshness import Freshness
@@ -35,6 +36,7 @@ class Limits:
     Attributes:
         max_batch_size: Most frames of a batch; as many are decoded ahead of the network.
         linger_seconds: How long the first frame of a batch waits for others, in seconds.
+        decode_threads: Frames that are decoded side by side.
     """
 
     max_waiting_frames: int
@@ -42,6 +44,7 @@ class Limits:
     max_batch_size: int
     max_frame_pixels: int
     linger_seconds: float
+    decode_threads: int = DECODE_THREADS
 
 
 class Line:
@@ -112,6 +115,7 @@ class Line:
             freshness,
             endings,
             metrics.times("decode", clock),
+            threads=limits.decode_threads,
             clock=clock,
             on_end=on_end,
         )
