@@ -39,6 +39,10 @@ tiled with ``auto``: three times as wide, about as far as training shows objects
 validate, tiles are better up to 8 times and bad at 33 times the median."""
 
 
+_LARGE_BYTES = 1 << 20
+"""Pictures of so many bytes are placed in a batch side by side."""
+
+
 class Fitted(NamedTuple):
     """An image in the model's size.
 
@@ -84,7 +88,7 @@ class Segmenter:
         score_threshold: Lowest score that is reported, 0..1; None takes the artifact's. Below the
             artifact's seed threshold it changes nothing: no instance has such a score.
         resize: How images are fitted into the model's input.
-        threads: Images that are clustered side by side.
+        threads: Images that are clustered side by side; large ones are also placed so in a batch.
         batch_size: Most images or tiles of one run of the network; None takes the engine's largest.
         new_batch: Makes memory for a batch, uint8 (at least ``batch_size``, H, W, 3), such as the
             device reads by itself; None makes plain memory.
@@ -121,6 +125,8 @@ class Segmenter:
         self._new_batch = new_batch
         self._buffers = threading.local()
         self._pool = ThreadPoolExecutor(threads, "cluster") if threads > 1 else None
+        # Threads of its own: those that cluster are busy with the batch before.
+        self._placing = ThreadPoolExecutor(threads, "place") if threads > 1 else None
 
     @property
     def reference(self) -> ModelReference:
@@ -233,8 +239,9 @@ class Segmenter:
         batch = (
             np.empty((len(images), *self._sizes.input_size, 3), np.uint8) if out is None else out
         )
-        fits = [self._place(image, batch[i]) for i, image in enumerate(images)]
-        return Prepared(batch[: len(images)], fits)
+        # The device waits meanwhile. Small ones are placed sooner than threads are woken.
+        run = map if self._placing is None or batch[0].nbytes < _LARGE_BYTES else self._placing.map
+        return Prepared(batch[: len(images)], list(run(self._place, images, batch)))
 
     def infer(self, prepared: Prepared) -> Maps:
         """Run the network once.

@@ -1,6 +1,7 @@
 """From images of any size to instances, over an engine that sees bright squares as objects."""
 
 import threading
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -9,6 +10,7 @@ from numpy.typing import NDArray
 from pycocotools import mask as coco
 
 from contract.artifact import Artifact
+from segmentation import segmenter as segmenter_module
 from segmentation.engines.base import Predictions
 from segmentation.engines.onnx import padded_size
 from segmentation.instances import Instances
@@ -188,6 +190,26 @@ def test_batches_that_share_a_buffer_leave_nothing_of_one_in_the_next() -> None:
     second = [each.documents() for each in segmenter.segment([low, low])]
     assert [each.documents() for each in Segmenter(SquareEngine()).segment([low])] == second[:1]
     assert [each.documents() for each in segmenter.segment([full, full])] == first
+
+
+def test_large_pictures_are_placed_in_a_batch_by_threads(monkeypatch: pytest.MonkeyPatch) -> None:
+    images = [picture(64, 96), picture(128, 192), picture(64, 64), picture(640, 960)]
+    one, three = Segmenter(SquareEngine(4)), Segmenter(SquareEngine(4), threads=3)
+    expected = one.prepare(images)
+    monkeypatch.setattr(segmenter_module, "_LARGE_BYTES", 1)
+    names: set[str] = set()
+    place = Segmenter._place
+
+    def noted(self: Segmenter, *given: Any) -> Any:
+        names.add(threading.current_thread().name)
+        return place(self, *given)
+
+    monkeypatch.setattr(Segmenter, "_place", noted)
+    found = three.prepare(images, np.zeros((4, 64, 96, 3), np.uint8))
+    assert np.array_equal(found.batch, expected.batch)
+    assert found.fits == expected.fits
+    assert names
+    assert all(name.startswith("place") for name in names)
 
 
 def test_batches_lie_in_the_memory_that_the_engine_makes() -> None:
