@@ -17,7 +17,7 @@ from contract.mask import RunLengths
 from contract.result import ModelReference
 from segmentation.cluster import Clusters, cluster, cluster_foreground
 from segmentation.engines.base import Engine, Predictions
-from segmentation.engines.foreground import Foreground
+from segmentation.engines.foreground import Foreground, Pixels
 from segmentation.frame_sizes import FrameSizes
 from segmentation.instances import FoundMask, Instances
 from segmentation.letterbox import Fit, Resize
@@ -141,7 +141,13 @@ class Segmenter:
         of_row = (np.arange(height) % len(self._artifact.classes)).astype(np.uint8)
         labels = np.repeat(of_row, width).reshape(1, height, width)
         maps = Predictions(ones, ones[:, : self._artifact.n_sigma], ones[:, 0], labels)
-        self.describe(Maps(maps, [self._sizes.fit((height + 8, width + 8))]))
+        fits = [self._sizes.fit((height + 8, width + 8))]
+        self.describe(Maps(maps, fits))
+        # What a GPU sends; an image is built where there is none.
+        places = np.arange(width * min(height, 64), dtype=np.int32)
+        values = np.ones((2 + self._artifact.n_sigma + 1, len(places)), np.float32)
+        pixels = Pixels(places, values, labels.reshape(-1)[: len(places)])
+        self.describe(Maps(Foreground(pixels, (1, height, width)), fits))
 
     @property
     def largest_batch(self) -> int:
