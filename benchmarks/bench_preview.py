@@ -59,7 +59,8 @@ class Window:
         Args:
             moments: When each frame of the run was ready, ascending, in seconds since 1970.
         """
-        inside = [each for each in moments if self.began + SETTLE_SECONDS <= each <= self.ended]
+        settled = self.began + min(SETTLE_SECONDS, (self.ended - self.began) / 4)
+        inside = [each for each in moments if settled <= each <= self.ended]
         return float(np.polyfit(inside, np.arange(len(inside)), 1)[0])
 
 
@@ -103,12 +104,13 @@ def run(bench: Bench, frames: int, looks: Sequence[bool], *, preview: bool = Tru
     with bench.run(["-m", "seedstream", "work"], topic, settings) as worker:
         watch = Watch([worker])
         watch.wait_for(bench, min(frames, 16))
-        for watched in looks:
+        first = bench.stored()
+        for number, watched in enumerate(looks, start=1):
             _look(bench, watched=watched)
             done, used, began = bench.stored(), watch.cpu_seconds(), time.time()
-            watch.wait_for(bench, done + frames)
+            watch.wait_for(bench, first + frames * number)
             count, used = bench.stored() - done, watch.cpu_seconds() - used
-            windows.append(Window(watched, began, time.time(), 1000 * used / count))
+            windows.append(Window(watched, began, time.time(), 1000 * used / max(1, count)))
         metrics = worker.metrics() or NOTHING
         pairs: dict[str, Any] = {
             camera: bench.client.get(ResultKeys().preview(camera)) for camera in WATCHED

@@ -36,7 +36,7 @@ def timed(
 ) -> AbstractContextManager[SeedstreamProcess]:
     """Run a worker whose network takes ``seconds`` a frame."""
     return bench.run(
-        [str(ROOT / "benchmarks" / "timed_worker.py")],
+        [str(bench.tree / "benchmarks" / "timed_worker.py")],
         topic,
         {"model": MODEL, "mode": mode, "max_batch_size": batch},
         {"TIMED_SECONDS": str(seconds), "TIMED_PICTURE": str(bench.folder / "picture.png")},

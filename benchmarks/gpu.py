@@ -274,7 +274,10 @@ def figures(
 ) -> Iterator[dict[str, Any]]:
     """Yield the figures of each batch size."""
     for size in options.batches:
-        batch = np.stack([frames[i % len(frames)] for i in range(size)])
+        memory = engine.new_batch()
+        for i in range(size):
+            memory[i] = frames[i % len(frames)]
+        batch = memory[:size]
 
         def run(batch: Image = batch) -> int:
             return len(engine.run(batch))
@@ -289,6 +292,7 @@ def figures(
         dense = sum(each.nbytes for each in maps)
         yield {
             "batch": size,
+            "page_locked": engine.page_locked,
             "network_fps": round(network, 2),
             "network_and_clustering_fps": round(both, 2),
             "returned_bytes_per_frame": (engine.returned_bytes or dense) // size,

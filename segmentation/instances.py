@@ -87,7 +87,7 @@ class ArrayMask:
 
 @dataclass(frozen=True, eq=False)
 class FoundMask:
-    """A mask that was cut out and encoded with the others of its picture.
+    """A mask that was cut out and encoded with the others of its picture, in one memory with them.
 
     Attributes:
         array: bool (h, w).

@@ -122,7 +122,8 @@ class Segmenter:
         self._judges_size = resize == "auto"
         self._batch_size = batch_size or engine.batch_sizes[-1]
         self._clock = clock
-        self._new_batch = new_batch
+        self._new_batch = new_batch or self._plain_batch
+        self._ready: list[NDArray[np.uint8]] = []
         self._buffers = threading.local()
         self._pool = ThreadPoolExecutor(threads, "cluster") if threads > 1 else None
         # Threads of its own: those that cluster are busy with the batch before.
@@ -135,7 +136,12 @@ class Segmenter:
         return ModelReference(name=a.name, version=a.version, sha256=a.weights_sha256)
 
     def warm_up(self) -> None:
-        """Compile (or load from the cache) the clustering, so that no frame waits for it."""
+        """Compile (or load from the cache) the clustering, and make the memory of a batch.
+
+        So no frame waits for them.
+        """
+        if self.largest_batch > 1 and not self._ready:
+            self._ready.append(self._new_batch())  # for the first thread: it may be dear
         height, width = self._sizes.input_size
         ones = np.ones((1, 2, height, width), np.float32)
         of_row = (np.arange(height) % len(self._artifact.classes)).astype(np.uint8)
@@ -290,12 +296,12 @@ class Segmenter:
         """A batch to be filled again and again by this thread: new memory costs page faults."""
         found: NDArray[np.uint8] | None = getattr(self._buffers, "batch", None)
         if found is None:
-            if self._new_batch is not None:
-                found = self._new_batch()
-            else:
-                found = np.empty((self.largest_batch, *self._sizes.input_size, 3), np.uint8)
+            found = self._ready.pop() if self._ready else self._new_batch()
             self._buffers.batch = found
         return found
+
+    def _plain_batch(self) -> NDArray[np.uint8]:
+        return np.empty((self.largest_batch, *self._sizes.input_size, 3), np.uint8)
 
     def _fitted(self, images: Sequence[Image | Fitted], observe: Observe | None) -> Maps:
         began = self._clock()

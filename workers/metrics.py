@@ -15,9 +15,10 @@ from workers.stages.stage_times import StageTimes
 
 STAGES = ("fetch", "decode", "infer", "cluster", "track", "preview", "store")
 """Stages of ``seedstream_stage_seconds``: fetch and decode are of a frame, infer of one run of the
-network (of which a tiled frame takes several), cluster of a batch up to its results, track of a
-frame that is stored (its colours and its identities), preview of a picture for who looks at a
-camera, store of what waited, with the identities.
+network (of which a tiled frame takes several), cluster of a batch up to its results (its frames
+side by side, with their colours and pictures), track of a frame that is stored (its colours and its
+identities), preview of a picture for who looks at a camera, store of what waited, with the
+identities.
 ``fetch`` runs from the record's time stamp in Kafka to its arrival in the worker."""
 
 OTHER = "other"
@@ -156,7 +157,9 @@ class WorkerMetrics:
         )
         self.stage_seconds = Histogram(
             "seedstream_stage_seconds",
-            "Time taken by a stage, in seconds.",
+            "Time taken by a stage, in seconds: fetch and decode of a frame, infer of a run of the "
+            "network, cluster of a batch up to its results (with what track and preview take of it), "
+            "track of a frame, preview of a picture, store of what waited.",
             ["stage"],
             registry=registry,
             buckets=_STAGES,

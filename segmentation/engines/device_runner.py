@@ -33,24 +33,18 @@ MEMORY: Mapping[Device, str] = {"cpu": "cpu", "openvino": "cpu", "cuda": "cuda",
 
 _TYPES = {"tensor(float)": np.float32, "tensor(float16)": np.float16, "tensor(uint8)": np.uint8}
 
-Outputs = Sequence[NDArray[Any]]
-"""The maps in the order of `contract.artifact.OUTPUTS`."""
-
 
 @dataclass(frozen=True)
 class _Bound:
     """What is bound for one batch size: its addresses never change, which CUDA graphs need.
 
     Attributes:
-        staging: uint8 (N, H, W, 3) on the host, for a batch that has to be padded; page-locked
-            where that is to be had.
-        images: The same on the device.
+        images: uint8 (N, H, W, 3) on the device.
         maps: The network's outputs on the device, in order.
         binding: All of them.
         options: Of its runs.
     """
 
-    staging: NDArray[np.uint8]
     images: Any
     maps: Sequence[Any]
     binding: Any
@@ -69,6 +63,7 @@ class DeviceRunner:
 
     Attributes:
         returned_bytes: Bytes of maps that left the device in the last run.
+        page_locked: Whether the device reads batches of `new_batch` by itself.
     """
 
     def __init__(
@@ -83,7 +78,8 @@ class DeviceRunner:
         self._memory = MEMORY[device]
         self._size = size
         self._graphs = options.cuda_graphs
-        self._page_locked = options.page_locked and device in ("cuda", "tensorrt")
+        self.page_locked = options.page_locked and device in ("cuda", "tensorrt")
+        self._batches: list[NDArray[np.uint8]] = []
         self._outputs = {each.name: each for each in session.get_outputs()}
         self._bound: dict[int, _Bound] = {}
         self._lock = threading.Lock()  # what is bound is one run's at a time
@@ -107,22 +103,33 @@ class DeviceRunner:
             return self._run(images, size)
 
     def new_batch(self, size: int) -> NDArray[np.uint8]:
-        """Return zeros, uint8 (size, H, W, 3), from which pictures reach the device fastest."""
+        """Return zeros, uint8 (size, H, W, 3), from which pictures reach the device fastest.
+
+        A run of its first pictures may blacken those behind them, which pads the batch.
+        """
         shape = (size, *self._size, 3)
-        found = page_locked(shape) if self._page_locked else None
-        return np.zeros(shape, np.uint8) if found is None else found
+        batch = page_locked(shape) if self.page_locked else None
+        self.page_locked = batch is not None
+        batch = np.zeros(shape, np.uint8) if batch is None else batch
+        self._batches.append(batch)
+        return batch
+
+    def _padded(self, images: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
+        """Return images of which those behind the given are black: they show no foreground."""
+        for batch in self._batches:
+            begins = images.base is batch and images.ctypes.data == batch.ctypes.data
+            if begins and len(batch) >= size:
+                batch[len(images) : size] = 0
+                return batch[:size]
+        padding = np.zeros((size - len(images), *images.shape[1:]), np.uint8)
+        return np.concatenate([images, padding])
 
     def _run(self, images: NDArray[np.uint8], size: int) -> Predictions:
         bound = self._bound.get(size)
         if bound is None:
             bound = self._bound[size] = self._bind(size)
-        if len(images) < size:
-            bound.staging[: len(images)] = images
-            bound.staging[len(images) :] = 0  # black: no foreground of earlier batches comes back
-            images_in = bound.staging
-        else:
-            images_in = np.ascontiguousarray(images)
-        bound.images.update_inplace(images_in)
+        whole = images if len(images) == size else self._padded(images, size)
+        bound.images.update_inplace(np.ascontiguousarray(whole))
         self._session.run_with_iobinding(bound.binding, bound.options)
         if self._foreground is None:
             maps = [np.array(each.numpy()) for each in bound.maps]
@@ -144,8 +151,7 @@ class DeviceRunner:
     def _bind(self, size: int) -> _Bound:
         make = onnxruntime.OrtValue.ortvalue_from_shape_and_type
         height, width = self._size
-        staging = self.new_batch(size)
-        images = make(staging.shape, np.uint8, self._memory, 0)
+        images = make((size, height, width, 3), np.uint8, self._memory, 0)
         binding = self._session.io_binding()
         binding.bind_ortvalue_input(contract.INPUT, images)
         maps = []
@@ -158,4 +164,4 @@ class DeviceRunner:
         options = onnxruntime.RunOptions()
         if self._graphs:
             options.add_run_config_entry("gpu_graph_id", str(size))  # a recording for each size
-        return _Bound(staging, images, maps, binding, options)
+        return _Bound(images, maps, binding, options)

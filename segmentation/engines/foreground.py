@@ -39,7 +39,9 @@ class Foreground(Predictions):
 
     def __init__(self, pixels: Pixels, shape: tuple[int, int, int]) -> None:
         n, height, width = shape
-        ends = np.searchsorted(pixels.place, np.arange(n + 1) * (height * width))
+        # Of the type of the places, which would all be converted else.
+        firsts = (np.arange(n + 1) * (height * width)).astype(pixels.place.dtype)
+        ends = np.searchsorted(pixels.place, firsts)
         self.__dict__.update(_pixels=pixels, _shape=shape, _ends=ends)
 
     _pixels: Pixels

@@ -28,6 +28,7 @@ def page_locked(shape: tuple[int, ...]) -> NDArray[np.uint8] | None:
     try:
         info = _memory_info()
         if info is None:
+            log.info("no page-locked memory for pictures: ONNX Runtime offers none for CUDA")
             return None
         make = onnxruntime.OrtValue.ortvalue_from_shape_and_type
         value = make(shape, np.uint8, memory_info=info)
@@ -36,7 +37,8 @@ def page_locked(shape: tuple[int, ...]) -> NDArray[np.uint8] | None:
         log.info("no page-locked memory for pictures: %s", error)
         return None
     if memory.ctypes.data != value.data_ptr() or not memory.flags.writeable:
-        return None  # a copy, into which nobody should write
+        log.info("no page-locked memory for pictures: ONNX Runtime shows a copy of it")
+        return None
     memory[:] = 0
     return memory
 

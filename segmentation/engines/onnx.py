@@ -18,10 +18,10 @@ from contract.artifact import Artifact
 from contract.errors import DeviceError
 from segmentation.engines.base import Predictions
 from segmentation.engines.choice import NAMES, BatchSizes, Device, PrecisionWanted, Provider
-from segmentation.engines.device_runner import DeviceRunner, Outputs
+from segmentation.engines.device_runner import DeviceRunner
 from segmentation.engines.gpu_options import GpuOptions
 from segmentation.engines.open_model import open_model
-from segmentation.engines.parallel_runs import joined
+from segmentation.engines.parallel_runs import Outputs, joined
 from segmentation.engines.sessions import Tuning
 
 _RUN_ERRORS = (
@@ -108,6 +108,11 @@ class OnnxEngine:
     def returned_bytes(self) -> int | None:
         """Bytes of maps that left the device in the last run; None where it does not tell."""
         return None if self._runner is None else self._runner.returned_bytes
+
+    @property
+    def page_locked(self) -> bool:
+        """Whether the device reads the memory of `new_batch` by itself."""
+        return self._runner is not None and self._runner.page_locked
 
     @property
     def input_size(self) -> tuple[int, int]:

@@ -14,7 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from contract import artifact as contract
-from segmentation.engines.device_runner import Outputs
+
+Outputs = Sequence[NDArray[Any]]
+"""The maps in the order of `contract.artifact.OUTPUTS`."""
 
 
 class SideBySide:

@@ -137,9 +137,30 @@ def test_pictures_lie_in_page_locked_memory_if_there_is_any_and_it_is_wanted(
     runner = DeviceRunner(session, CPU, "cuda", (HEIGHT, WIDTH), options)
     batch = runner.new_batch(4)
     assert batch.shape == (4, HEIGHT, WIDTH, 3)
-    batch[:3] = images(3)
+    assert runner.page_locked == wanted
+    batch[:3], batch[3] = images(3), 255
     found = runner.run(batch[:3], 4)
     expected = session.run(list(contract.OUTPUTS), {contract.INPUT: images(3)})
     assert np.array_equal(found.seed, expected[2])
-    assert [each.shape for each in given] == [batch.shape] * 2 * wanted
+    assert [each.shape for each in given] == [batch.shape] * wanted
     assert not wanted or np.shares_memory(batch, given[0])
+
+
+@pytest.mark.parametrize("n", [1, 2, 3, 4])
+@pytest.mark.parametrize("first", [0, 1])
+def test_what_is_behind_the_pictures_in_a_batch_s_memory_is_not_seen(
+    session: Any, n: int, first: int
+) -> None:
+    """They are padded where they lie if they begin there, else elsewhere."""
+    runner = runner_of(session, (HEIGHT, WIDTH), foreground=True)
+    batch = runner.new_batch(5)
+    batch[:] = 255  # of an earlier run
+    batch[first : first + n] = images(n)
+    expected = session.run(list(contract.OUTPUTS), {contract.INPUT: images(n)})
+    found = runner.run(batch[first : first + n], 4)
+    assert len(found) == n
+    assert np.array_equal(found.seed, np.where(expected[2] > 0.5, expected[2], 0))
+    black = session.run(list(contract.OUTPUTS), {contract.INPUT: images(1) * 0})
+    assert not (black[2] > 0.5).any()
+    assert runner.returned_bytes == sum(each.nbytes for each in found._pixels)
+    assert np.array_equal(batch[first : first + n], images(n))

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from segmentation.foreground_kernels import Maps, scan, settle
+from segmentation.foreground_kernels import Maps, gather, scan, settle
 from segmentation.sorting_kernels import LAST_PIXEL, Points, scores_of
 
 STEP = np.array([0.01, 0.02], np.float32)
@@ -74,6 +74,21 @@ def test_the_foreground_is_that_of_plain_numpy(
     np.testing.assert_array_equal(counts, np.bincount(label[kept], minlength=256))
     if n_classes:
         np.testing.assert_array_equal(found_label[:n], label[kept])
+
+    with np.errstate(invalid="ignore"):
+        place = np.flatnonzero(seed > 0.5).astype(np.int32)
+    sent = [values.ravel()[place] for values in (offset[0], offset[1], seed, label)]
+    again, again_label = Points.of(seed.size), np.empty(seed.size, np.uint8)
+    again_counts = np.zeros(256, np.int64)
+    n_again = gather(
+        *(place, sent[0], sent[1], sent[2].view(np.int32), sent[3], shape[1], STEP, FURTHEST),
+        *(again_counts, again, again_label),
+    )
+    assert n_again == n
+    for one, other in zip(again.first(n), found.first(n), strict=True):
+        np.testing.assert_array_equal(one, other)
+    np.testing.assert_array_equal(again_counts, counts)
+    np.testing.assert_array_equal(again_label[:n], label[kept])
 
 
 def test_points_without_a_grid_get_it_and_their_scores() -> None:

@@ -220,6 +220,8 @@ def test_batches_lie_in_the_memory_that_the_engine_makes() -> None:
         return made[-1]
 
     segmenter = Segmenter(engine, new_batch=new_batch)
+    segmenter.warm_up()
+    assert len(made) == 1, "no frame waits for it"
     images = [picture(64, 96), picture(128, 192), picture(64, 96), picture(64, 96)]
     expected = [each.documents() for each in Segmenter(engine).segment(images)]
     assert [each.documents() for each in segmenter.segment(images)] == expected

@@ -21,7 +21,7 @@ from workers.track_chains import Look
 MAX_MAP_PIXELS = 2**24
 """Beside maps of more pixels no others are made: a batch of eight frames of 2048x1024, or one large
 tiled frame. A pixel has about 21 bytes of maps and 3 of its picture, so twice 400 MB at most, or
-one frame's."""
+one frame's; far less where only the foreground comes back."""
 
 
 class _Found(NamedTuple):
