@@ -158,7 +158,7 @@ class WorkerMetrics:
         self.stage_seconds = Histogram(
             "seedstream_stage_seconds",
             "Time taken by a stage, in seconds: fetch and decode of a frame, infer of a run of the "
-            "network, cluster of a batch up to its results (with what track and preview take of it), "
+            "network, cluster of a batch up to its results (of which track and preview are parts), "
             "track of a frame, preview of a picture, store of what waited.",
             ["stage"],
             registry=registry,
