@@ -19,6 +19,7 @@ from PIL import Image
 
 from contract.frame import Frame
 from producer.http_client import may_know
+from producer.motion_gate import MotionSettings
 from producer.scene import Scene
 from tests.http_cameras import Handler, http_cameras, send, serve_file, stream
 from tests.integration.test_rtsp_cameras import Cameras, StartCameras, cameras  # noqa: F401
@@ -381,6 +382,26 @@ def test_a_snapshot_is_polled_at_steady_times_in_one_session_over_one_connection
     gaps = [later - earlier for earlier, later in pairwise(snapshots.times[:10])]
     assert 0.15 < sorted(gaps)[len(gaps) // 2] < 0.3
     assert snapshots.times[9] - snapshots.times[0] == pytest.approx(9 * 0.2, abs=0.3)
+
+
+def test_a_picture_that_has_not_changed_is_published_as_often_as_its_motion_gate_owes(
+    cameras: StartCameras,  # noqa: F811
+) -> None:
+    snapshots = Snapshots(etag=True)
+    with http_cameras({"/snap": snapshots}) as server:
+        watched = cameras(
+            f"door={server.url('/snap')}",
+            poll_seconds=0.1,
+            motion=MotionSettings(keep_alive_seconds=0.5),
+        )
+        watched.until(lambda: watched.count("door") >= 5)
+    assert len(watched.sessions("door")) == 1
+    moments = [frame.captured_at.timestamp() for frame in watched.frames["door"]]
+    gaps = [later - earlier for earlier, later in pairwise(moments)]
+    assert min(gaps) >= 0.49
+    assert sorted(gaps)[len(gaps) // 2] < 0.75
+    assert all(shows(frame, 0) for frame in watched.frames["door"])
+    assert snapshots.statuses.count(200) == 1
 
 
 @pytest.mark.parametrize("etag", [True, False])
