@@ -74,11 +74,11 @@ def as_table(found: Found) -> list[str]:
     head = ("id", "written", "reason", "camera", "origin", "detail")
     rows = [
         (
-            letter.id,
+            printable(letter.id),
             letter.written_at.strftime("%Y-%m-%dT%H:%M:%SZ"),
-            letter.reason,
+            printable(letter.reason, 40),
             printable(letter.camera, 40) or "-",
-            f"{letter.topic}/{letter.partition}:{letter.position}",
+            printable(f"{letter.topic}/{letter.partition}:{letter.position}"),
             printable(letter.detail, _DETAIL_CHARACTERS),
         )
         for letter in found.letters
@@ -95,7 +95,9 @@ def summary(found: Found) -> str:
     """Return how many letters there are, and of which reasons."""
     if not found.count:
         return "no matching dead letters"
-    reasons = ", ".join(f"{reason} {count}" for reason, count in found.reasons.most_common())
+    reasons = ", ".join(
+        f"{printable(reason, 40)} {count}" for reason, count in found.reasons.most_common()
+    )
     shown = f", the newest {len(found.letters)} shown" if len(found.letters) < found.count else ""
     doubled = f"; further copies left out: {found.doubled}" if found.doubled else ""
     letters = f"{found.count} dead letter{'s' * (found.count != 1)}"
@@ -130,7 +132,10 @@ def as_lines(letter: DeadLetter) -> list[str]:
     """Return everything about one letter, a line for each thing."""
     about = described(letter)
     headers = about.pop("headers")
-    lines = [f"{name}: {'-' if value in (None, '') else value}" for name, value in about.items()]
+    lines = [
+        f"{name}: {'-' if value in (None, '') else printable(str(value))}"
+        for name, value in about.items()
+    ]
     return [*lines, "headers:", *(f"  {printable(name, 80)}: {text}" for name, text in headers)]
 
 
