@@ -42,9 +42,9 @@ class WorkerSettings(RedisConnection, KafkaConnection, ProcessSettings):
 
     removed: ClassVar[Mapping[str, str]] = {
         "camera_series_seconds": "fixed at 300 s",
-        "cluster_threads": "2; on a GPU one for four cores, 4 at most",
+        "cluster_threads": "fixed at 2; on a GPU one for four cores, 4 at most",
         "commit_interval_seconds": "fixed at 0.5 s",
-        "decode_threads": "2; on a GPU one for four cores, 4 at most",
+        "decode_threads": "fixed at 2; on a GPU one for four cores, 4 at most",
         "fetch_max_bytes": "follows from WORKER_BUFFER_MEBIBYTES",
         "liveness_seconds": "fixed at 60 s",
         "max_batch_age_seconds": "fixed at 0.02 s on CUDA, 0 on the CPU",
