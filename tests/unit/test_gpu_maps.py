@@ -1,6 +1,6 @@
 """The benchmark of GPUs compares what it times."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -102,6 +102,26 @@ def test_offsets_that_are_no_numbers_are_wrong(monkeypatch: pytest.MonkeyPatch) 
 
     monkeypatch.setattr(engine, "run", broken)
     assert not gpu.is_right(compared(engine, frames(3)))
+
+
+@pytest.mark.parametrize("wrong", ["bandwidth", "class_index"])
+def test_margins_and_classes_that_differ_are_wrong(
+    wrong: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine = Engine()
+    run = engine.run
+
+    def differs(images: NDArray[np.uint8]) -> Predictions:
+        maps = run(images)
+        if wrong == "class_index":
+            return replace(maps, class_index=maps.class_index + 1)
+        return replace(maps, bandwidth=maps.bandwidth + 0.02)  # margins a tenth narrower
+
+    monkeypatch.setattr(engine, "run", differs)
+    found = compared(engine, frames(3))
+    assert not gpu.is_right(found)
+    assert found["foreground_iou"] == 1
+    assert found["offset_pixels"] == 0
 
 
 def test_a_place_where_no_result_can_be_written_is_refused_before_anything_is_measured(
