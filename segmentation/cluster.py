@@ -8,22 +8,21 @@ Shape letters: H, W; S bandwidths per pixel; P foreground pixels of one class; I
 Pure: no input or output.
 """
 
-import threading
 from dataclasses import dataclass, replace
 from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
 
+from segmentation.cluster_scratch import Scratch, scratch_of
 from segmentation.foreground_kernels import Maps, gather, pick, scan, settle
-from segmentation.kernels import Bandwidths, Marks, grow
+from segmentation.kernels import Bandwidths, grow
 from segmentation.map_kernels import seed_pieces
 from segmentation.sorting_kernels import (
     LAST_PIXEL,
     MAX_OFFSET,
     Float32Map,
     Int32Map,
-    Points,
     cells_of,
     scores_of,
     sort_points,
@@ -36,11 +35,6 @@ FOREGROUND_THRESHOLD = 0.5
 
 _NO_PLACES = np.empty(0, np.int32)
 _ONE_CLASS = np.empty((0, 0), np.uint8)  # for maps whose classes are all 0: none is looked up
-
-_KEPT_PIXELS = 1 << 22
-"""Largest image whose scratch memory a thread keeps: 54 bytes a pixel, as far as it is touched."""
-
-_threads = threading.local()
 
 
 @dataclass(frozen=True)
@@ -94,7 +88,7 @@ def cluster_maps(
             f"offset y, {n_sigma} bandwidths, seed"
         )
     raw = np.ascontiguousarray(prediction, dtype=np.float32)
-    scratch = _scratch(raw[0].size)
+    scratch = scratch_of(raw[0].size)
     bandwidth, counts = raw[2:-1], np.zeros(256, np.int64)
     ends = np.empty(raw.shape[1], np.int32)
     n_found = scan(
@@ -186,7 +180,7 @@ def cluster(
     )
     class_index = np.ascontiguousarray(class_index, np.uint8)
     step = np.array(grid_step, np.float32)
-    scratch = _scratch(seed.size)
+    scratch = scratch_of(seed.size)
     counts = np.zeros(256, np.int64)
     n_found = scan(
         Maps(offset, seed, seed.view(np.int32), step),
@@ -238,7 +232,7 @@ def cluster_foreground(
         What `cluster` returns for the whole maps.
     """
     step = np.array(grid_step, np.float32)
-    scratch = _scratch(size[0] * size[1])
+    scratch = scratch_of(size[0] * size[1])
     counts = np.zeros(256, np.int64)
     n_found = gather(
         place,
@@ -270,7 +264,7 @@ def _of_all_pixels(bandwidth: Float32Map) -> Bandwidths:
 
 
 def _join(
-    scratch: "_Scratch",
+    scratch: Scratch,
     n_found: int,
     counts: NDArray[np.int64],
     shape: tuple[int, ...],
@@ -313,51 +307,3 @@ def _join(
         np.concatenate(classes),
         (LAST_PIXEL - (keys & LAST_PIXEL)).astype(np.int32),
     )
-
-
-@dataclass(frozen=True)
-class _Scratch:
-    """Memory for images of up to N pixels; what is never touched costs nothing.
-
-    Attributes:
-        foreground: All foreground in image order.
-        label: uint8 (N,), its classes.
-        of_class: That of one class in image order.
-        by_cell: The same by cell.
-        place: int32 (N,), where each point of a class is in ``by_cell``; before, as ``score``, what
-            becomes the scores of raw maps.
-        marks: Of `segmentation.kernels.grow`.
-    """
-
-    foreground: Points
-    label: NDArray[np.uint8]
-    of_class: Points
-    by_cell: Points
-    place: Int32Map
-    marks: Marks
-
-    @property
-    def score(self) -> Float32Map:
-        return self.place.view(np.float32)
-
-    @classmethod
-    def of(cls, n: int) -> "_Scratch":
-        return cls(
-            foreground=Points.of(n),
-            label=np.empty(n, np.uint8),
-            of_class=Points.of(n),
-            by_cell=Points.of(n),
-            place=np.empty(n, np.int32),
-            marks=Marks.of(n),
-        )
-
-
-def _scratch(pixels: int) -> _Scratch:
-    """Memory of this thread for images of that many pixels."""
-    if pixels > _KEPT_PIXELS:
-        return _Scratch.of(pixels)
-    found: _Scratch | None = getattr(_threads, "scratch", None)
-    if found is None or len(found.label) < pixels:
-        found = _Scratch.of(pixels)
-        _threads.scratch = found
-    return found

@@ -4,7 +4,6 @@ The same composition runs in the worker, offline (`seedstream segment`) and in t
 """
 
 import math
-import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -13,16 +12,15 @@ from typing import NamedTuple, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from contract.mask import RunLengths
 from contract.result import ModelReference
+from segmentation.batch_memory import BatchMemory
 from segmentation.cluster import Clusters, cluster, cluster_foreground
+from segmentation.describe import describe
 from segmentation.engines.base import Engine, Predictions
 from segmentation.engines.foreground import Foreground, Pixels
 from segmentation.frame_sizes import FrameSizes
-from segmentation.instances import FoundMask, Instances
+from segmentation.instances import Instances
 from segmentation.letterbox import Fit, Resize
-from segmentation.map_kernels import count_pixels, measure
-from segmentation.mask_kernels import cut_masks
 from segmentation.tiles import MAX_TILES, Tiling
 
 Image = NDArray[np.uint8]
@@ -122,9 +120,7 @@ class Segmenter:
         self._judges_size = resize == "auto"
         self._batch_size = batch_size or engine.batch_sizes[-1]
         self._clock = clock
-        self._new_batch = new_batch or self._plain_batch
-        self._ready: list[NDArray[np.uint8]] = []
-        self._buffers = threading.local()
+        self._memory = BatchMemory(new_batch or self._plain_batch)
         self._pool = ThreadPoolExecutor(threads, "cluster") if threads > 1 else None
         # Threads of its own: those that cluster are busy with the batch before.
         self._placing = ThreadPoolExecutor(threads, "place") if threads > 1 else None
@@ -140,8 +136,8 @@ class Segmenter:
 
         So no frame waits for them.
         """
-        if self.largest_batch > 1 and not self._ready:
-            self._ready.append(self._new_batch())  # for the first thread: it may be dear
+        if self.largest_batch > 1:
+            self._memory.make_ready()
         height, width = self._sizes.input_size
         ones = np.ones((1, 2, height, width), np.float32)
         of_row = (np.arange(height) % len(self._artifact.classes)).astype(np.uint8)
@@ -292,20 +288,12 @@ class Segmenter:
         fit.apply(image, place)
         return fit
 
-    def _buffer(self) -> NDArray[np.uint8]:
-        """A batch to be filled again and again by this thread: new memory costs page faults."""
-        found: NDArray[np.uint8] | None = getattr(self._buffers, "batch", None)
-        if found is None:
-            found = self._ready.pop() if self._ready else self._new_batch()
-            self._buffers.batch = found
-        return found
-
     def _plain_batch(self) -> NDArray[np.uint8]:
         return np.empty((self.largest_batch, *self._sizes.input_size, 3), np.uint8)
 
     def _fitted(self, images: Sequence[Image | Fitted], observe: Observe | None) -> Maps:
         began = self._clock()
-        prepared = self.prepare(images, self._buffer() if len(images) > 1 else None)
+        prepared = self.prepare(images, self._memory.own() if len(images) > 1 else None)
         return Maps(self._run(prepared.batch, began, observe), prepared.fits)
 
     def _large(self, image: Image, tiling: Tiling, observe: Observe | None) -> Maps:
@@ -362,51 +350,3 @@ class Segmenter:
     def _instances(self, maps: Predictions, i: int, fit: Fit) -> Instances:
         artifact = self._artifact
         return describe(self._cluster(maps, i), artifact.min_pixels, fit, artifact.classes)
-
-
-def describe(clusters: Clusters, min_pixels: int, fit: Fit, classes: Sequence[str]) -> Instances:
-    """Describe instances in pixels of the captured frame.
-
-    Args:
-        clusters: Instances on the model's input.
-        min_pixels: Fewest pixels of the input that an instance must have: what later ones left of
-            it may be a sliver.
-        fit: How the frame lies in the input.
-        classes: Class names.
-
-    Returns:
-        Those that have a pixel in the frame, too, numbered from 1.
-    """
-    instance_map = fit.restore(clusters.instance_map)
-    table = measure(instance_map, len(clusters.scores))
-    left = table[:, 4]
-    if instance_map is not clusters.instance_map:
-        left = count_pixels(clusters.instance_map, len(clusters.scores))
-    kept = np.flatnonzero((left >= min_pixels) & (table[:, 4] > 0))
-    left, top, right, bottom, area, sum_x, sum_y = table[kept].T
-    boxes = np.stack([left, top, right - left + 1, bottom - top + 1], axis=1)
-    return Instances.of(
-        fit.frame_size,
-        classes,
-        classes=clusters.classes[kept],
-        scores=clusters.scores[kept],
-        centers=np.stack([sum_x / area, sum_y / area], axis=1),
-        areas=area,
-        masks=_masks(instance_map, kept + 1, boxes),
-    )
-
-
-def _masks(
-    instance_map: NDArray[np.int32], numbers: NDArray[np.int64], boxes: NDArray[np.int64]
-) -> list[FoundMask]:
-    pixels, text, ends = cut_masks(instance_map, numbers, boxes)
-    counts = text.tobytes().decode("ascii")
-    size, masks, start, begin = list(instance_map.shape), [], 0, 0
-    for end, box in zip(ends.tolist(), boxes.tolist(), strict=True):
-        x, y, width, height = box
-        stop = start + height * width
-        array = pixels[start:stop].reshape(height, width)
-        run_lengths = RunLengths(size=size, counts=counts[begin:end])
-        masks.append(FoundMask(array, run_lengths, (x, y, width, height)))
-        start, begin = stop, end
-    return masks

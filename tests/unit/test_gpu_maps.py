@@ -10,7 +10,7 @@ import pytest
 from numpy.typing import NDArray
 
 pytest.importorskip("onnx", reason="the workshop's extra `train` is not installed")
-from benchmarks import gpu
+from benchmarks import gpu, gpu_maps
 from segmentation.engines.base import Predictions
 
 SIZE = 16
@@ -57,14 +57,14 @@ def frames(count: int) -> list[NDArray[np.uint8]]:
 @pytest.fixture(autouse=True)
 def without_clustering(monkeypatch: pytest.MonkeyPatch) -> None:
     """Instances are counted elsewhere."""
-    monkeypatch.setattr(gpu, "Segmenter", Nobody)
+    monkeypatch.setattr(gpu_maps, "Segmenter", Nobody)
 
 
 def compared(engine: Engine, pictures: list[NDArray[np.uint8]]) -> dict[str, Any]:
     """Return what the benchmark says of an engine."""
     made: Any = engine
     right: Any = Engine()
-    return gpu.differences(made, right, pictures)
+    return gpu_maps.differences(made, right, pictures)
 
 
 def test_every_batch_that_is_timed_is_compared_and_each_that_is_padded_to_it() -> None:
@@ -72,22 +72,22 @@ def test_every_batch_that_is_timed_is_compared_and_each_that_is_padded_to_it() -
     found = compared(engine, frames(3))
     assert found["compared_batches"] == [1, 2, 4, 5, 8]
     assert {*engine.ran} == {1, 2, 4, 5, 8}
-    assert gpu.is_right(found)
-    assert gpu.compared_batches((1, 2)) == [1, 2]
-    assert gpu.compared_batches((8,)) == [1, 8]
+    assert gpu_maps.is_right(found)
+    assert gpu_maps.compared_batches((1, 2)) == [1, 2]
+    assert gpu_maps.compared_batches((8,)) == [1, 8]
 
 
 @pytest.mark.parametrize("batch", [1, 2, 4, 5, 8])
 def test_maps_that_are_wrong_in_one_batch_alone_are_wrong(batch: int) -> None:
     engine = Engine(wrong_batches=(batch,))
-    assert gpu.is_right(compared(engine, frames(3))) == (batch == 1)
+    assert gpu_maps.is_right(compared(engine, frames(3))) == (batch == 1)
 
 
 def test_frames_without_foreground_are_right_against_themselves() -> None:
     nothing: list[NDArray[np.uint8]] = [np.zeros((SIZE, SIZE, 3), np.uint8)] * 2
     found = compared(Engine(), nothing)
     assert found["foreground_iou"] == 1
-    assert gpu.is_right(found)
+    assert gpu_maps.is_right(found)
 
 
 def test_offsets_that_are_no_numbers_are_wrong(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -101,7 +101,7 @@ def test_offsets_that_are_no_numbers_are_wrong(monkeypatch: pytest.MonkeyPatch) 
         return maps
 
     monkeypatch.setattr(engine, "run", broken)
-    assert not gpu.is_right(compared(engine, frames(3)))
+    assert not gpu_maps.is_right(compared(engine, frames(3)))
 
 
 @pytest.mark.parametrize("wrong", ["bandwidth", "class_index"])
@@ -119,7 +119,7 @@ def test_margins_and_classes_that_differ_are_wrong(
 
     monkeypatch.setattr(engine, "run", differs)
     found = compared(engine, frames(3))
-    assert not gpu.is_right(found)
+    assert not gpu_maps.is_right(found)
     assert found["foreground_iou"] == 1
     assert found["offset_pixels"] == 0
 
