@@ -45,6 +45,10 @@ MD5 = b'Digest realm="cam", nonce="abc"'
 SHA = b'Digest realm="cam", nonce="abc", algorithm=SHA-256'
 
 
+SILENT = r"it fell silent, or its answer did not end within (0\.[5-9]|[1-9]\d*\.\d) s"
+"""The limit is 0.5 s; a busy machine waits longer, and the reason says how long."""
+
+
 @pytest.mark.parametrize(
     ("handle", "expected"),
     [
@@ -60,10 +64,10 @@ SHA = b'Digest realm="cam", nonce="abc", algorithm=SHA-256'
         (rtsp({"DESCRIBE": dribble}), "its answer to DESCRIBE does not end in time"),
         (rtsp({"DESCRIBE": b"453 Not Enough Bandwidth"}), "453 Not Enough Bandwidth"),
         (rtsp({"DESCRIBE": b"404 Not Found"}), "404 Not Found"),
-        (rtsp({"SETUP": hang}), r"it fell silent, or its answer did not end within 0\.5 s"),
+        (rtsp({"SETUP": hang}), SILENT),
         (rtsp({"SETUP": close}), "it answers, then closes the connection while the stream is set"),
         (rtsp({"SETUP": b"461 Unsupported Transport"}), "over tcp: try transport: udp"),
-        (rtsp({"PLAY": hang}), r"it fell silent, or its answer did not end within 0\.5 s"),
+        (rtsp({"PLAY": hang}), SILENT),
         (rtsp({"PLAY": close}), "it answers, then closes the connection while the stream is set"),
         (unauthorized(MD5), "401 Unauthorized .*it refuses the user name or the password"),
         (unauthorized(SHA), "asks for digest authentication with SHA-256, FFmpeg knows MD5 alone"),

@@ -182,7 +182,7 @@ def test_frames_that_wait_for_a_stalled_reader_are_as_old_as_they_are(
         watched.until(lambda: watched.count("gate") >= 30)
         assert max(watched.ages["gate"][-10:]) < 0.5
         threading.Event().wait(3.0)  # nobody takes a frame: they pile up before the decoder
-        watched.until(lambda: watched.count("gate") >= 90)
+        watched.until(lambda: watched.count("gate") >= 90 and max(watched.ages["gate"][-10:]) < 0.5)
     late = watched.ages["gate"][30:]
     # 15 frames a second: in those 3 s some 30 of them waited for more than one.
     assert sum(age > 1.0 for age in late) > 15
