@@ -3,8 +3,8 @@
 ``python -m benchmarks.bench_producer [FRAMES ROUNDS]``: a clip of 1920x1080 in H.264 through the
 camera's runner, the outbox and the publisher into a real Kafka, against PyAV, the same conversion
 and simplejpeg alone on the same cores; and the processor time of a motion JPEG that is passed on,
-against decoding and encoding it again. Both sides take turns within one run, since other processes
-may share the cores.
+against decoding and encoding it again. Both sides take turns within one run, and in who is first,
+since other processes may share the cores.
 
 Kafka's broker is no part of a producer, yet it works on this machine: what the producer adds is
 measured on one core, on which both ways run while the broker has another. The second pair of
@@ -49,7 +49,8 @@ from stack.broker import Broker
 from stack.kafka_server import start_kafka
 
 WIDTH, HEIGHT, FPS = 1920, 1080, 25
-FRAMES, ROUNDS = 200, 15
+FRAMES, ROUNDS = 1000, 7
+"""Connecting to Kafka takes some 100 ms of processor time, once: ten seconds dilute it."""
 WARM_FRAMES = 1200
 """Java compiles what it runs often: until then a broker takes twice the time."""
 TICK_SECONDS = 0.05
@@ -201,11 +202,20 @@ def h264(frames: int, rounds: int) -> dict[str, list[tuple[float, float]]]:
         alone(clip)
         for _ in range(max(1, WARM_FRAMES // frames)):
             through_kafka(clip, broker)
+        ways = (lambda: alone(clip), lambda: through_kafka(clip, broker))
+
+        def both(number: int) -> tuple[float, float]:
+            """Time both ways; which is first changes from round to round."""
+            if number % 2:
+                producer, bare = ways[1](), ways[0]()
+                return bare, producer
+            return ways[0](), ways[1]()
+
         one, whole = [], []
-        for _ in range(rounds):
+        for number in range(rounds):
             with apart(broker):
-                one.append((alone(clip), through_kafka(clip, broker)))
-            whole.append((alone(clip), through_kafka(clip, broker)))
+                one.append(both(number))
+            whole.append(both(number))
         return {"one core": one, "whole machine": whole}
 
 
