@@ -36,12 +36,14 @@ class Figure:
         path: Keys that lead to it in the result file.
         better: Which way is better.
         bar: The bound that it shall keep, None for none.
+        needs: Without it there is no such figure.
     """
 
     name: str
     path: tuple[str, ...]
     better: Literal["higher", "lower"] = "higher"
     bar: float | None = None
+    needs: Path | None = None
 
     def of(self, result: Result) -> float | None:
         """Return it, None where the result does not have it."""
@@ -76,6 +78,7 @@ class Benchmark:
         arguments: Of the command.
         quick: The same for a quick run.
         needs: Data without which it is left out.
+        further: Arguments that are given as well where this folder is there.
     """
 
     name: str
@@ -84,7 +87,18 @@ class Benchmark:
     arguments: tuple[str, ...] = ()
     quick: tuple[str, ...] = ()
     needs: Path | None = None
+    further: tuple[Path, tuple[str, ...]] | None = None
 
+    def command(self, quick: bool) -> list[str]:
+        """Return the command that runs it."""
+        arguments = self.quick if quick else self.arguments
+        if self.further is not None and self.further[0].exists():
+            arguments += self.further[1]
+        return [sys.executable, "-m", f"benchmarks.{self.module}", *arguments]
+
+
+OPENVINO = Path(sys.prefix) / "openvino"
+"""Where `make setup` installs it: it is another build of the same module as ONNX Runtime."""
 
 _PUBLISHED = "published, foreground"
 
@@ -97,8 +111,21 @@ BENCHMARKS = (
             Figure(
                 "whole worker / float16, batch 1", ("ratios", "default / float16, batch 1"), bar=1.8
             ),
+            Figure(
+                "the same two with OpenVINO: / published way",
+                ("ratios", "OpenVINO / published way"),
+                bar=5,
+                needs=OPENVINO,
+            ),
+            Figure(
+                "/ float16, batch 1",
+                ("ratios", "OpenVINO / float16, batch 1"),
+                bar=2.8,
+                needs=OPENVINO,
+            ),
         ),
         quick=("--frames", "64", "--rounds", "1"),
+        further=(OPENVINO, ("--openvino", str(OPENVINO))),
     ),
     Benchmark(
         "preview",
@@ -201,8 +228,7 @@ def last_value(figure: Figure, results: Sequence[Result]) -> float | None:
 
 def run(benchmark: Benchmark, quick: bool, folder: Path) -> Result | None:
     """Run a benchmark and return the result that it wrote; None if it failed."""
-    arguments = benchmark.quick if quick else benchmark.arguments
-    command = [sys.executable, "-m", f"benchmarks.{benchmark.module}", *arguments]
+    command = benchmark.command(quick)
     before = set(folder.glob(f"{benchmark.name}-2*.json"))
     done = subprocess.run(command, cwd=ROOT, env=os.environ | {RESULTS_VARIABLE: str(folder)})
     written = set(folder.glob(f"{benchmark.name}-2*.json")) - before
@@ -258,6 +284,9 @@ def main() -> None:
             earlier = committed_results(benchmark.name)
             result = run(benchmark, options.quick, folder)
             for figure in benchmark.figures:
+                if figure.needs is not None and not figure.needs.exists():
+                    print(f"{figure.name}: left out, {figure.needs} is not there", flush=True)
+                    continue
                 now = None if result is None else figure.of(result)
                 rows.append(row(figure, now, last_value(figure, earlier)))
                 bad |= now is None or "REGRESSION" in rows[-1][-1]

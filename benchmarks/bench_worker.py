@@ -6,7 +6,8 @@ other. Ours is ``seedstream work`` on a topic that is full, in ``complete`` mode
 
 - *float16, batch 1*: one frame at a time, as the worker ran until int8 files came;
 - *default*: what it chooses by itself here;
-- *OpenVINO*, with ``--openvino PYTHON``, the interpreter of an environment with that extra.
+- *OpenVINO*, with ``--openvino``, which names where it is: the interpreter of an environment with
+  that extra, or the folder that ``make setup`` installs it into (``.venv/openvino``).
 
 Ways take turns, ``--rounds`` times; a ratio is that of two rates of one round, the median over all
 rounds. How much the ways agree is measured first: the share of the published way's objects that a
@@ -20,6 +21,7 @@ Run: ``python -m benchmarks.bench_worker``. It prints what it measured and write
 import argparse
 import json
 import operator
+import os
 import statistics
 import sys
 import time
@@ -80,6 +82,12 @@ def run_worker(
 ) -> tuple[float, float, list[list[NDArray[np.int32]]]]:
     """Process a full topic.
 
+    Args:
+        bench: Where.
+        frames: How many frames.
+        settings: Settings of the worker.
+        python: Another interpreter, or a folder whose packages come first; None for neither.
+
     Returns:
         Frames per second; processor milliseconds a frame; of each picture the map that was stored
         of it first (none where it was not shown).
@@ -88,7 +96,12 @@ def run_worker(
     bench.fill(topic, frames)
     given = {"model": MODEL, "mode": "complete"} | dict(settings)
     arguments = ["-m", "seedstream", "work"]
-    with bench.run(arguments, topic, given, python=python or Path(sys.executable)) as worker:
+    paths = {}
+    if python is not None and python.is_dir():
+        paths = {"PYTHONPATH": f"{python}{os.pathsep}{bench.tree}"}
+        python = None
+    interpreter = python or Path(sys.executable)
+    with bench.run(arguments, topic, given, paths, python=interpreter) as worker:
         watch = Watch([worker])
         watch.wait_for(bench, min(frames, 16))
         done, before = bench.stored(), watch.cpu_seconds()
@@ -189,7 +202,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--frames", type=int, default=400, help="frames of each run of a worker")
     parser.add_argument("--rounds", type=int, default=3, help="times that each way runs")
-    parser.add_argument("--openvino", type=Path, help="interpreter with the extra openvino")
+    parser.add_argument("--openvino", type=Path, help="its interpreter or folder")
     parser.add_argument("--tracking", action="store_true", help="only what tracking costs")
     options = parser.parse_args()
     about = describe()

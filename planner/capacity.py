@@ -127,7 +127,7 @@ def _kafka(load: Load, rate: float, said: str, workers: int, least: int, cost: C
             "partitions",
             f"at least {GROWTH} for each of {workers:,} workers and {LEAST_PARTITIONS}, equally "
             f"many for each, {kept} {per_partition / 1e6:g} MB/s in one",
-            assumed=True,
+            assumed=not cost["partition_bytes_per_second"].measured,
         ),
         Need(
             "kafka",
@@ -143,7 +143,9 @@ def _kafka(load: Load, rate: float, said: str, workers: int, least: int, cost: C
             "brokers",
             f"{load.replication} copies need as many; {moved / 1e6:,.0f} MB/s written and read at "
             f"{broker / 1e6:g} MB/s each; disk of {cost['broker_disk_bytes'].value / 1e12:g} TB",
-            assumed=True,
+            assumed=not (
+                cost["broker_bytes_per_second"].measured and cost["broker_disk_bytes"].measured
+            ),
         ),
     ]
 
@@ -250,7 +252,7 @@ def _redis(load: Load, takes: CameraTakes, cost: Costs) -> list[Need]:
             "nodes",
             f"at most {REDIS_LOAD:.0%} of a core and {node / 1e9:.2g} GB each; more than one is a "
             "Redis Cluster, with a replica each",
-            assumed=True,
+            assumed=not cost["redis_node_bytes"].measured,
         ),
     ]
 
@@ -280,7 +282,7 @@ def _prometheus(
             math.ceil(series / most),
             "servers",
             f"at most {most:,.0f} series each",
-            assumed=True,
+            assumed=not cost["prometheus_series"].measured,
         ),
     ]
 

@@ -45,13 +45,15 @@ def manifest_sizes(plan: Plan) -> tuple[Setting, ...]:
         cameras.append(Setting("cameras.yaml", "defaults.max_side", str(load.max_side)))
     return (
         *cameras,
-        Setting("kustomization.yaml", "replicas: producer", f"{needs['producers', 'producers']:g}"),
+        Setting(
+            "kustomization.yaml", "replicas: producer", str(int(needs["producers", "producers"]))
+        ),
         Setting("statefulset.yaml", "requests.cpu", str(PRODUCER_CORES)),
         Setting("statefulset.yaml", "requests.memory", f"{request}Mi"),
         Setting("statefulset.yaml", "limits.memory", f"{limit}Mi"),
         *_worker_cores(load),
         Setting("scaledobject.yaml", "maxReplicaCount", f"{min(workers, partitions)}"),
-        Setting("scaledobject.yaml", "threshold (offered-frames)", f"{threshold:.3g}"),
+        Setting("scaledobject.yaml", "threshold (offered-frames)", _plain(threshold)),
         Setting("topic frames", "partitions", str(partitions)),
         Setting("topic frames", "replication-factor", str(load.replication)),
         Setting("topic frames", "retention.ms", str(retention_ms)),
@@ -68,6 +70,11 @@ def _worker_cores(load: Load) -> tuple[Setting, ...]:
         Setting("worker's deployment.yaml", "requests.cpu", cores),
         Setting("settings/worker.env", "WORKER_INTRA_OP_THREADS", cores),
     )
+
+
+def _plain(number: float) -> str:
+    """Return a number in three places or more, without an exponent."""
+    return f"{number:.3g}" if number < 1000 else f"{number:.0f}"
 
 
 def _round_up(mebibytes: float) -> int:

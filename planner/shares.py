@@ -14,5 +14,12 @@ PRODUCER_CORES = 2
 MEASURED_CORES = 2
 """Of the worker whose time for a frame was measured."""
 
-DECODE_THREADS = 2
-"""Of one worker, whatever runs its network."""
+DECODE_THREADS, MOST_DECODE_THREADS = 2, 4
+"""Of one worker, and of one beside a GPU that has cores enough."""
+
+
+def decode_threads(worker: str, cores: int) -> int:
+    """Return in how many threads a worker decodes: on the CPU its cores have the network to run."""
+    if worker != "gpu":
+        return DECODE_THREADS
+    return max(DECODE_THREADS, min(MOST_DECODE_THREADS, cores // 4))

@@ -7,7 +7,7 @@ import math
 from collections.abc import Callable
 
 from planner.load import Costs, Load
-from planner.shares import DECODE_THREADS, FULLEST_LOAD, MEAN_LOAD, MEASURED_CORES
+from planner.shares import FULLEST_LOAD, MEAN_LOAD, MEASURED_CORES, decode_threads
 
 GROWTH = 2
 """Partitions for each worker: so many times the workers can share the load later."""
@@ -26,7 +26,8 @@ def worker_fps(load: Load, cost: Costs) -> tuple[float, str, bool]:
     if load.worker_fps is not None:
         return load.worker_fps, "as given", False
     decode = cost["worker_decode_seconds_per_megapixel"].value
-    decoded = DECODE_THREADS / (load.published_megapixels * decode)
+    threads = decode_threads(load.worker, load.worker_cores)
+    decoded = threads / (load.published_megapixels * decode)
     if load.worker == "gpu":
         known = cost["gpu_frames_per_second"]
         network, said, assumed = known.value, known.source, not known.measured
@@ -42,7 +43,7 @@ def worker_fps(load: Load, cost: Costs) -> tuple[float, str, bool]:
     width, height = load.published
     return (
         decoded,
-        f"decoding {width}x{height} at {decode:g} s a megapixel in {DECODE_THREADS} threads; "
+        f"decoding {width}x{height} at {decode:g} s a megapixel in {threads} threads; "
         f"without that bound {network:.3g}: {said}",
         assumed,
     )

@@ -47,6 +47,7 @@ class Picture(NamedTuple):
         damage: What is wrong with it, None if nothing is known to be.
         pixel_aspect: Width of a stored pixel over its height.
         jpeg: The picture as it came, where nothing has to change; it has not been decoded.
+        again: Whether it is the picture of the time before, for a motion gate that may owe it.
     """
 
     image: Any
@@ -54,6 +55,7 @@ class Picture(NamedTuple):
     damage: Damage | None = None
     pixel_aspect: Fraction = Fraction(1)
     jpeg: CameraJpeg | None = None
+    again: bool = False
 
 
 class Pause(NamedTuple):

@@ -8,7 +8,6 @@ from typing import Literal, Self
 from urllib.parse import urlsplit
 
 from pydantic import (
-    BaseModel,
     ConfigDict,
     Field,
     PrivateAttr,
@@ -18,8 +17,10 @@ from pydantic import (
 )
 
 from contract.frame import CAMERA_ID, CAMERA_ID_RULE, MAX_FRAME_PIXELS, MAX_SIDE_PIXELS
+from contract.number_fields import NumberFields
 from producer.addresses import Kind, kind_of, lower_scheme, public, with_credentials
 from producer.motion_gate import MotionSettings
+from producer.pacing import LEAST_FPS
 from producer.scene import Scene
 
 LONGEST_TIMEOUT_SECONDS = 1800
@@ -28,7 +29,7 @@ LONGEST_TIMEOUT_SECONDS = 1800
 _ASPECT = re.compile(r"[1-9]\d{0,3}:[1-9]\d{0,3}", re.ASCII)
 
 
-class Camera(BaseModel):
+class Camera(NumberFields):
     """One camera of the list."""
 
     model_config = ConfigDict(
@@ -56,8 +57,8 @@ class Camera(BaseModel):
     password: SecretStr | None = None
     """Password of user. Any characters, as they are; in quotes where it is all digits."""
 
-    fps: float | None = Field(default=None, gt=0, le=1000)
-    """Most frames per second that are published; all unless set."""
+    fps: float | None = Field(default=None, ge=LEAST_FPS, le=1000)
+    """Most frames per second that are published, from 0.00001 (about one a day); all unless set."""
 
     width: int | None = Field(default=None, ge=16, le=MAX_SIDE_PIXELS)
     """Width to scale to, in pixels; with height only, it follows the aspect."""

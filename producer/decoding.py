@@ -80,6 +80,22 @@ def warn_of_software(camera: Camera, context: Any) -> None:
         _warn(camera, f"this FFmpeg build has no such decoder for {context.name}")
 
 
+def warn_of_fallback(camera: Camera, context: Any) -> None:
+    """Log that a stream which has begun is decoded in software after all.
+
+    FFmpeg finds out with the first picture that a device lacks its profile (4:2:2, 10 bit, ...).
+
+    Args:
+        camera: Whose stream it is.
+        context: Its ``av.VideoCodecContext``, which has given a picture.
+    """
+    if camera.hwaccel is None or not context.is_hwaccel:
+        return
+    # The hardware's format, of the device's name, until FFmpeg has chosen a software decoder's.
+    if context.pix_fmt != camera.hwaccel:
+        _warn(camera, f"the device does not decode this stream: {context.name}, {context.pix_fmt}")
+
+
 @functools.cache
 def _device_fault(device: str) -> str | None:
     """Return why a device cannot be used; asked once, before there is a stream."""

@@ -147,6 +147,8 @@ class FrameIntake:
             return "fps_cap"
         if session.gate is None:
             return None
+        if picture.again:
+            return None if session.gate.owes_again(at_seconds) else "static"
         luma = luma_of(picture.image) if picture.jpeg is None else picture.jpeg.luma
         if luma is None or session.gate.judge(small(luma), at_seconds) != "static":
             return None

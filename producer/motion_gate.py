@@ -19,7 +19,9 @@ from typing import Any, Literal
 import cv2
 import numpy as np
 import numpy.typing as npt
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import ConfigDict, Field
+
+from contract.number_fields import NumberFields
 
 WIDTH = 160
 """Width of the small picture, in pixels."""
@@ -52,7 +54,7 @@ _LATE_FRAMES = 64
 deviations are then no change."""
 
 
-class MotionSettings(BaseModel):
+class MotionSettings(NumberFields):
     """When a frame of a camera counts as motion."""
 
     model_config = ConfigDict(
@@ -106,6 +108,19 @@ class MotionGate:
             self._published, self._published_at = luma, time_seconds
         return verdict
 
+    def owes_again(self, time_seconds: float) -> bool:
+        """Return whether the last picture, which has not changed since, is to be published again.
+
+        Only to keep alive: a hold is for what comes after a motion. It counts as published then.
+        """
+        due = self._published is None or self._is_due(time_seconds)
+        if due:
+            self._published_at = time_seconds
+        return due
+
+    def _is_due(self, time_seconds: float) -> bool:
+        return time_seconds - self._published_at >= self._settings.keep_alive_seconds
+
     def _begin(self, luma: Luma, time_seconds: float) -> None:
         self._usual = cv2.createBackgroundSubtractorMOG2(
             varThreshold=_VARIANCES, detectShadows=False
@@ -134,8 +149,7 @@ class MotionGate:
         # Once and without a hold: what has gone is not to be seen a second time.
         if self._is_large(changed & self._jumps.are_fewer_than(change)):
             return "motion"
-        due = time_seconds - self._published_at >= settings.keep_alive_seconds
-        return "keep_alive" if due else "static"
+        return "keep_alive" if self._is_due(time_seconds) else "static"
 
     def _is_large(self, changed: npt.NDArray[np.bool_]) -> bool:
         opened = cv2.morphologyEx(changed.view(np.uint8), cv2.MORPH_OPEN, np.ones((2, 2), np.uint8))

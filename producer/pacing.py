@@ -3,6 +3,9 @@
 Pure functions of time: no clock is read here, every time comes in as an argument, in seconds.
 """
 
+LEAST_FPS = 0.00001
+"""Lowest cap of frames a second that is taken: about one frame a day."""
+
 _RISE = 2e-2
 """How fast an anchor rises, in seconds per second: faster than cameras that stamp their nominal
 frame rate stray from it (29.7 frames a second stamped as 30 are 1e-2), since what is taken for age

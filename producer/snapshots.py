@@ -1,7 +1,6 @@
 """A URL that gives one picture, asked for again and again."""
 
 import hashlib
-import math
 import time
 from collections.abc import Callable, Generator
 from http import HTTPStatus
@@ -47,7 +46,7 @@ class SnapshotSource:
     """A picture behind a URL, as a camera: one session, whatever happens between the pictures.
 
     A picture is asked for at steady times, as one that may not have changed, and given when it has;
-    with a motion gate also once in its ``keep_alive_seconds``.
+    a motion gate is given the same picture again, and decides, as of a camera that sees no motion.
     A request that fails is counted and made again, ever later; only when no answer was good for as
     long as the camera may stay silent it counts as lost.
 
@@ -78,8 +77,6 @@ class SnapshotSource:
         self._interval = camera.poll_seconds or max(
             POLL_SECONDS, min(DAY_SECONDS, 1 / (camera.fps or 1000))
         )
-        motion = camera.motion
-        self._keep_alive = math.inf if motion is None else motion.keep_alive_seconds
         self._patience = max(camera.stall_timeout_seconds, 3 * self._interval)
         self._conditions: dict[str, str] = {}
         self._digest = b""
@@ -87,9 +84,9 @@ class SnapshotSource:
         self._passage = JpegPassage(camera, every=1)
 
     def pictures(self) -> Generator[Picture | Pause, None, None]:
-        """Yield the picture whenever it has changed, and when its motion gate owes one."""
+        """Yield the picture whenever it has changed; each time to a motion gate, which decides."""
         due = last_good = self._clock()
-        shown: tuple[Picture, float] | None = None
+        shown: Picture | None = None
         failures, told = 0, False
         while True:
             try:
@@ -109,10 +106,13 @@ class SnapshotSource:
             else:
                 last_good, failures = self._clock(), 0
                 due = max(due + self._interval, last_good)
-                if picture is None and shown is not None:
-                    picture = shown[0] if last_good - shown[1] >= self._keep_alive else None
+                if picture is None and self._camera.motion is not None:
+                    picture = shown
+                elif picture is not None:
+                    # What is damaged and dropped is not shown again: it counts once.
+                    dropped = picture.damage is not None and self._camera.drop_corrupt
+                    shown = None if dropped else picture._replace(again=True)
                 if picture is not None:
-                    shown = picture, last_good
                     yield picture
             yield Pause(max(0.0, due - self._clock()))
 

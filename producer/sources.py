@@ -28,7 +28,7 @@ from producer.camera_pictures import (
     SourceError,
 )
 from producer.cameras import Camera
-from producer.decoding import accelerator, set_threads, warn_of_software
+from producer.decoding import accelerator, set_threads, warn_of_fallback, warn_of_software
 from producer.encoding import color_range
 from producer.http_sources import open_http
 from producer.memory import bound_allocations
@@ -134,6 +134,7 @@ class AvSource:
         self.live = camera.live and not (camera.kind == "http" and _ends(self._container, stream))
         set_threads(camera, stream.codec_context, self.live)
         self._packets = 0
+        self._begun = False
         self._latest = 0.0
 
     def pictures(self) -> Generator[Picture | Pause, None, None]:
@@ -168,10 +169,13 @@ class AvSource:
             raise SourceError(f"lost: {why_lost(error)}") from None
 
     def _learn(self, frame: Any) -> None:
-        """Note, of a stream of JPEGs, whether the pictures that follow may be passed on.
+        """Note what only a decoded picture tells: where it is decoded, and what may be passed on.
 
-        What its container says about them (turned, in limited range) only a decoded one tells.
+        Of a stream of JPEGs, whether its container has them turned or in limited range.
         """
+        if not self._begun:
+            self._begun = True
+            warn_of_fallback(self._camera, self._stream.codec_context)
         if self._jpeg and self._passage is None:
             as_stored = Upright.of(frame).changes_nothing and color_range(frame) == ColorRange.JPEG
             self._passage = JpegPassage(self._camera, possible=as_stored)

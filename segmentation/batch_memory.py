@@ -31,6 +31,9 @@ class BatchMemory:
         """Return this thread's, as it left it."""
         found: Batch | None = getattr(self._of_thread, "batch", None)
         if found is None:
-            found = self._ready.pop() if self._ready else self._make()
+            try:
+                found = self._ready.pop()
+            except IndexError:  # another thread has just taken it
+                found = self._make()
             self._of_thread.batch = found
         return found

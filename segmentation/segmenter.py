@@ -7,6 +7,7 @@ import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import NamedTuple, TypeVar
 
 import numpy as np
@@ -120,7 +121,9 @@ class Segmenter:
         self._judges_size = resize == "auto"
         self._batch_size = batch_size or engine.batch_sizes[-1]
         self._clock = clock
-        self._memory = BatchMemory(new_batch or self._plain_batch)
+        # No method of its own: a segmenter is freed, with its engine, as soon as nobody has it.
+        plain = partial(_plain_batch, (self._batch_size, *self._sizes.input_size, 3))
+        self._memory = BatchMemory(new_batch or plain)
         self._pool = ThreadPoolExecutor(threads, "cluster") if threads > 1 else None
         # Threads of its own: those that cluster are busy with the batch before.
         self._placing = ThreadPoolExecutor(threads, "place") if threads > 1 else None
@@ -288,9 +291,6 @@ class Segmenter:
         fit.apply(image, place)
         return fit
 
-    def _plain_batch(self) -> NDArray[np.uint8]:
-        return np.empty((self.largest_batch, *self._sizes.input_size, 3), np.uint8)
-
     def _fitted(self, images: Sequence[Image | Fitted], observe: Observe | None) -> Maps:
         began = self._clock()
         prepared = self.prepare(images, self._memory.own() if len(images) > 1 else None)
@@ -350,3 +350,7 @@ class Segmenter:
     def _instances(self, maps: Predictions, i: int, fit: Fit) -> Instances:
         artifact = self._artifact
         return describe(self._cluster(maps, i), artifact.min_pixels, fit, artifact.classes)
+
+
+def _plain_batch(shape: tuple[int, ...]) -> NDArray[np.uint8]:
+    return np.empty(shape, np.uint8)

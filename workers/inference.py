@@ -24,7 +24,8 @@ _THREADS = 2
 _MOST_THREADS = 4
 """Frames of a batch that are described side by side, and frames that are decoded; beside a GPU up
 to the most, by cores. One of 2048x1024 takes 8 ms to decode and 4 ms to describe: two threads would
-hold a GPU to 250 a second. Those that describe have memory of their own, up to 54 bytes a pixel."""
+hold a GPU to 250 a second. Those that describe, and the stage's own thread, which describes a frame
+that comes alone, have memory of their own, up to 54 bytes a pixel."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,7 @@ import onnx
 from numpy.typing import NDArray
 
 from contract import artifact_files
-from contract.artifact import Artifact, Precision
+from contract.artifact import MAX_INPUT_PIXELS, MAX_INPUT_SIDE, Artifact, Precision
 from contract.errors import ConfigurationError, SeedstreamError
 from contract.output_places import folder_fault
 from model.export.calibration import make_pictures, read_pictures
@@ -114,6 +114,8 @@ def export_checkpoint(
         load_checkpoint(find_checkpoint(checkpoint)) if isinstance(checkpoint, Path) else checkpoint
     )
     height, width = options.input_size or state.input_size
+    if fault := _size_fault(height, width):  # before pictures are read in that size
+        raise ConfigurationError(fault)
     score = options.score_threshold
     artifact = Artifact(
         name=name,
@@ -230,6 +232,18 @@ def _prove_and_place(
     return Exported(target, artifact, comparison)
 
 
+def _size_fault(height: int, width: int) -> str | None:
+    """Return what is wrong with an input size; a network would be traced for it, whatever it is."""
+    sides = height, width
+    good = min(sides) > 0 and max(sides) <= MAX_INPUT_SIDE and height * width <= MAX_INPUT_PIXELS
+    if good and not any(side % STRIDE for side in sides):
+        return None
+    return (
+        f"the input is {height}x{width}, expected multiples of {STRIDE} from {STRIDE} on, at most "
+        f"{MAX_INPUT_SIDE} a side and {MAX_INPUT_PIXELS} pixels"
+    )
+
+
 def _check(
     network: BranchedERFNet,
     artifact: Artifact,
@@ -241,10 +255,7 @@ def _check(
     count = 0 if pictures is None else len(pictures)
     checks = [
         (network.heads == heads, f"the network has heads {network.heads}, expected {heads}"),
-        (
-            artifact.height % STRIDE == 0 and artifact.width % STRIDE == 0,
-            f"the input is {artifact.height}x{artifact.width}, expected multiples of {STRIDE}",
-        ),
+        (not (size_fault := _size_fault(artifact.height, artifact.width)), size_fault or ""),
         (
             artifact.precision in BOUNDS,
             f"precision is {artifact.precision!r}, expected one of {list(BOUNDS)}",

@@ -7,7 +7,9 @@ of 1 and more are pixels.
 import re
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, ConfigDict, Field, model_validator
+
+from contract.number_fields import NumberFields
 
 Preset = Literal["person", "vehicle", "any"]
 
@@ -45,7 +47,7 @@ _VEHICLES = {"vehicle", "car", "truck", "bus", "van", "lorry", "tram", "train"}
 _PEOPLE = {"person", "people", "pedestrian", "man", "woman", "child", "worker", "player"}
 
 
-class _Table(BaseModel):
+class _Table(NumberFields):
     """A table of the options file: unknown keys are faults, and so are NaN and infinity."""
 
     # JSON, in which scene.json records the options, has no number that is not finite.

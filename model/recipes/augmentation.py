@@ -4,6 +4,8 @@ from typing import Annotated
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
+from contract.number_fields import NumberFields
+
 Share = Annotated[float, Field(ge=0, le=1)]
 
 
@@ -17,7 +19,7 @@ Factors = Annotated[tuple[float, float], AfterValidator(_in_order)]
 """Smallest and largest factor."""
 
 
-class Part(BaseModel):
+class Part(NumberFields, BaseModel):
     """A table of a recipe: unknown keys are faults, and so are numbers that are not finite."""
 
     model_config = ConfigDict(

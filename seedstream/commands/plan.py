@@ -36,7 +36,12 @@ def register(app: typer.Typer, text: str) -> None:
         worker: Annotated[
             Literal["cpu", "gpu"], typer.Option(help="Where the network runs.")
         ] = "cpu",
-        worker_cores: Annotated[int, typer.Option(help="Cores of a worker on the CPU.")] = 2,
+        worker_cores: Annotated[
+            int,
+            typer.Option(
+                help="Cores of a worker; beside a GPU it decodes in a thread for four of them."
+            ),
+        ] = 2,
         worker_fps: Annotated[
             float | None,
             typer.Option(

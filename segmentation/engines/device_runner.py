@@ -6,6 +6,7 @@ Shape letters: N batch, H, W the input.
 """
 
 import threading
+import weakref
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +17,7 @@ import onnxruntime
 from numpy.typing import NDArray
 
 from contract import artifact as contract
+from contract.errors import ConfigurationError
 from segmentation.engines.base import Predictions
 from segmentation.engines.choice import Device
 from segmentation.engines.foreground import Foreground, Pixels
@@ -31,7 +33,14 @@ PIXEL, VALUES, CLASS = "pixel", "values", "class"
 MEMORY: Mapping[Device, str] = {"cpu": "cpu", "openvino": "cpu", "cuda": "cuda", "tensorrt": "cuda"}
 """Where each provider keeps its memory, as ONNX Runtime calls it."""
 
+_MOST_PIXELS = 2**31 - 1
+"""Of a batch: places of its foreground are int32."""
+
 _TYPES = {"tensor(float)": np.float32, "tensor(float16)": np.float16, "tensor(uint8)": np.uint8}
+
+
+def _exists(batch: "weakref.ref[NDArray[np.uint8]]") -> bool:
+    return batch() is not None
 
 
 @dataclass(frozen=True)
@@ -79,7 +88,7 @@ class DeviceRunner:
         self._size = size
         self._graphs = options.cuda_graphs
         self.page_locked = options.page_locked and device in ("cuda", "tensorrt")
-        self._batches: list[NDArray[np.uint8]] = []
+        self._batches: list[weakref.ref[NDArray[np.uint8]]] = []  # they end with their threads
         self._outputs = {each.name: each for each in session.get_outputs()}
         self._bound: dict[int, _Bound] = {}
         self._lock = threading.Lock()  # what is bound is one run's at a time
@@ -111,13 +120,14 @@ class DeviceRunner:
         batch = page_locked(shape) if self.page_locked else None
         self.page_locked = batch is not None
         batch = np.zeros(shape, np.uint8) if batch is None else batch
-        self._batches.append(batch)
+        self._batches = [*filter(_exists, self._batches), weakref.ref(batch)]
         return batch
 
     def _padded(self, images: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
         """Return images of which those behind the given are black: they show no foreground."""
-        for batch in self._batches:
-            begins = images.base is batch and images.ctypes.data == batch.ctypes.data
+        known = [batch for each in self._batches if (batch := each()) is not None]
+        for batch in known:
+            begins = images.ctypes.data == batch.ctypes.data and images.base is batch
             if begins and len(batch) >= size:
                 batch[len(images) : size] = 0
                 return batch[:size]
@@ -151,6 +161,12 @@ class DeviceRunner:
     def _bind(self, size: int) -> _Bound:
         make = onnxruntime.OrtValue.ortvalue_from_shape_and_type
         height, width = self._size
+        if size * height * width > _MOST_PIXELS:
+            raise ConfigurationError(
+                f"a batch of {size} pictures of {width}x{height} has more pixels than their places "
+                f"can be counted in ({_MOST_PIXELS}): expected at most "
+                f"{_MOST_PIXELS // (height * width)} pictures (WORKER_MAX_BATCH_SIZE)"
+            )
         images = make((size, height, width, 3), np.uint8, self._memory, 0)
         binding = self._session.io_binding()
         binding.bind_ortvalue_input(contract.INPUT, images)

@@ -11,6 +11,7 @@ import pytest
 
 onnx = pytest.importorskip("onnx", reason="the workshop's extra `train` is not installed")
 from contract import artifact as contract  # noqa: E402  (after the skip)
+from contract.errors import ConfigurationError  # noqa: E402
 from media.videos import Video  # noqa: E402
 from model.export.foreground_graph import write  # noqa: E402
 from segmentation.engines import GpuOptions, device_runner, open_engine  # noqa: E402
@@ -164,3 +165,25 @@ def test_what_is_behind_the_pictures_in_a_batch_s_memory_is_not_seen(
     assert not (black[2] > 0.5).any()
     assert runner.returned_bytes == sum(each.nbytes for each in found._pixels)
     assert np.array_equal(batch[first : first + n], images(n))
+
+
+def test_a_batch_s_memory_ends_with_whoever_asked_for_it(session: Any) -> None:
+    runner = runner_of(session, (HEIGHT, WIDTH), foreground=True)
+    kept = runner.new_batch(4)
+    for _ in range(20):
+        runner.new_batch(4)
+    assert len(runner._batches) <= 2
+    kept[:2], kept[2:] = images(2), 255
+    expected = session.run(list(contract.OUTPUTS), {contract.INPUT: images(2)})
+    seed = runner.run(kept[:2], 4).seed
+    assert np.array_equal(seed, np.where(expected[2] > 0.5, expected[2], 0))
+
+
+def test_a_batch_whose_pixels_cannot_be_counted_is_refused(
+    session: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(device_runner, "_MOST_PIXELS", 3 * HEIGHT * WIDTH)
+    runner = runner_of(session, (HEIGHT, WIDTH), foreground=True)
+    assert len(runner.run(images(3), 3)) == 3
+    with pytest.raises(ConfigurationError, match=r"expected at most 3 pictures \(WORKER_MAX_BATCH"):
+        runner.run(images(4), 4)

@@ -404,6 +404,30 @@ def test_a_picture_that_has_not_changed_is_published_as_often_as_its_motion_gate
     assert snapshots.statuses.count(200) == 1
 
 
+def test_noise_that_stops_does_not_delay_what_a_motion_gate_owes(
+    cameras: StartCameras,  # noqa: F811
+) -> None:
+    still = SCENE.render(0)[0]
+    noisy = [simplejpeg.encode_jpeg(still, quality=quality) for quality in range(86, 90)]
+    asked: list[float] = []
+
+    def answer(handler: Handler) -> None:
+        asked.append(time.monotonic())
+        send(handler, (noisy + [JPEGS[0]] * 200)[len(asked) - 1], "image/jpeg")
+
+    with http_cameras({"/snap": answer}) as server:
+        watched = cameras(
+            f"door={server.url('/snap')}",
+            poll_seconds=0.2,
+            motion=MotionSettings(keep_alive_seconds=1.0, hold_seconds=0),
+        )
+        watched.until(lambda: watched.count("door") >= 3)
+    moments = [frame.captured_at.timestamp() for frame in watched.frames["door"]]
+    # The last noisy picture is 0.6 s old; counted from there the next would come 1.6 s later.
+    assert 0.99 <= moments[1] - moments[0] < 1.45
+    assert watched.value("frames_captured_total", "door") >= 10, "the gate has seen each of them"
+
+
 @pytest.mark.parametrize("etag", [True, False])
 def test_a_picture_that_has_not_changed_is_not_published_again(
     etag: bool,

@@ -464,3 +464,21 @@ def test_int8_of_the_street_network_finds_the_same_people_in_real_pictures(tmp_p
 )
 def test_a_number_that_misses_its_bound_is_told_from_it(seen: float, bound: float, text: str):
     assert apart(seen, bound) == text
+
+
+@pytest.mark.parametrize(
+    ("height", "width"),
+    [(0, 0), (-8, -8), (96, -160), (100, 160), (16_392, 8), (8192, 4096)],
+    ids=["none", "negative", "one negative", "no multiple", "a side", "pixels"],
+)
+def test_an_input_that_no_network_could_have_is_refused_before_pictures_are_read(
+    tmp_path: Path, height: int, width: int
+) -> None:
+    checkpoint = street_checkpoint(tmp_path / "last.pt")
+    options = ExportOptions(input_size=(height, width), pictures=[tmp_path / "not there"])
+    match = f"the input is {height}x{width}, expected multiples of 8 from 8 on"
+    with pytest.raises(ConfigurationError, match=match):
+        export_checkpoint(checkpoint, tmp_path, "a", "1", options)
+    with pytest.raises(ConfigurationError, match=match):
+        export(random_network(2, 2), card(height=height, width=width), tmp_path)
+    assert list(tmp_path.iterdir()) == [checkpoint]

@@ -1,10 +1,19 @@
 """The table of `make bench`: bars, regressions, figures that an older result lacks."""
 
 import importlib
+from pathlib import Path
 
 import pytest
 
-from benchmarks.bench_all import BENCHMARKS, Figure, committed_results, last_value, row, table
+from benchmarks.bench_all import (
+    BENCHMARKS,
+    Benchmark,
+    Figure,
+    committed_results,
+    last_value,
+    row,
+    table,
+)
 
 SPEED = Figure("speed", ("ratios", "ours"), bar=3.0)
 SHARE = Figure("share", ("share",), "lower", bar=0.2)
@@ -45,6 +54,24 @@ def test_the_last_value_is_that_of_the_newest_result_which_has_the_figure() -> N
 def test_the_table_is_markdown_of_equal_columns() -> None:
     lines = table([row(SPEED, 4.0, None), row(SHARE, None, None)]).splitlines()
     assert len({line.count("|") for line in lines}) == 1
+
+
+@pytest.mark.parametrize("there", [True, False], ids=["with OpenVINO", "without"])
+def test_openvino_is_measured_where_it_is_installed(tmp_path: Path, there: bool) -> None:
+    folder = tmp_path if there else tmp_path / "none"
+    bench = Benchmark("w", "bench_worker", (), ("--frames", "9"), ("--rounds", "1"),
+                      further=(folder, ("--openvino", str(folder))))  # fmt: skip
+    assert bench.command(quick=False)[3:5] == ["--frames", "9"]
+    assert bench.command(quick=True)[3:5] == ["--rounds", "1"]
+    for quick in (True, False):
+        assert bench.command(quick)[5:] == ["--openvino", str(folder)] * there
+
+
+def test_each_bar_of_the_worker_is_in_the_table() -> None:
+    (worker,) = [each for each in BENCHMARKS if each.name == "worker"]
+    assert [each.bar for each in worker.figures] == [3.5, 1.8, 5, 2.8]
+    newest = committed_results("worker")
+    assert all(last_value(each, newest) for each in worker.figures)
 
 
 @pytest.mark.parametrize("benchmark", BENCHMARKS, ids=lambda each: each.name)

@@ -1,12 +1,13 @@
 """In how many threads, and where, a camera's stream is decoded."""
 
 import logging
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 from av.codec.hwaccel import hwdevices_available
 
-from producer import decoding
+from producer import decoding, sources
 from producer.camera_list import load_cameras
 from producer.cameras import Camera
 from producer.decoding import decode_threads
@@ -66,3 +67,48 @@ def test_without_a_graphics_processor_a_camera_is_decoded_in_software_which_is_s
         assert len(list(source.pictures())) == 6
         source.close()
     assert f"camera a: hwaccel {device} cannot be used" in caplog.text
+
+
+@dataclass
+class Context:
+    """A decoder that has given a picture, as PyAV shows it."""
+
+    pix_fmt: str
+    is_hwaccel: bool = True
+    name: str = "h264"
+
+
+@pytest.mark.parametrize(
+    ("device", "context", "said"),
+    [
+        ("cuda", Context("yuv422p10le"), "does not decode this stream: h264, yuv422p10le"),
+        ("vaapi", Context("yuv420p", name="hevc"), "does not decode this stream: hevc, yuv420p"),
+        ("cuda", Context("cuda"), ""),
+        ("vaapi", Context("vaapi"), ""),
+        ("cuda", Context("yuv420p", is_hwaccel=False), ""),  # which was said when it was opened
+        (None, Context("yuv420p"), ""),
+    ],
+    ids=["profile", "vaapi", "on the device", "on vaapi's", "no device", "not asked for"],
+)
+def test_a_device_that_lacks_a_stream_s_profile_is_told_of_with_the_first_picture(
+    device: str | None, context: Context, said: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.WARNING):
+        decoding.warn_of_fallback(camera(FILE, hwaccel=device), context)
+    assert said in caplog.text
+    assert bool(caplog.records) == bool(said)
+
+
+def test_a_source_asks_once_where_its_pictures_are_decoded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+    monkeypatch.setattr(
+        sources, "warn_of_fallback", lambda camera, context: asked.append(context.pix_fmt)
+    )
+    scene = Scene(width=128, height=96, fps=12, seed=1)
+    path = write_video(tmp_path / "a.mp4", scene, 6, codec="libx264")
+    source = AvSource(camera(str(path)), lambda: None)
+    assert len(list(source.pictures())) == 6
+    source.close()
+    assert asked == ["yuv420p"]

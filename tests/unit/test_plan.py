@@ -12,12 +12,13 @@ from planner.capacity import MEAN_LOAD, camera_bytes, camera_cores, fullest, pla
 from planner.load import Load, Plan
 from planner.manifest_sizes import manifest_sizes
 from planner.plan_report import as_json, as_text
-from planner.shares import DECODE_THREADS, FULLEST_LOAD
+from planner.shares import DECODE_THREADS, FULLEST_LOAD, decode_threads
 from planner.unit_costs import unit_costs, with_changes
 from producer import assignment
 from producer.assignment import assign
 from seedstream.cli import main
 from workers import decoders
+from workers.inference import host_threads
 
 
 def need(found: Plan, part: str, name: str) -> float:
@@ -74,6 +75,10 @@ def test_no_worker_has_more_cameras_than_the_plan_says(cameras: int, workers: in
 def test_the_plan_knows_how_producers_assign_and_in_how_many_threads_workers_decode():
     assert capacity.MOST_PERCENT == assignment.MOST_PERCENT
     assert decoders.DECODE_THREADS == DECODE_THREADS
+    for cores in (1, 2, 8, 12, 16, 64):
+        for worker in ("cpu", "gpu"):
+            threads = host_threads(cores, on_gpu=worker == "gpu")
+            assert decode_threads(worker, cores) == threads
 
 
 @pytest.mark.parametrize("cameras", [2, 3, 7, 13, 20, 50, 100, 300])
@@ -114,7 +119,7 @@ def test_where_two_cameras_fill_a_worker_the_plan_says_how_busy_the_fullest_one_
 
 
 @pytest.mark.parametrize(
-    ("size", "most"), [((1920, 1080), 250.0), ((3840, 2160), 65.2), ((8192, 4320), 15.3)]
+    ("size", "most"), [((1920, 1080), 250.0), ((3840, 2160), 130.4), ((8192, 4320), 30.6)]
 )
 @pytest.mark.parametrize("worker", ["gpu", "cpu"])
 def test_no_worker_does_more_frames_than_its_threads_decode(
@@ -127,7 +132,10 @@ def test_no_worker_does_more_frames_than_its_threads_decode(
 
     found = plan(load)
 
-    decoded = 2 / (width * height / 1e6 * unit_costs()["worker_decode_seconds_per_megapixel"].value)
+    threads = 4 if worker == "gpu" else 2
+    decoded = threads / (
+        width * height / 1e6 * unit_costs()["worker_decode_seconds_per_megapixel"].value
+    )
     frames = need(found, "workers", "frames per second of one")
     assert frames <= decoded
     assert frames <= most if worker == "gpu" else frames <= 261
@@ -220,6 +228,27 @@ def test_smaller_published_frames_cost_less_but_for_decoding():
     assert ratio == pytest.approx((1920 / 768) ** 2, rel=0.01)
     assert 0.5 < need(small, "producers", "cores busy") / need(whole, "producers", "cores busy") < 1
     assert plan(Load(cameras=1, width=640, height=360)).load.published == (640, 360)
+
+
+def test_large_numbers_reach_the_manifests_without_an_exponent():
+    size = {"width": 16384, "height": 16384, "max_side": None}
+    load = Load(cameras=1_000_000, fps=1000, camera_fps=1000, worker="gpu", worker_fps=1e6, **size)
+    sizes = {(each.place, each.name): each.value for each in manifest_sizes(plan(load))}
+    assert int(sizes["kustomization.yaml", "replicas: producer"]) > 1_000_000
+    assert sizes["scaledobject.yaml", "threshold (offered-frames)"] == "700000"
+
+
+def test_what_was_given_is_no_assumption_any_more():
+    load = Load(cameras=2_000)
+    guessed = {(e.part, e.name) for e in plan(load).needs if e.assumed}
+    given = with_changes({n: c.value for n, c in unit_costs().items() if not c.measured})
+    assert {
+        ("kafka", "partitions"),
+        ("kafka", "brokers"),
+        ("redis", "masters"),
+        ("prometheus", "servers"),
+    } <= guessed
+    assert not [e for e in plan(load, given).needs if e.assumed]
 
 
 def test_the_manifests_get_what_the_plan_counted():

@@ -1,6 +1,9 @@
 """From images of any size to instances, over an engine that sees bright squares as objects."""
 
+import gc
 import threading
+import weakref
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import msgspec
@@ -11,6 +14,7 @@ from pycocotools import mask as coco
 
 from contract.artifact import Artifact
 from segmentation import segmenter as segmenter_module
+from segmentation.batch_memory import BatchMemory
 from segmentation.engines.base import Predictions
 from segmentation.engines.onnx import padded_size
 from segmentation.instances import Instances
@@ -210,6 +214,35 @@ def test_large_pictures_are_placed_in_a_batch_by_threads(monkeypatch: pytest.Mon
     assert found.fits == expected.fits
     assert names
     assert all(name.startswith("place") for name in names)
+
+
+def test_a_segmenter_that_nobody_has_any_more_is_freed_with_its_engine() -> None:
+    engine = SquareEngine()
+    segmenter = Segmenter(engine)
+    segmenter.segment([picture(64, 96)] * 2)
+    watched = weakref.ref(engine)
+    gc.disable()  # it would find them sooner or later, behind gigabytes of arrays
+    try:
+        del segmenter, engine
+        assert watched() is None
+    finally:
+        gc.enable()
+
+
+def test_threads_that_ask_for_their_first_batch_at_the_same_moment_get_one_each() -> None:
+    memory = BatchMemory(lambda: np.zeros((1, 8, 8, 3), np.uint8))
+    memory.make_ready()
+    together = threading.Barrier(8)
+
+    def first(_: int) -> NDArray[np.uint8]:
+        together.wait()
+        mine = memory.own()
+        assert memory.own() is mine
+        return mine
+
+    with ThreadPoolExecutor(8) as pool:
+        given = list(pool.map(first, range(8)))
+    assert len({id(each) for each in given}) == 8
 
 
 def test_batches_lie_in_the_memory_that_the_engine_makes() -> None:

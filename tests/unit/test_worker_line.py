@@ -1,7 +1,7 @@
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 import cv2
 import pytest
@@ -36,6 +36,7 @@ from workers.stages.line import Limits, Line
 from workers.stages.stage_times import State
 from workers.stages.store_stage import PLACES
 
+T = TypeVar("T")
 TRACEPARENT = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
 
 
@@ -704,6 +705,28 @@ def test_clustering_that_hangs_is_seen_and_does_not_pass_for_the_network(start: 
     assert bench.line.busy_seconds["infer"] == 0
     gate.set()
     bench.wait_done()
+
+
+def test_each_described_frame_is_a_sign_of_life(start: Start) -> None:
+    clock = FakeClock()
+    busy: list[float] = []
+
+    class Crowded(FakeSegmenter):
+        def describe_each(self, maps: Maps, use: Callable[[int, Instances], T]) -> list[T]:
+            found = []
+            for i, instances in enumerate(self.describe(maps)):
+                clock.now += 40
+                busy.append(bench.line.busy_seconds["describe"])
+                found.append(use(i, instances))
+            return found
+
+    bench = start(Crowded(), clock=clock, running=False, max_batch_size=3)
+    for number in range(3):
+        bench.put(number)
+    bench.line.start()
+    bench.wait_done()
+    assert busy == [40] * 3, "a batch of 120 s whose frames take 40 s is not stuck"
+    assert bench.stored() == [0, 1, 2]
 
 
 def test_a_decoder_that_fails_for_no_fault_of_its_record_ends_the_line(

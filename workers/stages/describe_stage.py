@@ -89,11 +89,13 @@ class DescribeStage(ThreadStage[Mapped]):
         job, image = item.jobs[i], item.images[i]
         # Of frames that are ready at the same moment, only the last one will be looked at.
         newest = all(job.frame.camera != later.frame.camera for later in item.jobs[i + 1 :])
-        return _Found(
+        found = _Found(
             instances.documents(),
             self._sighting(instances, image),
             self._jpeg(job, image) if newest else b"",
         )
+        self.alive()  # a batch of many large frames takes long
+        return found
 
     def _jpeg(self, job: Job, image: Image | Fitted) -> bytes:
         return b"" if self._previews is None else self._previews.jpeg(job.frame, image)
