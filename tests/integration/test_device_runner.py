@@ -1,5 +1,7 @@
 """Runs over bound memory, with the CPU as the device: the same maps, and only the foreground."""
 
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
 from pathlib import Path
@@ -187,3 +189,43 @@ def test_a_batch_whose_pixels_cannot_be_counted_is_refused(
     assert len(runner.run(images(3), 3)) == 3
     with pytest.raises(ConfigurationError, match=r"expected at most 3 pictures \(WORKER_MAX_BATCH"):
         runner.run(images(4), 4)
+
+
+def test_a_picture_that_is_nothing_but_foreground_leaves_no_memory_behind() -> None:
+    """In a process of its own, where nothing else has memory to give back."""
+    program = """
+import gc
+import numpy as np, onnxruntime
+from types import SimpleNamespace
+from pathlib import Path
+from segmentation.engines import GpuOptions
+from segmentation.engines.device_runner import DeviceRunner
+from tests.tiny_model import HEIGHT, WIDTH, tiny_model
+
+cpu = ["CPUExecutionProvider"]
+session = onnxruntime.InferenceSession(tiny_model(n_sigma=2).SerializeToString(), providers=cpu)
+runner = DeviceRunner(session, cpu, "cpu", (HEIGHT, WIDTH), GpuOptions(foreground=True))
+shape = 1, 2048, 2048
+value = onnxruntime.OrtValue.ortvalue_from_numpy
+flat = [value(np.zeros((1, 2, *shape[1:]), np.float32)) for _ in range(2)]
+classes = value(np.zeros(shape, np.uint8))
+
+def rss() -> float:
+    return int(Path("/proc/self/statm").read_text().split()[1]) * 4096 / 2**20
+
+def run(score: float) -> int:
+    maps = [*flat, value(np.full(shape, score, np.float32)), classes]
+    return runner._select(SimpleNamespace(maps=maps)).place.size
+
+run(0.0)
+before = rss()
+assert run(1.0) == 2048 * 2048
+run(0.0)
+gc.collect()
+print(rss() - before)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=REPOSITORY, capture_output=True, text=True, timeout=120
+    )
+    assert done.returncode == 0, done.stderr
+    assert float(done.stdout) < 70, "MiB; 105 MB came back"
