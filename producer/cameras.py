@@ -20,7 +20,6 @@ from contract.frame import CAMERA_ID, CAMERA_ID_RULE, MAX_FRAME_PIXELS, MAX_SIDE
 from contract.number_fields import NumberFields
 from producer.addresses import Kind, kind_of, lower_scheme, public, with_credentials
 from producer.motion_gate import MotionSettings
-from producer.pacing import LEAST_FPS
 from producer.scene import Scene
 
 LONGEST_TIMEOUT_SECONDS = 1800
@@ -57,8 +56,8 @@ class Camera(NumberFields):
     password: SecretStr | None = None
     """Password of user. Any characters, as they are; in quotes where it is all digits."""
 
-    fps: float | None = Field(default=None, ge=LEAST_FPS, le=1000)
-    """Most frames per second that are published, from 0.00001 (about one a day); all unless set."""
+    fps: float | None = Field(default=None, gt=0, le=1000)
+    """Most frames per second that are published; all unless set."""
 
     width: int | None = Field(default=None, ge=16, le=MAX_SIDE_PIXELS)
     """Width to scale to, in pixels; with height only, it follows the aspect."""

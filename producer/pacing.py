@@ -3,8 +3,9 @@
 Pure functions of time: no clock is read here, every time comes in as an argument, in seconds.
 """
 
-LEAST_FPS = 0.00001
-"""Lowest cap of frames a second that is taken: about one frame a day."""
+_LEAST_FPS = 0.00001
+"""Lowest cap of frames a second: about one frame a day. The period of a lower one may be infinite,
+after which no frame would be early."""
 
 _RISE = 2e-2
 """How fast an anchor rises, in seconds per second: faster than cameras that stamp their nominal
@@ -29,7 +30,7 @@ class FrameCap:
     """
 
     def __init__(self, fps: float | None) -> None:
-        self._period = None if fps is None else 1.0 / fps
+        self._period = None if fps is None else 1.0 / max(fps, _LEAST_FPS)
         self._due: float | None = None
 
     def admit(self, time_seconds: float) -> bool:

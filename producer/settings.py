@@ -11,7 +11,6 @@ from contract.frame import MAX_FRAME_PIXELS
 from contract.lane import DEFAULT_LANE, LaneName
 from contract.settings import DAY_SECONDS, ProcessSettings
 from contract.topics import FRAMES_TOPIC, MAX_RECORD_BYTES
-from producer.pacing import LEAST_FPS
 from producer.shards import Shard
 from servers.kafka import KafkaConnection
 
@@ -79,9 +78,8 @@ class ProducerSettings(KafkaConnection, ProcessSettings):
     lane: LaneName = DEFAULT_LANE
     """The producer's lane, a label of metrics and logs."""
 
-    fps: float | None = Field(default=None, ge=LEAST_FPS, le=1000)
-    """Maximum frames per second published for a camera without its own fps, from 0.00001 (about one
-    a day); default: all frames."""
+    fps: float | None = Field(default=None, gt=0, le=1000)
+    """Maximum frames per second published for a camera without its own fps; default: all frames."""
 
     max_frames: int | None = Field(default=None, ge=1)
     """Stop each camera after this number of decoded frames; for tests and demos."""

@@ -240,3 +240,8 @@ def test_a_file_that_is_late_says_since_when_its_frame_was_due() -> None:
     assert schedule.late_seconds(0.1, 100.4) == pytest.approx(0.3)
     schedule.wait_seconds(0.2, 110.0)
     assert schedule.late_seconds(0.2, 110.0) == 0.0, "too late: the schedule has moved"
+
+
+@pytest.mark.parametrize("fps", [5e-324, 1e-309, 1e-9])
+def test_however_low_a_cap_is_it_keeps_few_frames(fps: float) -> None:
+    assert kept(FrameCap(fps), [number * 60.0 for number in range(600)]) == [0.0]
