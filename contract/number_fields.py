@@ -1,4 +1,4 @@
-"""Files that people write by hand, in which a truth value is no number.
+"""People who write files by hand, and the process that reads them: a truth value is no number.
 
 Library: pydantic, which takes ``true`` for 1: ``jpeg_quality: yes`` would be a quality of 1.
 """

@@ -113,7 +113,7 @@ class MotionGate:
 
         Only to keep alive: a hold is for what comes after a motion. It counts as published then.
         """
-        due = self._published is None or self._is_due(time_seconds)
+        due = self._is_due(time_seconds)
         if due:
             self._published_at = time_seconds
         return due

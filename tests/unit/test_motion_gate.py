@@ -232,3 +232,14 @@ def test_the_gate_is_switched_on_and_off_per_camera(
         f"defaults: {{motion: {{area: 0.5}}}}\ncameras: [{{id: a, url: 'test:', motion: {motion}}}]"
     )
     assert load_cameras(ProducerSettings(config=path), [], {})[0].motion == expected
+
+
+def test_the_same_picture_again_is_owed_once_in_the_keep_alive_and_is_no_motion_s_hold() -> None:
+    gate = MotionGate(MotionSettings(keep_alive_seconds=10, hold_seconds=5))
+    pictures = scene()
+    assert gate.judge(next(pictures), 100.0) == "start"
+    owed = [second for second in range(1, 41) if gate.owes_again(100.0 + second)]
+    assert owed == [10, 20, 30, 40]
+    assert gate.judge(next(pictures), 145.0) == "static"
+    assert not gate.owes_again(149.0)
+    assert gate.owes_again(150.0), "what was static has not been published"
