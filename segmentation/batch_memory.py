@@ -10,6 +10,11 @@ Batch = NDArray[np.uint8]
 """uint8 (N, H, W, 3)."""
 
 
+def plain_batch(shape: tuple[int, ...]) -> Batch:
+    """Return memory for a batch of a shape (N, H, W, 3), of which the device gets a copy."""
+    return np.empty(shape, np.uint8)
+
+
 class BatchMemory:
     """A batch for each thread that asks for one.
 

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from contract.result import ModelReference
-from segmentation.batch_memory import BatchMemory
+from segmentation.batch_memory import BatchMemory, plain_batch
 from segmentation.cluster import Clusters, cluster, cluster_foreground
 from segmentation.describe import describe
 from segmentation.engines.base import Engine, Predictions
@@ -122,7 +122,7 @@ class Segmenter:
         self._batch_size = batch_size or engine.batch_sizes[-1]
         self._clock = clock
         # No method of its own: a segmenter is freed, with its engine, as soon as nobody has it.
-        plain = partial(_plain_batch, (self._batch_size, *self._sizes.input_size, 3))
+        plain = partial(plain_batch, (self._batch_size, *self._sizes.input_size, 3))
         self._memory = BatchMemory(new_batch or plain)
         self._pool = ThreadPoolExecutor(threads, "cluster") if threads > 1 else None
         # Threads of its own: those that cluster are busy with the batch before.
@@ -350,7 +350,3 @@ class Segmenter:
     def _instances(self, maps: Predictions, i: int, fit: Fit) -> Instances:
         artifact = self._artifact
         return describe(self._cluster(maps, i), artifact.min_pixels, fit, artifact.classes)
-
-
-def _plain_batch(shape: tuple[int, ...]) -> NDArray[np.uint8]:
-    return np.empty(shape, np.uint8)
