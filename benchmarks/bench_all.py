@@ -112,13 +112,13 @@ BENCHMARKS = (
                 "whole worker / float16, batch 1", ("ratios", "default / float16, batch 1"), bar=1.8
             ),
             Figure(
-                "the same two with OpenVINO: / published way",
+                "worker with OpenVINO / published way",
                 ("ratios", "OpenVINO / published way"),
                 bar=5,
                 needs=OPENVINO,
             ),
             Figure(
-                "/ float16, batch 1",
+                "worker with OpenVINO / float16, batch 1",
                 ("ratios", "OpenVINO / float16, batch 1"),
                 bar=2.8,
                 needs=OPENVINO,
