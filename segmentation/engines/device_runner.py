@@ -39,10 +39,6 @@ _MOST_PIXELS = 2**31 - 1
 _TYPES = {"tensor(float)": np.float32, "tensor(float16)": np.float16, "tensor(uint8)": np.uint8}
 
 
-def _exists(batch: "weakref.ref[NDArray[np.uint8]]") -> bool:
-    return batch() is not None
-
-
 @dataclass(frozen=True)
 class _Bound:
     """What is bound for one batch size: its addresses never change, which CUDA graphs need.
@@ -126,7 +122,8 @@ class DeviceRunner:
         batch = page_locked(shape) if self.page_locked else None
         self.page_locked = batch is not None
         batch = np.zeros(shape, np.uint8) if batch is None else batch
-        self._batches = [*filter(_exists, self._batches), weakref.ref(batch)]
+        self._batches = [each for each in self._batches if each() is not None]
+        self._batches.append(weakref.ref(batch))
         return batch
 
     def _padded(self, images: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
