@@ -8,7 +8,7 @@ import signal
 import socket
 import time
 from collections import Counter
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -62,10 +62,19 @@ def with_page(address: str, look: Look) -> OpenPage:
     return asyncio.run(run())
 
 
+async def watch_until(page: OpenPage, cameras: Sequence[str], pictures: float) -> None:
+    """Watch until each camera has shown so many; a busy machine shows fewer in a time."""
+    await page.watch(cameras)
+    for _ in range(5):
+        await page.look(4)
+        shown = Counter(picture.header["camera"] for picture in page.pictures)
+        if min(shown[camera] for camera in cameras) >= pictures:
+            return
+
+
 def test_each_picture_is_the_very_frame_of_its_result(server: LiveServer) -> None:
     async def look(page: OpenPage) -> None:
-        await page.watch(CAMERAS)
-        await page.look(4)
+        await watch_until(page, CAMERAS, 0.8 * 4 * 10)
 
     page = with_page(server.address, look)
     assert page.told[0]["type"] == "hello"
@@ -372,8 +381,7 @@ def test_a_redis_cluster_serves_as_well(redis_cluster: RedisCluster, tmp_path: P
     ):
 
         async def look(page: OpenPage) -> None:
-            await page.watch(cameras)
-            await page.look(3)
+            await watch_until(page, cameras, 0.7 * 3 * 10)
 
         page = with_page(server.address, look)
         counts = Counter(picture.header["camera"] for picture in page.pictures)
