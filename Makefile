@@ -29,7 +29,14 @@ $(VENV)/.all: $(VENV)/.online
 	$(INSTALL) $(BIN)/python -c $(CONSTRAINTS) -e '.[cpu,train,dev]'
 	touch $@
 
-setup-online: $(VENV)/.online  ## Install what runs online (no torch) into .venv
+# What workers compute with is compiled once, here, rather than by each process that comes first.
+KERNELS := $(shell grep -rl --include='*.py' 'kernel_cache import' segmentation tracking)
+$(VENV)/.kernels: $(KERNELS) $(VENV)/.online
+	@echo "compiling what workers compute with, for this processor: half a minute, once"
+	@$(BIN)/python -m workers.compile_kernels artifacts/street/1
+	@touch $@
+
+setup-online: $(VENV)/.kernels  ## Install what runs online (no torch) into .venv
 
 # A scanner of manifests, in an environment of its own since it pins much of what we pin otherwise.
 $(VENV)/.policy: requirements/policy.txt $(VENV)/.all
@@ -69,7 +76,7 @@ $(VENV)/.node: package.json $(VENV)/.online
 	  touch $@; \
 	else echo "no npm here: the live page's modules will not be checked" >&2; fi
 
-setup: $(VENV)/.all $(VENV)/.node $(VENV)/.policy $(VENV)/.docs $(VENV)/.supply $(VENV)/.openvino $(VENV)/.trackeval  ## Install everything, with torch and the tools, into .venv
+setup: $(VENV)/.all $(VENV)/.kernels $(VENV)/.node $(VENV)/.policy $(VENV)/.docs $(VENV)/.supply $(VENV)/.openvino $(VENV)/.trackeval  ## Install everything, with torch and the tools, into .venv
 
 setup-system:  ## Install Debian's parts of the tests (Java, Maven, RTSP server); needs root
 	bash .ci/system-packages

@@ -12,7 +12,7 @@ from contract.topics import MAX_RECORD_BYTES
 from servers.kafka import KafkaConnection, KafkaError, TopicAlreadyExistsError, failed, open_client
 from stack.child_process import ChildProcess
 
-START_SECONDS = 60.0
+START_SECONDS = 120.0
 """How long a broker may take until it answers; a real one takes 3 s on an idle machine."""
 
 RETENTION_BYTES = 512 * 1024 * 1024

@@ -19,7 +19,7 @@ from stack.launch import LOCALHOST, launch
 BrokerKind = Literal["auto", "kafka", "embedded"]
 """``kafka``: Apache Kafka or an error; ``embedded``: Tansu; ``auto``: the first that can run."""
 
-EMBEDDED_START_SECONDS = 15.0
+EMBEDDED_START_SECONDS = 60.0
 _EMBEDDED = "embedded broker (Tansu)"
 
 

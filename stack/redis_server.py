@@ -13,7 +13,7 @@ from stack.child_process import ChildProcess
 from stack.launch import LOCALHOST, launch
 
 MAX_MEMORY_MEGABYTES = 256
-START_SECONDS = 10.0
+START_SECONDS = 30.0
 """How long the server may take until it answers; usually 0.1 s."""
 
 _NAME = "Redis-compatible server (Valkey)"

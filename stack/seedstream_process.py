@@ -15,7 +15,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from contract.samples import FILES_VARIABLE, NOTHING, Samples
 from stack.child_process import ChildProcess
 
-READY_SECONDS = 60.0
+READY_SECONDS = 180.0
 PAGE_SECONDS = 2.0
 """How long a process may take to answer one request."""
 

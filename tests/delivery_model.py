@@ -35,7 +35,7 @@ from workers.track_chains import TrackChains, look_without_pixels
 T = TypeVar("T")
 Server = Literal["redis", "commit", "dead letter"]
 Ending = Literal["dies", "fails", "hangs"]
-SETTLE_SECONDS = 10.0
+SETTLE_SECONDS = 30.0
 MAX_AGE_SECONDS = 2.0
 DAY_SECONDS = 86_400.0
 

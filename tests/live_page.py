@@ -13,11 +13,19 @@ from typing import Any
 import cv2
 import numpy as np
 import numpy.typing as npt
-from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, sync_playwright
+from playwright.sync_api import (
+    Browser,
+    BrowserContext,
+    ConsoleMessage,
+    Page,
+    expect,
+    sync_playwright,
+)
 
 from stack.launch import free_ports
 from stack.redis_server import RedisServer, start_redis
 from stack.seedstream_process import SeedstreamProcess, start_seedstream
+from tests.fakes import PATIENCE
 
 CHROMIUM = "chromium"
 
@@ -48,6 +56,7 @@ def running_chromium() -> Iterator[Browser]:
         browser = playwright.chromium.launch(
             executable_path=chromium_path(), args=["--no-sandbox", "--disable-dev-shm-usage"]
         )
+        expect.set_options(timeout=10_000 * PATIENCE)
         with contextlib.closing(browser):
             yield browser
 

@@ -1,9 +1,9 @@
-"""Compiles what workers compute with, while an image is built.
+"""Compiles what workers compute with, once for all that start later.
 
-``python -m workers.compile_kernels MODEL``.
+``python -m workers.compile_kernels MODEL``: so `make setup` does, and an image when it is built.
 
-``NUMBA_CACHE_DIR`` is where it is kept. ``SEEDSTREAM_KERNELS`` must be set: so it is for all the
-processors that `segmentation.kernel_cache` names.
+It is kept in ``NUMBA_CACHE_DIR``, else beside the code. With ``SEEDSTREAM_KERNELS``, as in an image,
+it is for all the processors that `segmentation.kernel_cache` names, else for this one.
 """
 
 import sys

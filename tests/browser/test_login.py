@@ -72,7 +72,7 @@ def test_a_session_that_ends_leads_to_the_login_page_and_back(opened: Opened) ->
     page.goto(page.url.split("#")[0] + "#/camera/yard")
     expect(page.locator(".camera")).to_have_attribute("data-level", "live")
     page.context.clear_cookies()
-    expect(page.get_by_label("Name")).to_be_visible(timeout=30_000)
+    expect(page.get_by_label("Name")).to_be_visible()
     sign_in(page)
     expect(page.locator("h1")).to_have_text("yard")
 
@@ -85,6 +85,6 @@ def test_a_session_that_ended_with_the_viewer_leads_to_the_login_page(
     expect(page.locator(".tile[data-level=live]")).to_have_count(1)
     live_page.viewer.stop()  # what signed its sessions goes with it
     live_page.start_viewer()
-    expect(page.get_by_label("Name")).to_be_visible(timeout=30_000)
+    expect(page.get_by_label("Name")).to_be_visible()
     sign_in(page)
     expect(page.locator(".tile[data-level=live]")).to_have_count(1)

@@ -18,13 +18,9 @@ from stack.jars import missing_programs
 from tests.chaos.account import Row
 from tests.chaos.faults_page import write
 from tests.chaos.kafka_cluster import KafkaCluster, running_kafka_cluster
-from tests.chaos.rig import Rig
+from tests.chaos.rig import WHOLE, Rig
 from tests.namespaces import Network, missing, own_network
 from tests.redis_cluster import RedisCluster, running_cluster
-
-WHOLE = "SEEDSTREAM_CHAOS"
-"""Set to run the whole suite; its value, if a number, is the seed."""
-
 
 PARTITIONS = 6
 

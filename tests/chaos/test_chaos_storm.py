@@ -19,9 +19,8 @@ from servers.redis import Client
 from stack.frame_ledger import read_results
 from stack.redis_server import start_redis
 from tests.chaos.account import Row
-from tests.chaos.conftest import WHOLE
 from tests.chaos.kafka_cluster import BROKERS, KafkaCluster
-from tests.chaos.rig import SESSION_SECONDS, Rig, clean
+from tests.chaos.rig import SESSION_SECONDS, WHOLE, Rig, clean
 from tests.default_keys import KEYS
 from tests.redis_cluster import RedisCluster
 
@@ -31,7 +30,7 @@ ROUNDS = 9
 
 
 @pytest.mark.brief
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(600)
 def test_a_storm_of_faults_loses_doubles_and_disorders_nothing(
     rig: Rig,
     brokers: KafkaCluster,

@@ -70,6 +70,24 @@ def wait_for(client: "redis.Redis", cameras: list[str], expected: list[list[int]
     wait_until(lambda: [*sequences(client, *cameras)] == expected, 20)
 
 
+def hostile_batches(camera: str, base: int) -> list[bytes]:
+    """Return a batch of each kind; some have frames of the camera, numbered from ``base``."""
+    bomb = bytes(cramjam.zstd.compress(record(value=bytes(100 << 20))))
+    return [
+        recent(record(headers=BAD_NAME)),
+        recent(
+            frame_record(0, camera, base + 16),
+            record(1, headers=BAD_NAME),
+            frame_record(2, camera, base + 17),
+            codec=ZSTD,
+        ),
+        recent(record(1_000_000), frame_record(0, camera, base + 99), record(-5)),
+        recent(record(headers=varint(500_000) + b"\0" * 1_000_000)),
+        recent(packed=bomb, codec=ZSTD, count=1),
+        recent(record(key=b"k" * (10 << 20))),
+    ]
+
+
 @pytest.mark.parametrize("mode", ["live", "complete"])
 def test_a_worker_goes_past_every_kind_and_its_neighbours_lose_less_than_a_second(
     line: Line, raw: RawProducer, client: "redis.Redis", unique_name: Name, mode: str
@@ -79,36 +97,27 @@ def test_a_worker_goes_past_every_kind_and_its_neighbours_lose_less_than_a_secon
     line.send(make_frame(same, 0), partition=0)
     line.send(make_frame(other, 0), partition=1)
     wait_until(lambda: [*sequences(client, same, other)] == [[0], [0]], 40)
-    hostile = [
-        recent(record(headers=BAD_NAME)),
-        recent(
-            frame_record(0, same, 16), record(1, headers=BAD_NAME), frame_record(2, same, 17),
-            codec=ZSTD,
-        ),
-        recent(record(1_000_000), frame_record(0, same, 99), record(-5)),
-        recent(record(headers=varint(500_000) + b"\0" * 1_000_000)),
-        recent(packed=bytes(cramjam.zstd.compress(record(value=bytes(100 << 20)))), codec=ZSTD,
-               count=1),
-        recent(record(key=b"k" * (10 << 20))),
-    ]  # fmt: skip
-    expected = [[0], [0]]
+    expected: list[list[int]] = [[0], [0]]
     costs = []
-    for number, each in enumerate(hostile, 1):
-        raw.send(line.topic, each)
-        began = time.monotonic()
-        line.send(make_frame(same, 10 * number + 5), partition=0)
-        line.send(make_frame(other, number), partition=1)
-        expected[0] += [16, 17] if number == 2 else []
-        expected = [[*expected[0], 10 * number + 5], [*expected[1], number]]
-        wait_for(client, [same, other], expected)
-        costs.append(time.monotonic() - began)
-    assert max(costs) < 1.0, f"the hostile batches cost their neighbours {costs} s"
-    letters = line.dead(8)
+    for base in (0, 100):  # a busy machine may delay either time, what is at fault delays both
+        costs.append([])
+        for number, each in enumerate(hostile_batches(same, base), 1):
+            raw.send(line.topic, each)
+            began = time.monotonic()
+            line.send(make_frame(same, base + 10 * number + 5), partition=0)
+            line.send(make_frame(other, base + number), partition=1)
+            expected[0] += [base + 16, base + 17] if number == 2 else []
+            expected[0].append(base + 10 * number + 5)
+            expected[1].append(base + number)
+            wait_for(client, [same, other], expected)
+            costs[-1].append(time.monotonic() - began)
+    assert max(map(min, *costs)) < 1.0, f"the hostile batches cost their neighbours {costs} s"
+    letters = line.dead(2 * 8)
     found = [
         (int(headers["seedstream_dead_position"]), headers["seedstream_dead_reason"].decode())
         for _, _, headers in letters
     ]
-    assert found == [
+    once = [
         (1, "unreadable_header"),
         (4, "unreadable_header"),
         (7, "unreadable_record"), (8, "unreadable_record"), (9, "unreadable_record"),
@@ -116,15 +125,16 @@ def test_a_worker_goes_past_every_kind_and_its_neighbours_lose_less_than_a_secon
         (13, "unreadable_batch"),
         (15, "missing_header"),
     ]  # fmt: skip
+    assert found == [*once, *((position + 16, reason) for position, reason in once)]
     assert all(headers["seedstream_dead_partition"] == b"0" for _, _, headers in letters)
     assert letters[0][:2] == (b"key", b"value")
     counted = {
         reason: worker.metric("seedstream_dead_letters_total", reason=reason)
         for reason in ("unreadable_header", "unreadable_record", "unreadable_batch")
     }
-    assert counted == {"unreadable_header": 3, "unreadable_record": 3, "unreadable_batch": 1}
+    assert counted == {"unreadable_header": 6, "unreadable_record": 6, "unreadable_batch": 2}
     assert worker.stop(30) == 0
-    assert line.committed() == 17 + 7
+    assert line.committed() == 33 + 13
 
 
 @pytest.mark.parametrize("codec", ["zstd", "snappy", "lz4", "gzip"])

@@ -113,7 +113,7 @@ def test_whoever_is_not_let_in_is_told_why_within_seconds(
     began = time.monotonic()
     with closing(Redis(made)) as server, pytest.raises(ConfigurationError, match=REFUSED[case][2]):
         server.attempt("reach", lambda client: client.ping())
-    assert time.monotonic() - began < 8
+    assert time.monotonic() - began < 15, "not once more and again, for 20 s"
 
 
 @pytest.mark.parametrize("scheme", ["redis", "rediss"])

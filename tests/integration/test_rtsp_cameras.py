@@ -35,7 +35,7 @@ from stack.launch import free_ports
 from tests.integration import rtsp_server
 
 PASSWORD = "p@ss/w:rd"
-WAIT_SECONDS = 30.0
+WAIT_SECONDS = 90.0
 
 
 class Cameras:

@@ -27,7 +27,7 @@ from stack.redis_server import RedisServer, start_redis
 from stack.seedstream_process import start_seedstream
 from tests.conftest import REPOSITORY
 from tests.default_keys import KEYS
-from tests.fakes import SESSION, jpeg, make_frame, wait_until
+from tests.fakes import PATIENCE, SESSION, jpeg, make_frame, wait_until
 from tests.fork_server import run_seedstream
 from tests.made_previews import HEIGHT, WIDTH, MadeCameras, brightness_of
 from tests.nginx_proxy import documented_location, nginx
@@ -335,7 +335,7 @@ def test_stills_are_of_now_and_drawn_unless_plain(free: LiveServer) -> None:
     number = int(plain.headers["Seedstream-Frame"].rpartition("/")[2])
     assert plain.headers["Content-Type"] == "image/jpeg"
     assert abs(brightness_of(plain.body) - number % 256) <= 1
-    assert time.time() - float(plain.headers["Seedstream-Captured-At"]) < 1.5
+    assert time.time() - float(plain.headers["Seedstream-Captured-At"]) < 1.5 * PATIENCE
     drawn = free.get("/cameras/gate/still.jpg")
     assert jpeg_size(drawn.body)[0] == WIDTH
     number = int(drawn.headers["Seedstream-Frame"].rpartition("/")[2])

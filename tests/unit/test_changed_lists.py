@@ -25,7 +25,7 @@ from producer.settings import ProducerSettings
 from producer.shards import Shard
 from producer.watchdog import Watchdog
 
-WAIT_SECONDS = 10.0
+WAIT_SECONDS = 30.0
 HANDOVER_SECONDS = 5.0
 PICTURE = av.VideoFrame.from_ndarray(np.zeros((16, 16, 3), np.uint8), format="rgb24")
 

@@ -20,7 +20,7 @@ from producer.settings import ProducerSettings
 from tests.fakes import FakeClock
 
 SESSION = new_session()
-WAIT_SECONDS = 10.0
+WAIT_SECONDS = 30.0
 
 
 def frame(sequence: int, size: int = 100) -> Frame:

@@ -21,7 +21,7 @@ from producer.runner import CameraRunner
 from producer.settings import ProducerSettings
 from producer.watchdog import Watchdog
 
-WAIT_SECONDS = 10.0
+WAIT_SECONDS = 30.0
 WALL_SECONDS = 1_800_000_000.0
 PICTURE = av.VideoFrame.from_ndarray(np.zeros((16, 16, 3), np.uint8), format="rgb24")
 Script = list[float | Exception | threading.Event | Pause | None]
