@@ -2,8 +2,8 @@
 
 ``python -m workers.compile_kernels MODEL``: so `make setup` does, and an image when it is built.
 
-It is kept in ``NUMBA_CACHE_DIR``, else beside the code. With ``SEEDSTREAM_KERNELS``, as in an image,
-it is for all the processors that `segmentation.kernel_cache` names, else for this one.
+It is kept in ``NUMBA_CACHE_DIR``, else beside the code. With ``SEEDSTREAM_KERNELS``, as in an
+image, it is for all the processors that `segmentation.kernel_cache` names, else for this one.
 """
 
 import sys
