@@ -18,6 +18,7 @@ from segmentation.engines.base import Predictions
 from segmentation.instances import ArrayMask, Instances
 from segmentation.letterbox import Fit
 from segmentation.segmenter import Maps, Observe, Segmenter
+from tests.patience import PATIENCE
 from workers.inference import Inference
 from workers.records import Change, Entry, Event, Job, Outcome, Position, Record
 from workers.settings import WorkerSettings
@@ -290,14 +291,6 @@ class FakeSource:
 
     def end(self, partition: int) -> int | None:
         return 100
-
-
-PATIENCE = 3
-"""How many times as long as a quiet machine needs a test waits before it gives up.
-
-Tests share their cores with each other, and in CI with what builds a cluster. What is claimed about
-time is measured in ``benchmarks/`` and by ``make chaos``.
-"""
 
 
 def wait_until(condition: Callable[[], object], seconds: float = 10.0, what: str = "it") -> None:

@@ -56,7 +56,7 @@ class Stack:
     ends: dict[str, int] = field(default_factory=dict)
     dead: int = 0
 
-    def kubectl(self, *arguments: str, timeout: float = 60, stdin: str | None = None) -> str:
+    def kubectl(self, *arguments: str, timeout: float = 180, stdin: str | None = None) -> str:
         """Run kubectl in our namespace."""
         return self.cluster.kubectl("-n", NAMESPACE, *arguments, timeout=timeout, stdin=stdin)
 
@@ -74,7 +74,7 @@ class Stack:
         self.cluster.kubectl("apply", "-k", str(overlay), timeout=120)
         self.rolled_out()
 
-    def rolled_out(self, timeout_seconds: float = 240) -> None:
+    def rolled_out(self, timeout_seconds: float = 720) -> None:
         """Wait until all but the workers are as the manifests say, and ready; then those, too."""
         sets = [f"statefulset/{name}" for name in ("kafka", "redis", "producer")]
         for what in (*sets, "deployment/viewer"):
@@ -84,7 +84,7 @@ class Stack:
             )  # fmt: skip
         self.rolled_out_workers(timeout_seconds)
 
-    def rolled_out_workers(self, timeout_seconds: float = 240) -> None:
+    def rolled_out_workers(self, timeout_seconds: float = 720) -> None:
         """Wait until the workers are as the manifests say, and ready."""
         self.kubectl(
             "rollout", "status", "deployment/worker", f"--timeout={timeout_seconds:.0f}s",
@@ -99,7 +99,7 @@ class Stack:
             write_recipe(data)
         self.apply(OVERLAYS / "training")
 
-    def look(self, script: str, *arguments: str, timeout: float = 240) -> str:
+    def look(self, script: str, *arguments: str, timeout: float = 720) -> str:
         """Run a script of ``inside/`` in the pod `looker`; return what it prints."""
         text = (HERE / "inside" / f"{script}.py").read_text()
         return self.kubectl(

@@ -13,6 +13,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
+from tests.patience import PATIENCE
+
 T = TypeVar("T")
 
 HERE = Path(__file__).resolve().parent
@@ -60,7 +62,7 @@ def script(name: str, *arguments: str) -> str:
 class Cluster:
     """The cluster that ``up.sh`` has started."""
 
-    def kubectl(self, *arguments: str, stdin: str | None = None, timeout: float = 60) -> str:
+    def kubectl(self, *arguments: str, stdin: str | None = None, timeout: float = 180) -> str:
         """Run kubectl in the cluster's network; return what it prints.
 
         Raises:
@@ -77,7 +79,7 @@ class Cluster:
         return ["kubectl", "--kubeconfig", str(DIR / "run" / "admin.conf"), *arguments]
 
     def inside(
-        self, command: Sequence[str], *, stdin: str | None = None, timeout: float = 60
+        self, command: Sequence[str], *, stdin: str | None = None, timeout: float = 180
     ) -> "subprocess.CompletedProcess[str]":
         """Run a command in the cluster's network.
 
@@ -96,7 +98,7 @@ class Cluster:
         except subprocess.TimeoutExpired as error:
             raise ClusterError(f"{' '.join(command)} took over {timeout:.0f} s") from error
 
-    def json(self, *arguments: str, timeout: float = 60) -> Any:
+    def json(self, *arguments: str, timeout: float = 180) -> Any:
         """Run kubectl with ``-o json`` and parse what it prints."""
         return json.loads(self.kubectl(*arguments, "-o", "json", timeout=timeout))
 
@@ -108,6 +110,7 @@ class Cluster:
         Raises:
             ClusterError: Not in time; the message names ``what`` and the last error.
         """
+        timeout_seconds *= PATIENCE
         deadline, seen = time.monotonic() + timeout_seconds, ""
         while time.monotonic() < deadline:
             try:

@@ -15,7 +15,7 @@ from tests.cluster.installation import NAMESPACE, OVERLAYS, TOPIC, Count, Stack,
 @pytest.fixture(scope="module", autouse=True)
 def delivery(stack: Stack) -> None:
     stack.apply(OVERLAYS / "delivery")
-    stack.kubectl("wait", "--for=condition=Ready", "pod/looker", "--timeout=90s", timeout=100)
+    stack.kubectl("wait", "--for=condition=Ready", "pod/looker", "--timeout=270s", timeout=300)
     stack.cluster.wait(
         "frames on the topic", lambda: stack.count()["published"] > 20, timeout_seconds=180
     )
@@ -27,18 +27,18 @@ def rolling_update(stack: Stack) -> None:
 
 
 def delete_a_worker(stack: Stack) -> None:
-    stack.kubectl("delete", "pod", stack.pods("worker")[0]["metadata"]["name"], timeout=90)
+    stack.kubectl("delete", "pod", stack.pods("worker")[0]["metadata"]["name"], timeout=270)
     stack.rolled_out_workers()
 
 
 def kill_a_worker(stack: Stack) -> None:
     name = stack.pods("worker")[0]["metadata"]["name"]
-    stack.kubectl("delete", "pod", name, "--grace-period=0", "--force", timeout=90)
+    stack.kubectl("delete", "pod", name, "--grace-period=0", "--force", timeout=270)
     stack.rolled_out_workers()
 
 
 def delete_the_producer(stack: Stack) -> None:
-    stack.kubectl("delete", "pod", "producer-0", timeout=90)
+    stack.kubectl("delete", "pod", "producer-0", timeout=270)
     stack.rolled_out()
 
 
@@ -54,17 +54,17 @@ def evict_under_load(stack: Stack) -> None:
     }
     path = f"/api/v1/namespaces/{NAMESPACE}/pods/{name}/eviction"
     stack.kubectl("create", "--raw", path, "-f", "-", stdin=json.dumps(eviction))
-    stack.kubectl("wait", "--for=delete", f"pod/{name}", "--timeout=60s", timeout=70)
+    stack.kubectl("wait", "--for=delete", f"pod/{name}", "--timeout=180s", timeout=210)
     stack.rolled_out_workers()
 
 
 def restart_redis(stack: Stack) -> None:
-    stack.kubectl("delete", "pod", "redis-0", timeout=90)
+    stack.kubectl("delete", "pod", "redis-0", timeout=270)
     stack.rolled_out()
 
 
 def restart_kafka(stack: Stack) -> None:
-    stack.kubectl("delete", "pod", "kafka-0", timeout=120)
+    stack.kubectl("delete", "pod", "kafka-0", timeout=360)
     stack.rolled_out()
 
 

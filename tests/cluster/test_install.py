@@ -1,6 +1,7 @@
 """`kubectl apply -k deploy/k8s/overlays/local` is the whole installation."""
 
 import json
+import re
 from datetime import datetime
 from typing import Any
 
@@ -11,10 +12,12 @@ from tests.cluster.installation import LOCAL, NAMESPACE, Stack, Timer
 from tests.cluster.machine import ClusterError
 from tests.default_keys import KEYS
 
+PROBED = re.compile(r"(metrics and probes|probes and /metrics) on port")
+
 
 def test_one_command_gives_ready_pods_and_results(stack: Stack) -> None:
     timer = Timer()
-    stack.cluster.kubectl("apply", "-k", str(LOCAL), timeout=120)
+    stack.cluster.kubectl("apply", "-k", str(LOCAL), timeout=360)
     stack.rolled_out()
     ready = timer.seconds
     # Read where Redis is: nothing of the tests is installed yet.
@@ -39,13 +42,17 @@ def test_the_startup_probes_leave_several_times_what_a_start_takes(stack: Stack)
         (pod, *_) = stack.pods(component)
         probe = pod["spec"]["containers"][0]["startupProbe"]
         budget = probe["failureThreshold"] * probe["periodSeconds"]
-        ready = next(c for c in pod["status"]["conditions"] if c["type"] == "Ready")
         running = pod["status"]["containerStatuses"][0]["state"]["running"]["startedAt"]
-        took = (
-            datetime.fromisoformat(ready["lastTransitionTime"]) - datetime.fromisoformat(running)
-        ).total_seconds()
-        stack.row(f"{component}: container to ready", f"{took:.0f} s of {budget} s")
+        took = (answering(stack, pod) - datetime.fromisoformat(running)).total_seconds()
+        stack.row(f"{component}: container to its first probe", f"{took:.0f} s of {budget} s")
         assert 0 <= took < budget / 4
+
+
+def answering(stack: Stack, pod: Any) -> datetime:
+    """Return when it began to answer probes, by its log; ready it is when Kafka is there, too."""
+    said = stack.kubectl("logs", pod["metadata"]["name"], "--limit-bytes=20000").splitlines()
+    line = next(line for line in said if PROBED.search(line))
+    return datetime.fromisoformat(json.loads(line)["time"])
 
 
 def test_the_live_page_is_a_port_forward_away(stack: Stack) -> None:
@@ -92,4 +99,4 @@ def test_the_standard_is_enforced_here(stack: Stack) -> None:
 
 def test_applying_again_changes_nothing(stack: Stack) -> None:
     # Exits with 1, and a ClusterError, when anything would change.
-    stack.cluster.kubectl("diff", "-k", str(LOCAL), timeout=120)
+    stack.cluster.kubectl("diff", "-k", str(LOCAL), timeout=360)

@@ -15,18 +15,18 @@ FURTHER, FURTHER_EVERY_SECONDS = 240, 10.0
 
 @pytest.fixture(scope="module")
 def scaling(stack: Stack) -> Iterator[Stack]:
-    stack.cluster.kubectl("apply", "-k", str(OVERLAYS / "scaling"), timeout=120)
+    stack.cluster.kubectl("apply", "-k", str(OVERLAYS / "scaling"), timeout=360)
     # No cameras: how long the lag takes to go must not hang on what else this machine has to do.
     producers("0", stack)
     yield stack
     producers("1", stack)
     # `apply` takes nothing away: the autoscaler would go on with the tests that follow.
-    stack.kubectl("delete", "scaledobject", "worker", timeout=90)
+    stack.kubectl("delete", "scaledobject", "worker", timeout=270)
 
 
 def producers(replicas: str, stack: Stack) -> None:
     stack.kubectl("scale", "statefulset/producer", f"--replicas={replicas}")
-    stack.kubectl("rollout", "status", "statefulset/producer", "--timeout=90s", timeout=100)
+    stack.kubectl("rollout", "status", "statefulset/producer", "--timeout=270s", timeout=300)
 
 
 def wanted(stack: Stack) -> int:

@@ -11,7 +11,7 @@ from tests.cluster.installation import Stack, Timer
 @pytest.fixture(scope="module")
 def training(stack: Stack) -> Stack:
     stack.start_training()
-    stack.kubectl("wait", "--for=condition=Ready", "pod/looker", "--timeout=90s", timeout=100)
+    stack.kubectl("wait", "--for=condition=Ready", "pod/looker", "--timeout=270s", timeout=300)
     return stack
 
 
@@ -23,7 +23,7 @@ def models_of_new_results(stack: Stack) -> set[str]:
 
 def test_a_released_version_is_rolled_out_and_back(training: Stack) -> None:
     stack = training
-    stack.kubectl("wait", "--for=condition=Complete", "job/train", "--timeout=400s", timeout=410)
+    stack.kubectl("wait", "--for=condition=Complete", "job/train", "--timeout=1200s", timeout=1230)
     status = stack.get("job", "train")["status"]
     began, ended = (datetime.fromisoformat(status[k]) for k in ("startTime", "completionTime"))
     released = stack.kubectl("logs", "job/train", "--tail=5")

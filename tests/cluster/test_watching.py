@@ -14,8 +14,8 @@ ALERT = 'ALERTS{alertname="SeedstreamCameraDown",camera="door",alertstate="firin
 @pytest.fixture(scope="module", autouse=True)
 def watched(stack: Stack) -> None:
     stack.start_training()  # these tests mostly wait; its own looks at what has come of it
-    stack.kubectl("rollout", "status", "deployment/prometheus", "--timeout=120s", timeout=130)
-    stack.kubectl("wait", "--for=condition=Ready", "pod/looker", "--timeout=90s", timeout=100)
+    stack.kubectl("rollout", "status", "deployment/prometheus", "--timeout=360s", timeout=390)
+    stack.kubectl("wait", "--for=condition=Ready", "pod/looker", "--timeout=270s", timeout=300)
 
 
 @pytest.fixture(scope="module")

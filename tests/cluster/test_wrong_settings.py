@@ -69,11 +69,11 @@ def wrong_pods(stack: Stack) -> Iterator[None]:
     """All of them, started at once."""
     stack.apply(OVERLAYS / "delivery")
     names = [each.pod for each in WRONG]
-    stack.kubectl("delete", "pod", *names, "--ignore-not-found", timeout=90)
+    stack.kubectl("delete", "pod", *names, "--ignore-not-found", timeout=270)
     pods = {"apiVersion": "v1", "kind": "List", "items": [pod_like(stack, each) for each in WRONG]}
     stack.kubectl("apply", "-f", "-", stdin=json.dumps(pods))
     yield
-    stack.kubectl("delete", "pod", *names, "--grace-period=0", "--force", timeout=60)
+    stack.kubectl("delete", "pod", *names, "--grace-period=0", "--force", timeout=180)
 
 
 @pytest.mark.parametrize("wrong", WRONG, ids=lambda wrong: wrong.pod)

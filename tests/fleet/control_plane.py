@@ -16,13 +16,14 @@ from typing import TypeVar
 from stack.child_process import ChildProcess, check_alive
 from stack.launch import LOCALHOST, free_ports
 from tests.fleet.kube_api import ApiError, KubeApi, Object
+from tests.patience import PATIENCE
 
 T = TypeVar("T")
 
 CLUSTER = Path(os.environ.get("CLUSTER_DIR", Path.home() / ".cache" / "seedstream" / "cluster"))
 PROGRAMS = ("etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler")
 TOKEN = "fleet"
-START_SECONDS = 60.0
+START_SECONDS = 180.0
 TOLERATED_SECONDS = 3
 """How long pods stay on a lost node that do not say so themselves (300 s by default)."""
 CONTROLLERS = (
@@ -54,7 +55,7 @@ class ControlPlane:
         """Keep them."""
         self.api, self._folder, self._processes = api, folder, processes
 
-    def kubectl(self, *arguments: str, stdin: str = "", timeout: float = 120) -> str:
+    def kubectl(self, *arguments: str, stdin: str = "", timeout: float = 360) -> str:
         """Run kubectl; return what it prints.
 
         Raises:
@@ -66,7 +67,7 @@ class ControlPlane:
         return done.stdout
 
     def tried(
-        self, *arguments: str, stdin: str = "", timeout: float = 120
+        self, *arguments: str, stdin: str = "", timeout: float = 360
     ) -> "subprocess.CompletedProcess[str]":
         """Run kubectl; return how it ended."""
         command = (str(kubectl_program()), "--kubeconfig", str(self._folder / "kubeconfig"))
@@ -75,7 +76,7 @@ class ControlPlane:
             input=stdin, capture_output=True, text=True, timeout=timeout, check=False,
         )  # fmt: skip
 
-    def shell(self, script: str, timeout: float = 180) -> str:
+    def shell(self, script: str, timeout: float = 540) -> str:
         """Run what a user types whose KUBECONFIG is this control plane's; return what is printed.
 
         Raises:
@@ -95,6 +96,7 @@ class ControlPlane:
 
     def wait(self, what: str, condition: Callable[[], T], timeout_seconds: float = 60) -> T:
         """Wait until a condition gives something true, and return that."""
+        timeout_seconds *= PATIENCE
         deadline, seen = time.monotonic() + timeout_seconds, ""
         while time.monotonic() < deadline:
             check_alive(self._processes)

@@ -119,7 +119,7 @@ class Fleet:
         options = ("--server-side", "--force-conflicts")
         self.plane.kubectl("apply", *options, "-k", str(self.write()))
 
-    def kubectl(self, *arguments: str, timeout: float = 120) -> str:
+    def kubectl(self, *arguments: str, timeout: float = 360) -> str:
         """Run kubectl in the namespace."""
         return self.plane.kubectl("-n", self.namespace, *arguments, timeout=timeout)
 

@@ -20,7 +20,8 @@ from stack.frame_ledger import read_topic, topic_ends
 from stack.redis_server import RedisServer
 from stack.seedstream_process import SeedstreamProcess, start_seedstream
 from tests.default_keys import KEYS
-from tests.fakes import PATIENCE, wait_until
+from tests.fakes import wait_until
+from tests.patience import PATIENCE
 from tests.sink_parts import make_entry, make_sink
 from workers.records import Entry, Outcome
 

@@ -20,8 +20,9 @@ from servers.redis_connection import RedisConnection
 from servers.refusals import PASSING_SECONDS
 from stack.seedstream_process import SeedstreamProcess, start_seedstream
 from tests.default_keys import KEYS
-from tests.fakes import PATIENCE, wait_until
+from tests.fakes import wait_until
 from tests.integration.worker_line import Line
+from tests.patience import PATIENCE
 from tests.redis_cluster import RedisCluster
 from tests.secured_kafka import PRODUCER_RIGHTS, VIEWER_RIGHTS, WORKER_RIGHTS, SecuredKafka
 from tests.secured_redis import CLUSTER_RULES, VIEWER_RULES, WORKER_RULES, SecuredRedis

@@ -27,11 +27,12 @@ from stack.redis_server import RedisServer, start_redis
 from stack.seedstream_process import start_seedstream
 from tests.conftest import REPOSITORY
 from tests.default_keys import KEYS
-from tests.fakes import PATIENCE, SESSION, jpeg, make_frame, wait_until
+from tests.fakes import SESSION, jpeg, make_frame, wait_until
 from tests.fork_server import run_seedstream
 from tests.made_previews import HEIGHT, WIDTH, MadeCameras, brightness_of
 from tests.nginx_proxy import documented_location, nginx
 from tests.open_pages import LiveServer, OpenPage, live_server, open_page
+from tests.patience import PATIENCE
 from viewer.web.guard import HEADERS
 from viewer.web.passwords import hash_password, hash_token
 

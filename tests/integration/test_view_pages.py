@@ -19,9 +19,10 @@ from websockets.exceptions import ConnectionClosed
 from stack.redis_server import RedisServer, start_redis
 from tests.chaos.restartable_redis import RestartableRedis
 from tests.default_keys import KEYS
-from tests.fakes import PATIENCE, wait_until
+from tests.fakes import wait_until
 from tests.made_previews import MadeCameras, brightness_of
 from tests.open_pages import LiveServer, OpenPage, known, live_server, open_page
+from tests.patience import PATIENCE
 from tests.redis_cluster import RedisCluster
 from tests.secured_redis import VIEW_RULES
 

@@ -23,7 +23,7 @@ from stack.frame_ledger import (
     topic_ends,
 )
 
-PATIENCE_SECONDS = 150.0
+PATIENCE_SECONDS = 450.0
 
 topic, group = sys.argv[1:3]
 begin = {int(partition): position for partition, position in json.loads(sys.argv[3]).items()}
