@@ -10,6 +10,7 @@ import queue
 import signal
 import sys
 import threading
+import time
 import traceback
 from collections.abc import Callable
 from types import FrameType, TracebackType
@@ -228,6 +229,35 @@ class _Redact(logging.Filter):
         return True
 
 
+class _Seldom(logging.Filter):
+    """What Kafka's client says in the same words several times a second is said seldom.
+
+    Args:
+        clock: Gives seconds that only grow.
+    """
+
+    EVERY_SECONDS = 10.0
+    MOST_TEXTS = 100
+    """Different ones that are remembered; more at a time are all said."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        super().__init__()
+        self._clock = clock
+        self._said: dict[tuple[str, str], float] = {}
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        if not record.name.startswith("kafka."):
+            return True
+        key, now = (record.name, record.getMessage()), self._clock()
+        said_at = self._said.get(key)
+        if said_at is not None and now - said_at < self.EVERY_SECONDS:
+            return False
+        if len(self._said) >= self.MOST_TEXTS:
+            self._said = {}
+        self._said[key] = now
+        return True
+
+
 def configure_logging(
     process: str,
     level: str = "INFO",
@@ -236,6 +266,8 @@ def configure_logging(
 ) -> None:
     """Log to standard error, one JSON object a line (or text), credentials removed.
 
+    What Kafka's client repeats in the same words is logged once in ten seconds.
+
     Args:
         process: Name of the process, in every line.
         level: Lowest level that is logged.
@@ -243,6 +275,7 @@ def configure_logging(
         lane: The lane that the process belongs to, in every line of JSON; None for none.
     """
     handler = logging.StreamHandler(sys.stderr)
+    handler.addFilter(_Seldom())
     handler.addFilter(_Redact())
     if style == "json":
         handler.setFormatter(

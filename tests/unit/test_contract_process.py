@@ -15,7 +15,7 @@ from prometheus_client.exposition import choose_encoder
 
 from contract.errors import ConfigurationError
 from contract.probe_server import ProbeServer
-from contract.process import Shutdown, configure_logging, process_registry
+from contract.process import Shutdown, _Seldom, configure_logging, process_registry
 
 
 def get(port: int, path: str) -> tuple[int, str]:
@@ -93,6 +93,26 @@ def test_logs_are_json_lines_without_credentials(capsys: pytest.CaptureFixture[s
     assert line["level"] == "WARNING"
     assert line["process"] == "worker"
     assert line["logger"] == "seedstream.test"
+
+
+def test_what_kafkas_client_repeats_is_logged_once_in_ten_seconds() -> None:
+    now = [100.0]
+    seldom = _Seldom(lambda: now[0])
+
+    def logged(name: str, text: str) -> bool:
+        record = logging.LogRecord(name, logging.ERROR, "", 0, "Topic %s not found", (text,), None)
+        return bool(seldom.filter(record))
+
+    assert [logged("kafka.cluster", "frames") for _ in range(3)] == [True, False, False]
+    assert logged("kafka.cluster", "dead"), "another text"
+    assert logged("kafka.coordinator", "frames"), "by another part"
+    assert [logged("workers.loop", "frames") for _ in range(3)] == [True] * 3, "our own lines"
+    now[0] += 9.9
+    assert not logged("kafka.cluster", "frames")
+    now[0] += 0.2
+    assert [logged("kafka.cluster", "frames") for _ in range(2)] == [True, False]
+    assert all(logged("kafka.cluster", str(number)) for number in range(1_000))
+    assert len(seldom._said) <= seldom.MOST_TEXTS, "its memory is bounded"
 
 
 @pytest.mark.parametrize("style", ["json", "text"])
