@@ -186,7 +186,6 @@ def main() -> None:
         }
     card = json.loads((MODEL / "model.json").read_text())
     about["model"] = {k: card[k] for k in ("name", "version", "height", "width", "precision")}
-    RESULTS.mkdir(exist_ok=True)
     stamp = str(about["measured_at"])[:19].replace(":", "")
     (RESULTS / f"pipeline-{stamp}.json").write_text(
         json.dumps({**about, **measured}, indent=2) + "\n"

@@ -150,7 +150,6 @@ def main() -> None:
         if "latency" in parts:
             measured["latency"] = latency(bench, options.slow, 1, 30.0)
             print(json.dumps(measured["latency"]), flush=True)
-    RESULTS.mkdir(exist_ok=True)
     stamp = str(about["measured_at"])[:19].replace(":", "")
     (RESULTS / f"stages-{stamp}.json").write_text(
         json.dumps({**about, **measured}, indent=2) + "\n"

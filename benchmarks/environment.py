@@ -11,7 +11,25 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS_VARIABLE = "SEEDSTREAM_BENCHMARK_RESULTS"
-RESULTS = Path(os.environ.get(RESULTS_VARIABLE) or ROOT / "benchmarks" / "results")
+
+
+def results_folder(named: str | None) -> Path:
+    """Return the folder of the results, made if need be: asked before anything is measured.
+
+    Raises:
+        SystemExit: It can be neither made nor written into.
+    """
+    folder = Path(named or ROOT / "benchmarks" / "results")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise SystemExit(f"{RESULTS_VARIABLE} is {folder}: {error}; name a folder") from error
+    if not os.access(folder, os.W_OK):
+        raise SystemExit(f"{RESULTS_VARIABLE} is {folder}, which cannot be written: name another")
+    return folder
+
+
+RESULTS = results_folder(os.environ.get(RESULTS_VARIABLE))
 """Where result files go: beside the benchmarks, or where the environment says."""
 
 _PACKAGES = (

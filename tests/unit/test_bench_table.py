@@ -14,6 +14,7 @@ from benchmarks.bench_all import (
     row,
     table,
 )
+from benchmarks.environment import results_folder
 
 SPEED = Figure("speed", ("ratios", "ours"), bar=3.0)
 SHARE = Figure("share", ("share",), "lower", bar=0.2)
@@ -79,3 +80,12 @@ def test_each_benchmark_is_a_command_whose_committed_results_are_found(benchmark
     module = importlib.import_module(f"benchmarks.{benchmark.module}")  # type: ignore[attr-defined]
     assert callable(module.main)
     assert committed_results(benchmark.name)  # type: ignore[attr-defined]
+
+
+def test_the_folder_of_the_results_is_made_and_a_wrong_one_told_before_anything_is_measured(
+    tmp_path: Path,
+) -> None:
+    assert results_folder(str(tmp_path / "of" / "today")).is_dir()
+    (tmp_path / "file").touch()
+    with pytest.raises(SystemExit, match=r"^SEEDSTREAM_BENCHMARK_RESULTS is .*file.*name a folder"):
+        results_folder(str(tmp_path / "file"))
