@@ -18,7 +18,7 @@ from segmentation.engines.base import Predictions
 from segmentation.instances import ArrayMask, Instances
 from segmentation.letterbox import Fit
 from segmentation.segmenter import Maps, Observe, Segmenter
-from tests.patience import PATIENCE
+from tests.waits import PATIENCE
 from workers.inference import Inference
 from workers.records import Change, Entry, Event, Job, Outcome, Position, Record
 from workers.settings import WorkerSettings

@@ -25,7 +25,7 @@ from playwright.sync_api import (
 from stack.launch import free_ports
 from stack.redis_server import RedisServer, start_redis
 from stack.seedstream_process import SeedstreamProcess, start_seedstream
-from tests.patience import PATIENCE
+from tests.waits import PATIENCE
 
 CHROMIUM = "chromium"
 

@@ -27,7 +27,7 @@ from stack.seedstream_process import SeedstreamProcess, environment
 from tests.chaos.account import Account, Row, take_account
 from tests.conftest import REPOSITORY
 from tests.default_keys import KEYS
-from tests.patience import PATIENCE
+from tests.waits import PATIENCE
 
 WHOLE = "SEEDSTREAM_CHAOS"
 """Set to run the whole suite; its value, if a number, is the seed."""

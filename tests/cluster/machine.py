@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
-from tests.patience import PATIENCE
+from tests.waits import PATIENCE
 
 T = TypeVar("T")
 

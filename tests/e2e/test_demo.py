@@ -22,7 +22,7 @@ from stack.jars import missing_programs
 from stack.launch import free_ports
 from stack.redis_server import RedisServer, start_redis
 from tests.fakes import wait_until
-from tests.patience import PATIENCE
+from tests.waits import PATIENCE
 
 ACCOUNT = re.compile(
     r"^(\w+): captured (\d+) = published (\d+) \+ dropped (\d+).*\n"

@@ -16,7 +16,7 @@ from typing import TypeVar
 from stack.child_process import ChildProcess, check_alive
 from stack.launch import LOCALHOST, free_ports
 from tests.fleet.kube_api import ApiError, KubeApi, Object
-from tests.patience import PATIENCE
+from tests.waits import PATIENCE
 
 T = TypeVar("T")
 

@@ -21,8 +21,8 @@ from stack.redis_server import RedisServer
 from stack.seedstream_process import SeedstreamProcess, start_seedstream
 from tests.default_keys import KEYS
 from tests.fakes import wait_until
-from tests.patience import PATIENCE
 from tests.sink_parts import make_entry, make_sink
+from tests.waits import PATIENCE
 from workers.records import Entry, Outcome
 
 Names = Callable[[str], str]

@@ -22,11 +22,11 @@ from stack.seedstream_process import SeedstreamProcess, start_seedstream
 from tests.default_keys import KEYS
 from tests.fakes import wait_until
 from tests.integration.worker_line import Line
-from tests.patience import PATIENCE
 from tests.redis_cluster import RedisCluster
 from tests.secured_kafka import PRODUCER_RIGHTS, VIEWER_RIGHTS, WORKER_RIGHTS, SecuredKafka
 from tests.secured_redis import CLUSTER_RULES, VIEWER_RULES, WORKER_RULES, SecuredRedis
 from tests.sink_parts import make_entry, make_previews, make_sink
+from tests.waits import PATIENCE
 from viewer.history import ResultReader, read_frames
 from workers.records import Outcome
 

@@ -32,7 +32,7 @@ from tests.fork_server import run_seedstream
 from tests.made_previews import HEIGHT, WIDTH, MadeCameras, brightness_of
 from tests.nginx_proxy import documented_location, nginx
 from tests.open_pages import LiveServer, OpenPage, live_server, open_page
-from tests.patience import PATIENCE
+from tests.waits import PATIENCE
 from viewer.web.guard import HEADERS
 from viewer.web.passwords import hash_password, hash_token
 

@@ -22,9 +22,9 @@ from tests.default_keys import KEYS
 from tests.fakes import wait_until
 from tests.made_previews import MadeCameras, brightness_of
 from tests.open_pages import LiveServer, OpenPage, known, live_server, open_page
-from tests.patience import PATIENCE
 from tests.redis_cluster import RedisCluster
 from tests.secured_redis import VIEW_RULES
+from tests.waits import PATIENCE
 
 CAMERAS = ["gate", "yard", "roof"]
 Look = Callable[[OpenPage], Coroutine[Any, Any, None]]
