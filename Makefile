@@ -25,16 +25,15 @@ $(VENV)/.online: pyproject.toml $(CONSTRAINTS)
 	$(INSTALL) $(BIN)/python -c $(CONSTRAINTS) -e '.[cpu,stack,view]'
 	touch $@
 
-$(VENV)/.all: $(VENV)/.online
+$(VENV)/.all: $(VENV)/.online | $(VENV)/.kernels
 	$(INSTALL) $(BIN)/python -c $(CONSTRAINTS) -e '.[cpu,train,dev]'
 	touch $@
 
 # What workers compute with is compiled once, here, rather than by each process that comes first.
-KERNELS := $(shell grep -rl --include='*.py' 'kernel_cache import' segmentation tracking)
+KERNELS := segmentation/kernel_cache.py $(shell grep -rl --include='*.py' 'kernel_cache import' segmentation tracking)
 $(VENV)/.kernels: $(KERNELS) $(VENV)/.online
 	@echo "compiling what workers compute with, for this processor: half a minute, once"
-	@$(BIN)/python -m workers.compile_kernels artifacts/street/1
-	@touch $@
+	@$(BIN)/python -m workers.compile_kernels artifacts/street/1 && touch $@ || echo "NOT COMPILED AHEAD, see above: the first worker will do it" >&2
 
 setup-online: $(VENV)/.kernels  ## Install what runs online (no torch) into .venv
 

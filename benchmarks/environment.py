@@ -13,13 +13,13 @@ ROOT = Path(__file__).resolve().parent.parent
 RESULTS_VARIABLE = "SEEDSTREAM_BENCHMARK_RESULTS"
 
 
-def results_folder(named: str | None) -> Path:
-    """Return the folder of the results, made if need be: asked before anything is measured.
+def results_folder(named: str) -> Path:
+    """Return the folder that was named for results, made if need be: before anything is measured.
 
     Raises:
         SystemExit: It can be neither made nor written into.
     """
-    folder = Path(named or ROOT / "benchmarks" / "results")
+    folder = Path(named)
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -29,7 +29,11 @@ def results_folder(named: str | None) -> Path:
     return folder
 
 
-RESULTS = results_folder(os.environ.get(RESULTS_VARIABLE))
+RESULTS = (
+    results_folder(os.environ[RESULTS_VARIABLE])
+    if os.environ.get(RESULTS_VARIABLE)
+    else ROOT / "benchmarks" / "results"
+)
 """Where result files go: beside the benchmarks, or where the environment says."""
 
 _PACKAGES = (

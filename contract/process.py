@@ -26,6 +26,7 @@ from prometheus_client import (
 from pythonjsonlogger.json import JsonFormatter
 
 from contract.lane import LANE_LABEL, LaneRegistry
+from contract.log_limit import LogLimit
 from contract.redaction import redact
 
 log = logging.getLogger(__name__)
@@ -233,29 +234,23 @@ class _Seldom(logging.Filter):
     """What Kafka's client says in the same words several times a second is said seldom.
 
     Args:
-        clock: Gives seconds that only grow.
+        clock: Monotonic clock, in seconds.
     """
 
     EVERY_SECONDS = 10.0
-    MOST_TEXTS = 100
-    """Different ones that are remembered; more at a time are all said."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         super().__init__()
-        self._clock = clock
-        self._said: dict[tuple[str, str], float] = {}
+        self._limit = LogLimit(self.EVERY_SECONDS, max_kinds=100, clock=clock)
 
     def filter(self, record: logging.LogRecord) -> bool:
         if not record.name.startswith("kafka."):
             return True
-        key, now = (record.name, record.getMessage()), self._clock()
-        said_at = self._said.get(key)
-        if said_at is not None and now - said_at < self.EVERY_SECONDS:
-            return False
-        if len(self._said) >= self.MOST_TEXTS:
-            self._said = {}
-        self._said[key] = now
-        return True
+        text = record.getMessage()
+        more = self._limit.due(f"{record.name} {record.levelname} {text}")
+        if more:
+            record.msg, record.args = text + more, None
+        return more is not None
 
 
 def configure_logging(

@@ -267,8 +267,8 @@ class Rig:
 
         Args:
             fault_ended_at: Seconds since 1970.
-            bound_seconds: How long it may take; ``clean`` fails if it took longer, after the row
-                has been noted; this waits for three times as long.
+            bound_seconds: How long it may take; ``clean`` fails if it took longer, three times as
+                long beside other tests, after the row has been noted; this waits for more.
 
         Returns:
             Seconds since the end of the fault.

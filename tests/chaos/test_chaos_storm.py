@@ -30,7 +30,6 @@ ROUNDS = 9
 
 
 @pytest.mark.brief
-@pytest.mark.timeout(600)
 def test_a_storm_of_faults_loses_doubles_and_disorders_nothing(
     rig: Rig,
     brokers: KafkaCluster,
@@ -119,7 +118,7 @@ def test_a_worker_killed_in_the_middle_of_a_batch(
 
 
 @pytest.mark.brief
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(1800)
 def test_workers_killed_again_and_again_give_each_object_the_number_it_has_without_kills(
     rig: Rig, rows: list[Row], dice: random.Random
 ) -> None:

@@ -71,7 +71,7 @@ class Stack:
 
     def apply(self, overlay: Path) -> None:
         """Apply an overlay as a user does, and wait for what it started."""
-        self.cluster.kubectl("apply", "-k", str(overlay), timeout=120)
+        self.cluster.kubectl("apply", "-k", str(overlay), timeout=360)
         self.rolled_out()
 
     def rolled_out(self, timeout_seconds: float = 720) -> None:

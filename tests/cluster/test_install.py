@@ -51,7 +51,8 @@ def test_the_startup_probes_leave_several_times_what_a_start_takes(stack: Stack)
 def answering(stack: Stack, pod: Any) -> datetime:
     """Return when it began to answer probes, by its log; ready it is when Kafka is there, too."""
     said = stack.kubectl("logs", pod["metadata"]["name"], "--limit-bytes=20000").splitlines()
-    line = next(line for line in said if PROBED.search(line))
+    line = next((line for line in said if PROBED.search(line)), "")
+    assert line, said
     return datetime.fromisoformat(json.loads(line)["time"])
 
 

@@ -17,15 +17,16 @@ from tests.chaos.restartable_redis import RestartableRedis
 from tests.fakes import make_frame, wait_until
 from tests.integration.test_worker import make_producer
 from tests.integration.worker_line import Line
+from tests.waits import PATIENCE
 
 KAFKA, REDIS = "seedstream_kafka_connected", "seedstream_redis_connected"
-CLOSED_SECONDS = 5.0
-"""How soon the end of a connection must show, in seconds."""
+CLOSED_SECONDS = 8.0
+"""How soon the end of a connection must show, in seconds: sooner than silence does."""
 
-SILENT_SECONDS = 20.0
+SILENT_SECONDS = 30.0
 """How soon a server that neither answers nor closes must show, in seconds."""
 
-BACK_SECONDS = 20.0
+BACK_SECONDS = 60.0
 
 
 def seen(process: SeedstreamProcess, gauge: str) -> float | None:
@@ -38,7 +39,10 @@ def shows(value: int, within_seconds: float, *asked: tuple[SeedstreamProcess, st
     """Wait until all gauges have a value, and report how long each took."""
     began = time.monotonic()
     for process, name in asked:
-        wait_until(lambda p=process, n=name: seen(p, n) == value, within_seconds, f"{name} {value}")
+        left = within_seconds - (time.monotonic() - began)
+        wait_until(
+            lambda p=process, n=name: seen(p, n) == value, left / PATIENCE, f"{name} {value}"
+        )
         print(f"{name} {value} after {time.monotonic() - began:.1f} s")
 
 
@@ -76,7 +80,6 @@ def processes(
         yield line, worker, producer
 
 
-@pytest.mark.timeout(240)
 def test_kafka_goes_silent_dies_and_comes_back_while_nobody_has_anything_to_say(
     own_redis: RestartableRedis, unique_name: Callable[[str], str], tmp_path: Path
 ) -> None:

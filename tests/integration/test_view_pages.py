@@ -170,7 +170,7 @@ def test_another_viewers_wider_watch_is_left_alone(
         with_page(server.address, look)
 
 
-def test_cameras_are_told_each_second_and_one_that_stops_within_three(
+def test_cameras_are_told_again_and_again_and_one_that_stops(
     server: LiveServer, made: MadeCameras
 ) -> None:
     async def look(page: OpenPage) -> None:
